@@ -1,0 +1,29 @@
+# Everything happens in .venv; `make setup` makes it and may be run again at any time.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test slow lint setup clean
+
+demo: setup
+	$(BIN)/edgekd demo --out demo
+
+test: setup lint
+	$(BIN)/pytest
+
+slow: setup
+	$(BIN)/pytest -m slow
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+setup: .venv/.ready
+
+.venv/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv demo runs

@@ -1,0 +1,113 @@
+"""Artifacts: a file and its manifest, and how files are written so that none is ever half there.
+
+`x.onnx` has `x.json` beside it. The manifest says what the file is, what it was made from, and its SHA-256;
+a loader checks the hash before it parses the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from edgekd.errors import ArtifactError, EdgekdError, MachineError
+
+FORMAT_VERSION = 1
+
+Manifest = dict[str, Any]
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def write_beside(path: Path) -> Iterator[Path]:
+    """Writes a file completely or not at all: yields a name beside it, renamed when the block ends well.
+
+    Args:
+        path: Where the file shall be; its folder is made.
+
+    Raises:
+        MachineError: The disk is full or cannot be written.
+    """
+    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        os.replace(part, path)
+    except OSError as error:
+        raise _write_error(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _write_error(path: Path, error: OSError) -> EdgekdError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return MachineError(f"no room left on the disk for {path}: free some and run the same command again")
+    return EdgekdError(f"cannot write {path}: {error.strerror or error}")
+
+
+def write_json(path: Path, content: object) -> None:
+    """Writes JSON for people and programs, completely or not at all."""
+    with write_beside(path) as part:
+        part.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file.
+
+    Raises:
+        ArtifactError: It is missing or is no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise ArtifactError(f"{path} is no valid JSON: {error}") from error
+
+
+def manifest_path(artifact: Path) -> Path:
+    """Where an artifact's manifest stands: beside it, ending in .json."""
+    return artifact.with_suffix(".json")
+
+
+def write_manifest(artifact: Path, manifest: Manifest) -> None:
+    """Writes an artifact's manifest, with the format version and the file's hash put in."""
+    content = {"format_version": FORMAT_VERSION, **manifest, "file": artifact.name, "sha256": sha256(artifact)}
+    write_json(manifest_path(artifact), content)
+
+
+def read_manifest(artifact: Path) -> Manifest:
+    """Reads an artifact's manifest and checks the file against it, before anything parses the file.
+
+    Args:
+        artifact: The .onnx or .engine file.
+
+    Raises:
+        ArtifactError: The file or its manifest is missing, of another format version, or the hash differs.
+    """
+    if not artifact.is_file():
+        raise ArtifactError(f"no such artifact: {artifact}")
+    path = manifest_path(artifact)
+    if not path.is_file():
+        raise ArtifactError(f"{artifact} has no manifest: {path.name} must stand beside it, as edgekd export wrote it")
+    manifest = read_json(path)
+    version = manifest.get("format_version") if isinstance(manifest, dict) else None
+    if version != FORMAT_VERSION:
+        raise ArtifactError(f"{path} has format version {version}: this edgekd reads {FORMAT_VERSION}, export again")
+    if manifest.get("sha256") != sha256(artifact):
+        raise ArtifactError(f"{artifact} is not the file {path.name} describes (its SHA-256 differs): export again")
+    return dict(manifest)

@@ -1,0 +1,49 @@
+"""Arguments that several commands share, and their types."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+
+def positive(number: str) -> int:
+    """A whole number from 1 upward."""
+    if not number.isdigit() or int(number) < 1:
+        raise argparse.ArgumentTypeError(f"'{number}' is no whole number from 1 upward")
+    return int(number)
+
+
+def not_negative(number: str) -> int:
+    """A whole number from 0 upward."""
+    if not number.isdigit():
+        raise argparse.ArgumentTypeError(f"'{number}' is no whole number from 0 upward")
+    return int(number)
+
+
+def between(low: float, high: float) -> Callable[[str], float]:
+    """A type: a number in an interval, its ends included."""
+
+    def parse(number: str) -> float:
+        try:
+            value = float(number)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"'{number}' is no number from {low:g} to {high:g}")
+        return value
+
+    return parse
+
+
+def add_engine_arguments(parser: argparse.ArgumentParser, takes_run: bool = False) -> None:
+    """--engine, --backend and --threads."""
+    what = "an .onnx artifact, or a run that was exported" if takes_run else "an .onnx artifact"
+    parser.add_argument("--engine", type=Path, required=True, metavar="FILE", help=what)
+    parser.add_argument("--backend", help="onnxruntime or openvino (default: the faster, measured once)")
+    parser.add_argument("--threads", type=positive, help="that compute one inference (default: all)")
+
+
+def add_json_argument(parser: argparse.ArgumentParser) -> None:
+    """--json FILE."""
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here; - for standard output")

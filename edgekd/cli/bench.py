@@ -1,0 +1,92 @@
+"""Measures a detector: latency by stage, throughput, and its share of what this device can do."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from edgekd.artifact import Manifest, read_manifest
+from edgekd.cli.arguments import add_engine_arguments, add_json_argument, between, positive
+from edgekd.cli.output import answer, notes, print_table, write_json_to
+from edgekd.data.pictures import Picture, list_pictures, read_picture
+from edgekd.engines import open_engine
+
+MOST_PICTURES = 32
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_engine_arguments(parser)
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="pictures to measure on (default: made ones)")
+    parser.add_argument("--batch", type=positive, nargs="+", help="batch sizes (default: the graph's own, or 1 4)")
+    parser.add_argument("--duration", type=between(0.1, 3600), default=10.0, help="seconds a figure (default: 10)")
+    add_json_argument(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from edgekd.profiling.bench import bench
+
+    manifest = read_manifest(arguments.engine)
+    with open_engine(arguments.engine, arguments.backend, arguments.threads) as engine:
+        pictures, pictures_from = _pictures(arguments.pictures, engine.spec.height)
+        batches = arguments.batch or ([engine.spec.batch] if engine.spec.batch else [1, 4])
+        with notes.status("measuring") as status:
+            figures = bench(
+                engine,
+                manifest,
+                pictures,
+                pictures_from,
+                batches,
+                arguments.duration,
+                lambda stage: status.update(f"measuring {stage}"),
+            )
+    write_json_to(arguments.json, figures)
+    if arguments.json != Path("-"):
+        print_figures(figures, manifest)
+    return 0
+
+
+def _pictures(folder: Path | None, size: int) -> tuple[list[Picture], str]:
+    if folder is None:
+        from edgekd.data.made_pictures import made_frames
+
+        return list(made_frames(8, size)), f"8 made ones of {size} x {size}"
+    paths = list_pictures(folder)[:MOST_PICTURES]
+    return [read_picture(path) for path in paths], f"{len(paths)} of {folder.name}"
+
+
+def print_figures(figures: dict[str, Any], manifest: Manifest) -> None:
+    """Prints a bench's figures for people."""
+    engine, device = figures["engine"], figures["device"]
+    trained = "trained" if manifest.get("trained") else "untrained"
+    title = (
+        f"{engine['system']} {engine['precision']} ({trained}), {engine['backend']} {engine['version']}, "
+        f"{device['threads']} threads of {device['processor']}"
+    )
+    rows = [(stage, *(f"{value:.2f}" for value in times.values())) for stage, times in figures["latency_ms"].items()]
+    print_table(title, ("latency, ms", "min", "mean", "median", "p90", "p95", "p99"), rows)
+    for batch, rate in figures["throughput_fps"].items():
+        answer.print(f"throughput at batch {batch}: {rate:.2f} frames a second")
+    peak = device["peak_macs_per_second"]["fp32"]
+    answer.print(
+        f"{figures['macs'] / 1e9:.2f} GMACs a frame, {figures['macs_per_second'] / 1e9:.0f} GMAC/s: "
+        f"{figures['peak_share']:.0%} of the {peak / 1e9:.0f} GMAC/s measured as this device's float32 peak"
+    )
+    if figures["runner_overhead"] is not None:
+        answer.print(f"runner end to end: {figures['runner_overhead']:.3f} x (resize + bare engine)")
+    rows = [
+        ("this graph", "", f"{figures['macs'] / 1e9:.2f}", f"{2 * figures['macs'] / 1e9:.2f}", "teacher + student"),
+        *_paper_rows(figures["paper"]["rows"]),
+    ]
+    print_table("beside the paper", ("method", "GFLOPs printed", "as MACs", "as 2 x MACs", "includes"), rows)
+
+
+def _paper_rows(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """The paper's rows with both conventions, where it is known which one is printed."""
+    lines: list[tuple[str, ...]] = []
+    for row in rows:
+        in_macs = row["flops_convention"].startswith("MACs")
+        figure = float(row["gflops"])
+        both = (f"{figure:.2f}", f"{2 * figure:.2f}") if in_macs else ("not known", "not known")
+        lines.append((row["method"], row["gflops"], *both, row["included"].split(",")[0]))
+    return lines

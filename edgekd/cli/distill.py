@@ -1,0 +1,68 @@
+"""Distils a PDN teacher from an ImageNet backbone, on pictures of anything. Ctrl-C saves; --resume goes on."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from edgekd.artifact import read_json, write_json
+from edgekd.cli.arguments import between, not_negative, positive
+from edgekd.cli.output import answer, notes, training_progress
+from edgekd.data.pictures import list_pictures
+from edgekd.errors import EdgekdError
+
+RECIPE_FILE, CHECKPOINT_FILE, OUTPUT_FILE = "distillation.json", "checkpoint.pt", "teacher.safetensors"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pictures", type=Path, nargs="+", required=True, metavar="DIR", help="folders of pictures")
+    parser.add_argument("--run", type=Path, required=True, help="folder to keep everything in")
+    parser.add_argument("--teacher", default="pdn_small", help="pdn_small or pdn_medium (default: pdn_small)")
+    parser.add_argument("--backbone", default="efficientnet_lite1", help="default: efficientnet_lite1")
+    parser.add_argument("--iterations", type=positive, default=60_000, help="optimizer steps (default: 60000)")
+    parser.add_argument("--batch", type=positive, default=8, help="crops a step (default: 8)")
+    parser.add_argument("--learning-rate", type=between(1e-7, 1.0), default=1e-3, help="Adam's (default: 1e-3)")
+    parser.add_argument("--seed", type=not_negative, default=0)
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    parser.add_argument("--resume", action="store_true", help="go on with the run, with the arguments it began with")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from edgekd.training.device import choose_device
+    from edgekd.training.distilled_teacher import prepare_distillation, save_teacher
+
+    paths = [path for folder in arguments.pictures for path in list_pictures(folder)]
+    recipe = {name: getattr(arguments, name) for name in ("teacher", "backbone", "iterations", "batch", "seed")}
+    recipe |= {"learning_rate": arguments.learning_rate, "pictures": len(paths)}
+    _check_run(arguments.run, recipe, arguments.resume)
+    notes.print(f"{len(paths)} pictures; measuring the features of {arguments.backbone}")
+    distillation = prepare_distillation(recipe, paths, choose_device(arguments.device))
+    write_json(arguments.run / RECIPE_FILE, recipe)
+    before = distillation.held_out_error()
+    notes.print(f"held-out error before: {before:.3f} of the variance")
+    start = time.monotonic()
+    with training_progress(f"distilling {arguments.teacher}", arguments.iterations) as on_step:
+        distillation.run(arguments.run / CHECKPOINT_FILE, on_step)
+    after = distillation.held_out_error()
+    card = {
+        **recipe,
+        "held_out_error_before": before,
+        "held_out_error": after,
+        "seconds_of_last_session": round(time.monotonic() - start),
+        "folders": [folder.name for folder in arguments.pictures],
+    }
+    save_teacher(arguments.run / OUTPUT_FILE, distillation, card)
+    answer.print(f"held-out error {before:.3f} -> {after:.3f} of the variance; wrote {arguments.run / OUTPUT_FILE}")
+    return 0
+
+
+def _check_run(run: Path, recipe: dict[str, object], resume: bool) -> None:
+    exists = (run / RECIPE_FILE).exists()
+    if exists and not resume:
+        raise EdgekdError(f"{run} holds a distillation already: --resume goes on with it, or name another folder")
+    if resume and not exists:
+        raise EdgekdError(f"{run} holds no distillation to go on with: leave --resume out to start one")
+    if resume and (begun := read_json(run / RECIPE_FILE)) != recipe:
+        changed = sorted(name for name in recipe if begun.get(name) != recipe[name])
+        raise EdgekdError(f"{run} was begun with another {', '.join(changed)}: use the arguments it began with")

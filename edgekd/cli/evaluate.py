@@ -1,0 +1,63 @@
+"""Measures a detector's accuracy on a test set in the layout of MVTec AD, with an HTML report."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from edgekd.artifact import read_manifest
+from edgekd.cli.arguments import add_engine_arguments, add_json_argument
+from edgekd.cli.export import DETECTOR_FILE
+from edgekd.cli.output import answer, notes, print_table, write_json_to
+from edgekd.engines import open_engine
+from edgekd.errors import EdgekdError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_engine_arguments(parser, takes_run=True)
+    parser.add_argument("--data", type=Path, required=True, help="a category in the layout of MVTec AD")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a report with heat maps here")
+    add_json_argument(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from edgekd.data.layouts import read_category
+    from edgekd.reports.evaluating import evaluate
+
+    artifact = find_artifact(arguments.engine)
+    manifest = read_manifest(artifact)
+    category = read_category(arguments.data)
+    with (
+        open_engine(artifact, arguments.backend, arguments.threads) as engine,
+        notes.status(f"evaluating {len(category.test)} pictures"),
+    ):
+        evaluation = evaluate(engine, manifest, category)
+    write_json_to(arguments.json, evaluation.figures)
+    if arguments.html:
+        from edgekd.reports.evaluation_html import write_evaluation_report
+
+        write_evaluation_report(arguments.html, evaluation.report)
+        notes.print(f"wrote {arguments.html}")
+    if arguments.json != Path("-"):
+        _print(evaluation.figures)
+    return 0
+
+
+def find_artifact(path: Path) -> Path:
+    """The artifact of a path: itself, or that of a run folder."""
+    if not path.is_dir():
+        return path
+    if not (path / DETECTOR_FILE).is_file():
+        raise EdgekdError(f"{path} holds no {DETECTOR_FILE}: make one with edgekd export {path}")
+    return path / DETECTOR_FILE
+
+
+def _print(figures: dict[str, object]) -> None:
+    rows = [
+        (name, "not measured" if figures[name] is None else f"{figures[name]:.4f}")
+        for name in ("image_auroc", "pixel_auroc")
+    ]
+    print_table(f"{figures['system']} on {figures['category']}", ("metric", "value"), rows)
+    verdicts = figures["verdicts"]
+    if verdicts is not None:
+        answer.print(f"at threshold {figures['threshold']:.6g}: {verdicts}")

@@ -1,0 +1,103 @@
+"""The entry point: finds the command, and turns every error into one line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from edgekd import __version__
+from edgekd.errors import EdgekdError, missing_package, unknown_name
+
+COMMANDS = {
+    "models": "every system: parameters and MACs by part, beside its paper's figures",
+    "distill": "make a teacher from an ImageNet backbone and pictures of anything",
+    "train": "train a system on good pictures",
+    "export": "make an .onnx detector of a run, or of an untrained system",
+    "bench": "measure a detector: latency, throughput, share of the device's peak",
+    "evaluate": "measure a detector's accuracy on a labelled test set",
+    "inspect": "run a detector on a folder, a video or a camera",
+    "demo": "the whole road on real pictures, in minutes",
+}
+PACKAGE_EXTRAS = {"torch": "train", "safetensors": "train", "onnx": "train", "onnxsim": "train"}
+INTERRUPTED = 130
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with our one-line errors."""
+
+    def error(self, message: str) -> NoReturn:
+        raise EdgekdError(f"{message}; see {self.prog} --help")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command.
+
+    Args:
+        arguments: Those of the command line without the program's name; sys.argv's by default.
+
+    Returns:
+        The exit code: 0 done, 1 done and the answer is no, 2 the user's input, 3 the machine lacks something.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    try:
+        return _run(words)
+    except EdgekdError as error:
+        return _fail(str(error), error.exit_code, debug)
+    except ModuleNotFoundError as error:
+        if error.name not in PACKAGE_EXTRAS:
+            raise
+        lacking = missing_package(error.name, f"edgekd {words[0]}", PACKAGE_EXTRAS[error.name])
+        return _fail(str(lacking), lacking.exit_code, debug)
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED, debug)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # The reader left; flushing would fail again.
+        return 0
+
+
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        return 0
+    if words[0] == "--version":
+        print(f"edgekd {__version__}")
+        return 0
+    return run_command(words)
+
+
+def run_command(words: Sequence[str]) -> int:
+    """Runs a command and lets its errors through.
+
+    Args:
+        words: The command's name and its arguments.
+    """
+    name = words[0]
+    if name not in COMMANDS:
+        raise unknown_name("command", name, COMMANDS)
+    command = importlib.import_module(f"edgekd.cli.{name}")
+    parser = Parser(prog=f"edgekd {name}", description=command.__doc__)
+    command.add_arguments(parser)
+    code: int = command.run(parser.parse_args(words[1:]))
+    return code
+
+
+def _overview() -> str:
+    lines = ["usage: edgekd COMMAND [options]; edgekd COMMAND --help tells more", ""]
+    lines += [f"  {name:10}{purpose}" for name, purpose in COMMANDS.items()]
+    return "\n".join([*lines, "", "  --debug   shows where an error comes from"])
+
+
+def _fail(message: str, code: int, debug: bool) -> int:
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    line = " ".join(message.split())
+    print(f"edgekd: {line}", file=sys.stderr)
+    return code

@@ -1,0 +1,71 @@
+"""What commands print: tables, progress, JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from edgekd.artifact import write_json
+
+notes = Console(stderr=True, highlight=False)  # What is said along the way; standard output holds the answer.
+answer = Console(highlight=False)
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Prints a table; every column after the first is aligned right."""
+    table = Table(title=title, title_justify="left")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right")
+    for row in rows:
+        table.add_row(*map(str, row))
+    answer.print(table)
+
+
+def write_json_to(path: Path | None, content: Any) -> None:
+    """Writes JSON to a file, to standard output for "-", or nowhere for None."""
+    if path == Path("-"):
+        sys.stdout.write(json.dumps(content, indent=2) + "\n")
+    elif path is not None:
+        write_json(path, content)
+
+
+@contextmanager
+def training_progress(purpose: str, iterations: int) -> Iterator[Callable[[int, float], None]]:
+    """A progress bar with the loss and the time left; on no terminal, a line every twentieth of the way.
+
+    Args:
+        purpose: What is being done.
+        iterations: In all.
+
+    Yields:
+        To be called with the iterations done and the loss.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]:.4f}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    last_line = -1
+    with Progress(*columns, console=notes, disable=not notes.is_terminal) as progress:
+        task = progress.add_task(purpose, total=iterations, loss=float("nan"))
+
+        def on_step(done: int, loss: float) -> None:
+            nonlocal last_line
+            progress.update(task, completed=done, loss=loss)
+            if not notes.is_terminal and (done * 20 // iterations != last_line or done == iterations):
+                last_line = done * 20 // iterations
+                notes.print(f"{purpose}: {done} of {iterations}, loss {loss:.4f}")
+
+        yield on_step

@@ -1,0 +1,60 @@
+"""The good pictures of a run, in the size it trains with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekd.data.pictures import read_picture, resize_picture
+from edgekd.errors import EdgekdError
+
+HELD_OUT_SHARE = 0.1
+FEWEST_PICTURES = 2
+
+
+def split_good_pictures(paths: Sequence[Path], seed: int) -> tuple[list[Path], list[Path]]:
+    """Splits good pictures into those to train on and those held out to set the threshold.
+
+    Args:
+        paths: All of them.
+        seed: Of the choice.
+
+    Returns:
+        Nine tenths and one tenth, sorted; below ten pictures none is held out.
+
+    Raises:
+        EdgekdError: There are fewer than two.
+    """
+    if len(paths) < FEWEST_PICTURES:
+        raise EdgekdError(f"{len(paths)} good picture is too few to train on: give dozens, better hundreds")
+    order = np.random.default_rng(seed).permutation(len(paths))
+    held_out = {int(index) for index in order[: int(len(paths) * HELD_OUT_SHARE)]}
+    training = [path for index, path in enumerate(paths) if index not in held_out]
+    return training, [path for index, path in enumerate(paths) if index in held_out]
+
+
+def read_frames(paths: Sequence[Path], size: int) -> NDArray[np.uint8]:
+    """Reads pictures and brings them to one size.
+
+    Args:
+        paths: Of the pictures.
+        size: The side, in pixels.
+
+    Returns:
+        uint8 [N, size, size, 3], BGR.
+
+    Raises:
+        PictureError: One cannot be read; the error names it.
+    """
+    frames = np.empty((len(paths), size, size, 3), np.uint8)
+
+    def read(index: int) -> None:
+        frames[index] = resize_picture(read_picture(paths[index]), size, size)
+
+    with ThreadPoolExecutor(4) as readers:
+        list(readers.map(read, range(len(paths))))
+    return frames

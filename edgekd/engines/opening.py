@@ -1,0 +1,111 @@
+"""Opening an artifact on the back end that is asked for, or on the one that is faster for it on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import importlib.util
+import os
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from edgekd.artifact import Manifest, read_json, read_manifest, write_json
+from edgekd.engines.base import Engine
+from edgekd.errors import EdgekdError, MachineError, unknown_name
+
+TRIALS = 5
+
+
+def _onnxruntime(path: Path, manifest: Manifest, threads: int) -> Engine:
+    from edgekd.engines.onnxruntime import OnnxRuntimeEngine
+
+    return OnnxRuntimeEngine(path, manifest, threads)
+
+
+def _openvino(path: Path, manifest: Manifest, threads: int) -> Engine:
+    from edgekd.engines.openvino import OpenVINOEngine
+
+    return OpenVINOEngine(path, manifest, threads)
+
+
+BACKENDS: dict[str, Callable[[Path, Manifest, int], Engine]] = {"onnxruntime": _onnxruntime, "openvino": _openvino}
+
+
+def open_engine(path: Path, backend: str | None = None, threads: int | None = None) -> Engine:
+    """Loads an artifact, after checking it against its manifest.
+
+    Args:
+        path: An .onnx file with its manifest beside it.
+        backend: "onnxruntime" or "openvino"; None takes the one measured as faster for this graph on this machine.
+        threads: That compute one inference; None takes as many as the process may use.
+
+    Raises:
+        ArtifactError: The artifact is missing, damaged, or not what its manifest says.
+        EdgekdError: There is no such back end.
+        MachineError: It is not installed.
+    """
+    if backend is not None and backend not in BACKENDS:
+        raise unknown_name("back end", backend, BACKENDS)
+    if path.is_file() and path.suffix != ".onnx":
+        raise EdgekdError(f"{path} is no artifact that can be run: give an .onnx file that edgekd export wrote")
+    manifest = read_manifest(path)
+    threads = threads or usable_cores()
+    if backend is None:
+        return BACKENDS[_faster_backend(path, manifest, threads)](path, manifest, threads)
+    if not _is_installed(backend):
+        raise MachineError(f"the back end {backend} is not installed: pip install {backend}")
+    return BACKENDS[backend](path, manifest, threads)
+
+
+def usable_cores() -> int:
+    """The CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _is_installed(backend: str) -> bool:
+    return importlib.util.find_spec(backend) is not None
+
+
+def _faster_backend(path: Path, manifest: Manifest, threads: int) -> str:
+    """The faster back end for a graph: measured once, remembered by graph, machine and versions."""
+    installed = [backend for backend in BACKENDS if _is_installed(backend)]
+    if not installed:
+        raise MachineError("no back end is installed: pip install onnxruntime openvino")
+    if len(installed) == 1:
+        return installed[0]
+    versions = [f"{backend} {importlib.metadata.version(backend)}" for backend in installed]
+    key = " ".join([manifest["sha256"][:16], f"{threads} threads", *versions])
+    memory = _cache_folder() / "fastest_backend.json"
+    known: dict[str, str] = {}
+    with contextlib.suppress(EdgekdError):
+        known = read_json(memory)
+    if known.get(key) not in installed:
+        known[key] = min(installed, key=lambda backend: _median_time(backend, path, manifest, threads))
+        with contextlib.suppress(EdgekdError):  # A read-only home costs a measurement at each start, no more.
+            write_json(memory, known)
+    return known[key]
+
+
+def _median_time(backend: str, path: Path, manifest: Manifest, threads: int) -> float:
+    """Seconds one inference takes."""
+    with BACKENDS[backend](path, manifest, threads) as engine:
+        spec = engine.spec
+        frames = np.random.default_rng(0).integers(0, 256, (spec.batch or 1, spec.height, spec.width, 3), np.uint8)
+        engine.infer(frames)
+        times = []
+        for _ in range(TRIALS):
+            start = time.perf_counter()
+            engine.infer(frames)
+            times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def _cache_folder() -> Path:
+    """Where edgekd remembers measurements of this machine: $EDGEKD_CACHE, or the user's cache folder."""
+    if folder := os.environ.get("EDGEKD_CACHE"):
+        return Path(folder)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgekd"

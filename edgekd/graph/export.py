@@ -1,0 +1,118 @@
+"""From a detector to an .onnx file with its manifest, proved equal before the file gets its name."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnxsim
+import torch
+
+from edgekd import __version__
+from edgekd.artifact import Manifest, sha256, write_beside, write_manifest
+from edgekd.engines import Frames
+from edgekd.errors import EdgekdError
+from edgekd.graph.frames import FrameNetwork
+from edgekd.graph.macs import count_macs
+from edgekd.graph.parity import measure_parity
+from edgekd.graph.rewrites import rewrite
+from edgekd.models.detector import Detector
+from edgekd.recipe import read_export_recipe
+
+
+def export_detector(
+    detector: Detector,
+    system: str,
+    size: int,
+    batch: int | None,
+    frames: Frames,
+    output: Path,
+    origin: dict[str, Any],
+) -> Manifest:
+    """Exports a detector's deployed form.
+
+    Args:
+        detector: Trained or not.
+        system: Its name.
+        size: The side of a frame, in pixels.
+        batch: Frames a batch; None leaves it free.
+        frames: Real pictures, uint8 [N, size, size, 3] BGR, to prove parity on; N as the batch, if that is fixed.
+        output: The .onnx file; its manifest stands beside it.
+        origin: What it was made from, for the manifest: trained, made_from, threshold.
+
+    Returns:
+        The manifest, as it was written.
+
+    Raises:
+        EdgekdError: The graph differs from the network, or holds an operator outside the system's inventory.
+    """
+    recipe = read_export_recipe(system)
+    model = build_graph(detector, size, batch, recipe.opset)
+    _keep_to_inventory(model, system, recipe.operators, fixed_batch=batch is not None)
+    manifest: Manifest = {
+        "system": system,
+        "precision": "fp32",
+        "inputs": {"frames": {"dtype": "uint8", "shape": [batch or "batch", size, size, 3], "layout": "NHWC, BGR"}},
+        "outputs": {
+            "score": {"dtype": "float32", "shape": [batch or "batch"]},
+            "anomaly_map": {"dtype": "float32", "shape": [batch or "batch", size, size]},
+        },
+        **origin,
+        "macs": count_macs(model),
+        "operators": sorted({node.op_type for node in model.graph.node}),
+        "tools": {"edgekd": __version__, "torch": torch.__version__, "onnx": onnx.__version__},
+    }
+    with write_beside(output) as part:
+        onnx.save(model, part)
+        manifest["parity"] = measure_parity(part, manifest, detector, frames)
+    write_manifest(output, manifest)
+    return manifest | {"sha256": sha256(output)}
+
+
+def build_graph(detector: Detector, size: int, batch: int | None, opset: int) -> onnx.ModelProto:
+    """The simplified graph of a detector's deployed form.
+
+    Args:
+        detector: Trained or not.
+        size: The side of a frame, in pixels.
+        batch: Frames a batch; None leaves it free.
+        opset: Of the graph.
+    """
+    network = rewrite(FrameNetwork(detector.deployed())).eval()
+    example = torch.zeros(batch or 2, size, size, 3, dtype=torch.uint8)
+    dynamic = None if batch else ({0: torch.export.Dim("batch")},)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # It misses torchvision, which nothing here needs.
+        program = torch.onnx.export(
+            network,
+            (example,),
+            input_names=["frames"],
+            output_names=["score", "anomaly_map"],
+            opset_version=opset,
+            dynamic_shapes=dynamic,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    model: onnx.ModelProto
+    model, same = onnxsim.simplify(program.model_proto)
+    if not same:
+        raise EdgekdError("simplifying the graph changed it: please report this")
+    del model.metadata_props[:]
+    for node in model.graph.node:
+        del node.metadata_props[:]  # Torch's stack traces, with paths of the machine that exported.
+        node.doc_string = ""
+    return model
+
+
+def _keep_to_inventory(model: onnx.ModelProto, system: str, operators: frozenset[str], fixed_batch: bool) -> None:
+    custom = sorted({node.domain for node in model.graph.node} - {"", "ai.onnx"})
+    if custom:
+        raise EdgekdError(f"the graph of {system} needs operators of {custom[0]}: please report this")
+    outside = {node.op_type for node in model.graph.node} - operators
+    if fixed_batch and outside:
+        raise EdgekdError(f"the graph of {system} holds {', '.join(sorted(outside))}, not in export/{system}.toml")

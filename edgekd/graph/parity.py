@@ -1,0 +1,65 @@
+"""Parity: whether a graph says on every engine what the network says in torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from edgekd.artifact import Manifest
+from edgekd.engines import BACKENDS, Frames
+from edgekd.errors import EdgekdError
+from edgekd.models.detector import Detector
+from edgekd.models.normalisation import normalise
+
+TOLERANCE = 1e-4  # Of the map's range; float32 rounding over a hundred million additions stays well below.
+
+
+def torch_outputs(detector: Detector, frames: Frames) -> tuple[np.ndarray, np.ndarray]:
+    """Scores [N] and maps [N, H, W] of the training form, which the graph must reproduce.
+
+    Args:
+        detector: The trained network.
+        frames: uint8 [N, H, W, 3], BGR.
+    """
+    images = normalise(torch.from_numpy(frames[..., ::-1].copy()).permute(0, 3, 1, 2))
+    detector.eval()
+    with torch.inference_mode():
+        return detector.image_scores(images).numpy(), detector.anomaly_map(images).numpy()
+
+
+def measure_parity(path: Path, manifest: Manifest, detector: Detector, frames: Frames) -> dict[str, Any]:
+    """Compares a graph with its network on real frames, engine by engine.
+
+    Args:
+        path: The graph; it needs no manifest on disk yet.
+        manifest: What it will be.
+        detector: The network that it was exported from, in its training form.
+        frames: uint8 [N, H, W, 3], BGR, N a batch that the graph takes.
+
+    Returns:
+        By back end: the largest difference of maps and of scores, each over the range of torch's map.
+
+    Raises:
+        EdgekdError: A difference exceeds 1e-4.
+    """
+    scores, maps = torch_outputs(detector, frames)
+    spread = float(maps.max() - maps.min()) or 1.0
+    figures: dict[str, Any] = {}
+    for backend, build in BACKENDS.items():
+        with build(path, manifest, torch.get_num_threads()) as engine:
+            outputs = engine.infer(frames)
+        figures[backend] = {
+            "map": float(np.abs(outputs.anomaly_maps - maps).max()) / spread,
+            "score": float(np.abs(outputs.scores - scores).max()) / spread,
+            "frames": len(frames),
+        }
+        worst = max(figures[backend]["map"], figures[backend]["score"])
+        if not worst <= TOLERANCE:
+            raise EdgekdError(
+                f"the graph differs from the network by {worst:.1e} of the map's range on {backend}, "
+                f"{TOLERANCE:.0e} is allowed: the artifact was not written; please report this"
+            )
+    return figures

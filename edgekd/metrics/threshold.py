@@ -1,0 +1,67 @@
+"""The threshold of a detector, from good pictures alone: defective ones are not known when a line starts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from edgekd.errors import EdgekdError
+
+FEWEST_PICTURES = 10
+HIGHEST_RATE = 0.5
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A threshold and how it was chosen.
+
+    Attributes:
+        value: Scores above it are NG.
+        false_reject_rate: The share of good pictures that was allowed to be NG, 0..0.5.
+        good_pictures: How many it was chosen from.
+        origin: The same in words, for manifests and reports.
+    """
+
+    value: float
+    false_reject_rate: float
+    good_pictures: int
+    origin: str
+
+
+def threshold_from_good(scores: ArrayLike, false_reject_rate: float) -> Threshold:
+    """The smallest threshold that rejects at most a given share of held-out good pictures.
+
+    It is an order statistic, the score of one of the pictures: nothing is fitted or interpolated. So n pictures
+    resolve the rate in steps of 1/n, and any rate below 1/n gives their highest score. Of the good parts to come,
+    the share (k + 1) / (n + 1) is expected above the threshold, where k pictures were allowed above it: from 40
+    pictures that is 2.4 % at the least, whatever rate was asked for.
+
+    Args:
+        scores: float [N], of good pictures that the detector was not trained on; at least 10.
+        false_reject_rate: The share of them that may be NG, 0..0.5.
+
+    Raises:
+        EdgekdError: There are fewer than 10 scores, one is not finite, or the rate is out of range.
+    """
+    ordered = np.sort(np.asarray(scores, dtype=np.float64).ravel())
+    count = ordered.size
+    if count < FEWEST_PICTURES:
+        raise EdgekdError(f"a threshold needs at least {FEWEST_PICTURES} held-out good pictures: there are {count}")
+    broken = np.count_nonzero(~np.isfinite(ordered))
+    if broken:
+        raise EdgekdError(f"a threshold needs finite scores: {broken} of {count} good pictures have none")
+    if not 0 <= false_reject_rate <= HIGHEST_RATE:
+        raise EdgekdError(f"the false reject rate is {false_reject_rate}: expected a share from 0 to {HIGHEST_RATE}")
+    # The small term mends products such as 0.29 * 100, which is 28.999999999999996.
+    rejects = math.floor(false_reject_rate * count + 1e-9)
+    value = float(ordered[count - 1 - rejects])
+    return Threshold(value, false_reject_rate, count, _origin(false_reject_rate, count, rejects))
+
+
+def _origin(rate: float, count: int, rejects: int) -> str:
+    if rejects == 0:
+        return f"the highest score of {count} held-out good pictures"
+    return f"at most {100 * rate:.3g} % of {count} held-out good pictures above it"

@@ -1,0 +1,223 @@
+"""HKT and HKT+: hierarchical knowledge transfer from a patch description network.
+
+A student with the teacher's own convolutions learns the teacher's last map on good pictures. Attention (CBAM) after
+every convolution but the last lets it attend as it goes, and a learnable projector at each of these places makes the
+shallow layers learn too. HKT+ is the same on the wider and deeper PDN.
+Source: J. Imaging 2025, "HKT"; counts reproduced from its Tables 4, 5 and 6.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from edgekd.models.attention import CBAM
+from edgekd.models.detector import Batch, Deployed, Detector
+from edgekd.models.pdn import FEATURES, PDN_STAGES, STRIDE, grid_size, nearest_legal_sizes, pdn
+
+BORDER = 4  # Positions that an unpadded PDN lacks on each side; the map is padded by them to keep its place.
+
+
+class StudentOutput(NamedTuple):
+    """What a student says of images."""
+
+    features: Tensor  # [N, 384, grid, grid]
+    taps: list[Tensor]  # Projected to [N, 384, grid, grid] each, shallow first; empty without projectors.
+
+
+class HKTStudent(nn.Module):
+    """The teacher's convolutions, freshly drawn, with CBAM and a projector after each but the last.
+
+    One CBAM and one projector serve every place of the same width, which the paper's counts show.
+
+    Args:
+        teacher: "pdn_small" for HKT, "pdn_medium" for HKT+.
+        cbam: Off for the ablation without attention (Table 6).
+        projectors: Off for the ablation without learnable projectors (Table 6).
+    """
+
+    def __init__(self, teacher: str, cbam: bool = True, projectors: bool = True) -> None:
+        super().__init__()
+        self.stages = PDN_STAGES[teacher]
+        widths = sorted({stage.outputs for stage in self.stages[:-1]})
+        self.convolutions = nn.ModuleList(nn.Conv2d(stage.inputs, stage.outputs, stage.kernel) for stage in self.stages)
+        self.pool = nn.AvgPool2d(2, 2)
+        self.cbams = nn.ModuleDict({str(width): CBAM(width) for width in widths} if cbam else {})
+        self.projectors = nn.ModuleDict(
+            {str(width): nn.Conv2d(width, FEATURES, 1) for width in widths} if projectors else {}
+        )
+
+    def forward(self, images: Tensor) -> StudentOutput:
+        """The student's features of normalised images [N, 3, H, W], and its projected taps."""
+        taps, x = [], images
+        for convolution, stage in zip(self.convolutions, self.stages, strict=True):
+            x = convolution(x)
+            if stage is self.stages[-1]:
+                break
+            x = self.attend(functional.relu(x))
+            taps.append(x)
+            x = self.pool(x) if stage.pool else x
+        if not self.projectors:
+            return StudentOutput(x, [])
+        return StudentOutput(x, [self._project(tap, x.shape[2:]) for tap in taps])
+
+    def attend(self, x: Tensor) -> Tensor:
+        """The map through the CBAM of its width, or as it is where there is none."""
+        if not self.cbams:
+            return x
+        attended: Tensor = self.cbams[str(x.shape[1])](x)
+        return attended
+
+    def _project(self, tap: Tensor, grid: torch.Size) -> Tensor:
+        return functional.interpolate(self.projectors[str(tap.shape[1])](tap), grid, mode="nearest")
+
+
+class HKT(Detector):
+    """A frozen PDN teacher and its student.
+
+    Args:
+        teacher: "pdn_small" for HKT, "pdn_medium" for HKT+.
+        cbam, projectors: The ablation switches of Table 6.
+        tap_weight: The weight of the projected taps in the loss, lambda 1 of the paper.
+    """
+
+    teacher: nn.Sequential
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, teacher: str = "pdn_small", cbam: bool = True, projectors: bool = True, tap_weight: float = 0.5
+    ) -> None:
+        super().__init__()
+        self.teacher = pdn(teacher).eval().requires_grad_(False)
+        self.student = HKTStudent(teacher, cbam, projectors)
+        self.tap_weight = tap_weight
+        self.register_buffer("mean", torch.zeros(FEATURES))
+        self.register_buffer("std", torch.ones(FEATURES))
+
+    def learning(self) -> nn.Module:
+        return self.student
+
+    @torch.no_grad()
+    def prepare(self, targets: Iterator[Tensor]) -> None:
+        """Measures the teacher's mean and standard deviation a channel over the good pictures.
+
+        Source: nelson1425/EfficientAD, efficientad.py, teacher_normalization.
+        """
+        count, mean, mean_square = 0, torch.zeros(FEATURES).double(), torch.zeros(FEATURES).double()
+        for features in targets:
+            features = features.double().cpu()
+            count += len(features)
+            mean += features.mean((2, 3)).sum(0)
+            mean_square += features.square().mean((2, 3)).sum(0)
+        variance = mean_square / count - (mean / count).square()
+        self.mean.copy_(mean / count)
+        self.std.copy_(variance.clamp_min(1e-12).sqrt())
+
+    @torch.no_grad()
+    def targets(self, images: Tensor) -> Tensor:
+        """The teacher's features [N, 384, grid, grid], as they are."""
+        features: Tensor = self.teacher(images)
+        return features
+
+    def standardised(self, features: Tensor) -> Tensor:
+        """The teacher's features brought to mean 0 and variance 1 over the good pictures, channel by channel."""
+        return (features - self.mean.view(1, -1, 1, 1)) / self.std.view(1, -1, 1, 1)
+
+    def training_loss(self, batch: Batch) -> Tensor:
+        """The squared distance of the last maps, plus that of every projected tap times its weight (1.3)."""
+        targets = self.standardised(self.targets(batch.images) if batch.targets is None else batch.targets)
+        output = self.student(batch.images)
+        loss = functional.mse_loss(output.features.float(), targets)
+        for tap in output.taps:
+            loss = loss + self.tap_weight * functional.mse_loss(tap.float(), targets)
+        return loss
+
+    @torch.no_grad()
+    def patch_map(self, images: Tensor) -> Tensor:
+        """The squared difference of the last maps, averaged over channels: [N, grid, grid] (1.5)."""
+        difference: Tensor = self.standardised(self.targets(images)) - self.student(images).features
+        return difference.square().mean(1)
+
+    def anomaly_map(self, images: Tensor) -> Tensor:
+        return place_map(self.patch_map(images), images.shape[2])
+
+    def image_scores(self, images: Tensor) -> Tensor:
+        return self.patch_map(images).amax((1, 2))
+
+    def deployed(self) -> Deployed:
+        return DeployedHKT(self)
+
+    def legal_sizes_near(self, size: int) -> tuple[int, ...]:
+        return nearest_legal_sizes(size)
+
+
+class DeployedHKT(Deployed):
+    """Teacher and student as one network that writes their difference, never their features.
+
+    The teacher's standardisation is folded into its last convolution. That convolution and the student's become one
+    over the concatenated inputs, with weights [W_teacher, -W_student]: the difference is taken in the accumulator.
+    The projectors are gone.
+    """
+
+    def __init__(self, detector: HKT) -> None:
+        super().__init__()
+        detector = copy.deepcopy(detector).eval()
+        self.teacher: nn.Sequential = detector.teacher[:-1]
+        self.student = detector.student
+        self.last = _difference_convolution(detector)
+        self.student.projectors = nn.ModuleDict()
+        self.student.convolutions = self.student.convolutions[:-1]
+
+    def input_convolutions(self) -> list[nn.Conv2d]:
+        return [_convolution(self.teacher[0]), _convolution(self.student.convolutions[0])]
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores [N], the largest value of each map's own grid, and maps [N, H, W] of images [N, 3, H, W]."""
+        x = images
+        for convolution, stage in zip(self.student.convolutions, self.student.stages, strict=False):
+            x = self.student.attend(functional.relu(convolution(x)))
+            x = self.student.pool(x) if stage.pool else x
+        difference = self.last(torch.cat([self.teacher(images), x], dim=1))
+        patch_map = (difference * difference).mean(1)
+        return patch_map.amax((1, 2)), place_map(patch_map, images.shape[2])
+
+
+@torch.no_grad()
+def _difference_convolution(detector: HKT) -> nn.Conv2d:
+    """The last convolutions of teacher and student as one: the standardised teacher's less the student's."""
+    teacher, student = _convolution(detector.teacher[-1]), _convolution(detector.student.convolutions[-1])
+    assert teacher.bias is not None
+    assert student.bias is not None
+    weight = teacher.weight / detector.std.view(-1, 1, 1, 1)
+    bias = (teacher.bias - detector.mean) / detector.std
+    kernel = (teacher.kernel_size[0], teacher.kernel_size[1])
+    difference = nn.Conv2d(2 * teacher.in_channels, FEATURES, kernel)
+    difference.weight = nn.Parameter(torch.cat([weight, -student.weight], dim=1))
+    difference.bias = nn.Parameter(bias - student.bias)
+    return difference
+
+
+def _convolution(module: nn.Module) -> nn.Conv2d:
+    assert isinstance(module, nn.Conv2d)
+    return module
+
+
+def place_map(patch_map: Tensor, size: int) -> Tensor:
+    """Brings a map of patches to its place in the picture: padded by what the PDN lacks, then bilinear.
+
+    Args:
+        patch_map: [N, grid, grid].
+        size: The picture's side, in pixels.
+
+    Returns:
+        [N, size, size].
+    """
+    assert patch_map.shape[-1] == grid_size(size), f"a picture side must be a multiple of {STRIDE}"
+    padded = functional.pad(patch_map, (BORDER,) * 4)
+    return functional.interpolate(padded.unsqueeze(1), (size, size), mode="bilinear", align_corners=False).squeeze(1)

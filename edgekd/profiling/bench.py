@@ -1,0 +1,148 @@
+"""Measuring an engine: latency by stage from decoded picture to verdict, throughput, share of the device's peak."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from edgekd.artifact import Manifest
+from edgekd.data.pictures import Picture, resize_picture
+from edgekd.engines.base import Engine
+from edgekd.profiling.papers import efficiency_rows
+from edgekd.profiling.peak import peak_macs_fp32
+from edgekd.profiling.timing import device_record, repeat_for, summarise
+from edgekd.result import Verdict
+from edgekd.runner.pipeline import STAGES, inspect_picture
+
+WARM_UP_SECONDS = 1.0
+
+
+def bench(
+    engine: Engine,
+    manifest: Manifest,
+    pictures: Sequence[Picture],
+    pictures_from: str,
+    batches: Sequence[int],
+    seconds: float,
+    on_progress: Callable[[str], None] = lambda stage: None,
+) -> dict[str, Any]:
+    """Measures an engine; every figure comes from this run.
+
+    Args:
+        engine: To measure.
+        manifest: Of its artifact.
+        pictures: Decoded, uint8 [H, W, 3] BGR, of any size; taken in turn.
+        pictures_from: What they are, for the record.
+        batches: Batch sizes whose throughput is wanted.
+        seconds: To measure latency for, and each batch size.
+        on_progress: Told what is being measured.
+
+    Returns:
+        The content of `bench --json`: device, engine, latency_ms, runner_overhead, throughput_fps, macs, peak_share.
+    """
+    on_progress("peak of the device")
+    peak = peak_macs_fp32()
+    on_progress("latency")
+    latency, overhead, iterations = _latency(engine, manifest, pictures, seconds)
+    throughput = {}
+    for batch in batches:
+        on_progress(f"throughput at batch {batch}")
+        throughput[str(batch)] = _throughput(engine, pictures, batch, seconds)
+    macs = int(manifest["macs"])
+    achieved = macs / (latency["inference"]["median"] / 1e3)
+    return {
+        "device": device_record(engine.spec.threads or 0) | {"peak_macs_per_second": {"fp32": peak}},
+        "engine": asdict(engine.spec)
+        | {
+            "system": manifest["system"],
+            "precision": manifest["precision"],
+            "trained": manifest.get("trained"),
+            "file": manifest["file"],
+            "sha256": manifest["sha256"],
+        },
+        "measured": {
+            "warm_up_s": WARM_UP_SECONDS,
+            "frames": iterations,
+            "pictures": pictures_from,
+            "timed_region": "decoded picture to verdict: resize, inference, threshold; decoding is outside",
+            "peak": f"best float32 matrix product of numpy, {np.__version__}",
+        },
+        "latency_ms": latency,
+        "runner_overhead": overhead,
+        "throughput_fps": throughput,
+        "macs": macs,
+        "macs_per_second": achieved,
+        "peak_share": achieved / peak,
+        "paper": _paper(manifest["system"]),
+    }
+
+
+def _latency(
+    engine: Engine, manifest: Manifest, pictures: Sequence[Picture], seconds: float
+) -> tuple[dict[str, dict[str, float]], float, int]:
+    """Latency by stage, the runner's end-to-end time over its bare parts' (in turn, medians), and frames timed."""
+    spec = engine.spec
+    stages: dict[str, list[float]] = {stage: [] for stage in STAGES}
+    threshold = (manifest.get("threshold") or {}).get("value", 0.0)
+    bare: list[float] = []
+    turn = 0
+
+    def bare_parts() -> None:
+        start = time.perf_counter()
+        frames = np.ascontiguousarray(resize_picture(pictures[turn % len(pictures)], spec.height, spec.width)[None])
+        engine.infer(frames)
+        bare.append((time.perf_counter() - start) * 1e3)
+
+    def through_runner() -> None:
+        result = inspect_picture(engine, pictures[turn % len(pictures)], threshold)
+        assert result.verdict is not Verdict.ERROR
+        for stage in STAGES:
+            stages[stage].append(result.timings[stage])
+
+    def both() -> None:
+        nonlocal turn
+        order = (bare_parts, through_runner) if turn % 2 else (through_runner, bare_parts)
+        for part in order:
+            part()
+        turn += 1
+
+    repeat_for(both, WARM_UP_SECONDS)
+    bare.clear()
+    for times in stages.values():
+        times.clear()
+    repeat_for(both, seconds, at_least=10)
+    overhead = float(np.median(stages["end_to_end"]) / np.median(bare))
+    return {stage: summarise(times) for stage, times in stages.items()}, overhead, len(bare)
+
+
+def _throughput(engine: Engine, pictures: Sequence[Picture], batch: int, seconds: float) -> float:
+    """Frames a second, resize included, with as many batches under way as the engine takes."""
+    spec = engine.spec
+
+    def stack() -> Any:
+        resized = [resize_picture(pictures[index % len(pictures)], spec.height, spec.width) for index in range(batch)]
+        return engine.submit(np.stack(resized))
+
+    engine.collect(stack())
+    start, done = time.perf_counter(), 0
+    tickets = [stack() for _ in range(engine.slots)]
+    while time.perf_counter() - start < seconds or done < 3:
+        engine.collect(tickets.pop(0))
+        done += 1
+        tickets.append(stack())
+    for ticket in tickets:
+        engine.collect(ticket)
+        done += 1
+    return done * batch / (time.perf_counter() - start)
+
+
+def _paper(system: str) -> dict[str, Any]:
+    return {
+        "rows": efficiency_rows(system),
+        "ours": "macs are multiply-accumulates of the deployed graph, teacher and student together; "
+        "twice as many if an addition and a multiplication count as two FLOPs",
+    }

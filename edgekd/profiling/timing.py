@@ -1,0 +1,78 @@
+"""Timing: percentiles of many runs, and what a timing must be read with."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+STATISTICS = ("min", "mean", "median", "p90", "p95", "p99")
+
+
+def summarise(milliseconds: Sequence[float]) -> dict[str, float]:
+    """The statistics trtexec reports, under its names.
+
+    Args:
+        milliseconds: One duration a run; at least one.
+
+    Returns:
+        min, mean, median, p90, p95, p99; percentiles are linearly interpolated.
+    """
+    values = np.asarray(milliseconds, np.float64)
+    p90, p95, p99 = np.percentile(values, (90, 95, 99))
+    figures = (values.min(), values.mean(), np.median(values), p90, p95, p99)
+    return {name: float(figure) for name, figure in zip(STATISTICS, figures, strict=True)}
+
+
+def repeat_for(run: Callable[[], object], seconds: float, at_least: int = 3) -> list[float]:
+    """Runs something again and again.
+
+    Args:
+        run: What to time.
+        seconds: To go on for.
+        at_least: Runs, however long they take.
+
+    Returns:
+        Milliseconds each run took.
+    """
+    durations: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(durations) < at_least or time.perf_counter() < end:
+        start = time.perf_counter()
+        run()
+        durations.append((time.perf_counter() - start) * 1e3)
+    return durations
+
+
+def device_record(threads: int) -> dict[str, Any]:
+    """What a timing on this machine's CPU must be read with.
+
+    Args:
+        threads: That compute.
+    """
+    return {
+        "processor": _processor_name(),
+        "machine": platform.machine(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "threads": threads,
+        "governor": _read(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")) or "not shown by the system",
+    }
+
+
+def _processor_name() -> str:
+    for line in (_read(Path("/proc/cpuinfo")) or "").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return None

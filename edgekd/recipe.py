@@ -1,0 +1,99 @@
+"""Recipes: what a run was told, kept in its folder, and what a system's graph must keep to, kept in export/."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from edgekd.artifact import read_json, write_json
+from edgekd.errors import ArtifactError, EdgekdError
+from edgekd.resources import resource
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+RECIPE_FILE = "recipe.json"
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """Everything that decides the weights of a run.
+
+    Attributes:
+        system: Such as "hkt".
+        data: The folder of good pictures, or of a dataset's category.
+        teacher: A teacher's name, or the file that it came from.
+        teacher_sha256: Of the teacher's weights file.
+        iterations: Optimizer steps.
+        size: The side that pictures are brought to, in pixels.
+        batch: Pictures a step.
+        learning_rate, weight_decay: Adam's.
+        decay_at_end: Whether the learning rate falls to a tenth for the last twentieth.
+        seed: Of the weights, the order of pictures and which are held out.
+        held_out: Good pictures that are not trained on, relative to `data`; they set the threshold.
+        mixed_precision: Whether convolutions are computed in bfloat16.
+        switches: The system's own, from its paper's ablations.
+    """
+
+    system: str
+    data: str
+    teacher: str
+    teacher_sha256: str
+    iterations: int
+    size: int = 256
+    batch: int = 1
+    learning_rate: float = 1e-4
+    weight_decay: float = 1e-5
+    decay_at_end: bool = False
+    seed: int = 0
+    held_out: tuple[str, ...] = ()
+    mixed_precision: bool = False
+    switches: dict[str, Any] = field(default_factory=dict)
+
+
+def write_recipe(run: Path, recipe: TrainingRecipe) -> None:
+    """Puts a recipe into a run folder."""
+    write_json(run / RECIPE_FILE, asdict(recipe))
+
+
+def read_recipe(run: Path) -> TrainingRecipe:
+    """Reads a run folder's recipe.
+
+    Raises:
+        EdgekdError: The folder is no run.
+        ArtifactError: The recipe is damaged or of another version.
+    """
+    if not (run / RECIPE_FILE).is_file():
+        raise EdgekdError(f"{run} is no run: it has no {RECIPE_FILE}; make one with edgekd train")
+    content = read_json(run / RECIPE_FILE)
+    names = {entry.name for entry in fields(TrainingRecipe)}
+    if not isinstance(content, dict) or not content.keys() <= names:
+        raise ArtifactError(f"{run / RECIPE_FILE} is no recipe of this edgekd: train again")
+    try:
+        return TrainingRecipe(**content | {"held_out": tuple(content.get("held_out", ()))})
+    except TypeError as error:
+        raise ArtifactError(f"{run / RECIPE_FILE} is incomplete ({error}): train again") from error
+
+
+@dataclass(frozen=True)
+class ExportRecipe:
+    """How a system leaves torch.
+
+    Attributes:
+        opset: Of the ONNX graph.
+        operators: Every operator that its fixed-batch FP32 graph may hold.
+    """
+
+    opset: int
+    operators: frozenset[str]
+
+
+def read_export_recipe(system: str) -> ExportRecipe:
+    """Reads export/SYSTEM.toml."""
+    with resource("export", f"{system}.toml").open("rb") as file:
+        content = tomllib.load(file)
+    return ExportRecipe(content["opset"], frozenset(content["operators"]))

@@ -1,0 +1,69 @@
+"""What an evaluation report is made from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekd.data.pictures import Picture
+from edgekd.result import Verdict
+
+
+@dataclass(frozen=True)
+class ReportSample:
+    """One test picture and what the detector said of it.
+
+    Attributes:
+        name: What to call it, such as its path in the test set.
+        defect: The name of its class; "good" for a good one.
+        defective: Whether it shows a defect.
+        score: The raw image score; NaN where there is none.
+        verdict: Of the detector; only ERROR is looked at where the report has no threshold.
+        picture: uint8 [H, W, 3], BGR, in the size for the report, such as 256 pixels; None to show none.
+        anomaly_map: Raw, float32 [h, w] of any size; None where there is none.
+        mask: The defective pixels, bool [h, w] of any size; None where there is none.
+    """
+
+    name: str
+    defect: str
+    defective: bool
+    score: float
+    verdict: Verdict
+    picture: Picture | None
+    anomaly_map: NDArray[np.float32] | None
+    mask: NDArray[np.bool_] | None
+
+    @property
+    def scored(self) -> bool:
+        """Whether there is a score to count with."""
+        return math.isfinite(self.score)
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """The figures of an evaluation and the pictures behind them.
+
+    Attributes:
+        title: The headline, such as the detector's and the category's name.
+        image_auroc: 0..1.
+        pixel_auroc: 0..1; None where the dataset has no masks.
+        threshold: Above which a score is NG; None where the detector has none, and no verdict is reported.
+        threshold_origin: How the threshold was chosen.
+        samples: Every test picture.
+        provenance: Engine, back end, device, threads, the model and what it was made from; name -> text.
+        latency: Stage -> min, mean, median, p90, p95, p99 in milliseconds; None where it was not measured.
+        notes: What a reader has to know, a sentence each.
+    """
+
+    title: str
+    image_auroc: float
+    pixel_auroc: float | None
+    threshold: float | None
+    threshold_origin: str
+    samples: list[ReportSample]
+    provenance: dict[str, str]
+    latency: dict[str, dict[str, float]] | None
+    notes: list[str]

@@ -1,0 +1,95 @@
+"""Where answers go: a Parquet log, heat maps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+
+from edgekd.artifact import write_beside
+from edgekd.errors import missing_package
+from edgekd.reports.heatmap import overlay
+from edgekd.result import AnomalyResult
+from edgekd.runner.pipeline import STAGES, Answer
+
+ROWS_AT_ONCE = 256
+
+
+class ParquetLog:
+    """A table of answers, one row a frame; see `parquet_log`."""
+
+    def __init__(self, path: Path, threshold: float) -> None:
+        try:
+            import pyarrow
+            import pyarrow.parquet
+        except ImportError as error:
+            raise missing_package("pyarrow", "the Parquet log", "train") from error
+        self._threshold = threshold
+        self._arrow = pyarrow
+        number, text = pyarrow.float64(), pyarrow.string()
+        columns = [("name", text), ("score", number), ("threshold", number), ("verdict", text), ("error", text)]
+        self._schema = pyarrow.schema(columns + [(f"{stage}_ms", number) for stage in STAGES])
+        self._writer = pyarrow.parquet.ParquetWriter(path, self._schema)
+        self._rows: list[dict[str, object]] = []
+
+    def write(self, name: str, result: AnomalyResult) -> None:
+        """Adds an answer."""
+        row: dict[str, object] = {
+            "name": name,
+            "score": result.score,
+            "threshold": self._threshold,
+            "verdict": result.verdict.value,
+            "error": result.error,
+        }
+        self._rows.append(row | {f"{stage}_ms": result.timings.get(stage) for stage in STAGES})
+        if len(self._rows) >= ROWS_AT_ONCE:
+            self._flush()
+
+    def close(self) -> None:
+        """Writes what is left."""
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._writer.write_table(self._arrow.Table.from_pylist(self._rows, self._schema))
+            self._rows.clear()
+
+
+@contextmanager
+def parquet_log(path: Path, threshold: float) -> Iterator[ParquetLog]:
+    """A Parquet file of answers that is whole even when the block is interrupted.
+
+    Args:
+        path: The file.
+        threshold: Noted in every row.
+    """
+    with write_beside(path) as part:
+        log = ParquetLog(part, threshold)
+        interrupted: KeyboardInterrupt | None = None
+        try:
+            yield log
+        except KeyboardInterrupt as signal:
+            interrupted = signal
+        log.close()
+    if interrupted is not None:
+        raise interrupted
+
+
+def write_heat_map(folder: Path, answer: Answer, low: float, high: float) -> Path:
+    """Writes a frame's heat map over its picture: part.png's is part.png.heat.jpg.
+
+    Args:
+        folder: Where to; folders inside the frame's name are kept.
+        answer: With its picture and its map.
+        low, high: Where the colours begin and end, in raw map values.
+    """
+    assert answer.picture is not None
+    assert answer.result.anomaly_map is not None
+    path = folder / f"{answer.name}.heat.jpg"
+    with write_beside(path) as part:
+        _, encoded = cv2.imencode(".jpg", overlay(answer.picture, answer.result.anomaly_map, low, high))
+        part.write_bytes(encoded.tobytes())
+    return path

@@ -1,0 +1,78 @@
+"""Where frames come from: a folder, a video file, a camera."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+from numpy.typing import NDArray
+
+from edgekd.data.pictures import Picture, as_bgr8, list_pictures, read_picture
+from edgekd.errors import EdgekdError, PictureError
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v"})
+
+
+class Frame(NamedTuple):
+    """A frame that is yet to be read.
+
+    Attributes:
+        name: A path inside the folder, or the frame's number.
+        load: Reads it; raises PictureError where that fails.
+    """
+
+    name: str
+    load: Callable[[], Picture]
+
+
+def open_source(source: str) -> Iterator[Frame]:
+    """The frames of a folder, a picture, a video file, or a camera.
+
+    Args:
+        source: A path, or a camera's number such as "0".
+
+    Raises:
+        EdgekdError: There is nothing of that name, or nothing in it that can be read.
+    """
+    path = Path(source)
+    if path.is_dir():
+        return iter([_picture_frame(picture, path) for picture in list_pictures(path)])
+    if path.is_file() and path.suffix.lower() not in VIDEO_SUFFIXES:
+        return iter([_picture_frame(path, path.parent)])
+    if not path.is_file() and not source.isdigit():
+        raise EdgekdError(f"no such folder, video or camera: {source}")
+    capture = cv2.VideoCapture(int(source) if source.isdigit() and not path.is_file() else source)
+    if not capture.isOpened():
+        raise EdgekdError(f"cannot read from {'camera' if source.isdigit() else 'video'} {source}")
+    return _capture_frames(capture, source)
+
+
+def picture_frames(paths: Iterable[Path]) -> Iterator[Frame]:
+    """The frames of picture files, named by their paths."""
+    return (Frame(str(path), partial(read_picture, path)) for path in paths)
+
+
+def _picture_frame(path: Path, folder: Path) -> Frame:
+    return Frame(str(path.relative_to(folder)), partial(read_picture, path))
+
+
+def _capture_frames(capture: cv2.VideoCapture, source: str) -> Iterator[Frame]:
+    try:
+        number = 0
+        while True:
+            read, picture = capture.read()
+            if not read:
+                break
+            yield _captured_frame(picture, f"{Path(source).name}#{number:06d}")
+            number += 1
+        if number == 0:
+            raise PictureError(f"no frame could be read from {source}: it is damaged or in an unknown format")
+    finally:
+        capture.release()
+
+
+def _captured_frame(picture: NDArray[Any], name: str) -> Frame:
+    return Frame(name, lambda: as_bgr8(picture, name))

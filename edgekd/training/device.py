@@ -1,0 +1,41 @@
+"""Choosing where to compute."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from edgekd.errors import EdgekdError, MachineError
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a name.
+
+    Args:
+        name: "auto" for a CUDA device where there is one, or "cpu", "cuda", "cuda:1".
+
+    Raises:
+        EdgekdError: It is no device.
+        MachineError: This machine does not have it.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise EdgekdError(f"'{name}' is no device: use auto, cpu or cuda") from error
+    if device.type not in ("cpu", "cuda"):
+        raise EdgekdError(f"'{name}' is no device that edgekd trains on: use auto, cpu or cuda")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise MachineError(f"this machine has no device {name}: use --device cpu, or install a CUDA build of torch")
+    return device
+
+
+def channels_last(network: AnyModule, device: torch.device) -> AnyModule:
+    """Moves a network to a device, its weights in channels-last order, which both CPUs and GPUs compute faster."""
+    moved: AnyModule = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return moved

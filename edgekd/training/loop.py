@@ -1,0 +1,105 @@
+"""The one training loop: resumable to the same weights, saved when it is interrupted, stopped when the loss is lost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from edgekd.artifact import write_beside
+from edgekd.errors import ArtifactError, TrainingError
+
+CHECK_EVERY = 25  # Iterations between looks at the loss; a look makes the host wait for the device.
+
+OnStep = Callable[[int, float], None]  # Iterations done, mean loss since the last call.
+
+
+def optimise(
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loss_at: Callable[[int], Tensor],
+    learning_rate_at: Callable[[int], float],
+    iterations: int,
+    checkpoint: Path,
+    on_step: OnStep,
+    save_every: int = 500,
+) -> None:
+    """Trains a module for a number of iterations, from its checkpoint if there is one.
+
+    Everything random in an iteration must follow from its number, so that a run that was interrupted ends with the
+    weights of one that was not.
+
+    Args:
+        module: What is trained; its state dict is what a checkpoint keeps.
+        optimizer: Over the module's parameters.
+        loss_at: The loss of an iteration, from its number.
+        learning_rate_at: The learning rate of an iteration, from its number.
+        iterations: How many in all, those before the checkpoint included.
+        checkpoint: The file to go on from and to save to.
+        on_step: Called every 25 iterations and at the end.
+        save_every: Iterations between checkpoints.
+
+    Raises:
+        TrainingError: The loss is no longer a finite number.
+        KeyboardInterrupt: Passed on, after saving.
+    """
+    done = load_checkpoint(checkpoint, module, optimizer) if checkpoint.exists() else 0
+    saved, running = done, torch.zeros((), device=next(module.parameters()).device)
+    try:
+        for iteration in range(done, iterations):
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate_at(iteration)
+            loss = loss_at(iteration)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            done = iteration + 1
+            running += loss.detach()
+            if done % CHECK_EVERY == 0 or done == iterations:
+                mean = float(running) / (done % CHECK_EVERY or CHECK_EVERY)
+                _require_finite(mean, done, checkpoint)
+                running.zero_()
+                on_step(done, mean)
+            if done % save_every == 0 and done < iterations:
+                save_checkpoint(checkpoint, module, optimizer, done)
+                saved = done
+    except KeyboardInterrupt:
+        if done > saved:
+            save_checkpoint(checkpoint, module, optimizer, done)
+        raise
+    save_checkpoint(checkpoint, module, optimizer, done)
+
+
+def _require_finite(loss: float, iteration: int, checkpoint: Path) -> None:
+    if not math.isfinite(loss):
+        kept = f"; the checkpoint before it stays in {checkpoint}" if checkpoint.exists() else ""
+        raise TrainingError(f"the loss became {loss} near iteration {iteration}: lower --learning-rate{kept}")
+
+
+def save_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, iteration: int) -> None:
+    """Saves the weights, the optimizer's state and how many iterations they have seen."""
+    with write_beside(path) as part:
+        content = {"iteration": iteration, "module": module.state_dict(), "optimizer": optimizer.state_dict()}
+        torch.save(content, part)
+
+
+def load_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    """Puts a checkpoint back.
+
+    Returns:
+        The iterations done when it was saved.
+
+    Raises:
+        ArtifactError: It is damaged or belongs to another network.
+    """
+    try:
+        content = torch.load(path, weights_only=True, map_location="cpu")
+        module.load_state_dict(content["module"])
+        optimizer.load_state_dict(content["optimizer"])
+        return int(content["iteration"])
+    except Exception as error:  # A damaged file fails in torch in many ways; the mend is the same.
+        reason = str(error).splitlines()[0]
+        raise ArtifactError(f"cannot go on from {path} ({reason}): remove it to start over") from error

@@ -1,0 +1,52 @@
+"""What the teacher says of the training pictures: asked once where the answers fit into memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from torch import Tensor
+
+from edgekd.models.detector import Detector
+
+SHARE_OF_FREE_MEMORY = 0.5
+
+
+class TargetCache:
+    """The teacher's answers by picture.
+
+    The teacher is always asked about one picture alone, so that an answer does not depend on what was kept.
+
+    Args:
+        detector: Whose teacher it is.
+        images: The image [1, 3, H, W] of a picture's number.
+        count: Of the pictures.
+    """
+
+    def __init__(self, detector: Detector, images: Callable[[int], Tensor], count: int) -> None:
+        self._detector, self._images, self._count = detector, images, count
+        self._kept: dict[int, Tensor] = {}
+        self._keeps: bool | None = None
+
+    def get(self, index: int) -> Tensor:
+        """The targets [1, C, H, W] of a picture, on the detector's device."""
+        if index in self._kept:
+            return self._kept[index]
+        targets = self._detector.targets(self._images(index))
+        if self._keeps is None:
+            self._keeps = targets.nbytes * self._count < free_memory(targets) * SHARE_OF_FREE_MEMORY
+        if self._keeps:
+            self._kept[index] = targets
+        return targets
+
+
+def free_memory(tensor: Tensor) -> int:
+    """Bytes that are free where a tensor lives; 0 where the system does not say."""
+    if tensor.is_cuda:
+        import torch
+
+        return int(torch.cuda.mem_get_info(tensor.device)[0])
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return 0

@@ -1,0 +1,84 @@
+import json
+
+import pyarrow.parquet
+import pytest
+
+from edgekd.cli.main import main
+from edgekd.recipe import read_recipe
+
+
+def test_models_json_holds_every_row_of_the_papers_tables(capsys):
+    assert main(["models", "--json"]) == 0
+    systems = {system["system"]: system for system in json.loads(capsys.readouterr().out)}
+    assert systems["hkt"]["parts"]["student"]["parameters"] == 2_852_804
+    assert systems["hkt_plus"]["parts"]["student"]["parameters"] == 8_529_830
+    rows = {row["row"]: row["gflops"] for system in systems.values() for row in system["paper"]["rows"]}
+    assert sorted(rows.values()) == [15.31, 20.31, 52.03, 52.07, 63.18, 63.21]
+    assert systems["hkt"]["parts"]["deployed"]["parameters"] == 5_398_340
+
+
+def test_the_overview_and_each_help_page_print(capsys):
+    assert main([]) == 0
+    assert "inspect" in capsys.readouterr().out
+    for name in ("models", "distill", "train", "export", "bench", "evaluate", "inspect", "demo"):
+        with pytest.raises(SystemExit) as exit_:
+            main([name, "--help"])
+        assert exit_.value.code == 0
+        assert f"edgekd {name}" in capsys.readouterr().out
+
+
+def test_an_untrained_system_exports_and_says_that_it_is_untrained(tmp_path, capsys):
+    output = tmp_path / "hkt.onnx"
+    assert main(["export", "hkt", "--size", "64", "--output", str(output)]) == 0
+    assert "untrained" in capsys.readouterr().err
+    manifest = json.loads(output.with_suffix(".json").read_text())
+    assert manifest["trained"] is False
+    assert manifest["threshold"] is None
+
+
+def test_a_run_extends_when_it_is_resumed_with_more_iterations(good_folder, tiny_teacher, tmp_path):
+    run = tmp_path / "run"
+    words = ["train", "hkt", "--data", good_folder, "--run", run, "--teacher", tiny_teacher, "--size", 64]
+    assert main([str(word) for word in [*words, "--iterations", 2]]) == 0
+    first = (run / "student.safetensors").read_bytes()
+    assert main(["train", "hkt", "--run", str(run), "--resume", "--iterations", "4"]) == 0
+    assert read_recipe(run).iterations == 4
+    assert (run / "student.safetensors").read_bytes() != first
+
+
+def test_evaluate_reports_the_figures_and_a_page(exported, category, tmp_path, capsys):
+    page, figures = tmp_path / "report.html", tmp_path / "figures.json"
+    words = ["evaluate", "--engine", exported.parent, "--data", category, "--html", page, "--json", figures]
+    assert main([str(word) for word in words]) == 0
+    content = json.loads(figures.read_text())
+    assert 0 <= content["image_auroc"] <= 1
+    assert 0 <= content["pixel_auroc"] <= 1
+    assert sum(content["verdicts"][name] for name in ("OK", "NG", "ERROR")) == (
+        content["test_good"] + content["test_defective"]
+    )
+    assert page.read_text().count("data:image/jpeg") >= 2
+
+
+def test_bench_writes_the_fields_of_its_contract(exported, tmp_path):
+    figures = tmp_path / "bench.json"
+    assert main(["bench", "--engine", str(exported), "--duration", "0.2", "--json", str(figures)]) == 0
+    content = json.loads(figures.read_text())
+    for stage in ("pre", "inference", "post", "end_to_end"):
+        times = content["latency_ms"][stage]
+        assert list(times) == ["min", "mean", "median", "p90", "p95", "p99"]
+        assert times["min"] <= times["median"] <= times["p99"]
+    assert 0 < content["peak_share"] < 1.5
+    assert content["macs"] > 1e8
+    assert content["throughput_fps"]["1"] > 0
+
+
+def test_inspect_writes_a_log_row_for_each_frame_and_heat_maps_of_the_ng_ones(exported, good_folder, tmp_path):
+    out = tmp_path / "out"
+    words = ["inspect", "--engine", exported, "--source", good_folder, "--out", out, "--threshold", "0"]
+    assert main([str(word) for word in words]) == 0
+    log = pyarrow.parquet.read_table(out / "verdicts.parquet").to_pydict()
+    pictures = sorted(path.name for path in good_folder.iterdir())
+    assert log["name"] == pictures
+    assert set(log["verdict"]) == {"NG"}
+    assert len(list((out / "heat_maps").iterdir())) == len(pictures)
+    assert main([*map(str, words), "--fail-on-ng"]) == 1

@@ -1,0 +1,47 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from edgekd.recipe import read_recipe
+
+CODE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from edgekd.cli.main import main; "
+
+
+def start(*words: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", f"{CODE}raise SystemExit(main({[str(word) for word in words]!r}))"]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"})
+
+
+def test_ctrl_c_saves_and_resume_goes_on(good_folder, tiny_teacher, tmp_path):
+    run = tmp_path / "run"
+    common = ["--data", good_folder, "--teacher", tiny_teacher, "--size", 64, "--iterations", 1000]
+    process = start("train", "hkt", "--run", run, *common)
+    assert process.stderr is not None
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if "of 1000, loss" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    rest = process.stderr.read()
+    assert process.wait(60) == 130, lines
+    assert "--resume" in rest
+    assert "Traceback" not in rest
+    assert (run / "checkpoint.pt").exists()
+    assert not list(run.glob(".*part*"))
+    done = start("train", "hkt", "--run", run, "--resume", "--iterations", 100)
+    _, said = done.communicate(timeout=120)
+    assert done.returncode == 0, said
+    assert read_recipe(run).iterations == 100
+    assert (run / "student.safetensors").exists()
+
+
+def test_ctrl_c_before_anything_is_trained_leaves_one_line(good_folder, tiny_teacher, tmp_path):
+    process = start("train", "hkt", "--data", good_folder, "--run", tmp_path / "run", "--teacher", tiny_teacher)
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said
