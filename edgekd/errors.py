@@ -34,6 +34,11 @@ class MachineError(EdgekdError):
     exit_code = 3
 
 
+def one_line(error: Exception) -> str:
+    """The first line of what a foreign error says; its name where it says nothing."""
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> EdgekdError:
     """The error for a name that is not in a list, with the nearest one that is.
 

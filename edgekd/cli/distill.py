@@ -42,8 +42,13 @@ def run(arguments: argparse.Namespace) -> int:
     before = distillation.held_out_error()
     notes.print(f"held-out error before: {before:.3f} of the variance")
     start = time.monotonic()
-    with training_progress(f"distilling {arguments.teacher}", arguments.iterations) as on_step:
-        distillation.run(arguments.run / CHECKPOINT_FILE, on_step)
+    try:
+        with training_progress(f"distilling {arguments.teacher}", arguments.iterations) as on_step:
+            distillation.run(arguments.run / CHECKPOINT_FILE, on_step)
+    except KeyboardInterrupt:
+        if (arguments.run / CHECKPOINT_FILE).exists():
+            notes.print("saved; go on with the same command and --resume")
+        raise
     after = distillation.held_out_error()
     card = {
         **recipe,

@@ -13,6 +13,7 @@ from edgekd.data.pictures import read_picture, resize_picture
 from edgekd.errors import EdgekdError
 
 HELD_OUT_SHARE = 0.1
+ENOUGH_FOR_A_THRESHOLD, MANY_ENOUGH_TO_SPARE_THEM = 10, 40
 FEWEST_PICTURES = 2
 
 
@@ -24,7 +25,8 @@ def split_good_pictures(paths: Sequence[Path], seed: int) -> tuple[list[Path], l
         seed: Of the choice.
 
     Returns:
-        Nine tenths and one tenth, sorted; below ten pictures none is held out.
+        Nine tenths and one tenth, sorted. From 40 pictures upward at least ten are held out, as many as a threshold
+        needs; below ten pictures none is.
 
     Raises:
         EdgekdError: There are fewer than two.
@@ -32,7 +34,10 @@ def split_good_pictures(paths: Sequence[Path], seed: int) -> tuple[list[Path], l
     if len(paths) < FEWEST_PICTURES:
         raise EdgekdError(f"{len(paths)} good picture is too few to train on: give dozens, better hundreds")
     order = np.random.default_rng(seed).permutation(len(paths))
-    held_out = {int(index) for index in order[: int(len(paths) * HELD_OUT_SHARE)]}
+    count = int(len(paths) * HELD_OUT_SHARE)
+    if len(paths) >= MANY_ENOUGH_TO_SPARE_THEM:
+        count = max(count, ENOUGH_FOR_A_THRESHOLD)
+    held_out = {int(index) for index in order[:count]}
     training = [path for index, path in enumerate(paths) if index not in held_out]
     return training, [path for index, path in enumerate(paths) if index in held_out]
 

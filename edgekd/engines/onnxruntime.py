@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgekd.artifact import Manifest
 from edgekd.engines.base import Engine, EngineSpec, Frames, Outputs, frame_shape
-from edgekd.errors import ArtifactError
+from edgekd.errors import ArtifactError, one_line
 
 
 class OnnxRuntimeEngine(Engine):
@@ -30,7 +30,7 @@ class OnnxRuntimeEngine(Engine):
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # The runtime's own exceptions share no useful base.
-            raise ArtifactError(f"ONNX Runtime cannot load {path}: {str(error).splitlines()[0]}") from error
+            raise ArtifactError(f"ONNX Runtime cannot load {path}: {one_line(error)}") from error
         batch, height, width = frame_shape(manifest)
         version = onnxruntime.__version__
         self.spec = EngineSpec("onnxruntime", version, "CPU", height, width, batch, threads)

@@ -81,8 +81,8 @@ def _faster_backend(path: Path, manifest: Manifest, threads: int) -> str:
     key = " ".join([manifest["sha256"][:16], f"{threads} threads", *versions])
     memory = _cache_folder() / "fastest_backend.json"
     known: dict[str, str] = {}
-    with contextlib.suppress(EdgekdError):
-        known = read_json(memory)
+    with contextlib.suppress(EdgekdError, TypeError, ValueError):  # A damaged file is measured anew.
+        known = dict(read_json(memory))
     if known.get(key) not in installed:
         known[key] = min(installed, key=lambda backend: _median_time(backend, path, manifest, threads))
         with contextlib.suppress(EdgekdError):  # A read-only home costs a measurement at each start, no more.

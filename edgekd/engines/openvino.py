@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from edgekd.artifact import Manifest
 from edgekd.engines.base import Engine, EngineSpec, Frames, Outputs, frame_shape
-from edgekd.errors import ArtifactError
+from edgekd.errors import ArtifactError, one_line
 
 
 class Ticket(NamedTuple):
@@ -41,7 +41,7 @@ class OpenVINOEngine(Engine):
         try:
             compiled = openvino.Core().compile_model(str(path), "CPU", options)
         except RuntimeError as error:
-            raise ArtifactError(f"OpenVINO cannot load {path}: {str(error).splitlines()[0]}") from error
+            raise ArtifactError(f"OpenVINO cannot load {path}: {one_line(error)}") from error
         batch, height, width = frame_shape(manifest)
         version = openvino.get_version().split("-")[0]
         self.spec = EngineSpec("openvino", version, "CPU", height, width, batch, threads)
@@ -53,8 +53,10 @@ class OpenVINOEngine(Engine):
 
     def submit(self, frames: Frames) -> Ticket:
         self.check(frames)
+        # OpenVINO shares only memory that it might write to; anything else it copies.
+        tensor = self._tensor(frames, shared_memory=frames.flags.c_contiguous and frames.flags.writeable)
         request = self._requests.popleft()
-        request.set_input_tensor(self._tensor(frames, shared_memory=frames.flags.c_contiguous))
+        request.set_input_tensor(tensor)
         request.start_async()
         return Ticket(request, frames)
 

@@ -168,7 +168,7 @@ class DeployedHKT(Deployed):
     def __init__(self, detector: HKT) -> None:
         super().__init__()
         detector = copy.deepcopy(detector).eval()
-        self.teacher: nn.Sequential = detector.teacher[:-1]
+        self.teacher = nn.Sequential(*list(detector.teacher)[:-1])
         self.student = detector.student
         self.last = _difference_convolution(detector)
         self.student.projectors = nn.ModuleDict()

@@ -18,6 +18,8 @@ from edgekd.result import Verdict
 from edgekd.runner.pipeline import STAGES, Answer, inspect_stream
 from edgekd.runner.sources import picture_frames
 
+REPORT_SIDE = 256  # Of a picture in the report, in pixels.
+
 
 class Evaluation(NamedTuple):
     """An evaluation for programs and for people.
@@ -62,7 +64,11 @@ def evaluate(engine: Engine, manifest: Manifest, category: Category) -> Evaluati
         "pixel_auroc": pixel,
         "threshold": threshold,
         "verdicts": None if threshold is None else _verdicts(samples),
+        "size": engine.spec.height,
+        "iterations": manifest.get("iterations"),
+        "teacher": {key: (manifest.get("teacher") or {}).get(key) for key in ("name", "sha256")},
         "engine": {"backend": engine.spec.backend, "version": engine.spec.version},
+        "device": device_record(engine.spec.threads or 0),
     }
     return Evaluation(figures, _report(engine, manifest, category, figures, samples, latency))
 
@@ -78,7 +84,7 @@ def _sample(engine: Engine, category: Category, index: int, reply: Answer) -> Re
         defective=picture.defective,
         score=reply.result.score,
         verdict=reply.result.verdict,
-        picture=resize_picture(reply.picture, spec.height, spec.width),
+        picture=resize_picture(reply.picture, REPORT_SIDE, REPORT_SIDE),
         anomaly_map=reply.result.anomaly_map,
         mask=read_mask(picture.mask, spec.height, spec.width) if picture.mask else None,
     )
@@ -119,7 +125,7 @@ def _report(
     }
     origin = manifest["threshold"]["origin"] if manifest.get("threshold") else "none is stored in the artifact"
     return EvaluationReport(
-        title=f"{manifest['system']} on {category.name}",
+        title=f"{manifest['system'].upper().replace('_PLUS', '+')} on {category.name}",
         image_auroc=figures["image_auroc"],
         pixel_auroc=figures["pixel_auroc"],
         threshold=figures["threshold"],
@@ -127,5 +133,5 @@ def _report(
         samples=samples,
         provenance=provenance,
         latency=latency,
-        notes=["Latencies are those of the evaluation's own stream, reading included in pre; edgekd bench measures."],
+        notes=[] if manifest.get("trained") else ["This detector is untrained: its answers mean nothing."],
     )

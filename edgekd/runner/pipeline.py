@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -71,7 +72,7 @@ def inspect_picture(engine: Engine, picture: Picture, threshold: float, keep_map
         "post": (ended - inferred) * 1e3,
         "end_to_end": (ended - started) * 1e3,
     }
-    return AnomalyResult(score, verdict, outputs.anomaly_maps[0] if keep_map else None, timings)
+    return AnomalyResult(score, verdict, outputs.anomaly_maps[0] if keep_map else None, timings, _no_number(score))
 
 
 def inspect_stream(
@@ -191,4 +192,10 @@ def _finish(engine: Engine, running: _Running, threshold: float, keep_maps: bool
             "end_to_end": (ended - item.started) * 1e3,
         }
         anomaly_map = outputs.anomaly_maps[index] if keep_maps else None
-        yield Answer(item.name, item.picture, AnomalyResult(score, verdict, anomaly_map, timings))
+        result = AnomalyResult(score, verdict, anomaly_map, timings, _no_number(score))
+        yield Answer(item.name, item.picture, result)
+
+
+def _no_number(score: float) -> str | None:
+    """What is wrong with a score, if anything is."""
+    return None if math.isfinite(score) else f"the engine's score is {score}, no finite number"

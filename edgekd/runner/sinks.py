@@ -68,14 +68,14 @@ def parquet_log(path: Path, threshold: float) -> Iterator[ParquetLog]:
     """
     with write_beside(path) as part:
         log = ParquetLog(part, threshold)
-        interrupted: KeyboardInterrupt | None = None
+        failure: BaseException | None = None
         try:
             yield log
-        except KeyboardInterrupt as signal:
-            interrupted = signal
+        except BaseException as error:  # What was answered before stays answered; the error goes on below.
+            failure = error
         log.close()
-    if interrupted is not None:
-        raise interrupted
+    if failure is not None:
+        raise failure
 
 
 def write_heat_map(folder: Path, answer: Answer, low: float, high: float) -> Path:

@@ -17,8 +17,8 @@ from edgekd.training.patch_features import PatchFeatures
 from edgekd.training.teacher_distillation import DistillationSettings, TeacherDistillation
 from edgekd.training.teachers import write_weights
 
-# The picture's own fine layers teach the PDN's first convolutions soon; the deep ones are what defects show in.
-STRIDES = (4, 8, 16)
+# A PDN sees 33 pixels: deeper maps than these it cannot follow, and what it cannot follow is noise to a student.
+STRIDES = (4, 8)
 GRID_STRIDE = 8  # Of the backbone's picture: 4 pixels of the PDN's, which is its own stride.
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import math
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from edgekd.artifact import write_beside
-from edgekd.errors import ArtifactError, TrainingError
+from edgekd.errors import ArtifactError, TrainingError, one_line
 
 CHECK_EVERY = 25  # Iterations between looks at the loss; a look makes the host wait for the device.
 
@@ -47,30 +51,56 @@ def optimise(
         KeyboardInterrupt: Passed on, after saving.
     """
     done = load_checkpoint(checkpoint, module, optimizer) if checkpoint.exists() else 0
-    saved, running = done, torch.zeros((), device=next(module.parameters()).device)
+    saved = told = done
+    running = torch.zeros((), device=next(module.parameters()).device)
     try:
-        for iteration in range(done, iterations):
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate_at(iteration)
-            loss = loss_at(iteration)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            done = iteration + 1
-            running += loss.detach()
-            if done % CHECK_EVERY == 0 or done == iterations:
-                mean = float(running) / (done % CHECK_EVERY or CHECK_EVERY)
-                _require_finite(mean, done, checkpoint)
-                running.zero_()
-                on_step(done, mean)
-            if done % save_every == 0 and done < iterations:
-                save_checkpoint(checkpoint, module, optimizer, done)
-                saved = done
+        with held_interrupts() as interrupted:
+            for iteration in range(done, iterations):
+                for group in optimizer.param_groups:
+                    group["lr"] = learning_rate_at(iteration)
+                loss = loss_at(iteration)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                done = iteration + 1
+                running += loss.detach()
+                stop = interrupted()
+                if stop or done % CHECK_EVERY == 0 or done == iterations:
+                    mean = float(running) / (done - told)
+                    _require_finite(mean, done, checkpoint)
+                    running.zero_()
+                    told = done
+                    on_step(done, mean)
+                if stop:
+                    raise KeyboardInterrupt
+                if done % save_every == 0 and done < iterations:
+                    save_checkpoint(checkpoint, module, optimizer, done)
+                    saved = done
     except KeyboardInterrupt:
         if done > saved:
             save_checkpoint(checkpoint, module, optimizer, done)
         raise
     save_checkpoint(checkpoint, module, optimizer, done)
+
+
+@contextlib.contextmanager
+def held_interrupts() -> Iterator[Callable[[], bool]]:
+    """Holds Ctrl-C back until it is asked for, so that no step is cut in half and saved so.
+
+    Yields:
+        Whether Ctrl-C was pressed. It never is outside the main thread, where Python delivers no signals, nor where
+        the process was started to ignore it, as shells start jobs in the background.
+    """
+    pressed: list[int] = []
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _require_finite(loss: float, iteration: int, checkpoint: Path) -> None:
@@ -81,9 +111,11 @@ def _require_finite(loss: float, iteration: int, checkpoint: Path) -> None:
 
 def save_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, iteration: int) -> None:
     """Saves the weights, the optimizer's state and how many iterations they have seen."""
+    content = {"iteration": iteration, "module": module.state_dict(), "optimizer": optimizer.state_dict()}
+    buffer = io.BytesIO()  # torch's own file writer hides a full disk behind errors of its own.
+    torch.save(content, buffer)
     with write_beside(path) as part:
-        content = {"iteration": iteration, "module": module.state_dict(), "optimizer": optimizer.state_dict()}
-        torch.save(content, part)
+        part.write_bytes(buffer.getbuffer())
 
 
 def load_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> int:
@@ -101,5 +133,4 @@ def load_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimi
         optimizer.load_state_dict(content["optimizer"])
         return int(content["iteration"])
     except Exception as error:  # A damaged file fails in torch in many ways; the mend is the same.
-        reason = str(error).splitlines()[0]
-        raise ArtifactError(f"cannot go on from {path} ({reason}): remove it to start over") from error
+        raise ArtifactError(f"cannot go on from {path} ({one_line(error)}): remove it to start over") from error

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from edgekd.artifact import read_json, sha256, write_beside
-from edgekd.errors import ArtifactError, EdgekdError, unknown_name
+from edgekd.errors import ArtifactError, EdgekdError, one_line, unknown_name
 
 SHIPPED = Path(__file__).parent / "weights"
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt")
@@ -79,7 +79,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             else torch.load(path, map_location="cpu", weights_only=True)
         )
     except Exception as error:  # A damaged or malicious file fails in many ways; none of them is run.
-        reason = str(error).splitlines()[0][:120]
+        reason = one_line(error)[:120]
         raise ArtifactError(f"{path} was refused, it is damaged or holds more than weights: {reason}") from error
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise ArtifactError(f"{path} was refused: a state dict (names and tensors) is needed, save model.state_dict()")
@@ -114,5 +114,6 @@ def put_weights(network: nn.Module, state: dict[str, Tensor], name: str, wanted:
 
 def write_weights(path: Path, state: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
     """Writes a state dict as safetensors, completely or not at all."""
+    data = save({key: value.detach().cpu().contiguous() for key, value in state.items()}, metadata)
     with write_beside(path) as part:
-        save_file({key: value.detach().cpu().contiguous() for key, value in state.items()}, part, metadata)
+        part.write_bytes(data)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from edgekd.artifact import manifest_path
 from edgekd.cli.main import main
@@ -110,9 +111,12 @@ def test_resuming_nothing_says_so(fails, tmp_path):
 
 
 def test_a_lost_loss_stops_training(fails, good_folder, tmp_path, tiny_teacher):
-    words = train(good_folder, tmp_path / "run", "--teacher", tiny_teacher, "--learning-rate", "1")
-    words[words.index("--iterations") + 1] = 200
-    assert "lower --learning-rate" in fails(*words)
+    huge = {name: tensor.float() * 1e12 for name, tensor in load_file(tiny_teacher).items()}
+    save_file(huge, tmp_path / "huge.safetensors")
+    line = fails(*train(good_folder, tmp_path / "run", "--teacher", tmp_path / "huge.safetensors"))
+    assert "the loss became nan near iteration 1" in line
+    assert "lower --learning-rate" in line
+    assert not (tmp_path / "run" / "student.safetensors").exists()
 
 
 def test_a_folder_that_is_no_run_is_named(fails, tmp_path):

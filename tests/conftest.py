@@ -1,0 +1,111 @@
+"""Fixtures that several tests share: real pictures, a tiny teacher, a trained run, an exported detector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import cv2
+import elpv_dataset
+import numpy as np
+import pytest
+import torch
+
+from edgekd.cli.main import main
+from edgekd.data.pictures import read_picture, resize_picture
+from edgekd.models.pdn import pdn
+from edgekd.recipe import TrainingRecipe
+from edgekd.training.run import start_run, train
+from edgekd.training.teachers import load_teacher, write_weights
+
+ELPV = Path(elpv_dataset.__file__).parent / "data"
+MANY = 110  # Good pictures, so that eleven are held out and a threshold can be set.
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What edgekd remembers of this machine goes to a folder of the tests' own."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEKD_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Torch's threads cost small tensors more than they bring, above all where the cores are busy."""
+    torch.set_num_threads(1)
+
+
+def monocrystalline(probability: str) -> list[Path]:
+    """Pictures of monocrystalline cells that were labelled with a probability of being defective."""
+    rows = (line.split() for line in (ELPV / "labels.csv").read_text().splitlines())
+    return sorted(ELPV / name for name, labelled, kind in rows if (labelled, kind) == (probability, "mono"))
+
+
+def copy_pictures(paths: Iterable[Path], folder: Path, size: int) -> list[Path]:
+    """Writes pictures as PNG, numbered, in another size."""
+    folder.mkdir(parents=True)
+    copies = []
+    for number, path in enumerate(paths):
+        copies.append(folder / f"{number:03}.png")
+        cv2.imwrite(str(copies[-1]), resize_picture(read_picture(path), size, size))
+    return copies
+
+
+@pytest.fixture(scope="session")
+def elpv_pictures() -> list[Path]:
+    """Real pictures of sound monocrystalline cells."""
+    return monocrystalline("0.0")
+
+
+@pytest.fixture
+def good_folder(elpv_pictures: list[Path], tmp_path: Path) -> Path:
+    """A folder with 24 real good pictures of 96 pixels a side."""
+    copy_pictures(elpv_pictures[:24], tmp_path / "good", 96)
+    return tmp_path / "good"
+
+
+@pytest.fixture
+def category(elpv_pictures: list[Path], tmp_path: Path) -> Path:
+    """A category in the layout of MVTec AD, of real cells; its masks are made: the middle of each defective cell."""
+    root = tmp_path / "cell"
+    copy_pictures(elpv_pictures[:8], root / "train" / "good", 96)
+    copy_pictures(elpv_pictures[8:14], root / "test" / "good", 96)
+    mask = np.zeros((96, 96), np.uint8)
+    mask[32:64, 32:64] = 255
+    (root / "ground_truth" / "crack").mkdir(parents=True)
+    for path in copy_pictures(monocrystalline("1.0")[:6], root / "test" / "crack", 96):
+        cv2.imwrite(str(root / "ground_truth" / "crack" / f"{path.stem}_mask.png"), mask)
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A teacher file of float16 as distilling writes it: a PDN-S with weights drawn from a fixed seed."""
+    path = tmp_path_factory.mktemp("teacher") / "tiny.safetensors"
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        write_weights(path, {key: value.half() for key, value in pdn("pdn_small").state_dict().items()})
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained_run(elpv_pictures: list[Path], tiny_teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of HKT at 64 pixels, trained for 20 iterations on 99 real pictures. Read it, do not change it."""
+    folder = tmp_path_factory.mktemp("trained")
+    copy_pictures(elpv_pictures[:MANY], folder / "good", 64)
+    teacher = load_teacher(str(tiny_teacher))
+    recipe = TrainingRecipe(
+        "hkt", str(folder / "good"), teacher.name, teacher.sha256, iterations=20, size=64, batch=2, seed=3
+    )
+    start_run(folder / "run", recipe, teacher)
+    train(folder / "run", torch.device("cpu"), lambda iteration, loss: None)
+    return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def exported(trained_run: Path) -> Path:
+    """The run's detector.onnx for single frames, with its manifest and threshold. Read it, do not change it."""
+    assert main(["export", str(trained_run)]) == 0
+    return trained_run / "detector.onnx"

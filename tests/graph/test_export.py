@@ -1,0 +1,208 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+import edgekd.engines.opening as opening
+from edgekd.artifact import manifest_path, read_manifest, sha256
+from edgekd.data.good_pictures import read_frames
+from edgekd.engines import BACKENDS, open_engine
+from edgekd.engines.opening import usable_cores
+from edgekd.errors import ArtifactError, EdgekdError
+from edgekd.graph import export as export_module
+from edgekd.graph.export import build_graph, export_detector
+from edgekd.graph.frames import FrameNetwork
+from edgekd.graph.macs import count_macs
+from edgekd.graph.parity import TOLERANCE, measure_parity, torch_outputs
+from edgekd.graph.rewrites import StaticCBAM, rewrite
+from edgekd.models.attention import CBAM
+from edgekd.models.counting import count
+from edgekd.models.normalisation import normalise
+from edgekd.models.registry import find_system
+from edgekd.recipe import read_export_recipe
+from edgekd.training.run import load_run
+
+OPSET = 18
+DYNAMIC = {"Shape", "Gather", "Loop", "If", "NonZero", "Slice", "Reshape", "Expand", "Where"}
+
+
+def prepared(system, frames):
+    """An untrained detector whose teacher was standardised on real frames."""
+    torch.manual_seed(2)
+    detector = find_system(system).build().eval()
+    images = normalise(torch.from_numpy(frames[..., ::-1].copy()).permute(0, 3, 1, 2))
+    detector.prepare(detector.targets(image[None]) for image in images)
+    return detector
+
+
+def manifest_for(batch, size):
+    return {"inputs": {"frames": {"shape": [batch or "batch", size, size, 3]}}}
+
+
+@pytest.fixture(scope="module")
+def frames(elpv_pictures):
+    return read_frames(elpv_pictures[200:204], 64)
+
+
+@pytest.mark.parametrize("system", ["hkt", "hkt_plus"])
+def test_torch_and_both_engines_agree_at_256_pixels_one_frame_and_four(system, elpv_pictures, tmp_path):
+    two = read_frames(elpv_pictures[200:202], 256)
+    detector = prepared(system, two[:1])
+    model = build_graph(detector, 256, None, OPSET)
+    assert count_macs(model) == count(rewrite(detector.deployed()), 256).macs
+    onnx.save(model, tmp_path / "x.onnx")
+    torch.set_num_threads(usable_cores())
+    scores, maps = torch_outputs(detector, two)
+    torch.set_num_threads(1)
+    spread = maps.max() - maps.min()
+    for build in BACKENDS.values():
+        with build(tmp_path / "x.onnx", manifest_for(None, 256), usable_cores()) as engine:
+            for order in ([0], [0, 1, 1, 0]):
+                outputs = engine.infer(two[order])
+                assert outputs.anomaly_maps.shape == (len(order), 256, 256)
+                assert np.abs(outputs.anomaly_maps - maps[order]).max() <= TOLERANCE * spread
+                assert np.abs(outputs.scores - scores[order]).max() <= TOLERANCE * spread
+
+
+@pytest.mark.parametrize(("system", "size"), [("hkt", 64), ("hkt_plus", 40)])
+def test_a_fixed_batch_graph_keeps_to_the_inventory_and_is_static(system, size, elpv_pictures, tmp_path):
+    frames = read_frames(elpv_pictures[:4], size)
+    detector = prepared(system, frames)
+    model = build_graph(detector, size, 4, OPSET)
+    onnx.checker.check_model(model, full_check=True)
+    assert read_export_recipe(system).opset == OPSET
+    kinds = {node.op_type for node in model.graph.node}
+    assert kinds == read_export_recipe(system).operators
+    assert not kinds & DYNAMIC
+    assert {node.domain for node in model.graph.node} <= {"", "ai.onnx"}
+    assert [(entry.domain, entry.version) for entry in model.opset_import if entry.domain in ("", "ai.onnx")] == [
+        ("", OPSET)
+    ]
+    assert all(not node.metadata_props and not node.doc_string for node in model.graph.node)
+    assert count_macs(model) == count(rewrite(detector.deployed()), size).macs
+    onnx.save(model, tmp_path / "x.onnx")
+    figures = measure_parity(tmp_path / "x.onnx", manifest_for(4, size), detector, frames)
+    assert set(figures) == {"onnxruntime", "openvino"}
+    assert all(figure["map"] < 1e-5 and figure["score"] < 1e-5 for figure in figures.values())
+
+
+def test_the_graph_takes_camera_frames_and_gives_raw_scores_and_maps(exported):
+    graph = onnx.load(exported).graph
+    described = {
+        value.name: (value.type.tensor_type.elem_type, [entry.dim_value for entry in value.type.tensor_type.shape.dim])
+        for value in [*graph.input, *graph.output]
+    }
+    assert described == {
+        "frames": (onnx.TensorProto.UINT8, [1, 64, 64, 3]),
+        "score": (onnx.TensorProto.FLOAT, [1]),
+        "anomaly_map": (onnx.TensorProto.FLOAT, [1, 64, 64]),
+    }
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_a_trained_run_says_the_same_in_torch_and_as_it_ships(trained_run, exported, frames, backend):
+    detector, _ = load_run(trained_run)
+    scores, maps = torch_outputs(detector, frames)
+    with open_engine(exported, backend) as engine:
+        outputs = [engine.infer(frames[index : index + 1]) for index in range(len(frames))]
+    spread = maps.max() - maps.min()
+    assert np.abs(np.concatenate([output.anomaly_maps for output in outputs]) - maps).max() <= 1e-4 * spread
+    assert np.abs(np.concatenate([output.scores for output in outputs]) - scores).max() <= 1e-4 * spread
+    assert len(set(scores.tolist())) == len(scores)
+
+
+def test_the_manifest_says_what_the_artifact_is_and_where_it_comes_from(trained_run, exported):
+    manifest = read_manifest(exported)
+    expected = {
+        "system": "hkt",
+        "precision": "fp32",
+        "trained": True,
+        "iterations": 20,
+        "file": "detector.onnx",
+        "format_version": 1,
+        "calibration": None,
+    }
+    assert {key: manifest[key] for key in expected} == expected
+    assert manifest["sha256"] == sha256(exported)
+    files = ("recipe.json", "student.safetensors", "teacher.safetensors")
+    assert manifest["made_from"] == {name: sha256(trained_run / name) for name in files}
+    assert manifest["inputs"]["frames"] == {"dtype": "uint8", "shape": [1, 64, 64, 3], "layout": "NHWC, BGR"}
+    assert manifest["outputs"]["anomaly_map"] == {"dtype": "float32", "shape": [1, 64, 64]}
+    assert manifest["teacher"]["sha256"]
+    assert manifest["macs"] == count_macs(onnx.load(exported))
+    assert manifest["threshold"]["good_pictures"] == 11
+    assert manifest["threshold"]["value"] > 0
+    assert set(manifest["tools"]) >= {"edgekd", "torch", "onnx"}
+    for figures in manifest["parity"].values():
+        assert figures["map"] <= TOLERANCE
+
+
+def test_a_changed_file_is_refused_before_anything_parses_it(exported, tmp_path, monkeypatch):
+    shutil.copy(exported, tmp_path / "x.onnx")
+    shutil.copy(manifest_path(exported), tmp_path / "x.json")
+    data = bytearray((tmp_path / "x.onnx").read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "x.onnx").write_bytes(data)
+    parsed = []
+    monkeypatch.setattr(opening, "BACKENDS", {name: lambda *given: parsed.append(given) for name in BACKENDS})
+    for backend in (None, *BACKENDS):
+        with pytest.raises(ArtifactError, match=r"x\.onnx is not the file x\.json describes"):
+            open_engine(tmp_path / "x.onnx", backend)
+    assert parsed == []
+
+
+def test_a_graph_that_differs_is_not_written(trained_run, exported, frames, tmp_path, monkeypatch):
+    detector, _ = load_run(trained_run)
+    graph = onnx.load(exported)
+    monkeypatch.setattr(export_module, "build_graph", lambda *given: graph)
+    detector.student.convolutions[0].bias.data += 0.5
+    with pytest.raises(EdgekdError, match=r"differs from the network by .* the artifact was not written"):
+        export_detector(detector, "hkt", 64, 1, frames[:1], tmp_path / "x.onnx", {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_operator_outside_the_inventory_is_refused_where_the_batch_is_fixed(exported):
+    model, narrower = onnx.load(exported), read_export_recipe("hkt").operators - {"Sigmoid"}
+    with pytest.raises(EdgekdError, match=r"holds Sigmoid, not in export/hkt\.toml"):
+        export_module._keep_to_inventory(model, "hkt", narrower, fixed_batch=True)
+    export_module._keep_to_inventory(model, "hkt", narrower, fixed_batch=False)
+    model.graph.node[0].domain = "com.example"
+    with pytest.raises(EdgekdError, match=r"needs operators of com\.example"):
+        export_module._keep_to_inventory(model, "hkt", narrower, fixed_batch=False)
+
+
+def test_folding_frames_into_the_first_weights_is_exact(frames):
+    network = prepared("hkt", frames).deployed().double().eval()
+    folded = FrameNetwork(network).double()
+    images = torch.from_numpy(frames[..., ::-1].copy()).permute(0, 3, 1, 2).double()
+    mean, std = ([[[[v]] for v in values]] for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    images = (images / 255 - torch.tensor(mean, dtype=torch.double)) / torch.tensor(std, dtype=torch.double)
+    with torch.inference_mode():
+        scores, maps = network(images)
+        # The frames go in as double here, past the cast to float32 that the graph makes of bytes, which is exact.
+        folded_scores, folded_maps = folded.network(torch.from_numpy(frames).permute(0, 3, 1, 2).double())
+    torch.testing.assert_close(folded_scores, scores, rtol=1e-9, atol=0)
+    torch.testing.assert_close(folded_maps, maps, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(2, 64, 9, 11), (1, 32, 1, 1)])
+def test_static_cbam_is_cbam(shape):
+    torch.manual_seed(0)
+    block = CBAM(shape[1]).double()
+    x = torch.randn(shape, dtype=torch.double)
+    torch.testing.assert_close(StaticCBAM(block)(x), block(x), rtol=1e-12, atol=1e-12)
+
+
+def test_rewriting_leaves_no_block_that_has_an_equivalent():
+    deployed = rewrite(find_system("hkt_plus").build().deployed())
+    assert not any(isinstance(module, CBAM) for module in deployed.modules())
+    assert sum(isinstance(module, StaticCBAM) for module in deployed.modules()) == 3
+
+
+def test_every_export_recipe_belongs_to_a_system():
+    for path in (Path(__file__).parents[2] / "export").glob("*.toml"):
+        find_system(path.stem)
+        assert read_export_recipe(path.stem).opset >= 17

@@ -1,0 +1,138 @@
+"""What every system must do: inherit from this class, name the system, and its tests are there."""
+
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from edgekd.data.pictures import read_picture, resize_picture
+from edgekd.errors import EdgekdError
+from edgekd.models.detector import Batch
+from edgekd.models.normalisation import normalise
+from edgekd.models.registry import find_system
+from edgekd.recipe import TrainingRecipe
+from edgekd.training.run import untrained_detector
+from edgekd.training.teachers import write_weights
+
+
+@cache
+def real_images(paths, size):
+    """Normalised images [N, 3, size, size] of pictures."""
+    frames = np.stack([resize_picture(read_picture(path), size, size) for path in paths])
+    return normalise(torch.from_numpy(frames[..., ::-1].copy()).permute(0, 3, 1, 2))
+
+
+def drawn_detector(system, seed):
+    torch.manual_seed(seed)
+    return find_system(system).build()
+
+
+@cache
+def prepared_detector(system, paths, size):
+    """An untrained detector prepared on real pictures, so that what it measures is not what it starts with."""
+    images, detector = real_images(paths, size), drawn_detector(system, 0)
+    detector.prepare(detector.targets(images[index : index + 1]) for index in range(len(images)))
+    return detector.eval()
+
+
+class DetectorTester:
+    """Subclasses say which system and, where 64 pixels will not do, which size; the rest is inherited."""
+
+    system: str
+    size = 64
+    illegal_size: int
+    nearest_legal_sizes: tuple[int, ...]
+
+    def build(self, seed=0):
+        return drawn_detector(self.system, seed)
+
+    @pytest.fixture
+    def images(self, elpv_pictures):
+        return real_images(tuple(elpv_pictures[:3]), self.size)
+
+    @pytest.fixture
+    def detector(self, elpv_pictures):
+        """Shared by the tests, so they leave it as it is."""
+        return prepared_detector(self.system, tuple(elpv_pictures[:3]), self.size)
+
+    def test_training_lowers_the_loss_on_real_pictures(self, images):
+        detector = self.build()
+        detector.prepare(iter([detector.targets(images)]))
+        learning = detector.learning().train()
+        optimizer = torch.optim.Adam(learning.parameters(), 1e-4)
+        batch = Batch(images[:2], detector.targets(images[:2]))
+        losses = []
+        for _ in range(4):
+            loss = detector.training_loss(batch)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        assert all(later < earlier for earlier, later in pairwise(losses)), losses
+
+    def test_only_the_learning_part_is_trained(self, detector, images):
+        detector.training_loss(Batch(images[:1])).backward()
+        learning = {id(parameter) for parameter in detector.learning().parameters()}
+        for name, parameter in detector.named_parameters():
+            assert (id(parameter) in learning) == (parameter.grad is not None), name
+            parameter.grad = None
+
+    def test_kept_targets_give_the_same_loss_as_asking_the_teacher(self, detector, images):
+        with torch.no_grad():
+            asked = detector.training_loss(Batch(images))
+            kept = detector.training_loss(Batch(images, detector.targets(images)))
+        assert torch.equal(asked, kept)
+
+    def test_maps_and_scores_have_their_shapes_and_are_finite(self, detector, images):
+        maps, scores = detector.anomaly_map(images), detector.image_scores(images)
+        assert maps.shape == (len(images), self.size, self.size)
+        assert scores.shape == (len(images),)
+        assert torch.isfinite(maps).all()
+        assert torch.isfinite(scores).all()
+        assert maps.std() > 0
+
+    def test_saved_and_loaded_it_says_the_same(self, detector, images, tmp_path):
+        write_weights(tmp_path / "detector.safetensors", detector.state_dict())
+        other = self.build(seed=1).eval()
+        assert not torch.equal(other.image_scores(images), detector.image_scores(images))
+        other.load_state_dict(load_file(tmp_path / "detector.safetensors"))
+        assert torch.equal(other.anomaly_map(images), detector.anomaly_map(images))
+        assert torch.equal(other.image_scores(images), detector.image_scores(images))
+
+    def test_the_deployed_form_says_what_the_training_form_says(self, detector, images):
+        with torch.inference_mode():
+            scores, maps = detector.deployed().eval()(images)
+        reference = detector.anomaly_map(images)
+        atol = 1e-5 * float(reference.max() - reference.min())
+        torch.testing.assert_close(maps, reference, rtol=1e-5, atol=atol)
+        torch.testing.assert_close(scores, detector.image_scores(images), rtol=1e-5, atol=atol)
+
+    def test_deploying_leaves_the_detector_as_it_was(self, detector, images):
+        before = {key: value.clone() for key, value in detector.state_dict().items()}
+        deployed = detector.deployed()
+        for parameter in deployed.parameters():
+            parameter.data.zero_()
+        after = detector.state_dict()
+        assert before.keys() == after.keys()
+        assert all(torch.equal(before[key], after[key]) for key in before)
+
+    def test_a_picture_is_judged_alone_whatever_is_beside_it(self, detector, images):
+        together = detector.image_scores(images)
+        alone = torch.cat([detector.image_scores(images[index : index + 1]) for index in range(len(images))])
+        torch.testing.assert_close(alone, together, rtol=1e-5, atol=0)
+
+    def test_the_same_seed_draws_the_same_weights(self):
+        first, again, other = (self.build(seed).state_dict() for seed in (0, 0, 1))
+        assert all(torch.equal(first[key], again[key]) for key in first)
+        assert any(not torch.equal(first[key], other[key]) for key in first)
+
+    def test_an_illegal_size_is_refused_and_the_nearest_legal_ones_are_named(self):
+        detector = self.build()
+        assert detector.legal_sizes_near(self.size) == (self.size,)
+        assert detector.legal_sizes_near(self.illegal_size) == self.nearest_legal_sizes
+        named = " or ".join(map(str, self.nearest_legal_sizes))
+        with pytest.raises(EdgekdError, match=f"{self.illegal_size} pixels a side: use {named}"):
+            untrained_detector(TrainingRecipe(self.system, "", "", "", iterations=0, size=self.illegal_size))

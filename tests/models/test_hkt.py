@@ -1,0 +1,128 @@
+import pytest
+import torch
+from torch import nn
+
+from edgekd.models.attention import CBAM
+from edgekd.models.detector import Batch
+from edgekd.models.hkt import HKT, HKTStudent, StudentOutput, place_map
+
+from .detector_tester import DetectorTester
+
+
+class TestHKT(DetectorTester):
+    system = "hkt"
+    illegal_size = 66
+    nearest_legal_sizes = (64, 68)
+
+
+class TestHKTPlus(DetectorTester):
+    system = "hkt_plus"
+    size = 40
+    illegal_size = 30
+    nearest_legal_sizes = (36,)
+
+
+@pytest.mark.parametrize(("teacher", "widths", "taps"), [("pdn_small", 2, 3), ("pdn_medium", 3, 5)])
+def test_every_convolution_but_the_last_is_tapped_and_equal_widths_share(teacher, widths, taps):
+    student = HKTStudent(teacher).eval()
+    assert len(student.cbams) == len(student.projectors) == widths
+    assert sum(isinstance(module, CBAM) for module in student.modules()) == widths
+    with torch.inference_mode():
+        output = student(torch.randn(2, 3, 44, 44))
+    assert [tap.shape for tap in output.taps] == [(2, 384, 3, 3)] * taps
+    assert output.features.shape == (2, 384, 3, 3)
+
+
+def test_ablation_switches_take_their_parts_away():
+    image = torch.randn(1, 3, 36, 36)
+    bare = HKTStudent("pdn_small", cbam=False, projectors=False)
+    assert not any(isinstance(module, CBAM) for module in bare.modules())
+    assert bare(image).taps == []
+    assert len(HKTStudent("pdn_small", cbam=False)(image).taps) == 3
+    attentive = HKTStudent("pdn_small", projectors=False)
+    assert attentive(image).taps == []
+    assert len(attentive.cbams) == 2
+
+
+def test_the_bare_student_computes_what_a_pdn_with_its_weights_computes():
+    detector = HKT(cbam=False, projectors=False).eval()
+    convolutions = [layer for layer in detector.teacher if isinstance(layer, nn.Conv2d)]
+    for own, teacher in zip(detector.student.convolutions, convolutions, strict=True):
+        own.load_state_dict(teacher.state_dict())
+    image = torch.randn(1, 3, 40, 40)
+    torch.testing.assert_close(detector.student(image).features, detector.teacher(image))
+
+
+def test_the_loss_is_the_papers_formula(monkeypatch):
+    detector = HKT(tap_weight=0.5)
+    detector.mean.fill_(1.0)
+    detector.std.fill_(2.0)
+    teacher = torch.full((2, 384, 1, 1), 5.0)  # Standardised: 2.
+    taps = [torch.full_like(teacher, value) for value in (2.0, 0.0, 3.0)]
+    answer = StudentOutput(torch.full_like(teacher, 1.0), taps)
+    monkeypatch.setattr(detector.student, "forward", lambda images: answer)
+    loss = detector.training_loss(Batch(torch.zeros(2, 3, 36, 36), teacher))
+    assert float(loss) == (2 - 1) ** 2 + 0.5 * (0 + 4 + 1)
+
+
+def test_preparing_measures_mean_and_spread_by_channel_over_all_pictures():
+    detector = HKT()
+    features = torch.randn(5, 384, 4, 4) * torch.linspace(0.5, 3, 384).view(-1, 1, 1) + 7
+    detector.prepare(iter(torch.split(features, [1, 3, 1])))
+    torch.testing.assert_close(detector.mean, features.mean((0, 2, 3)))
+    torch.testing.assert_close(detector.std, features.var((0, 2, 3), unbiased=False).sqrt())
+    standardised = detector.standardised(features)
+    torch.testing.assert_close(standardised.mean((0, 2, 3)), torch.zeros(384), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("side", [253, 123, 59])
+def test_a_projected_tap_is_resized_by_the_nearest_rule(side):
+    student = HKTStudent("pdn_small")
+    with torch.no_grad():
+        student.projectors["128"].weight.zero_()
+        student.projectors["128"].weight[0, 0] = 1
+        student.projectors["128"].bias.zero_()
+        places = torch.arange(side * side, dtype=torch.float32).view(1, 1, side, side).expand(-1, 128, -1, -1)
+        projected = student._project(places, torch.Size((56, 56)))[0, 0]
+    source = [k * side // 56 for k in range(56)]
+    expected = torch.tensor([[row * side + column for column in source] for row in source], dtype=torch.float32)
+    assert torch.equal(projected, expected)
+
+
+def test_a_patch_lands_where_it_lies_in_the_picture():
+    patches = torch.zeros(1, 8, 8)
+    patches[0, 2, 5] = 1.0
+    placed = place_map(patches, 64)[0]
+    # Four missing cells, then cells of four pixels: row 2 lies on pixels 24..27, column 5 on 36..39.
+    assert placed.shape == (64, 64)
+    assert torch.equal((placed == placed.max()).nonzero(), torch.tensor([[r, c] for r in (25, 26) for c in (37, 38)]))
+    rows, columns = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    assert float((placed * rows).sum() / placed.sum()) == pytest.approx(25.5)
+    assert float((placed * columns).sum() / placed.sum()) == pytest.approx(37.5)
+    assert float(placed.sum()) == pytest.approx(16.0)
+    everywhere = place_map(torch.ones(1, 8, 8), 64)[0]
+    assert float(everywhere[:14].abs().max()) == 0
+    assert float(everywhere[18:46, 18:46].min()) == 1
+
+
+def test_an_odd_spot_in_the_picture_lights_its_own_place_of_the_map():
+    torch.manual_seed(0)
+    detector = HKT().eval()
+    clean = torch.zeros(1, 3, 96, 96)
+    spotted = clean.clone()
+    spotted[:, :, 30:34, 58:62] = 4.0
+    changed = (detector.anomaly_map(spotted) - detector.anomaly_map(clean)).abs()[0]
+    # CBAM's channel gate sees the whole picture, so all of the map may stir; the spot's own place does so most.
+    row, column = divmod(int(changed.argmax()), 96)
+    assert abs(row - 31.5) <= 17
+    assert abs(column - 59.5) <= 17
+
+
+def test_the_image_score_is_the_highest_patch_not_the_highest_pixel():
+    torch.manual_seed(0)
+    detector = HKT().eval()
+    images = torch.randn(2, 3, 48, 48)
+    patches = detector.patch_map(images)
+    assert torch.equal(detector.image_scores(images), patches.flatten(1).max(1).values)
+    expected = (detector.standardised(detector.teacher(images)) - detector.student(images).features).square().mean(1)
+    torch.testing.assert_close(patches, expected)

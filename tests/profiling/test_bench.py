@@ -1,0 +1,95 @@
+import json
+
+import numpy as np
+import pytest
+
+import edgekd.profiling.bench as bench_module
+from edgekd.artifact import read_manifest
+from edgekd.data.made_pictures import made_frames
+from edgekd.engines import open_engine
+from edgekd.models.registry import SYSTEMS
+from edgekd.profiling.bench import bench
+from edgekd.profiling.papers import efficiency_rows, read_table
+from edgekd.profiling.peak import peak_macs_fp32
+from edgekd.resources import resource
+
+
+@pytest.fixture(scope="module")
+def told():
+    return []
+
+
+@pytest.fixture(scope="module")
+def figures(exported, told):
+    """A bench of a trained detector, as short as may be."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench_module, "WARM_UP_SECONDS", 0.05)
+        with open_engine(exported, "openvino", threads=1) as engine:
+            pictures = list(made_frames(3, 80))
+            return bench(engine, read_manifest(exported), pictures, "3 made ones", [1], 0.3, told.append)
+
+
+def test_the_json_has_its_fields(figures):
+    assert figures == json.loads(json.dumps(figures, allow_nan=False))
+    assert set(figures) >= {"device", "engine", "latency_ms", "runner_overhead", "throughput_fps", "macs", "peak_share"}
+    assert set(figures["latency_ms"]) >= {"pre", "inference", "post", "end_to_end"}
+    for times in figures["latency_ms"].values():
+        assert list(times) == ["min", "mean", "median", "p90", "p95", "p99"]
+        assert list(times.values()) == sorted(times.values()) or times["mean"] != times["median"]
+        assert 0 <= times["min"] <= times["median"] <= times["p90"] <= times["p95"] <= times["p99"]
+
+
+def test_the_stages_make_up_the_whole(figures):
+    latency = figures["latency_ms"]
+    parts = sum(latency[stage]["mean"] for stage in ("pre", "inference", "post"))
+    assert latency["end_to_end"]["mean"] == pytest.approx(parts, rel=0.01)
+    assert 0.5 < figures["runner_overhead"] < 2
+
+
+def test_rates_and_shares_follow_from_what_was_measured(figures, exported):
+    achieved = figures["macs"] / (figures["latency_ms"]["inference"]["median"] / 1e3)
+    assert figures["macs"] == read_manifest(exported)["macs"]
+    assert figures["macs_per_second"] == pytest.approx(achieved)
+    assert figures["peak_share"] == pytest.approx(achieved / figures["device"]["peak_macs_per_second"]["fp32"])
+    assert figures["throughput_fps"]["1"] > 0
+
+
+def test_the_record_says_what_was_measured_on_what(figures, exported, told):
+    manifest = read_manifest(exported)
+    assert figures["engine"]["backend"] == "openvino"
+    assert figures["engine"]["sha256"] == manifest["sha256"]
+    assert figures["engine"]["trained"] is True
+    assert figures["device"]["threads"] == 1
+    assert figures["measured"]["frames"] >= 10
+    assert figures["measured"]["pictures"] == "3 made ones"
+    assert told[-1] == "throughput at batch 1"
+
+
+def test_the_papers_rows_stand_beside_with_their_convention(figures):
+    rows = {row["method"]: row for row in figures["paper"]["rows"]}
+    assert (rows["HKT"]["params_m"], rows["HKT"]["gflops"]) == ("2.85", "20.31")
+    assert rows["HKT"]["flops_convention"].startswith("MACs")
+    assert rows["HKT"]["included"].startswith("student only")
+
+
+@pytest.mark.parametrize("system", list(SYSTEMS))
+def test_every_systems_table_is_readable_and_holds_the_system(system):
+    titles = {row["method"] for row in efficiency_rows(system)}
+    assert SYSTEMS[system].title in titles
+
+
+def test_every_table_of_the_papers_is_a_table():
+    tables = sorted(resource("benchmarks/papers", "hkt_table4_efficiency.csv").parent.glob("*.csv"))
+    assert len(tables) > 10
+    for path in tables:
+        rows = read_table(path.name)
+        assert rows, path.name
+        assert "method" in rows[0], path.name
+        assert all(None not in row and None not in row.values() for row in rows), path.name
+
+
+def test_the_peak_is_that_of_large_products(monkeypatch):
+    monkeypatch.setattr("edgekd.profiling.peak.SIDE", 256)
+    peak = peak_macs_fp32(0.05)
+    assert 1e8 < peak < 1e14
+    assert np.isfinite(peak)

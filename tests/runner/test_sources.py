@@ -1,0 +1,80 @@
+import cv2
+import numpy as np
+import pytest
+
+from edgekd.errors import EdgekdError, PictureError
+from edgekd.runner import open_source
+from edgekd.runner.sources import picture_frames
+
+LEVELS = (20, 80, 140, 200)
+
+
+@pytest.fixture
+def video(tmp_path):
+    """Four grey frames, each of its own brightness."""
+    path = tmp_path / "line.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 5, (64, 48))
+    assert writer.isOpened()
+    for level in LEVELS:
+        writer.write(np.full((48, 64, 3), level, np.uint8))
+    writer.release()
+    return path
+
+
+def test_a_video_gives_its_frames_in_order(video):
+    frames = list(open_source(str(video)))
+    assert [frame.name for frame in frames] == [f"line.avi#{number:06d}" for number in range(4)]
+    pictures = [frame.load() for frame in frames]  # Read after the video has ended: each keeps its own.
+    assert all(picture.shape == (48, 64, 3) and picture.dtype == np.uint8 for picture in pictures)
+    assert [round(float(picture.mean())) for picture in pictures] == pytest.approx(LEVELS, abs=2)
+
+
+def test_a_video_that_is_damaged_says_so(tmp_path):
+    path = tmp_path / "broken.avi"
+    path.write_bytes(b"RIFF" + bytes(200))
+    with pytest.raises(EdgekdError, match=r"broken\.avi"):
+        list(open_source(str(path)))
+
+
+def test_a_folder_gives_its_pictures_by_their_paths_in_it(good_folder):
+    (good_folder / "deeper").mkdir()
+    (good_folder / "000.png").rename(good_folder / "deeper" / "a.png")
+    (good_folder / "note.txt").write_text("no picture")
+    frames = list(open_source(str(good_folder)))
+    assert len(frames) == 24
+    assert frames[0].name == "001.png"
+    assert frames[-1].name == "deeper/a.png"
+    assert frames[0].load().shape == (96, 96, 3)
+
+
+def test_pictures_are_read_only_when_they_are_loaded(good_folder):
+    frames = list(open_source(str(good_folder)))
+    (good_folder / "003.png").write_bytes(b"")
+    with pytest.raises(PictureError, match=r"003\.png is empty"):
+        frames[3].load()
+    frames[4].load()
+
+
+def test_a_single_picture_is_a_source(good_folder):
+    (frame,) = open_source(str(good_folder / "005.png"))
+    assert frame.name == "005.png"
+    assert frame.load().shape == (96, 96, 3)
+
+
+def test_picture_frames_are_named_by_their_paths(good_folder):
+    path = good_folder / "002.png"
+    (frame,) = picture_frames([path])
+    assert frame.name == str(path)
+
+
+@pytest.mark.parametrize("name", ["gone", "gone.mp4", "gone.png"])
+def test_what_is_not_there_is_named(tmp_path, name):
+    with pytest.raises(EdgekdError, match=f"no such folder, video or camera: .*{name}"):
+        open_source(str(tmp_path / name))
+
+
+def test_an_empty_folder_and_a_missing_camera_are_named(tmp_path):
+    with pytest.raises(EdgekdError, match="no picture in"):
+        open_source(str(tmp_path))
+    with pytest.raises(EdgekdError, match="cannot read from camera 97"):
+        open_source("97")

@@ -1,0 +1,64 @@
+import json
+
+import pytest
+
+from edgekd.errors import ArtifactError, EdgekdError
+from edgekd.models.registry import SYSTEMS
+from edgekd.recipe import RECIPE_FILE, TrainingRecipe, read_export_recipe, read_recipe, write_recipe
+
+RECIPE = TrainingRecipe(
+    system="hkt",
+    data="/pictures",
+    teacher="pdn_small",
+    teacher_sha256="0" * 64,
+    iterations=7,
+    size=64,
+    batch=2,
+    learning_rate=3e-4,
+    decay_at_end=True,
+    seed=5,
+    held_out=("a.png", "b/c.png"),
+    switches={"cbam": False},
+)
+
+
+def test_a_recipe_goes_round(tmp_path):
+    write_recipe(tmp_path, RECIPE)
+    assert read_recipe(tmp_path) == RECIPE
+    assert [path.name for path in tmp_path.iterdir()] == [RECIPE_FILE]
+
+
+def test_what_an_older_recipe_does_not_say_is_the_default(tmp_path):
+    content = {"system": "hkt", "data": "d", "teacher": "t", "teacher_sha256": "s", "iterations": 3}
+    (tmp_path / RECIPE_FILE).write_text(json.dumps(content))
+    recipe = read_recipe(tmp_path)
+    assert (recipe.size, recipe.batch, recipe.learning_rate, recipe.weight_decay) == (256, 1, 1e-4, 1e-5)
+    assert recipe.held_out == ()
+
+
+def test_a_folder_without_recipe_is_no_run(tmp_path):
+    with pytest.raises(EdgekdError, match=r"is no run: it has no recipe\.json; make one with edgekd train"):
+        read_recipe(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("{", "no valid JSON"),
+        ("[]", "no recipe of this edgekd"),
+        ('{"system": "hkt", "temperature": 3}', "no recipe of this edgekd"),
+        ('{"system": "hkt"}', "incomplete"),
+    ],
+)
+def test_a_damaged_recipe_says_what_is_wrong(tmp_path, content, complaint):
+    (tmp_path / RECIPE_FILE).write_text(content)
+    with pytest.raises(ArtifactError, match=complaint):
+        read_recipe(tmp_path)
+
+
+@pytest.mark.parametrize("system", list(SYSTEMS))
+def test_every_system_says_how_it_leaves_torch(system):
+    recipe = read_export_recipe(system)
+    assert recipe.opset >= 17
+    assert {"Conv", "Resize", "Cast"} <= recipe.operators
+    assert not recipe.operators & {"Shape", "Gather", "Loop", "If", "NonZero"}

@@ -1,0 +1,166 @@
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from edgekd.errors import ArtifactError, TrainingError
+from edgekd.recipe import TrainingRecipe
+from edgekd.training import loop
+from edgekd.training.loop import load_checkpoint, optimise, save_checkpoint
+from edgekd.training.run import CHECKPOINT_FILE, STUDENT_FILE, pictures_of, start_run, train
+from edgekd.training.teachers import load_teacher
+
+CPU = torch.device("cpu")
+ITERATIONS = 6
+
+
+def ignore(iteration, loss):
+    pass
+
+
+def interrupt_at_3(iteration, loss):
+    if iteration == 3:
+        raise KeyboardInterrupt
+
+
+def new_run(folder, good_folder, teacher_file):
+    teacher = load_teacher(str(teacher_file))
+    recipe = TrainingRecipe(
+        "hkt", str(good_folder), teacher.name, teacher.sha256, ITERATIONS, size=36, decay_at_end=True, seed=5
+    )
+    start_run(folder, recipe, teacher)
+    return folder
+
+
+def test_an_interrupted_run_that_goes_on_ends_with_the_weights_of_one_that_was_not(
+    good_folder, tiny_teacher, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(loop, "CHECK_EVERY", 3)
+    whole = new_run(tmp_path / "whole", good_folder, tiny_teacher)
+    train(whole, CPU, ignore)
+    parted = new_run(tmp_path / "parted", good_folder, tiny_teacher)
+    with pytest.raises(KeyboardInterrupt):
+        train(parted, CPU, interrupt_at_3)
+    assert torch.load(parted / CHECKPOINT_FILE, weights_only=True)["iteration"] == 3
+    assert not (parted / STUDENT_FILE).exists()
+    train(parted, CPU, ignore)
+    expected, resumed = load_file(whole / STUDENT_FILE), load_file(parted / STUDENT_FILE)
+    assert expected.keys() == resumed.keys()
+    assert all(torch.equal(expected[key], resumed[key]) for key in expected)
+
+
+class Weight(nn.Module):
+    """One number, whose loss can be anything."""
+
+    def __init__(self):
+        super().__init__()
+        self.value = nn.Parameter(torch.tensor(1.0))
+
+
+def optimise_weight(checkpoint, loss_at, iterations=100, on_step=ignore, save_every=25):
+    module = Weight()
+    optimizer = torch.optim.SGD(module.parameters(), 0.1)
+    optimise(
+        module, optimizer, lambda i: loss_at(module, i), lambda i: 0.01, iterations, checkpoint, on_step, save_every
+    )
+    return module
+
+
+def test_the_mean_loss_is_told_every_25_iterations_and_at_the_end_also_after_resuming(tmp_path):
+    told = []
+
+    def loss_at(module, iteration):
+        if iteration == 40 and not resuming:
+            raise KeyboardInterrupt
+        return module.value * 0 + iteration
+
+    resuming = False
+    with pytest.raises(KeyboardInterrupt):
+        optimise_weight(tmp_path / "c.pt", loss_at, 60, lambda *step: told.append(step))
+    resuming = True
+    optimise_weight(tmp_path / "c.pt", loss_at, 60, lambda *step: told.append(step))
+    assert told == [(25, 12.0), (50, np.mean(range(40, 50))), (60, np.mean(range(50, 60)))]
+
+
+def test_a_lost_loss_stops_training_and_keeps_the_checkpoint_before_it(tmp_path):
+    checkpoint = tmp_path / "c.pt"
+    with pytest.raises(TrainingError, match=r"became nan near iteration 75: lower --learning-rate; .*c\.pt"):
+        optimise_weight(checkpoint, lambda module, i: module.value * (math.nan if i == 60 else 1.0))
+    content = torch.load(checkpoint, weights_only=True)
+    assert content["iteration"] == 50
+    assert float(content["module"]["value"]) == pytest.approx(1 - 50 * 0.01)
+
+
+def test_a_loss_that_is_lost_at_once_leaves_no_checkpoint(tmp_path):
+    with pytest.raises(TrainingError, match=r"became nan near iteration 25: lower --learning-rate$"):
+        optimise_weight(tmp_path / "c.pt", lambda module, i: module.value * math.inf)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kept", [0, 1, 50, 500])
+def test_a_damaged_checkpoint_is_one_clear_error(tmp_path, kept):
+    checkpoint = tmp_path / "c.pt"
+    optimise_weight(checkpoint, lambda module, i: module.value, iterations=1)
+    checkpoint.write_bytes(checkpoint.read_bytes()[:kept])
+    with pytest.raises(ArtifactError, match=r"^cannot go on from .*c\.pt \(.+\): remove it to start over$"):
+        optimise_weight(checkpoint, lambda module, i: module.value)
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path):
+    other = nn.Linear(2, 2)
+    save_checkpoint(tmp_path / "c.pt", other, torch.optim.Adam(other.parameters()), 3)
+    module = Weight()
+    with pytest.raises(ArtifactError, match="cannot go on from"):
+        load_checkpoint(tmp_path / "c.pt", module, torch.optim.Adam(module.parameters()))
+
+
+FULL_DISK = """
+import resource, signal, sys, torch
+from pathlib import Path
+from edgekd.errors import EdgekdError
+from edgekd.training.loop import save_checkpoint
+from edgekd.training.teachers import write_weights
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+module = torch.nn.Linear(200, 200)
+optimizer = torch.optim.Adam(module.parameters())
+for save in (
+    lambda: save_checkpoint(Path(sys.argv[1]) / "c.pt", module, optimizer, 1),
+    lambda: write_weights(Path(sys.argv[1]) / "w.safetensors", module.state_dict()),
+):
+    try:
+        save()
+    except EdgekdError as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits file sizes as Linux does")
+def test_a_disk_that_takes_no_more_is_a_clear_error_and_leaves_nothing(tmp_path):
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path)]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    assert [line.partition(":")[0] for line in said] == [
+        f"cannot write {tmp_path / 'c.pt'}",
+        f"cannot write {tmp_path / 'w.safetensors'}",
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("count", "batch"), [(10, 1), (10, 3), (7, 7), (3, 8)])
+def test_each_picture_comes_once_an_epoch(count, batch):
+    order = [index for iteration in range(30) for index in pictures_of(iteration, batch, count, seed=1)]
+    assert len(order) == 30 * batch
+    epochs = [order[start : start + count] for start in range(0, len(order) - count + 1, count)]
+    assert len(epochs) >= 2
+    assert all(sorted(epoch) == list(range(count)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) > 1
+
+
+def test_the_order_of_pictures_follows_from_the_seed():
+    assert pictures_of(4, 6, 50, seed=1) == pictures_of(4, 6, 50, seed=1)
+    assert pictures_of(4, 6, 50, seed=1) != pictures_of(4, 6, 50, seed=2)
