@@ -17,7 +17,7 @@ SYSTEM, SIZE, BATCH, LEARNING_RATE = "hkt", 128, 4, "1e-3"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="default: demo")
-    parser.add_argument("--iterations", type=positive, default=250, help="of training (default: 250)")
+    parser.add_argument("--iterations", type=positive, default=320, help="of training (default: 320)")
 
 
 def run(arguments: argparse.Namespace) -> int:
