@@ -2,7 +2,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 from edgekd.recipe import read_recipe
 
@@ -40,8 +39,9 @@ def test_ctrl_c_saves_and_resume_goes_on(good_folder, tiny_teacher, tmp_path):
 
 def test_ctrl_c_before_anything_is_trained_leaves_one_line(good_folder, tiny_teacher, tmp_path):
     process = start("train", "hkt", "--data", good_folder, "--run", tmp_path / "run", "--teacher", tiny_teacher)
-    time.sleep(1.0)
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("teacher ")  # Now it asks the teacher about every picture.
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
+    said = process.stderr.read()
+    assert process.wait(60) == 130, said
     assert "Traceback" not in said
