@@ -17,7 +17,7 @@ from edgekd.training.patch_features import PatchFeatures
 from edgekd.training.teacher_distillation import DistillationSettings, TeacherDistillation
 from edgekd.training.teachers import write_weights
 
-# A PDN sees 33 pixels: deeper maps than these it cannot follow, and what it cannot follow is noise to a student.
+# A PDN sees 33 pixels; these are the maps whose context is nearest to that. Deeper ones see far past it.
 STRIDES = (4, 8)
 GRID_STRIDE = 8  # Of the backbone's picture: 4 pixels of the PDN's, which is its own stride.
 
