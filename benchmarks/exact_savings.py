@@ -37,7 +37,7 @@ class Apart(hkt.DeployedHKT):
 
     def __init__(self, detector: hkt.HKT) -> None:
         super().__init__(detector)
-        self.lasts = nn.ModuleList(_halves(self.last, dim=1))
+        self.lasts = nn.ModuleList(_halves(self.difference.convolution, dim=1))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         teacher, student = self.lasts
@@ -61,7 +61,7 @@ class OneFirst(hkt.DeployedHKT):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         teacher, student = functional.relu(self.first(images)).chunk(2, dim=1)
         x = _student(self, student, skip_first=True)
-        return _answer(self.last(torch.cat([self.teacher(teacher), x], dim=1)), images)
+        return _answer(self.difference(self.teacher(teacher), x), images)
 
 
 def _halves(convolution: nn.Conv2d, dim: int) -> list[nn.Conv2d]:

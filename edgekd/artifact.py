@@ -47,13 +47,14 @@ def write_beside(path: Path) -> Iterator[Path]:
         yield part
         os.replace(part, path)
     except OSError as error:
-        raise _write_error(path, error) from error
+        raise write_error(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
 
 
-def _write_error(path: Path, error: OSError) -> EdgekdError:
+def write_error(path: Path, error: OSError) -> EdgekdError:
+    """What a failed write means to the user: a full disk, or a place that cannot be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return MachineError(f"no room left on the disk for {path}: free some and run the same command again")
     return EdgekdError(f"cannot write {path}: {error.strerror or error}")

@@ -36,7 +36,7 @@ class TrainingRecipe:
         seed: Of the weights, the order of pictures and which are held out.
         held_out: Good pictures that are not trained on, relative to `data`; they set the threshold.
         mixed_precision: Whether convolutions are computed in bfloat16.
-        switches: The system's own, from its paper's ablations.
+        switches: The system's own: its paper's ablations, and a backbone that teaches in the PDN's place.
     """
 
     system: str
@@ -86,14 +86,16 @@ class ExportRecipe:
     Attributes:
         opset: Of the ONNX graph.
         operators: Every operator that its fixed-batch FP32 graph may hold.
+        backbone_operators: What comes to them where a backbone teaches in the PDN's place.
     """
 
     opset: int
     operators: frozenset[str]
+    backbone_operators: frozenset[str]
 
 
 def read_export_recipe(system: str) -> ExportRecipe:
     """Reads export/SYSTEM.toml."""
     with resource("export", f"{system}.toml").open("rb") as file:
         content = tomllib.load(file)
-    return ExportRecipe(content["opset"], frozenset(content["operators"]))
+    return ExportRecipe(content["opset"], frozenset(content["operators"]), frozenset(content["backbone_operators"]))

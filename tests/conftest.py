@@ -16,7 +16,8 @@ from edgekd.data.pictures import read_picture, resize_picture
 from edgekd.models.pdn import pdn
 from edgekd.recipe import TrainingRecipe
 from edgekd.training.run import start_run, train
-from edgekd.training.teachers import load_teacher, write_weights
+from edgekd.training.teachers import load_teacher
+from edgekd.training.weight_files import write_weights
 
 ELPV = Path(elpv_dataset.__file__).parent / "data"
 MANY = 110  # Good pictures, so that eleven are held out and a threshold can be set.
@@ -24,10 +25,11 @@ MANY = 110  # Good pictures, so that eleven are held out and a threshold can be 
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """What edgekd remembers of this machine goes to a folder of the tests' own."""
+    """What edgekd remembers and keeps on this machine goes to a folder of the tests' own."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGEKD_CACHE", str(folder))
+        patch.setenv("EDGEKD_TEACHERS", str(folder / "teachers"))
         yield folder
 
 

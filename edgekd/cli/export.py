@@ -57,8 +57,12 @@ def _export_untrained(system: str, size: int, batch: int | None, output: Path) -
     from edgekd.recipe import TrainingRecipe
     from edgekd.training.run import untrained_detector
 
-    notes.print(f"{system} is exported untrained: its speed is real, its answers mean nothing")
-    recipe = TrainingRecipe(system, "", find_system(system).teacher, "", iterations=0, size=size)
+    network = find_system(system).network
+    notes.print(
+        f"{system} is exported untrained, with its paper's teacher {network}: "
+        "its speed is real, its answers mean nothing"
+    )
+    recipe = TrainingRecipe(system, "", network, "", iterations=0, size=size)
     detector = untrained_detector(recipe)
     origin = {
         "trained": False,

@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 
 from edgekd.artifact import write_json
@@ -35,6 +44,28 @@ def write_json_to(path: Path | None, content: Any) -> None:
         sys.stdout.write(json.dumps(content, indent=2) + "\n")
     elif path is not None:
         write_json(path, content)
+
+
+@contextmanager
+def download_progress(purpose: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A progress bar of a download.
+
+    Args:
+        purpose: What is downloaded.
+
+    Yields:
+        To be called with the bytes there, and in all where that is known.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=notes, disable=not notes.is_terminal) as progress:
+        task = progress.add_task(purpose, total=None)
+        yield lambda there, total: progress.update(task, completed=there, total=total)
 
 
 @contextmanager

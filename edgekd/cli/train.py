@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("system", metavar="SYSTEM", help="hkt or hkt_plus")
     parser.add_argument("--data", type=Path, help="folder of good pictures, or an MVTec AD category")
     parser.add_argument("--run", type=Path, required=True, help="folder to keep everything in")
-    parser.add_argument("--teacher", metavar="NAME|FILE", help="a shipped teacher, .safetensors or .pth")
+    parser.add_argument("--teacher", metavar="NAME|FILE", help="of `edgekd teachers list`, or .safetensors or .pth")
     parser.add_argument("--iterations", type=positive, help=f"optimizer steps (default: {PAPER_ITERATIONS})")
     parser.add_argument("--size", type=positive, default=256, help="side of the pictures, in pixels (default: 256)")
     parser.add_argument("--batch", type=positive, default=1, help="pictures a step (default: 1)")
@@ -55,6 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _started(arguments: argparse.Namespace, on_gpu: bool) -> TrainingRecipe:
+    from edgekd.models.backbones import BACKBONE_NAMES
     from edgekd.models.registry import find_system
     from edgekd.training.run import start_run
     from edgekd.training.teachers import load_teacher
@@ -63,7 +64,13 @@ def _started(arguments: argparse.Namespace, on_gpu: bool) -> TrainingRecipe:
     if arguments.data is None:
         raise EdgekdError("--data is missing: name the folder of good pictures")
     teacher = load_teacher(arguments.teacher or system.teacher)
-    switches = {"cbam": not arguments.no_cbam, "projectors": not arguments.no_projectors}
+    switches: dict[str, object] = {}
+    if teacher.network in BACKBONE_NAMES:
+        switches["teacher"] = teacher.name
+    if arguments.no_cbam:
+        switches["cbam"] = False
+    if arguments.no_projectors:
+        switches["projectors"] = False
     recipe = TrainingRecipe(
         system=system.name,
         data=str(arguments.data.resolve()),
@@ -77,7 +84,7 @@ def _started(arguments: argparse.Namespace, on_gpu: bool) -> TrainingRecipe:
         seed=arguments.seed,
         # On CPUs oneDNN's bfloat16 convolutions measured slower than its float32 ones; on GPUs they are faster.
         mixed_precision=on_gpu,
-        switches={name: value for name, value in switches.items() if not value},
+        switches=switches,
     )
     return start_run(arguments.run, recipe, teacher)
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edgekd.errors import missing_package
+from edgekd.artifact import write_beside
+from edgekd.errors import EdgekdError, missing_package
 
 TRAIN_GOOD, TEST_GOOD, TEST_DEFECTIVE = 300, 100, 100
 SOUND, SURELY_DEFECTIVE = 0.0, 1.0
@@ -39,24 +40,40 @@ def monocrystalline_cells() -> tuple[list[Path], list[Path]]:
     return sorted(sound), sorted(defective)
 
 
-def write_category(folder: Path, seed: int = 0) -> None:
+def write_category(folder: Path, shuffle_seed: int | None = None) -> None:
     """Lays cells out as a category of MVTec AD: 300 sound ones to train, 100 sound and 100 defective ones to test.
+
+    In the order of their numbers, as a line would see them, training and test cells come from the same few modules.
+    Shuffled, they come from all 18, which is much harder: modules differ from each other in ways that are no defects.
 
     Args:
         folder: The category's; pictures that are there already stay.
-        seed: Of the choice.
+        shuffle_seed: Of the order; None for that of their numbers.
+
+    Raises:
+        EdgekdError: The folder holds cells of another choice, which would be trained on and tested with.
+        MachineError: The package is not installed.
     """
     sound, defective = monocrystalline_cells()
-    random = np.random.default_rng(seed)
-    sound = [sound[index] for index in random.permutation(len(sound))]
-    defective = [defective[index] for index in random.permutation(len(defective))]
-    _copy(sound[:TRAIN_GOOD], folder / "train" / "good")
-    _copy(sound[TRAIN_GOOD : TRAIN_GOOD + TEST_GOOD], folder / "test" / "good")
-    _copy(defective[:TEST_DEFECTIVE], folder / "test" / "defective")
+    if shuffle_seed is not None:
+        random = np.random.default_rng(shuffle_seed)
+        sound = [sound[index] for index in random.permutation(len(sound))]
+        defective = [defective[index] for index in random.permutation(len(defective))]
+    parts = {
+        folder / "train" / "good": sound[:TRAIN_GOOD],
+        folder / "test" / "good": sound[TRAIN_GOOD : TRAIN_GOOD + TEST_GOOD],
+        folder / "test" / "defective": defective[:TEST_DEFECTIVE],
+    }
+    for part, paths in parts.items():
+        if part.is_dir() and not {path.name for path in part.iterdir()} <= {path.name for path in paths}:
+            raise EdgekdError(f"{part} holds other pictures than these cells: remove {folder}, or name another place")
+    for part, paths in parts.items():
+        _copy(paths, part)
 
 
 def _copy(paths: Sequence[Path], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for path in paths:
         if not (folder / path.name).exists():
-            shutil.copyfile(path, folder / path.name)
+            with write_beside(folder / path.name) as part:
+                shutil.copyfile(path, part)

@@ -94,6 +94,9 @@ class EfficientNetLite(nn.Module):
         name: "efficientnet_lite0", "efficientnet_lite1" or "efficientnet_lite2".
     """
 
+    input_mean = (127.0, 127.0, 127.0)
+    input_std = (128.0, 128.0, 128.0)
+
     def __init__(self, name: str) -> None:
         super().__init__()
         self.name = name
@@ -134,6 +137,13 @@ class EfficientNetLite(nn.Module):
             if index in wanted:
                 maps.append(x)
         return maps
+
+    def truncate(self, stride: int) -> None:
+        """Drops the blocks behind a stride's last map, and the classifier; `features` is what remains."""
+        self._blocks = self._blocks[: self.last_block_of_stride[stride] + 1]
+        for name in ("_conv_head", "_bn1", "_fc"):
+            if hasattr(self, name):
+                delattr(self, name)
 
     def forward(self, images: Tensor) -> Tensor:
         """Class logits [N, 1000] of images [N, 3, H, W]."""

@@ -2,7 +2,8 @@
 
 A student with the teacher's own convolutions learns the teacher's last map on good pictures. Attention (CBAM) after
 every convolution but the last lets it attend as it goes, and a learnable projector at each of these places makes the
-shallow layers learn too. HKT+ is the same on the wider and deeper PDN.
+shallow layers learn too. HKT+ is the same on the wider and deeper PDN. In place of the PDN, a backbone's own patch
+features may teach the same student, which leaves out the PDN's distillation and most of the teacher's cost.
 Source: J. Imaging 2025, "HKT"; counts reproduced from its Tables 4, 5 and 6.
 """
 
@@ -18,9 +19,9 @@ from torch.nn import functional
 
 from edgekd.models.attention import CBAM
 from edgekd.models.detector import Batch, Deployed, Detector
-from edgekd.models.pdn import FEATURES, PDN_STAGES, STRIDE, grid_size, nearest_legal_sizes, pdn
-
-BORDER = 4  # Positions that an unpadded PDN lacks on each side; the map is padded by them to keep its place.
+from edgekd.models.patch_features import TEACHER_STRIDES, PatchTeacher
+from edgekd.models.pdn import BORDER, FEATURES, PDN_STAGES, STRIDE, grid_size, nearest_legal_sizes
+from edgekd.models.teachers import build_teacher
 
 
 class StudentOutput(NamedTuple):
@@ -31,19 +32,19 @@ class StudentOutput(NamedTuple):
 
 
 class HKTStudent(nn.Module):
-    """The teacher's convolutions, freshly drawn, with CBAM and a projector after each but the last.
+    """The convolutions of a PDN, freshly drawn, with CBAM and a projector after each but the last.
 
     One CBAM and one projector serve every place of the same width, which the paper's counts show.
 
     Args:
-        teacher: "pdn_small" for HKT, "pdn_medium" for HKT+.
+        network: "pdn_small" for HKT, "pdn_medium" for HKT+.
         cbam: Off for the ablation without attention (Table 6).
         projectors: Off for the ablation without learnable projectors (Table 6).
     """
 
-    def __init__(self, teacher: str, cbam: bool = True, projectors: bool = True) -> None:
+    def __init__(self, network: str, cbam: bool = True, projectors: bool = True) -> None:
         super().__init__()
-        self.stages = PDN_STAGES[teacher]
+        self.stages = PDN_STAGES[network]
         widths = sorted({stage.outputs for stage in self.stages[:-1]})
         self.convolutions = nn.ModuleList(nn.Conv2d(stage.inputs, stage.outputs, stage.kernel) for stage in self.stages)
         self.pool = nn.AvgPool2d(2, 2)
@@ -78,24 +79,31 @@ class HKTStudent(nn.Module):
 
 
 class HKT(Detector):
-    """A frozen PDN teacher and its student.
+    """A frozen teacher and its student.
 
     Args:
-        teacher: "pdn_small" for HKT, "pdn_medium" for HKT+.
+        student: The student's convolutions, "pdn_small" for HKT and "pdn_medium" for HKT+.
+        teacher: The same, as in the paper; or a backbone such as "efficientnet_lite1", whose patch features teach.
+            None for the student's own.
         cbam, projectors: The ablation switches of Table 6.
         tap_weight: The weight of the projected taps in the loss, lambda 1 of the paper.
     """
 
-    teacher: nn.Sequential
+    teacher: nn.Module
     mean: Tensor
     std: Tensor
 
     def __init__(
-        self, teacher: str = "pdn_small", cbam: bool = True, projectors: bool = True, tap_weight: float = 0.5
+        self,
+        student: str = "pdn_small",
+        teacher: str | None = None,
+        cbam: bool = True,
+        projectors: bool = True,
+        tap_weight: float = 0.5,
     ) -> None:
         super().__init__()
-        self.teacher = pdn(teacher).eval().requires_grad_(False)
-        self.student = HKTStudent(teacher, cbam, projectors)
+        self.teacher = build_teacher(teacher or student).eval().requires_grad_(False)
+        self.student = HKTStudent(student, cbam, projectors)
         self.tap_weight = tap_weight
         self.register_buffer("mean", torch.zeros(FEATURES))
         self.register_buffer("std", torch.ones(FEATURES))
@@ -154,28 +162,25 @@ class HKT(Detector):
         return DeployedHKT(self)
 
     def legal_sizes_near(self, size: int) -> tuple[int, ...]:
-        return nearest_legal_sizes(size)
+        # A backbone's coarsest map must cover the picture exactly, or its features lose their place.
+        return nearest_legal_sizes(size, TEACHER_STRIDES[-1] if isinstance(self.teacher, PatchTeacher) else STRIDE)
 
 
 class DeployedHKT(Deployed):
-    """Teacher and student as one network that writes their difference, never their features.
-
-    The teacher's standardisation is folded into its last convolution. That convolution and the student's become one
-    over the concatenated inputs, with weights [W_teacher, -W_student]: the difference is taken in the accumulator.
-    The projectors are gone.
-    """
+    """Teacher and student as one network that writes their difference; the projectors are gone."""
 
     def __init__(self, detector: HKT) -> None:
         super().__init__()
         detector = copy.deepcopy(detector).eval()
-        self.teacher = nn.Sequential(*list(detector.teacher)[:-1])
         self.student = detector.student
-        self.last = _difference_convolution(detector)
         self.student.projectors = nn.ModuleDict()
+        last = self.student.convolutions[-1]
         self.student.convolutions = self.student.convolutions[:-1]
+        self.teacher, self.difference = _teacher_and_difference(detector, last)
 
     def input_convolutions(self) -> list[nn.Conv2d]:
-        return [_convolution(self.teacher[0]), _convolution(self.student.convolutions[0])]
+        first = self.teacher.renormalise if isinstance(self.teacher, PatchTeacher) else next(self.teacher.children())
+        return [_convolution(first), _convolution(self.student.convolutions[0])]
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Scores [N], the largest value of each map's own grid, and maps [N, H, W] of images [N, 3, H, W]."""
@@ -183,24 +188,59 @@ class DeployedHKT(Deployed):
         for convolution, stage in zip(self.student.convolutions, self.student.stages, strict=False):
             x = self.student.attend(functional.relu(convolution(x)))
             x = self.student.pool(x) if stage.pool else x
-        difference = self.last(torch.cat([self.teacher(images), x], dim=1))
+        difference = self.difference(self.teacher(images), x)
         patch_map = (difference * difference).mean(1)
         return patch_map.amax((1, 2)), place_map(patch_map, images.shape[2])
 
 
-@torch.no_grad()
-def _difference_convolution(detector: HKT) -> nn.Conv2d:
-    """The last convolutions of teacher and student as one: the standardised teacher's less the student's."""
-    teacher, student = _convolution(detector.teacher[-1]), _convolution(detector.student.convolutions[-1])
-    assert teacher.bias is not None
-    assert student.bias is not None
-    weight = teacher.weight / detector.std.view(-1, 1, 1, 1)
-    bias = (teacher.bias - detector.mean) / detector.std
-    kernel = (teacher.kernel_size[0], teacher.kernel_size[1])
-    difference = nn.Conv2d(2 * teacher.in_channels, FEATURES, kernel)
-    difference.weight = nn.Parameter(torch.cat([weight, -student.weight], dim=1))
-    difference.bias = nn.Parameter(bias - student.bias)
-    return difference
+class Difference(nn.Module):
+    """The standardised features of a teacher less those of a student, whose last convolution this holds."""
+
+    def __init__(self, student: nn.Module) -> None:
+        super().__init__()
+        self.student = student
+
+    def forward(self, teacher: Tensor, student: Tensor) -> Tensor:
+        difference: Tensor = teacher - self.student(student)
+        return difference
+
+
+class MergedDifference(nn.Module):
+    """The last convolutions of a PDN and its student as one: the standardised teacher's features less the student's.
+
+    It reads both inputs together, with weights [W_teacher / std, -W_student], so the difference is taken in the
+    accumulator and two maps of 384 channels are never written.
+
+    Args:
+        teacher, student: The last convolutions.
+        mean, std: The teacher's standardisation, [384] each.
+    """
+
+    @torch.no_grad()
+    def __init__(self, teacher: nn.Module, student: nn.Module, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        teacher, student = _convolution(teacher), _convolution(student)
+        assert teacher.bias is not None
+        assert student.bias is not None
+        kernel = (teacher.kernel_size[0], teacher.kernel_size[1])
+        self.convolution = nn.Conv2d(2 * teacher.in_channels, FEATURES, kernel)
+        weight = teacher.weight / std.view(-1, 1, 1, 1)
+        self.convolution.weight = nn.Parameter(torch.cat([weight, -student.weight], dim=1))
+        self.convolution.bias = nn.Parameter((teacher.bias - mean) / std - student.bias)
+
+    def forward(self, teacher: Tensor, student: Tensor) -> Tensor:
+        difference: Tensor = self.convolution(torch.cat([teacher, student], dim=1))
+        return difference
+
+
+def _teacher_and_difference(detector: HKT, student: nn.Module) -> tuple[nn.Module, nn.Module]:
+    """The standardised teacher as far as it stands alone, and what takes the student's last convolution from it."""
+    teacher = detector.teacher
+    if isinstance(teacher, PatchTeacher):
+        teacher.standardise(detector.mean, detector.std)
+        return teacher, Difference(student)
+    assert isinstance(teacher, nn.Sequential)
+    return teacher[:-1], MergedDifference(teacher[-1], student, detector.mean, detector.std)
 
 
 def _convolution(module: nn.Module) -> nn.Conv2d:

@@ -13,6 +13,7 @@ from torch import nn
 RECEPTIVE_FIELD = 33
 STRIDE = 4
 FEATURES = 384
+BORDER = 4  # Positions that an unpadded PDN lacks on each side of a grid over the whole picture.
 
 
 class Stage(NamedTuple):
@@ -69,8 +70,8 @@ def grid_size(size: int) -> int:
     return size // STRIDE - 8
 
 
-def nearest_legal_sizes(size: int) -> tuple[int, ...]:
-    """The picture sides nearest to `size` that a PDN takes: multiples of 4 from 36 upward."""
-    below, above = size // STRIDE * STRIDE, -(-size // STRIDE) * STRIDE
-    smallest = 9 * STRIDE
+def nearest_legal_sizes(size: int, multiple: int = STRIDE) -> tuple[int, ...]:
+    """The picture sides nearest to `size` that a PDN takes: multiples of 4, or of more, from 36 upward."""
+    below, above = size // multiple * multiple, -(-size // multiple) * multiple
+    smallest = -(-9 * STRIDE // multiple) * multiple
     return tuple(sorted({max(below, smallest), max(above, smallest)}))

@@ -44,10 +44,9 @@ def open_source(source: str) -> Iterator[Frame]:
         return iter([_picture_frame(path, path.parent)])
     if not path.is_file() and not source.isdigit():
         raise EdgekdError(f"no such folder, video or camera: {source}")
-    capture = cv2.VideoCapture(int(source) if source.isdigit() and not path.is_file() else source)
-    if not capture.isOpened():
-        raise EdgekdError(f"cannot read from {'camera' if source.isdigit() else 'video'} {source}")
-    return _capture_frames(capture, source)
+    if path.is_file():
+        return _capture_frames(_opened(cv2.VideoCapture(source), f"video {source}"), path.name)
+    return _camera_frames(_opened(cv2.VideoCapture(int(source)), f"camera {source}"), f"camera {source}")
 
 
 def picture_frames(paths: Iterable[Path]) -> Iterator[Frame]:
@@ -59,19 +58,35 @@ def _picture_frame(path: Path, folder: Path) -> Frame:
     return Frame(str(path.relative_to(folder)), partial(read_picture, path))
 
 
-def _capture_frames(capture: cv2.VideoCapture, source: str) -> Iterator[Frame]:
+def _opened(capture: cv2.VideoCapture, name: str) -> cv2.VideoCapture:
+    if not capture.isOpened():
+        raise EdgekdError(f"cannot read from {name}")
+    return capture
+
+
+def _capture_frames(capture: cv2.VideoCapture, name: str) -> Iterator[Frame]:
+    number = 0
     try:
-        number = 0
         while True:
             read, picture = capture.read()
             if not read:
                 break
-            yield _captured_frame(picture, f"{Path(source).name}#{number:06d}")
+            yield _captured_frame(picture, f"{name}#{number:06d}")
             number += 1
-        if number == 0:
-            raise PictureError(f"no frame could be read from {source}: it is damaged or in an unknown format")
     finally:
         capture.release()
+    if number == 0:
+        raise PictureError(f"no frame could be read from {name}: it is damaged or in an unknown format")
+
+
+def _camera_frames(capture: cv2.VideoCapture, name: str) -> Iterator[Frame]:
+    """A camera has no end: when it gives no more frames, the last one is an error and not an OK."""
+    yield from _capture_frames(capture, name)
+
+    def load() -> Picture:
+        raise PictureError(f"{name} stopped giving frames: check its cable and power, then start again")
+
+    yield Frame(f"{name} stopped", load)
 
 
 def _captured_frame(picture: NDArray[Any], name: str) -> Frame:

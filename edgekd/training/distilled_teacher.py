@@ -8,17 +8,18 @@ from typing import Any
 
 import torch
 
-from edgekd.artifact import write_json
+from edgekd.artifact import sha256, write_json
 from edgekd.errors import unknown_name
+from edgekd.models.growing import grow_pdn
+from edgekd.models.patch_features import PatchFeatures
 from edgekd.models.pdn import PDN_STAGES, pdn
-from edgekd.training.backbones import load_backbone
+from edgekd.training.backbones import backbone_weights, load_backbone
 from edgekd.training.memory import keep_freed_memory
-from edgekd.training.patch_features import PatchFeatures
+from edgekd.training.store import empty_network
 from edgekd.training.teacher_distillation import DistillationSettings, TeacherDistillation
-from edgekd.training.teachers import write_weights
+from edgekd.training.teachers import load_teacher
+from edgekd.training.weight_files import check_weights, put_weights, write_weights
 
-# A PDN sees 33 pixels; these are the maps whose context is nearest to that. Deeper ones see far past it.
-STRIDES = (4, 8)
 GRID_STRIDE = 8  # Of the backbone's picture: 4 pixels of the PDN's, which is its own stride.
 
 
@@ -26,7 +27,8 @@ def prepare_distillation(recipe: dict[str, Any], paths: Sequence[Path], device: 
     """Builds the networks of a distillation and measures the backbone's features.
 
     Args:
-        recipe: teacher, backbone, iterations, batch, learning_rate, seed.
+        recipe: teacher, backbone, strides, crop, iterations, batch, learning_rate, seed; and start_from, a teacher
+            to go on from or None. A PDN-S grows into a PDN-M.
         paths: Pictures of anything.
         device: Where to compute.
 
@@ -38,9 +40,24 @@ def prepare_distillation(recipe: dict[str, Any], paths: Sequence[Path], device: 
         raise unknown_name("teacher", recipe["teacher"], PDN_STAGES)
     keep_freed_memory()
     torch.manual_seed(recipe["seed"])
-    settings = DistillationSettings(recipe["iterations"], recipe["batch"], recipe["learning_rate"], seed=recipe["seed"])
-    features = PatchFeatures(load_backbone(recipe["backbone"]), STRIDES, GRID_STRIDE)
-    return TeacherDistillation(pdn(recipe["teacher"]), features, paths, settings, device)
+    names = ("iterations", "batch", "learning_rate", "crop", "seed")
+    settings = DistillationSettings(**{name: recipe[name] for name in names})
+    features = PatchFeatures(load_backbone(recipe["backbone"]), tuple(recipe["strides"]), GRID_STRIDE)
+    network = pdn(recipe["teacher"])
+    if recipe["start_from"]:
+        start = load_teacher(recipe["start_from"])
+        check_weights(empty_network(start.network), start.state, start.name, start.network)
+        grows = (start.network, recipe["teacher"]) == ("pdn_small", "pdn_medium")
+        put_weights(network, grow_pdn(start.state) if grows else start.state, start.name, recipe["teacher"])
+    return TeacherDistillation(network, features, paths, settings, device)
+
+
+def made_from(recipe: dict[str, Any]) -> dict[str, str]:
+    """The SHA-256 of every file of weights that a distillation's recipe names."""
+    files = {recipe["backbone"]: sha256(backbone_weights(recipe["backbone"]))}
+    if recipe["start_from"]:
+        files[recipe["start_from"]] = load_teacher(recipe["start_from"]).sha256
+    return files
 
 
 def save_teacher(path: Path, distillation: TeacherDistillation, card: dict[str, Any]) -> None:

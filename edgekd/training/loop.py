@@ -30,7 +30,8 @@ def optimise(
     checkpoint: Path,
     on_step: OnStep,
     save_every: int = 500,
-) -> None:
+    ended: Callable[[int], bool] = lambda iteration: False,
+) -> int:
     """Trains a module for a number of iterations, from its checkpoint if there is one.
 
     Everything random in an iteration must follow from its number, so that a run that was interrupted ends with the
@@ -45,6 +46,10 @@ def optimise(
         checkpoint: The file to go on from and to save to.
         on_step: Called every 25 iterations and at the end.
         save_every: Iterations between checkpoints.
+        ended: Asked after each checkpoint whether to end there, with the iterations done.
+
+    Returns:
+        The iterations done.
 
     Raises:
         TrainingError: The loss is no longer a finite number.
@@ -52,6 +57,8 @@ def optimise(
     """
     done = load_checkpoint(checkpoint, module, optimizer) if checkpoint.exists() else 0
     saved = told = done
+    if 0 < done < iterations and done % save_every == 0 and ended(done):
+        return done
     running = torch.zeros((), device=next(module.parameters()).device)
     try:
         with held_interrupts() as interrupted:
@@ -76,11 +83,14 @@ def optimise(
                 if done % save_every == 0 and done < iterations:
                     save_checkpoint(checkpoint, module, optimizer, done)
                     saved = done
+                    if ended(done):
+                        return done
     except KeyboardInterrupt:
         if done > saved:
             save_checkpoint(checkpoint, module, optimizer, done)
         raise
     save_checkpoint(checkpoint, module, optimizer, done)
+    return done
 
 
 @contextlib.contextmanager

@@ -22,7 +22,8 @@ from edgekd.training.device import channels_last
 from edgekd.training.loop import OnStep, optimise
 from edgekd.training.memory import keep_freed_memory
 from edgekd.training.targets import TargetCache
-from edgekd.training.teachers import Teacher, put_weights, read_weights, write_weights
+from edgekd.training.teachers import Teacher
+from edgekd.training.weight_files import put_weights, read_weights, write_weights
 
 STUDENT_FILE, TEACHER_FILE, CHECKPOINT_FILE = "student.safetensors", "teacher.safetensors", "checkpoint.pt"
 TEACHER_CARD = "teacher.json"
@@ -63,7 +64,8 @@ def build_detector(recipe: TrainingRecipe, teacher_state: dict[str, Tensor]) -> 
         ArtifactError: The teacher does not fit.
     """
     detector = untrained_detector(recipe)
-    put_weights(detector.teacher, teacher_state, recipe.teacher, find_system(recipe.system).teacher)
+    network = recipe.switches.get("teacher", find_system(recipe.system).network)
+    put_weights(detector.teacher, teacher_state, recipe.teacher, network)
     return detector
 
 

@@ -11,28 +11,32 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edgekd.artifact import read_json, write_json
 from edgekd.data.pictures import Picture, read_picture, resize_picture
-from edgekd.errors import EdgekdError
+from edgekd.errors import EdgekdError, PictureError
 from edgekd.models.normalisation import normalise
+from edgekd.models.patch_features import PatchFeatures
+from edgekd.models.pdn import BORDER, FEATURES
 from edgekd.training.device import channels_last
 from edgekd.training.loop import OnStep, optimise
-from edgekd.training.patch_features import PatchFeatures
 
-CROP = 256  # What the backbone sees, in pixels; the PDN sees half of it.
-BORDER = 4  # Positions of the padded grid that an unpadded PDN lacks on each side.
 GREY_PROBABILITY = 0.1
 GREY_OF_BGR = np.array([[0.114], [0.587], [0.299]], np.float32)
-HELD_OUT_EVERY = 20
+HELD_OUT_EVERY, MOST_HELD_OUT = 20, 256
 STATISTICS_CROPS = 512
+HISTORY_FILE = "held_out_errors.json"
 STATISTICS_NUMBERS = 1 << 40  # Batch numbers no iteration reaches.
-CACHED_PICTURES = 4096
+DRAWS = 20  # After so many pictures in turn that cannot be read, there is something wrong with all of them.
+CACHED_BYTES = 1 << 30
+PATIENCE = 5  # Measurements of the held-out error without a new best before a distillation ends early.
+LEAST_GAIN = 0.002  # What counts as a new best, as a share of the last.
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class DistillationSettings:
         iterations: Optimizer steps.
         batch: Crops a step.
         learning_rate: Adam's at the start; it falls to zero along a cosine.
+        weight_decay: Adam's.
+        crop: Side of what the backbone sees, in pixels; the PDN sees half of it.
         seed: Of the weights and of every crop.
     """
 
@@ -50,6 +56,7 @@ class DistillationSettings:
     batch: int = 8
     learning_rate: float = 1e-3
     weight_decay: float = 1e-5
+    crop: int = 256
     seed: int = 0
 
 
@@ -59,18 +66,19 @@ class CropSource:
     Args:
         paths: The pictures.
         batch: Crops a batch.
+        side: Of a crop, in pixels.
         seed: Of all crops.
         workers: Threads that read.
     """
 
-    def __init__(self, paths: Sequence[Path], batch: int, seed: int, workers: int = 2) -> None:
-        self._paths, self._batch, self._seed = paths, batch, seed
+    def __init__(self, paths: Sequence[Path], batch: int, side: int, seed: int, workers: int = 2) -> None:
+        self._paths, self._batch, self._side, self._seed = paths, batch, side, seed
         self._workers = ThreadPoolExecutor(workers)
         self._ahead: dict[int, list[Future[Tensor]]] = {}
-        self._read = lru_cache(CACHED_PICTURES)(_read_for_crops)
+        self._read = lru_cache(CACHED_BYTES // (4 * side * side))(partial(_read_for_crops, side=side))
 
     def batch_at(self, number: int) -> Tensor:
-        """The batch of a number: RGB uint8 [batch, 3, 256, 256]."""
+        """The batch of a number: RGB uint8 [batch, 3, side, side]."""
         for wanted in (number, number + 1):
             if wanted not in self._ahead:
                 self._ahead[wanted] = [self._workers.submit(self._crop, wanted, index) for index in range(self._batch)]
@@ -78,17 +86,26 @@ class CropSource:
 
     def _crop(self, number: int, index: int) -> Tensor:
         random = np.random.default_rng((self._seed, number, index))
-        picture = self._read(self._paths[int(random.integers(len(self._paths)))])
+        picture = self._draw_picture(random)
         shorter = min(picture.shape[:2])
         side = int(random.integers(round(shorter * 0.6), shorter + 1))
         top, left = (int(random.integers(length - side + 1)) for length in picture.shape[:2])
-        crop = resize_picture(picture[top : top + side, left : left + side], CROP, CROP)
+        crop = resize_picture(picture[top : top + side, left : left + side], self._side, self._side)
         if random.random() < 0.5:
             crop = crop[:, ::-1]
         crop = crop.astype(np.float32)
         if random.random() < GREY_PROBABILITY:
             crop = np.repeat(crop @ GREY_OF_BGR, 3, axis=2)
         return _to_tensor(crop.round().astype(np.uint8))
+
+    def _draw_picture(self, random: np.random.Generator) -> Picture:
+        """A picture by chance; one that cannot be read is drawn again, rather than ending days of work."""
+        for _ in range(DRAWS):
+            try:
+                return self._read(self._paths[int(random.integers(len(self._paths)))])
+            except PictureError as error:
+                unreadable = error
+        raise unreadable
 
 
 class TeacherDistillation:
@@ -97,7 +114,7 @@ class TeacherDistillation:
     Args:
         network: The PDN to train.
         features: The backbone with its patch pooling.
-        paths: Pictures; every twentieth is held out.
+        paths: Pictures; every twentieth is held out, and at most 256 of them are measured.
         settings: How to train.
         device: Where to.
     """
@@ -111,21 +128,30 @@ class TeacherDistillation:
         device: torch.device,
     ) -> None:
         held_out = list(paths[::HELD_OUT_EVERY])
+        held_out = held_out[:: -(-len(held_out) // MOST_HELD_OUT)]
         training = [path for index, path in enumerate(paths) if index % HELD_OUT_EVERY]
         if not training:
             raise EdgekdError(f"{len(paths)} picture is too few to distil a teacher from: give hundreds or more")
         self.settings, self.device = settings, device
         self.network, self.features = channels_last(network, device), channels_last(features, device)
-        self._crops = CropSource(training, settings.batch, settings.seed)
-        self._held_out = torch.stack([_centre_crop(path) for path in held_out])
+        self._crops = CropSource(training, settings.batch, settings.crop, settings.seed)
+        self._held_out = torch.stack([_centre_crop(path, settings.crop) for path in held_out])
         self.mean, self.std = self._feature_statistics()
 
-    def run(self, checkpoint: Path, on_step: OnStep) -> None:
-        """Trains the PDN, from its checkpoint if there is one."""
+    def run(self, checkpoint: Path, on_step: OnStep) -> int:
+        """Trains the PDN, from its checkpoint if there is one, until its held-out error stops falling.
+
+        Args:
+            checkpoint: The file to go on from and to save to; the errors along the way stand beside it.
+            on_step: Told the iterations done and the loss.
+
+        Returns:
+            The iterations done.
+        """
         optimizer = torch.optim.Adam(
             self.network.parameters(), self.settings.learning_rate, weight_decay=self.settings.weight_decay
         )
-        optimise(
+        return optimise(
             self.network,
             optimizer,
             lambda iteration: self._loss(self._crops.batch_at(iteration)),
@@ -133,29 +159,48 @@ class TeacherDistillation:
             self.settings.iterations,
             checkpoint,
             on_step,
+            ended=lambda iteration: self._has_stopped_falling(iteration, checkpoint.with_name(HISTORY_FILE)),
         )
 
     @torch.inference_mode()
     def held_out_error(self) -> float:
         """The mean squared error on the held-out pictures, as a share of their own features' variance."""
-        batches = torch.split(self._held_out, self.settings.batch)
-        predicted, target = (torch.cat(parts) for parts in zip(*map(self._predict, batches), strict=True))
-        variance = (target - target.mean((0, 2, 3), keepdim=True)).square().mean()
-        return float((predicted - target).square().mean() / variance)
+        count, error = 0, 0.0
+        sums = torch.zeros(2, FEATURES, dtype=torch.float64)
+        for batch in torch.split(self._held_out, self.settings.batch):
+            predicted, target = self._predict(batch)
+            count += target[:, 0].numel()
+            error += float((predicted - target).square().sum())
+            sums += torch.stack([target.sum((0, 2, 3)), target.square().sum((0, 2, 3))]).double().cpu()
+        mean, mean_square = sums / count
+        return error / count / float((mean_square - mean.square()).sum())
+
+    def _has_stopped_falling(self, iteration: int, history: Path) -> bool:
+        """Measures the held-out error, notes it, and says whether the last few brought no new best."""
+        errors = dict(read_json(history)) if history.exists() else {}
+        errors = {key: error for key, error in errors.items() if int(key) < iteration}  # Not those of an older run.
+        errors[str(iteration)] = self.held_out_error()
+        write_json(history, errors)
+        earlier, latest = list(errors.values())[:-PATIENCE], list(errors.values())[-PATIENCE:]
+        return bool(earlier) and min(latest) > min(earlier) * (1 - LEAST_GAIN)
 
     def _loss(self, crops: Tensor) -> Tensor:
         predicted, target = self._predict(crops)
         return nn.functional.mse_loss(predicted, target)
 
     def _predict(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """The PDN's features of crops and the standardised ones of the backbone, [N, 384, 24, 24] each."""
+        """The PDN's features of crops and the standardised ones of the backbone: [N, 384, grid, grid] each.
+
+        The grid is that of an unpadded PDN: 24 for crops of 256 pixels, 56 for 512.
+        """
         images = crops.to(self.device, torch.float32).contiguous(memory_format=torch.channels_last)
         bfloat16 = torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
         with bfloat16:
-            target = (self.features(images).float() - self.mean) / self.std
+            with torch.no_grad():
+                target = (self.features(images).float() - self.mean) / self.std
             predicted = self.network(normalise(nn.functional.avg_pool2d(images, 2)))
         target = target[:, :, BORDER:-BORDER, BORDER:-BORDER]
-        return predicted.float(), target.clone()  # Cloned: autograd cannot keep a tensor made in inference mode.
+        return predicted.float(), target
 
     def _learning_rate_at(self, iteration: int) -> float:
         warm_up = min(1.0, (iteration + 1) / 30)
@@ -165,7 +210,7 @@ class TeacherDistillation:
     @torch.inference_mode()
     def _feature_statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of each feature over training crops, [1, 384, 1, 1] each."""
-        sums = torch.zeros(2, 384, dtype=torch.float64)
+        sums = torch.zeros(2, FEATURES, dtype=torch.float64)
         positions = 0
         for number in range(-(-STATISTICS_CROPS // self.settings.batch)):
             crops = self._crops.batch_at(STATISTICS_NUMBERS + number)
@@ -177,18 +222,18 @@ class TeacherDistillation:
         return mean.float().view(1, -1, 1, 1).to(self.device), std.float().view(1, -1, 1, 1).to(self.device)
 
 
-def _read_for_crops(path: Path) -> Picture:
-    """A picture with its shorter side brought to 256 pixels."""
+def _read_for_crops(path: Path, side: int) -> Picture:
+    """A picture with its shorter side brought to that of a crop."""
     picture = read_picture(path)
     height, width = picture.shape[:2]
-    scale = CROP / min(height, width)
+    scale = side / min(height, width)
     return resize_picture(picture, round(height * scale), round(width * scale))
 
 
-def _centre_crop(path: Path) -> Tensor:
-    picture = _read_for_crops(path)
-    top, left = ((length - CROP) // 2 for length in picture.shape[:2])
-    return _to_tensor(picture[top : top + CROP, left : left + CROP])
+def _centre_crop(path: Path, side: int) -> Tensor:
+    picture = _read_for_crops(path, side)
+    top, left = ((length - side) // 2 for length in picture.shape[:2])
+    return _to_tensor(picture[top : top + side, left : left + side])
 
 
 def _to_tensor(picture: Picture) -> Tensor:

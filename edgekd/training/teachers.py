@@ -1,35 +1,42 @@
-"""Teacher weights: those that ship with the package, and those in a user's file."""
+"""Teachers by name: those that ship, those in packages, those in the user's store; and those in a file."""
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from torch import Tensor
 
-from edgekd.artifact import read_json, sha256, write_beside
-from edgekd.errors import ArtifactError, EdgekdError, one_line, unknown_name
+from edgekd.artifact import read_json, sha256
+from edgekd.errors import ArtifactError, EdgekdError, unknown_name
+from edgekd.models.backbones import BACKBONE_NAMES
+from edgekd.models.patch_features import PatchTeacher
+from edgekd.models.pdn import PDN_STAGES
+from edgekd.training.backbones import backbone_weights, load_backbone
+from edgekd.training.catalogue import CATALOGUE, CatalogueEntry
+from edgekd.training.store import is_stored, read_stored, stored_file
+from edgekd.training.weight_files import WEIGHT_SUFFIXES, read_weights
 
 SHIPPED = Path(__file__).parent / "weights"
-WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt")
 
 
 class Teacher(NamedTuple):
     """A teacher's weights and where they come from.
 
     Attributes:
-        name: Of a shipped teacher, or the file's path.
+        name: In the catalogue, or the file's path.
         state: Its state dict, float32.
         sha256: Of its file.
         provenance: What is known of how it was made.
+        network: What the weights go into: a backbone, whose patch features teach, or a PDN.
     """
 
     name: str
     state: dict[str, Tensor]
     sha256: str
     provenance: dict[str, Any]
+    network: str
 
 
 def shipped_teachers() -> list[str]:
@@ -37,83 +44,69 @@ def shipped_teachers() -> list[str]:
     return sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
 
 
+def is_here(entry: CatalogueEntry) -> bool:
+    """Whether a teacher can be used without fetching anything."""
+    if entry.name in shipped_teachers() or is_stored(entry.name):
+        return True
+    if entry.package is None:
+        return False
+    try:
+        version(entry.package)
+    except ModuleNotFoundError:
+        return False
+    return True
+
+
 def load_teacher(name: str) -> Teacher:
     """Finds a teacher by name or file.
 
     Args:
-        name: Of a shipped teacher, or a .safetensors, .pth or .pt file that holds a state dict.
+        name: In the catalogue, or a .safetensors, .pth or .pt file that holds a PDN's state dict.
 
     Raises:
-        EdgekdError: There is no such teacher.
+        EdgekdError: There is no such teacher, or its weights are not here.
         ArtifactError: The file is damaged, or is no state dict.
+        MachineError: The backbone's package is not installed.
     """
+    if name in BACKBONE_NAMES:
+        card = _backbone_card(CATALOGUE[name])
+        state = PatchTeacher(load_backbone(name)).state_dict()
+        return Teacher(name, state, sha256(backbone_weights(name)), card, name)
     if name in shipped_teachers():
         path = SHIPPED / f"{name}.safetensors"
-        return Teacher(name, read_weights(path), sha256(path), read_json(path.with_suffix(".json")))
+        return Teacher(name, read_weights(path), sha256(path), read_json(path.with_suffix(".json")), name)
+    if is_stored(name):
+        state, card = read_stored(name)
+        return Teacher(name, state, sha256(stored_file(name)), card, CATALOGUE[name].network)
+    if name in CATALOGUE:
+        raise EdgekdError(
+            f"the weights of {name} are not here: edgekd teachers fetch {name} downloads "
+            f"{CATALOGUE[name].megabytes:.0f} MB, or name another teacher"
+        )
     path = Path(name)
     if path.suffix not in WEIGHT_SUFFIXES:
-        raise unknown_name("teacher", name, shipped_teachers())
+        raise unknown_name("teacher", name, CATALOGUE)
     if not path.is_file():
         raise EdgekdError(f"no such teacher file: {path}")
-    card = path.with_suffix(".json")
-    provenance = read_json(card) if card.is_file() else {"file": path.name, "made_from": "not known: a user's file"}
-    return Teacher(str(path), read_weights(path), sha256(path), provenance)
+    beside = path.with_suffix(".json")
+    provenance = read_json(beside) if beside.is_file() else {"file": path.name, "made_from": "not known: a user's file"}
+    state = read_weights(path)
+    return Teacher(str(path), state, sha256(path), provenance, _pdn_of(state, path))
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Reads a state dict without ever running what a file says.
-
-    Args:
-        path: A .safetensors file, or a torch file, which is read with weights_only.
-
-    Returns:
-        Tensors by name, the floating ones as float32.
-
-    Raises:
-        ArtifactError: The file is damaged, or holds anything but tensors.
-    """
-    try:
-        content: Any = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
-    except Exception as error:  # A damaged or malicious file fails in many ways; none of them is run.
-        reason = one_line(error)[:120]
-        raise ArtifactError(f"{path} was refused, it is damaged or holds more than weights: {reason}") from error
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise ArtifactError(f"{path} was refused: a state dict (names and tensors) is needed, save model.state_dict()")
-    return {str(key): value.float() if value.is_floating_point() else value for key, value in content.items()}
+def _pdn_of(state: dict[str, Tensor], path: Path) -> str:
+    """The PDN that a file's weights are of, by the width of its first layer."""
+    widths = {stages[0].outputs: name for name, stages in PDN_STAGES.items()}
+    first = state.get("0.weight")
+    if first is None or first.dim() != 4 or len(first) not in widths:
+        raise ArtifactError(f"{path} holds no PDN; a backbone's file is taken by edgekd teachers import")
+    return widths[len(first)]
 
 
-def put_weights(network: nn.Module, state: dict[str, Tensor], name: str, wanted: str) -> None:
-    """Loads a state dict, saying in one line where it does not fit.
-
-    Args:
-        network: To load it into.
-        state: Tensors by name.
-        name: What to call the weights in an error.
-        wanted: What the network is, such as "pdn_small".
-
-    Raises:
-        ArtifactError: A tensor is missing, is too many, or has another shape.
-    """
-    own = network.state_dict()
-    if missing := sorted(own.keys() - state.keys()):
-        raise ArtifactError(f"{name} is no {wanted}: it lacks {missing[0]} ({len(missing)} of {len(own)} tensors)")
-    if extra := sorted(state.keys() - own.keys()):
-        raise ArtifactError(f"{name} is no {wanted}: {extra[0]} does not belong to it")
-    for key, tensor in own.items():
-        if state[key].shape != tensor.shape:
-            shapes = f"{tuple(state[key].shape)} where {wanted} has {tuple(tensor.shape)}"
-            raise ArtifactError(f"{name} is no {wanted}: {key} is {shapes}")
-        if not torch.isfinite(state[key]).all():
-            raise ArtifactError(f"{name} is damaged: {key} holds values that are no finite numbers")
-    network.load_state_dict(state)
-
-
-def write_weights(path: Path, state: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    """Writes a state dict as safetensors, completely or not at all."""
-    data = save({key: value.detach().cpu().contiguous() for key, value in state.items()}, metadata)
-    with write_beside(path) as part:
-        part.write_bytes(data)
+def _backbone_card(entry: CatalogueEntry) -> dict[str, Any]:
+    """Where a backbone's weights come from."""
+    if is_stored(entry.name):
+        return dict(read_json(stored_file(entry.name).with_suffix(".json")))
+    assert entry.package is not None
+    weights = f"{entry.package} {version(entry.package)}"
+    return {"network": entry.network, "paper": entry.paper, "licence": entry.licence, "weights": weights}

@@ -3,6 +3,7 @@ import json
 import pyarrow.parquet
 import pytest
 
+from edgekd.artifact import read_json
 from edgekd.cli.main import main
 from edgekd.recipe import read_recipe
 
@@ -20,11 +21,31 @@ def test_models_json_holds_every_row_of_the_papers_tables(capsys):
 def test_the_overview_and_each_help_page_print(capsys):
     assert main([]) == 0
     assert "inspect" in capsys.readouterr().out
-    for name in ("models", "distill", "train", "export", "bench", "evaluate", "inspect", "demo"):
+    for name in ("models", "teachers", "distill", "train", "export", "bench", "evaluate", "inspect", "demo"):
         with pytest.raises(SystemExit) as exit_:
             main([name, "--help"])
         assert exit_.value.code == 0
         assert f"edgekd {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("system", ["hkt", "hkt_plus"])
+def test_training_without_a_teacher_says_which_it_took(system, good_folder, tmp_path, capsys):
+    words = ["train", system, "--data", good_folder, "--run", tmp_path / "run", "--size", 64, "--iterations", 1]
+    assert main([str(word) for word in words]) == 0
+    assert "teacher efficientnet_lite1;" in capsys.readouterr().err
+    assert read_json(tmp_path / "run" / "teacher.json")["card"]["weights"].startswith("efficientnet-lite1")
+    assert main(["export", str(tmp_path / "run")]) == 0
+
+
+def test_teachers_lists_what_is_here_and_what_is_not(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("EDGEKD_TEACHERS", str(tmp_path))
+    assert main(["teachers", "list", "--json", "-"]) == 0
+    here = {teacher["name"]: teacher["here"] for teacher in json.loads(capsys.readouterr().out)}
+    assert here["pdn_small"]
+    assert here["efficientnet_lite1"]
+    assert not here["wide_resnet101_2"]
+    assert main(["teachers", "list"]) == 0
+    assert "resnet18" in capsys.readouterr().out
 
 
 def test_an_untrained_system_exports_and_says_that_it_is_untrained(tmp_path, capsys):

@@ -15,7 +15,7 @@ from edgekd.models.normalisation import normalise
 from edgekd.models.registry import find_system
 from edgekd.recipe import TrainingRecipe
 from edgekd.training.run import untrained_detector
-from edgekd.training.teachers import write_weights
+from edgekd.training.weight_files import write_weights
 
 
 @cache
@@ -25,29 +25,30 @@ def real_images(paths, size):
     return normalise(torch.from_numpy(frames[..., ::-1].copy()).permute(0, 3, 1, 2))
 
 
-def drawn_detector(system, seed):
+def drawn_detector(system, switches, seed):
     torch.manual_seed(seed)
-    return find_system(system).build()
+    return find_system(system).build(**dict(switches))
 
 
 @cache
-def prepared_detector(system, paths, size):
+def prepared_detector(system, switches, paths, size):
     """An untrained detector prepared on real pictures, so that what it measures is not what it starts with."""
-    images, detector = real_images(paths, size), drawn_detector(system, 0)
+    images, detector = real_images(paths, size), drawn_detector(system, switches, 0)
     detector.prepare(detector.targets(images[index : index + 1]) for index in range(len(images)))
     return detector.eval()
 
 
 class DetectorTester:
-    """Subclasses say which system and, where 64 pixels will not do, which size; the rest is inherited."""
+    """Subclasses say which system, with what switches and, where 64 pixels will not do, which size."""
 
     system: str
+    switches: tuple[tuple[str, object], ...] = ()
     size = 64
     illegal_size: int
     nearest_legal_sizes: tuple[int, ...]
 
     def build(self, seed=0):
-        return drawn_detector(self.system, seed)
+        return drawn_detector(self.system, self.switches, seed)
 
     @pytest.fixture
     def images(self, elpv_pictures):
@@ -56,7 +57,7 @@ class DetectorTester:
     @pytest.fixture
     def detector(self, elpv_pictures):
         """Shared by the tests, so they leave it as it is."""
-        return prepared_detector(self.system, tuple(elpv_pictures[:3]), self.size)
+        return prepared_detector(self.system, self.switches, tuple(elpv_pictures[:3]), self.size)
 
     def test_training_lowers_the_loss_on_real_pictures(self, images):
         detector = self.build()
@@ -135,4 +136,8 @@ class DetectorTester:
         assert detector.legal_sizes_near(self.illegal_size) == self.nearest_legal_sizes
         named = " or ".join(map(str, self.nearest_legal_sizes))
         with pytest.raises(EdgekdError, match=f"{self.illegal_size} pixels a side: use {named}"):
-            untrained_detector(TrainingRecipe(self.system, "", "", "", iterations=0, size=self.illegal_size))
+            untrained_detector(
+                TrainingRecipe(
+                    self.system, "", "", "", iterations=0, size=self.illegal_size, switches=dict(self.switches)
+                )
+            )

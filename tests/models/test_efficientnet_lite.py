@@ -9,9 +9,9 @@ import torch
 from edgekd.data.pictures import read_picture
 from edgekd.models.efficientnet_lite import EfficientNetLite
 from edgekd.training.backbones import backbone_weights, load_backbone
-from edgekd.training.teachers import read_weights
+from edgekd.training.weight_files import read_weights
 
-PARAMETERS = {"efficientnet_lite0": 4_652_008, "efficientnet_lite1": 5_416_680}  # As the weights' own page counts.
+PARAMETERS = {"efficientnet_lite0": 4_652_008, "efficientnet_lite1": 5_416_680, "efficientnet_lite2": 6_092_072}
 
 
 @pytest.mark.parametrize("name", list(PARAMETERS))
@@ -43,24 +43,27 @@ def test_wider_and_deeper_variants_scale_as_published():
     assert len(lite1._blocks) == len(lite2._blocks) == 1 + 3 + 3 + 4 + 4 + 5 + 1
 
 
-def imagenet_view(path: Path) -> torch.Tensor:
-    """The middle of a picture at 224 pixels, as Lite0 reads it."""
+def imagenet_view(path: Path, size: int) -> torch.Tensor:
+    """The middle of a picture at a network's own size."""
     picture = read_picture(path)
     side = round(min(picture.shape[:2]) * 0.9)
     top, left = ((length - side) // 2 for length in picture.shape[:2])
     crop = picture[top : top + side, left : left + side]
-    shrinks = cv2.INTER_AREA if side > 448 else cv2.INTER_CUBIC
-    view = cv2.resize(crop, (224, 224), interpolation=shrinks)[..., ::-1]
+    shrinks = cv2.INTER_AREA if side > 2 * size else cv2.INTER_CUBIC
+    view = cv2.resize(crop, (size, size), interpolation=shrinks)[..., ::-1]
     return torch.from_numpy((view.astype(np.float32) - 127) / 128).permute(2, 0, 1)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif("EDGEKD_TEST_DATA" not in os.environ, reason="needs EDGEKD_TEST_DATA/imagenet_sample")
-def test_lite0_names_what_real_pictures_show():
+@pytest.mark.parametrize(
+    ("name", "size"), [("efficientnet_lite0", 224), ("efficientnet_lite1", 240), ("efficientnet_lite2", 260)]
+)
+def test_it_names_what_real_pictures_show(name, size):
     """Of a thousand pictures, one a class, whose names sort in the order of the classes."""
     paths = sorted((Path(os.environ["EDGEKD_TEST_DATA"]) / "imagenet_sample").glob("*.jpg"))
     chosen = list(enumerate(paths))[::10]
-    network = load_backbone("efficientnet_lite0")
+    network = load_backbone(name)
     with torch.inference_mode():
-        right = [int(network(imagenet_view(path)[None]).argmax()) == label for label, path in chosen]
+        right = [int(network(imagenet_view(path, size)[None]).argmax()) == label for label, path in chosen]
     assert np.mean(right) >= 0.84

@@ -15,6 +15,13 @@ class TestHKT(DetectorTester):
     nearest_legal_sizes = (64, 68)
 
 
+class TestHKTTaughtByABackbone(DetectorTester):
+    system = "hkt"
+    switches = (("teacher", "efficientnet_lite0"),)
+    illegal_size = 68
+    nearest_legal_sizes = (64, 80)
+
+
 class TestHKTPlus(DetectorTester):
     system = "hkt_plus"
     size = 40

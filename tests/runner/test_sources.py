@@ -4,7 +4,7 @@ import pytest
 
 from edgekd.errors import EdgekdError, PictureError
 from edgekd.runner import open_source
-from edgekd.runner.sources import picture_frames
+from edgekd.runner.sources import _camera_frames, picture_frames
 
 LEVELS = (20, 80, 140, 200)
 
@@ -34,6 +34,14 @@ def test_a_video_that_is_damaged_says_so(tmp_path):
     path.write_bytes(b"RIFF" + bytes(200))
     with pytest.raises(EdgekdError, match=r"broken\.avi"):
         list(open_source(str(path)))
+
+
+def test_a_camera_that_stops_ends_in_an_error(video):
+    """A video stands for the camera: both stop giving frames in the same way."""
+    *frames, last = _camera_frames(cv2.VideoCapture(str(video)), "camera 0")
+    assert [frame.name for frame in frames] == [f"camera 0#{number:06d}" for number in range(4)]
+    with pytest.raises(PictureError, match="camera 0 stopped giving frames"):
+        last.load()
 
 
 def test_a_folder_gives_its_pictures_by_their_paths_in_it(good_folder):

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from edgekd.artifact import read_json
 from edgekd.errors import EdgekdError
 from edgekd.models.pdn import pdn
 from edgekd.training import teacher_distillation
@@ -14,6 +15,9 @@ RECIPE = {
     "iterations": 6,
     "batch": 2,
     "learning_rate": 1e-3,
+    "crop": 256,
+    "strides": [4, 8],
+    "start_from": None,
     "seed": 0,
 }
 
@@ -27,14 +31,14 @@ def distillation(elpv_pictures):
 
 
 def test_the_same_number_gives_the_same_crops_and_another_gives_others(elpv_pictures):
-    first, again = (CropSource(elpv_pictures[:6], batch=3, seed=4) for _ in range(2))
+    first, again = (CropSource(elpv_pictures[:6], batch=3, side=256, seed=4) for _ in range(2))
     crops = first.batch_at(7)
     assert crops.shape == (3, 3, 256, 256)
     assert crops.dtype == torch.uint8
     again.batch_at(0)
     assert torch.equal(again.batch_at(7), crops)
     assert not torch.equal(first.batch_at(8), crops)
-    assert not torch.equal(CropSource(elpv_pictures[:6], batch=3, seed=5).batch_at(7), crops)
+    assert not torch.equal(CropSource(elpv_pictures[:6], batch=3, side=256, seed=5).batch_at(7), crops)
     assert len({crop.sum().item() for crop in crops}) == 3
 
 
@@ -75,6 +79,29 @@ def test_a_few_iterations_lower_the_error_and_the_teacher_goes_round(distillatio
     own = distillation.network.state_dict()
     assert teacher.state.keys() == own.keys()
     assert all(torch.equal(teacher.state[key], own[key].half().float()) for key in own)
+
+
+def test_it_goes_on_from_a_teacher_and_a_small_one_grows(elpv_pictures, tiny_teacher, monkeypatch):
+    monkeypatch.setattr(teacher_distillation, "STATISTICS_CROPS", 2)
+    recipe = RECIPE | {"start_from": str(tiny_teacher)}
+    small = prepare_distillation(recipe, elpv_pictures[:4], torch.device("cpu"))
+    state = load_teacher(str(tiny_teacher)).state
+    assert all(torch.equal(value, state[key]) for key, value in small.network.state_dict().items())
+    grown = prepare_distillation(recipe | {"teacher": "pdn_medium"}, elpv_pictures[:4], torch.device("cpu"))
+    image = torch.randn(1, 3, 64, 64)
+    with torch.inference_mode():
+        difference, spread = grown.network(image) - small.network(image), small.network(image).std()
+    assert float(difference.std()) < 0.1 * float(spread)
+
+
+def test_it_ends_when_the_held_out_error_no_longer_falls(distillation, tmp_path, monkeypatch):
+    errors = iter([0.9, 0.8, 0.7, 0.6, 0.61, 0.6, 0.6, 0.62, 0.5999, 0.2])
+    monkeypatch.setattr(distillation, "held_out_error", lambda: next(errors))
+    history = tmp_path / "held_out_errors.json"
+    answers = [distillation._has_stopped_falling(500 * number, history) for number in range(1, 10)]
+    assert answers == [False] * 8 + [True]  # Five without a new best; 0.5999 is none.
+    assert not distillation._has_stopped_falling(5000, history)
+    assert list(read_json(history).values())[-2:] == [0.5999, 0.2]
 
 
 def test_the_learning_rate_warms_up_and_falls_to_nothing(distillation):

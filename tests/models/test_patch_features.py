@@ -3,7 +3,9 @@ import torch
 from torch.nn import functional
 
 from edgekd.models.efficientnet_lite import EfficientNetLite
-from edgekd.training.patch_features import PatchFeatures, patch_pooling_weights
+from edgekd.models.normalisation import normalise
+from edgekd.models.patch_features import PatchFeatures, PatchTeacher, patch_pooling_weights
+from edgekd.models.resnet import ResNet
 
 
 def literal_features(maps):
@@ -38,10 +40,10 @@ def test_features_of_a_backbone_have_one_grid_and_are_frozen():
 
 def test_finer_maps_are_averaged_and_coarser_ones_interpolated_onto_the_grid():
     torch.manual_seed(0)
-    backbone = EfficientNetLite("efficientnet_lite0")
+    backbone = EfficientNetLite("efficientnet_lite0").eval()
     images = torch.rand(1, 3, 64, 64) * 255
     with torch.inference_mode():
-        fine, same, coarse = PatchFeatures(backbone, (4, 8, 16), 8).backbone.features((images - 127) / 128, (4, 8, 16))
+        fine, same, coarse = backbone.features((images - 127) / 128, (4, 8, 16))
         pooled = [
             functional.conv2d(layer, weight, padding=1)
             for layer, weight in zip((fine, same, coarse), patch_pooling_weights([24, 40, 112]), strict=True)
@@ -50,3 +52,27 @@ def test_finer_maps_are_averaged_and_coarser_ones_interpolated_onto_the_grid():
         expected += functional.interpolate(pooled[2], (8, 8), mode="bilinear", align_corners=False)
         features = PatchFeatures(backbone, (4, 8, 16), 8)(images)
     torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("build", [lambda: EfficientNetLite("efficientnet_lite0"), lambda: ResNet("resnet18")])
+def test_a_patch_teacher_reads_what_detectors_read_and_has_the_grid_of_a_pdn(build):
+    torch.manual_seed(0)
+    backbone = build()
+    pixels = torch.randint(0, 256, (2, 3, 64, 96)).float()
+    with torch.inference_mode():
+        features = PatchTeacher(backbone).eval()(normalise(pixels))
+        expected = PatchFeatures(backbone, (8, 16), 4)(pixels)[:, :, 4:-4, 4:-4]
+    assert features.shape == (2, 384, 8, 16)
+    torch.testing.assert_close(features, expected, rtol=1e-3, atol=1e-3 * float(expected.std()))
+
+
+def test_standardising_a_patch_teacher_standardises_its_features():
+    torch.manual_seed(0)
+    teacher = PatchTeacher(EfficientNetLite("efficientnet_lite0")).eval()
+    images = torch.randn(1, 3, 64, 64)
+    mean, std = torch.randn(384), torch.rand(384) + 0.5
+    with torch.inference_mode():
+        before = teacher(images)
+        teacher.standardise(mean, std)
+        after = teacher(images)
+    torch.testing.assert_close(after, (before - mean.view(-1, 1, 1)) / std.view(-1, 1, 1), rtol=1e-4, atol=1e-4)

@@ -1,0 +1,25 @@
+"""The ImageNet backbones that teachers are made from, by name."""
+
+from __future__ import annotations
+
+from edgekd.errors import unknown_name
+from edgekd.models.efficientnet_lite import SCALING, EfficientNetLite
+from edgekd.models.resnet import RESNETS, ResNet
+
+BACKBONE_NAMES = (*SCALING, *RESNETS)
+
+
+def build_backbone(name: str) -> EfficientNetLite | ResNet:
+    """A backbone with freshly drawn weights.
+
+    Args:
+        name: One of `BACKBONE_NAMES`.
+
+    Raises:
+        EdgekdError: There is none of that name; the error names the nearest.
+    """
+    if name in SCALING:
+        return EfficientNetLite(name)
+    if name in RESNETS:
+        return ResNet(name)
+    raise unknown_name("backbone", name, BACKBONE_NAMES)

@@ -1,0 +1,155 @@
+"""Patch features of a backbone: what a PDN teacher is distilled from, and a teacher in their own right.
+
+Each position of a feature map is described by its 3 x 3 neighbourhood, brought to 384 numbers by adaptive average
+pooling along the flattened vector. All of it is linear, so it is one 3 x 3 convolution with fixed weights a layer.
+Source: PatchCore's aggregation as EfficientAD uses it (nelson1425/EfficientAD, pretraining.py).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from edgekd.models.normalisation import MEAN, STD
+from edgekd.models.pdn import BORDER, FEATURES, STRIDE
+
+LAYER_LENGTH = 1024  # Each layer's patch vector is pooled to this before the layers are stacked.
+KERNEL = 3
+TEACHER_STRIDES = (8, 16)
+
+
+class Backbone(Protocol):
+    """A classifier whose maps serve as features.
+
+    Attributes:
+        name: On the command line.
+        input_mean, input_std: What brings RGB of 0..255 to the values it was trained on, a channel.
+    """
+
+    name: str
+    input_mean: tuple[float, float, float]
+    input_std: tuple[float, float, float]
+
+    def features(self, images: Tensor, strides: tuple[int, ...]) -> list[Tensor]:
+        """The last map of each stride asked for, of normalised images [N, 3, H, W]."""
+        ...
+
+    def truncate(self, stride: int) -> None:
+        """Drops what lies behind the last map of a stride; `features` up to it works as before."""
+        ...
+
+
+class PatchFeatures(nn.Module):
+    """A frozen backbone with its patch pooling.
+
+    Args:
+        backbone: With its weights; what lies behind the deepest map is dropped from it.
+        strides: Its maps to use, finest first.
+        grid_stride: Of the result, in pixels of the backbone's picture; every map is brought to this grid.
+    """
+
+    input_mean: Tensor
+    input_std: Tensor
+
+    def __init__(self, backbone: Backbone, strides: tuple[int, ...], grid_stride: int) -> None:
+        super().__init__()
+        assert isinstance(backbone, nn.Module)
+        backbone.truncate(strides[-1])
+        self.backbone = backbone.eval().requires_grad_(False)
+        self.strides, self.grid_stride = strides, grid_stride
+        for name in ("input_mean", "input_std"):
+            self.register_buffer(name, torch.tensor(getattr(backbone, name)).view(1, 3, 1, 1), persistent=False)
+        self.poolings = nn.ModuleList(_pooling(weight) for weight in patch_pooling_weights(self._widths()))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Features [N, 384, H / grid_stride, W / grid_stride] of RGB images [N, 3, H, W] in 0..255."""
+        return self.of_normalised((images - self.input_mean) / self.input_std)
+
+    def of_normalised(self, images: Tensor) -> Tensor:
+        """The same of images that are normalised as the backbone wants them."""
+        grid = [side // self.grid_stride for side in images.shape[2:]]
+        maps = self.backbone.features(images, self.strides)
+        pooled = [_to_grid(pooling(layer), grid) for pooling, layer in zip(self.poolings, maps, strict=True)]
+        features = pooled[0]
+        for layer in pooled[1:]:
+            features = features + layer
+        return features
+
+    def _widths(self) -> list[int]:
+        example = next(self.backbone.parameters())
+        maps = self.backbone.features(torch.zeros(1, 3, 64, 64, device=example.device), self.strides)
+        return [layer.shape[1] for layer in maps]
+
+
+class PatchTeacher(nn.Module):
+    """A backbone's patch features on the grid of an unpadded PDN, to teach where a PDN would.
+
+    Args:
+        backbone: With its weights.
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        # From the images that every detector reads to those of the backbone: a convolution, so that frames fold into
+        # it as they do into a PDN's first, whatever padding comes after.
+        self.renormalise = nn.Conv2d(3, 3, 1)
+        scales = [255 * std / own for std, own in zip(STD, backbone.input_std, strict=True)]
+        shifts = [
+            (255 * mean - own) / std
+            for mean, own, std in zip(MEAN, backbone.input_mean, backbone.input_std, strict=True)
+        ]
+        self.renormalise.weight.data = torch.diag(torch.tensor(scales)).view(3, 3, 1, 1)
+        self.renormalise.bias = nn.Parameter(torch.tensor(shifts))
+        self.features = PatchFeatures(backbone, TEACHER_STRIDES, STRIDE)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Features [N, 384, H / 4 - 8, W / 4 - 8] of images [N, 3, H, W], normalised as detectors take them."""
+        features = self.features.of_normalised(self.renormalise(images))
+        return features[:, :, BORDER:-BORDER, BORDER:-BORDER]
+
+    @torch.no_grad()
+    def standardise(self, mean: Tensor, std: Tensor) -> None:
+        """Changes the features, in place, to (features - mean) / std; mean and std are [384]."""
+        first = self.features.poolings[0]
+        assert isinstance(first, nn.Conv2d)
+        assert first.bias is not None
+        for pooling in self.features.poolings:
+            assert isinstance(pooling, nn.Conv2d)
+            pooling.weight.div_(std.view(-1, 1, 1, 1))
+        first.bias.copy_((first.bias - mean) / std)  # Interpolation keeps a constant, so one layer carries it.
+
+
+def patch_pooling_weights(channels: list[int]) -> list[Tensor]:
+    """The patch pooling of several layers as convolution weights.
+
+    Args:
+        channels: Of each layer.
+
+    Returns:
+        One tensor [384, C, 3, 3] a layer; the features are the sum of the layers' convolutions.
+    """
+    adaptive_pool = nn.functional.adaptive_avg_pool1d
+    stacked = LAYER_LENGTH * len(channels)
+    to_features = adaptive_pool(torch.eye(stacked), FEATURES)  # [stacked, 384]
+    weights = []
+    for index, count in enumerate(channels):
+        to_layer = adaptive_pool(torch.eye(count * KERNEL**2), LAYER_LENGTH)
+        part = to_features[index * LAYER_LENGTH : (index + 1) * LAYER_LENGTH]
+        weights.append((to_layer @ part).T.reshape(FEATURES, count, KERNEL, KERNEL).contiguous())
+    return weights
+
+
+def _pooling(weight: Tensor) -> nn.Conv2d:
+    pooling = nn.Conv2d(weight.shape[1], FEATURES, KERNEL, padding=KERNEL // 2)
+    assert pooling.bias is not None
+    pooling.weight.data = weight
+    pooling.bias.data.zero_()
+    return pooling.requires_grad_(False)
+
+
+def _to_grid(layer: Tensor, grid: list[int]) -> Tensor:
+    # Exact averages where a finer map meets the grid, since both strides are powers of two.
+    mode = "area" if layer.shape[2] > grid[0] else "bilinear"
+    return nn.functional.interpolate(layer, grid, mode=mode)

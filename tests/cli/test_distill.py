@@ -1,0 +1,59 @@
+import pytest
+
+from edgekd.artifact import read_json, sha256
+from edgekd.cli.main import main
+from edgekd.training import teacher_distillation
+from edgekd.training.backbones import backbone_weights
+from edgekd.training.teachers import load_teacher
+
+
+@pytest.fixture(autouse=True)
+def few_statistics(monkeypatch):
+    monkeypatch.setattr(teacher_distillation, "STATISTICS_CROPS", 2)
+
+
+def distil(good_folder, run, *more):
+    words = ["distill", "--pictures", good_folder, "--run", run, "--backbone", "efficientnet_lite0", "--batch", 1]
+    return main([str(word) for word in [*words, *more]])
+
+
+def test_a_distillation_reports_before_and_after_and_writes_a_teacher_with_its_card(good_folder, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert distil(good_folder, run, "--iterations", 2) == 0
+    card = read_json(run / "teacher.json")
+    assert card["held_out_error_before"] > card["held_out_error"] > 0
+    assert f"{card['held_out_error_before']:.3f} -> {card['held_out_error']:.3f}" in capsys.readouterr().out
+    assert card["iterations_done"] == 2
+    assert card["made_from"] == {"efficientnet_lite0": sha256(backbone_weights("efficientnet_lite0"))}
+    assert load_teacher(str(run / "teacher.safetensors")).network == "pdn_small"
+
+
+def test_a_run_is_not_overwritten_and_not_resumed_with_other_arguments(good_folder, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert distil(good_folder, run, "--iterations", 1, "--resume") == 2
+    assert "holds no distillation to go on with" in capsys.readouterr().err
+    assert distil(good_folder, run, "--iterations", 1) == 0
+    assert distil(good_folder, run, "--iterations", 1) == 2
+    assert "--resume goes on with it" in capsys.readouterr().err
+    (good_folder / "000.png").rename(good_folder / "other.png")
+    assert distil(good_folder, run, "--iterations", 2, "--resume") == 2
+    assert "another iterations, pictures_sha256" in capsys.readouterr().err
+
+
+def test_it_goes_on_from_a_teacher_and_refuses_what_is_none(good_folder, tiny_teacher, tmp_path, capsys):
+    assert distil(good_folder, tmp_path / "run", "--iterations", 1, "--start-from", tiny_teacher) == 0
+    card = read_json(tmp_path / "run" / "teacher.json")
+    assert card["made_from"][str(tiny_teacher)] == sha256(tiny_teacher)
+    start = ["--start-from", backbone_weights("efficientnet_lite0"), "--teacher", "pdn_medium"]
+    assert distil(good_folder, tmp_path / "other", "--iterations", 1, *start) == 2
+    assert "holds no PDN" in capsys.readouterr().err
+
+
+def test_a_picture_that_cannot_be_read_is_passed_over_and_all_of_them_are_not(good_folder, tmp_path, capsys):
+    for number in range(2, 12):
+        (good_folder / f"{number:03}.png").write_bytes(b"no picture")
+    assert distil(good_folder, tmp_path / "run", "--iterations", 2) == 0
+    for number in (*range(1, 20), *range(21, 24)):  # Every twentieth is held out, and read at the start.
+        (good_folder / f"{number:03}.png").write_bytes(b"no picture")
+    assert distil(good_folder, tmp_path / "other", "--iterations", 2) == 2
+    assert "is no picture" in capsys.readouterr().err
