@@ -7,6 +7,8 @@ import contextlib
 from collections import Counter
 from pathlib import Path
 
+from rich.text import Text
+
 from edgekd.artifact import Manifest, read_manifest
 from edgekd.cli.arguments import add_engine_arguments, add_json_argument, between
 from edgekd.cli.output import answer, notes, write_json_to
@@ -75,6 +77,6 @@ def _row(reply: Answer) -> dict[str, object]:
 
 def _print(reply: Answer) -> None:
     result = reply.result
-    colour = COLOURS[result.verdict]
     what = result.error or f"{result.score:.6g}"
-    answer.print(f"[{colour}]{result.verdict.value:5}[/] {reply.name}  {what}", soft_wrap=True)
+    verdict = (f"{result.verdict.value:5}", COLOURS[result.verdict])
+    answer.print(Text.assemble(verdict, f" {reply.name}  {what}"), soft_wrap=True)

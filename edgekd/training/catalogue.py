@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from edgekd.errors import unknown_name
 
-LITE_PAPER = "Tan and Le, EfficientNet (ICML 2019), as EfficientNet-Lite"
-PDN_PAPER = "Batzner et al., EfficientAD (WACV 2024)"
-WIDE_PAPER = "Zagoruyko and Komodakis, Wide ResNet (BMVC 2016)"
+LITE_PAPER = "Tan and Le, ICML 2019"
+PDN_PAPER = "Batzner et al., WACV 2024"
+WIDE_PAPER = "Zagoruyko and Komodakis, BMVC 2016"
 TORCHVISION = "https://download.pytorch.org/models"
 EFFICIENTAD = "https://github.com/nelson1425/EfficientAD/raw/main/models"
-TORCHVISION_LICENCE = "BSD-3-Clause, trained on ImageNet"
+TORCHVISION_LICENCE = "BSD-3-Clause"
 
 
 class CatalogueEntry(NamedTuple):
@@ -50,6 +51,12 @@ class CatalogueEntry(NamedTuple):
         """Where the weights come from, in words."""
         return self.url or (f"package {self.package}" if self.package else "ships with edgekd")
 
+    @property
+    def host(self) -> str:
+        """The same in a word."""
+        host = urlsplit(self.url or "").hostname
+        return ".".join(host.split(".")[-2:]) if host else ("package" if self.package else "edgekd")
+
 
 CATALOGUE = {
     entry.name: entry
@@ -76,7 +83,7 @@ CATALOGUE = {
         CatalogueEntry(
             "resnet18",
             "resnet18",
-            "He et al., ResNet (CVPR 2016)",
+            "He et al., CVPR 2016",
             46.8,
             TORCHVISION_LICENCE,
             url=f"{TORCHVISION}/resnet18-f37072fd.pth",

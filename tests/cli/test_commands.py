@@ -42,6 +42,7 @@ def test_teachers_lists_what_is_here_and_what_is_not(tmp_path, monkeypatch, caps
     assert main(["teachers", "list", "--json", "-"]) == 0
     here = {teacher["name"]: teacher["here"] for teacher in json.loads(capsys.readouterr().out)}
     assert here["pdn_small"]
+    assert here["pdn_medium"]
     assert here["efficientnet_lite1"]
     assert not here["wide_resnet101_2"]
     assert main(["teachers", "list"]) == 0
