@@ -62,7 +62,7 @@ def test_the_record_says_what_was_measured_on_what(figures, exported, told):
     assert figures["device"]["threads"] == 1
     assert figures["measured"]["frames"] >= 10
     assert figures["measured"]["pictures"] == "3 made ones"
-    assert told[-1] == "throughput at batch 1"
+    assert told[-2:] == ["throughput at batch 1", "peak of the device, again"]
 
 
 def test_the_papers_rows_stand_beside_with_their_convention(figures):
