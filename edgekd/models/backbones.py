@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from edgekd.errors import unknown_name
+from edgekd.models.efficientnet import EFFICIENTNETS, EfficientNetB0
 from edgekd.models.efficientnet_lite import SCALING, EfficientNetLite
+from edgekd.models.mobilenet import MOBILENETS, MobileNetV2
 from edgekd.models.resnet import RESNETS, ResNet
 
-BACKBONE_NAMES = (*SCALING, *RESNETS)
+ImageNetBackbone = EfficientNetLite | EfficientNetB0 | MobileNetV2 | ResNet
+
+BACKBONE_NAMES = (*SCALING, *EFFICIENTNETS, *MOBILENETS, *RESNETS)
 
 
-def build_backbone(name: str) -> EfficientNetLite | ResNet:
+def build_backbone(name: str) -> ImageNetBackbone:
     """A backbone with freshly drawn weights.
 
     Args:
@@ -20,6 +24,10 @@ def build_backbone(name: str) -> EfficientNetLite | ResNet:
     """
     if name in SCALING:
         return EfficientNetLite(name)
+    if name in EFFICIENTNETS:
+        return EfficientNetB0(name)
+    if name in MOBILENETS:
+        return MobileNetV2(name)
     if name in RESNETS:
         return ResNet(name)
     raise unknown_name("backbone", name, BACKBONE_NAMES)

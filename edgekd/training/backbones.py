@@ -6,9 +6,7 @@ import importlib
 from pathlib import Path
 
 from edgekd.errors import EdgekdError, missing_package
-from edgekd.models.backbones import build_backbone
-from edgekd.models.efficientnet_lite import EfficientNetLite
-from edgekd.models.resnet import ResNet
+from edgekd.models.backbones import ImageNetBackbone, build_backbone
 from edgekd.training.catalogue import find_entry
 from edgekd.training.store import is_stored, read_stored, stored_file
 from edgekd.training.weight_files import put_weights, read_weights
@@ -27,7 +25,7 @@ def backbone_weights(name: str) -> Path:
     if entry.package is None:
         raise EdgekdError(
             f"the weights of {name} are not here: edgekd teachers fetch {name} downloads {entry.megabytes:.0f} MB, "
-            f"or edgekd teachers import takes a file that you have"
+            f"edgekd teachers import takes a file that you have, and efficientnet_lite1 needs no download"
         )
     try:
         module = importlib.import_module(entry.package.replace("-", "_"))
@@ -37,7 +35,7 @@ def backbone_weights(name: str) -> Path:
     return Path(getattr(module, f"EfficientnetLite{number}ModelFile").get_model_file_path())
 
 
-def load_backbone(name: str) -> EfficientNetLite | ResNet:
+def load_backbone(name: str) -> ImageNetBackbone:
     """A backbone with its ImageNet weights, in eval mode.
 
     Args:

