@@ -1,0 +1,157 @@
+"""Synthetic anomalies: good pictures with blots of another texture, for systems that train on the difference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekd.data.pictures import list_pictures, read_picture, resize_picture
+from edgekd.errors import EdgekdError
+
+Textures = Sequence[Path]  # Empty: the textures are made of noise.
+
+LARGEST_SCALE_EXPONENT = 5  # Of the mask: 1, 2, 4, 8, 16 or 32 lattice cells an axis.
+LARGEST_ANGLE = 90.0
+THRESHOLD = 0.5
+OCTAVES = 5  # Of a procedural texture.
+FAINTEST, STRONGEST = 0.15, 1.0  # Share of the texture in the blend.
+
+
+def list_textures(folder: Path) -> list[Path]:
+    """Every picture of the folder that anomalies take their texture from, sorted by path.
+
+    Args:
+        folder: What the user gave as --textures.
+
+    Raises:
+        EdgekdError: There is no such folder, or no picture in it.
+    """
+    try:
+        return list_pictures(folder)
+    except EdgekdError as error:
+        raise EdgekdError(
+            f"--textures FOLDER: {error}; give a folder of texture pictures, or none to use textures made of noise"
+        ) from error
+
+
+def corrupt(
+    frame: NDArray[np.uint8], textures: Textures, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Blends a texture into a good picture where a random mask says so.
+
+    The blend is beta K A + (1 - beta) K M + (1 - K) M, of the mask K, the texture A, the picture M and a share beta
+    that is drawn from 0.15 to 1 (the equation of PFADSeg; Perlin settings of DRAEM and DeSTSeg).
+
+    Args:
+        frame: uint8 [side, side, 3], BGR.
+        textures: Pictures, one of which is drawn and stretched to the frame; where there is none, one is made.
+        rng: The source of all that is random.
+
+    Returns:
+        The corrupted frame, float32 [side, side, 3], BGR, 0..255, and the mask, float32 [side, side], 0 or 1. The mask
+        can be empty; the frame is as it was then.
+
+    Raises:
+        PictureError: The texture cannot be read; the error names it.
+    """
+    side = len(frame)
+    mask = anomaly_mask(side, rng)
+    share = np.float32(rng.uniform(FAINTEST, STRONGEST))
+    if textures:
+        picture = read_picture(textures[int(rng.integers(len(textures)))])
+        texture = resize_picture(picture, side, side).astype(np.float32)
+    else:
+        texture = procedural_texture(side, rng)
+    good = frame.astype(np.float32)
+    # The same blend in one term, which leaves the good pixels exactly as they were.
+    return good + (share * mask)[:, :, None] * (texture - good), mask
+
+
+def anomaly_mask(side: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Draws where an anomaly is: Perlin noise of random scales, rotated at random, above one half.
+
+    Args:
+        side: Of the mask, in pixels.
+        rng: The source of all that is random.
+
+    Returns:
+        float32 [side, side], 1 where the anomaly is, else 0. It can be empty.
+    """
+    rows, columns = (int(scale) for scale in 2 ** rng.integers(LARGEST_SCALE_EXPONENT + 1, size=2))
+    noise = perlin_noise(side, (rows, columns), rng)
+    middle = (side - 1) / 2
+    turn = cv2.getRotationMatrix2D((middle, middle), rng.uniform(-LARGEST_ANGLE, LARGEST_ANGLE), 1.0)
+    turned = cv2.warpAffine(noise, turn, (side, side), flags=cv2.INTER_LINEAR, borderValue=0)
+    return (np.asarray(turned) > THRESHOLD).astype(np.float32)
+
+
+def procedural_texture(side: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Makes a texture: blots and grain of random colour, size, direction and contrast.
+
+    Args:
+        side: Of the texture, in pixels.
+        rng: The source of all that is random.
+
+    Returns:
+        float32 [side, side, 3], BGR, 0..255.
+    """
+    colour = rng.uniform(0, 255, 3).astype(np.float32)
+    contrast = np.float32(rng.uniform(30, 400))
+    roughness, same = rng.uniform(0.4, 0.95), np.float32(rng.uniform())
+    first = rng.integers(LARGEST_SCALE_EXPONENT, size=2)
+    noise = np.zeros((3, side, side), np.float32)
+    for octave in range(OCTAVES):
+        # A lattice as fine as the pixels would be sampled at its points alone, where the noise is 0.
+        rows, columns = (int(scale) for scale in np.minimum(2 ** (first + octave), max(side // 4, 1)))
+        for channel in noise:
+            channel += np.float32(roughness**octave) * perlin_noise(side, (rows, columns), rng)
+    noise[1:] += same * (noise[0] - noise[1:])
+    return (colour + contrast * noise.transpose(1, 2, 0)).clip(0, 255)
+
+
+def perlin_noise(side: int, scales: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Draws Perlin's gradient noise (Perlin, "Improving noise", 2002), with the usual gain of the square root of 2.
+
+    Args:
+        side: Of the result, in pixels; the scales need not divide it.
+        scales: Lattice cells over the rows and over the columns, from 1.
+        rng: The source of the gradients' directions.
+
+    Returns:
+        float32 [side, side], -1..1, 0 at the lattice points.
+    """
+    angles = np.float32(2 * np.pi) * rng.random((scales[0] + 1, scales[1] + 1), np.float32)
+    down, right = np.float32(np.sqrt(2)) * np.sin(angles), np.float32(np.sqrt(2)) * np.cos(angles)
+    (before, way, weight), (after, way_back, weight_back) = _neighbours(side, scales[1])
+    # Between columns first, on the few rows of the lattice: less work than four corners for each pixel.
+    down = down.take(before, 1) * weight + down.take(after, 1) * weight_back
+    right = right.take(before, 1) * (weight * way) + right.take(after, 1) * (weight_back * way_back)
+    noise = np.zeros((side, side), np.float32)
+    for point, way, weight in _neighbours(side, scales[0]):
+        part = down.take(point, 0)
+        part *= way[:, None]
+        part += right.take(point, 0)
+        part *= weight[:, None]
+        noise += part
+    return noise
+
+
+def _neighbours(side: int, scale: int) -> list[tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.float32]]]:
+    """The lattice points before and after each pixel of an axis.
+
+    Args:
+        side: Pixels of the axis.
+        scale: Lattice cells of the axis.
+
+    Returns:
+        Of the one before and the one after: its index, the way from it to the pixel in cells, and its weight, [side].
+    """
+    place = np.linspace(0, scale, side, endpoint=False)
+    before = place.astype(np.intp)
+    t = (place - before).astype(np.float32)
+    fade = t * t * t * (t * (t * 6 - 15) + 10)
+    return [(before, t, 1 - fade), (before + 1, t - 1, fade)]
