@@ -26,32 +26,33 @@ class TrainingRecipe:
     Attributes:
         system: Such as "hkt".
         data: The folder of good pictures, or of a dataset's category.
-        teacher: A teacher's name, or the file that it came from.
-        teacher_sha256: Of the teacher's weights file.
+        teachers: By name, or by the file that they came from: the SHA-256 of each one's weights.
         iterations: Optimizer steps.
         size: The side that pictures are brought to, in pixels.
         batch: Pictures a step.
-        learning_rate, weight_decay: Adam's.
-        decay_at_end: Whether the learning rate falls to a tenth for the last twentieth.
+        learning_rate: Of the first stage; later stages keep their paper's proportion to it.
+        weight_decay: Of the optimizer.
+        schedule: Of the learning rate: "constant", "step" (a tenth of it for the last twentieth) or "cosine" (to 0).
         seed: Of the weights, the order of pictures and which are held out.
         held_out: Good pictures that are not trained on, relative to `data`; they set the threshold.
         mixed_precision: Whether convolutions are computed in bfloat16.
-        switches: The system's own: its paper's ablations, and a backbone that teaches in the PDN's place.
+        textures: A folder of pictures that synthetic anomalies take their looks from; empty for made noise.
+        switches: The system's own arguments, where they are not its paper's.
     """
 
     system: str
     data: str
-    teacher: str
-    teacher_sha256: str
+    teachers: dict[str, str]
     iterations: int
     size: int = 256
     batch: int = 1
     learning_rate: float = 1e-4
     weight_decay: float = 1e-5
-    decay_at_end: bool = False
+    schedule: str = "constant"
     seed: int = 0
     held_out: tuple[str, ...] = ()
     mixed_precision: bool = False
+    textures: str = ""
     switches: dict[str, Any] = field(default_factory=dict)
 
 
@@ -86,16 +87,16 @@ class ExportRecipe:
     Attributes:
         opset: Of the ONNX graph.
         operators: Every operator that its fixed-batch FP32 graph may hold.
-        backbone_operators: What comes to them where a backbone teaches in the PDN's place.
+        variant_operators: What other teachers and switches than the paper's may bring besides.
     """
 
     opset: int
     operators: frozenset[str]
-    backbone_operators: frozenset[str]
+    variant_operators: frozenset[str]
 
 
 def read_export_recipe(system: str) -> ExportRecipe:
     """Reads export/SYSTEM.toml."""
     with resource("export", f"{system}.toml").open("rb") as file:
         content = tomllib.load(file)
-    return ExportRecipe(content["opset"], frozenset(content["operators"]), frozenset(content["backbone_operators"]))
+    return ExportRecipe(content["opset"], frozenset(content["operators"]), frozenset(content["variant_operators"]))

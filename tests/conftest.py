@@ -69,6 +69,13 @@ def good_folder(elpv_pictures: list[Path], tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def forty_good(elpv_pictures: list[Path], tmp_path: Path) -> Path:
+    """A folder with 40 real good pictures of 64 pixels a side: enough to hold ten of them out."""
+    copy_pictures(elpv_pictures[:40], tmp_path / "forty", 64)
+    return tmp_path / "forty"
+
+
+@pytest.fixture
 def category(elpv_pictures: list[Path], tmp_path: Path) -> Path:
     """A category in the layout of MVTec AD, of real cells; its masks are made: the middle of each defective cell."""
     root = tmp_path / "cell"
@@ -99,9 +106,16 @@ def trained_run(elpv_pictures: list[Path], tiny_teacher: Path, tmp_path_factory:
     copy_pictures(elpv_pictures[:MANY], folder / "good", 64)
     teacher = load_teacher(str(tiny_teacher))
     recipe = TrainingRecipe(
-        "hkt", str(folder / "good"), teacher.name, teacher.sha256, iterations=20, size=64, batch=2, seed=3
+        "hkt",
+        str(folder / "good"),
+        {teacher.name: teacher.sha256},
+        iterations=20,
+        size=64,
+        batch=2,
+        seed=3,
+        switches={"teacher": teacher.network},
     )
-    start_run(folder / "run", recipe, teacher)
+    start_run(folder / "run", recipe, [teacher])
     train(folder / "run", torch.device("cpu"), lambda iteration, loss: None)
     return folder / "run"
 

@@ -9,13 +9,12 @@ from edgekd.recipe import RECIPE_FILE, TrainingRecipe, read_export_recipe, read_
 RECIPE = TrainingRecipe(
     system="hkt",
     data="/pictures",
-    teacher="pdn_small",
-    teacher_sha256="0" * 64,
+    teachers={"pdn_small": "0" * 64},
     iterations=7,
     size=64,
     batch=2,
     learning_rate=3e-4,
-    decay_at_end=True,
+    schedule="step",
     seed=5,
     held_out=("a.png", "b/c.png"),
     switches={"cbam": False},
@@ -29,7 +28,7 @@ def test_a_recipe_goes_round(tmp_path):
 
 
 def test_what_an_older_recipe_does_not_say_is_the_default(tmp_path):
-    content = {"system": "hkt", "data": "d", "teacher": "t", "teacher_sha256": "s", "iterations": 3}
+    content = {"system": "hkt", "data": "d", "teachers": {"t": "s"}, "iterations": 3}
     (tmp_path / RECIPE_FILE).write_text(json.dumps(content))
     recipe = read_recipe(tmp_path)
     assert (recipe.size, recipe.batch, recipe.learning_rate, recipe.weight_decay) == (256, 1, 1e-4, 1e-5)
@@ -61,4 +60,6 @@ def test_every_system_says_how_it_leaves_torch(system):
     recipe = read_export_recipe(system)
     assert recipe.opset >= 17
     assert {"Conv", "Resize", "Cast"} <= recipe.operators
+    assert recipe.variant_operators
+    assert not recipe.variant_operators & recipe.operators
     assert not recipe.operators & {"Shape", "Gather", "Loop", "If", "NonZero"}

@@ -85,8 +85,11 @@ def _paper_rows(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
     """The paper's rows with both conventions, where it is known which one is printed."""
     lines: list[tuple[str, ...]] = []
     for row in rows:
-        in_macs = row["flops_convention"].startswith("MACs")
-        figure = float(row["gflops"])
-        both = (f"{figure:.2f}", f"{2 * figure:.2f}") if in_macs else ("not known", "not known")
+        convention, figure = row["flops_convention"], float(row["gflops"])
+        both = ("not known", "not known")
+        if convention.startswith("MACs"):
+            both = (f"{figure:.2f}", f"{2 * figure:.2f}")
+        elif convention.startswith("2xMACs") and "assumed" not in convention:
+            both = (f"{figure / 2:.2f}", f"{figure:.2f}")
         lines.append((row["method"], row["gflops"], *both, row["included"].split(",")[0]))
     return lines

@@ -47,8 +47,8 @@ def _train(folder: Path, data: Path, iterations: int) -> None:
     if (folder / "recipe.json").exists():
         _command(*words, "--resume")
         return
-    words += ["--data", data, "--size", SIZE, "--batch", BATCH, "--learning-rate", LEARNING_RATE, "--decay-at-end"]
-    _command(*words, "--iterations", iterations)
+    words += ["--data", data, "--size", SIZE, "--batch", BATCH, "--learning-rate", LEARNING_RATE]
+    _command(*words, "--schedule", "step", "--iterations", iterations)
 
 
 def _command(*words: object) -> None:

@@ -17,7 +17,7 @@ PARITY_FRAMES = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", metavar="SYSTEM|RUN", help="hkt or hkt_plus (untrained), or the folder of a run")
+    parser.add_argument("what", metavar="SYSTEM|RUN", help="a system (untrained), or the folder of a run")
     parser.add_argument("--batch", default="1", metavar="N|dynamic", help="frames a batch (default: 1)")
     parser.add_argument("--size", type=positive, help="side of a frame of an untrained system (default: 256)")
     parser.add_argument("--output", type=Path, help="default: detector.onnx in the run, or SYSTEM.onnx here")
@@ -53,21 +53,19 @@ def run(arguments: argparse.Namespace) -> int:
 def _export_untrained(system: str, size: int, batch: int | None, output: Path) -> Manifest:
     from edgekd.data.made_pictures import made_frames
     from edgekd.graph.export import export_detector
-    from edgekd.models.registry import find_system
     from edgekd.recipe import TrainingRecipe
     from edgekd.training.run import untrained_detector
 
-    network = find_system(system).network
+    recipe = TrainingRecipe(system, "", {}, iterations=0, size=size)
+    detector = untrained_detector(recipe)
     notes.print(
-        f"{system} is exported untrained, with its paper's teacher {network}: "
+        f"{system} is exported untrained, in the size of its paper's teacher {' + '.join(detector.pretrained())}: "
         "its speed is real, its answers mean nothing"
     )
-    recipe = TrainingRecipe(system, "", network, "", iterations=0, size=size)
-    detector = untrained_detector(recipe)
     origin = {
         "trained": False,
         "made_from": {"seed": recipe.seed},
-        "teacher": None,
+        "teachers": [],
         "calibration": None,
         "threshold": None,
         "parity_pictures": "made ones",
@@ -81,7 +79,7 @@ def _export_run(folder: Path, batch: int | None, output: Path) -> Manifest:
     from edgekd.recipe import RECIPE_FILE
     from edgekd.training.run import (
         STUDENT_FILE,
-        TEACHER_CARD,
+        TEACHER_CARDS,
         TEACHER_FILE,
         held_out_pictures,
         load_run,
@@ -97,7 +95,7 @@ def _export_run(folder: Path, batch: int | None, output: Path) -> Manifest:
         "trained": True,
         "made_from": made_from,
         "iterations": recipe.iterations,
-        "teacher": read_json(folder / TEACHER_CARD),
+        "teachers": read_json(folder / TEACHER_CARDS),
         "calibration": None,
         "threshold": None,
         "parity_pictures": "held-out good pictures of the run",

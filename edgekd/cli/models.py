@@ -32,14 +32,21 @@ def run(arguments: argparse.Namespace) -> int:
             (
                 row["row"],
                 row["table"],
-                f"{row['paper_parameters_m']:.2f}",
+                _printed(row["paper_parameters_m"]),
                 f"{row['parameters'] / 1e6:.6f}",
-                f"{row['paper_gflops']:.2f}",
+                _printed(row["paper_gflops"]),
                 f"{row['gflops']:.2f}",
             )
             for row in system["paper"]["rows"]
         ]
+        if not rows:
+            answer.print(f"{system['paper']['source']} prints no counts that are known here.\n")
+            continue
         columns = ("paper's row", "table", "M params", "ours", "GFLOPs", "ours")
         print_table(f"{system['paper']['source']}, at 256 x 256", columns, rows)
         answer.print(f"The paper's GFLOPs: {system['paper']['flops_convention']}.\n")
     return 0
+
+
+def _printed(figure: float | None) -> str:
+    return "" if figure is None else f"{figure:g}"

@@ -3,49 +3,73 @@
 from __future__ import annotations
 
 import argparse
+import math
 import time
-from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgekd.artifact import write_json
 from edgekd.cli.arguments import between, not_negative, positive
 from edgekd.cli.output import answer, notes, training_progress
+from edgekd.cli.switches import read_switches
 from edgekd.errors import EdgekdError
-from edgekd.recipe import RECIPE_FILE, TrainingRecipe, read_recipe, write_recipe
+from edgekd.recipe import RECIPE_FILE, TrainingRecipe, read_recipe
 
-PAPER_ITERATIONS = 50_000
+if TYPE_CHECKING:
+    from edgekd.models.detector import TrainingDefaults
+    from edgekd.models.registry import System
+
+TEACHER_OPTIONS = ("teacher", "backbone", "groups")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("system", metavar="SYSTEM", help="hkt or hkt_plus")
+    parser.add_argument("system", metavar="SYSTEM", help="hkt, hkt_plus, mhkd, pfadseg, dskd or mthf")
     parser.add_argument("--data", type=Path, help="folder of good pictures, or an MVTec AD category")
     parser.add_argument("--run", type=Path, required=True, help="folder to keep everything in")
-    parser.add_argument("--teacher", metavar="NAME|FILE", help="of `edgekd teachers list`, or .safetensors or .pth")
-    parser.add_argument("--iterations", type=positive, help=f"optimizer steps (default: {PAPER_ITERATIONS})")
+    parser.add_argument(
+        "--teacher", metavar="NAME|FILE", help="hkt, hkt_plus, mhkd: of `edgekd teachers list`, .safetensors or .pth"
+    )
+    parser.add_argument("--backbone", metavar="NAME", help="pfadseg, dskd: of `edgekd teachers list`")
+    parser.add_argument("--groups", metavar="NAME", nargs="+", help="mthf: backbones, or paper-like")
+    parser.add_argument("--textures", type=Path, metavar="DIR", help="pfadseg, dskd: pictures to make anomalies of")
+    parser.add_argument("--iterations", type=positive, help="optimizer steps of all stages (default: as the paper)")
     parser.add_argument("--size", type=positive, default=256, help="side of the pictures, in pixels (default: 256)")
-    parser.add_argument("--batch", type=positive, default=1, help="pictures a step (default: 1)")
-    parser.add_argument("--learning-rate", type=between(1e-7, 1.0), default=1e-4, help="Adam's (default: 1e-4)")
-    parser.add_argument("--decay-at-end", action="store_true", help="a tenth of it for the last twentieth")
-    parser.add_argument("--no-cbam", action="store_true", help="ablation: the student without attention")
-    parser.add_argument("--no-projectors", action="store_true", help="ablation: without learnable projectors")
+    parser.add_argument("--batch", type=positive, help="pictures a step (default: as the paper)")
+    parser.add_argument("--learning-rate", type=between(1e-7, 1.0), help="of the first stage (default: as the paper)")
+    parser.add_argument("--schedule", choices=("constant", "step", "cosine"), help="of it (default: as the paper)")
+    parser.add_argument(
+        "--switch",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="the system's own, such as cbam=off: docs/systems.md lists them",
+    )
     parser.add_argument("--seed", type=not_negative, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     parser.add_argument("--resume", action="store_true", help="go on with the run; --iterations may extend it")
 
 
 def run(arguments: argparse.Namespace) -> int:
+    import torch
+
     from edgekd.training.device import choose_device
-    from edgekd.training.run import CHECKPOINT_FILE, train
+    from edgekd.training.run import makes_anomalies, train, untrained_detector
 
     device = choose_device(arguments.device)
     recipe = _resumed(arguments) if arguments.resume else _started(arguments, device.type == "cuda")
-    notes.print(f"teacher {recipe.teacher}; {recipe.iterations} iterations on {device}, into {arguments.run}")
+    notes.print(f"teacher {' + '.join(recipe.teachers)}; {recipe.iterations} iterations on {device}")
+    with torch.device("meta"):
+        if makes_anomalies(untrained_detector(recipe)):
+            look = (
+                f"pictures of {recipe.textures}" if recipe.textures else "noise: --textures names a folder of pictures"
+            )
+            notes.print(f"synthetic anomalies look like {look}", soft_wrap=True)
     start = time.monotonic()
     try:
         with training_progress(f"training {recipe.system}", recipe.iterations) as on_step:
             train(arguments.run, device, on_step)
     except KeyboardInterrupt:
-        if (arguments.run / CHECKPOINT_FILE).exists():
+        if any(arguments.run.glob("checkpoint_*.pt")):
             notes.print(f"saved; go on with: edgekd train {recipe.system} --run {arguments.run} --resume")
         raise
     seconds = time.monotonic() - start
@@ -55,7 +79,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _started(arguments: argparse.Namespace, on_gpu: bool) -> TrainingRecipe:
-    from edgekd.models.backbones import BACKBONE_NAMES
     from edgekd.models.registry import find_system
     from edgekd.training.run import start_run
     from edgekd.training.teachers import load_teacher
@@ -63,30 +86,55 @@ def _started(arguments: argparse.Namespace, on_gpu: bool) -> TrainingRecipe:
     system = find_system(arguments.system)
     if arguments.data is None:
         raise EdgekdError("--data is missing: name the folder of good pictures")
-    teacher = load_teacher(arguments.teacher or system.teacher)
-    switches: dict[str, object] = {}
-    if teacher.network in BACKBONE_NAMES:
-        switches["teacher"] = teacher.name
-    if arguments.no_cbam:
-        switches["cbam"] = False
-    if arguments.no_projectors:
-        switches["projectors"] = False
+    switches = read_switches(arguments.switch, system)
+    teachers = [load_teacher(name) for name in _teacher_names(arguments, system)]
+    networks = [teacher.network for teacher in teachers]
+    switches[system.teacher_switch] = networks if system.teacher_switch == "groups" else networks[0]
+    batch = arguments.batch or system.training.batch
     recipe = TrainingRecipe(
         system=system.name,
         data=str(arguments.data.resolve()),
-        teacher=teacher.name,
-        teacher_sha256=teacher.sha256,
-        iterations=arguments.iterations or PAPER_ITERATIONS,
+        teachers={teacher.name: teacher.sha256 for teacher in teachers},
+        iterations=arguments.iterations or _paper_iterations(system.training, arguments.data, batch, arguments.seed),
         size=arguments.size,
-        batch=arguments.batch,
-        learning_rate=arguments.learning_rate,
-        decay_at_end=arguments.decay_at_end,
+        batch=batch,
+        learning_rate=arguments.learning_rate or system.training.learning_rate,
+        weight_decay=system.training.weight_decay,
+        schedule=arguments.schedule or system.training.schedule,
         seed=arguments.seed,
         # On CPUs oneDNN's bfloat16 convolutions measured slower than its float32 ones; on GPUs they are faster.
         mixed_precision=on_gpu,
+        textures=str(arguments.textures.resolve()) if arguments.textures else "",
         switches=switches,
     )
-    return start_run(arguments.run, recipe, teacher)
+    return start_run(arguments.run, recipe, teachers)
+
+
+def _teacher_names(arguments: argparse.Namespace, system: System) -> list[str]:
+    """The teachers asked for, or the system's own."""
+    from edgekd.models.mthf import PAPER_LIKE_GROUPS
+
+    for option in TEACHER_OPTIONS:
+        if option != system.teacher_switch and getattr(arguments, option):
+            raise EdgekdError(f"--{option} is not for {system.name}, which takes --{system.teacher_switch}")
+    chosen = getattr(arguments, system.teacher_switch)
+    if chosen == ["paper-like"]:
+        return list(PAPER_LIKE_GROUPS)
+    if not chosen:
+        return list(system.teachers)
+    return list(chosen) if system.teacher_switch == "groups" else [chosen]
+
+
+def _paper_iterations(training: TrainingDefaults, data: Path, batch: int, seed: int) -> int:
+    """The paper's iterations; of epochs, those of the pictures that are trained on."""
+    from edgekd.data.good_pictures import split_good_pictures
+    from edgekd.data.layouts import find_good_pictures
+
+    if training.epochs is None:
+        assert training.iterations is not None
+        return training.iterations
+    pictures, _ = split_good_pictures(find_good_pictures(data), seed)
+    return training.epochs * math.ceil(len(pictures) / batch)
 
 
 def _resumed(arguments: argparse.Namespace) -> TrainingRecipe:
@@ -96,6 +144,7 @@ def _resumed(arguments: argparse.Namespace) -> TrainingRecipe:
     if recipe.system != arguments.system:
         raise EdgekdError(f"{arguments.run} is a run of {recipe.system}, not of {arguments.system}")
     if arguments.iterations and arguments.iterations != recipe.iterations:
-        recipe = replace(recipe, iterations=arguments.iterations)
-        write_recipe(arguments.run, recipe)
+        from edgekd.training.run import change_iterations
+
+        recipe = change_iterations(arguments.run, arguments.iterations)
     return recipe

@@ -20,7 +20,6 @@ from edgekd.graph.macs import count_macs
 from edgekd.graph.parity import measure_parity
 from edgekd.graph.rewrites import rewrite
 from edgekd.models.detector import Detector
-from edgekd.models.patch_features import PatchTeacher
 from edgekd.recipe import read_export_recipe
 
 
@@ -52,9 +51,7 @@ def export_detector(
     """
     recipe = read_export_recipe(system)
     model = build_graph(detector, size, batch, recipe.opset)
-    of_backbone = isinstance(detector.teacher, PatchTeacher)
-    operators = recipe.operators | recipe.backbone_operators if of_backbone else recipe.operators
-    _keep_to_inventory(model, system, operators, fixed_batch=batch is not None)
+    _keep_to_inventory(model, system, recipe.operators | recipe.variant_operators, fixed_batch=batch is not None)
     manifest: Manifest = {
         "system": system,
         "precision": "fp32",

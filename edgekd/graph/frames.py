@@ -29,7 +29,7 @@ class FrameNetwork(nn.Module):
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Raw scores float32 [N] and raw maps float32 [N, H, W] of frames uint8 [N, H, W, 3], BGR."""
-        scores, maps = self.network(frames.permute(0, 3, 1, 2).float())
+        scores, maps = self.network(frames.float().permute(0, 3, 1, 2))
         return scores, maps
 
 

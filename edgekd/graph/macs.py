@@ -23,6 +23,8 @@ def count_macs(model: onnx.ModelProto) -> int:
         if node.op_type == "Conv":
             weight = shapes[node.input[1]]
             total += math.prod(shapes[node.output[0]]) * math.prod(weight[1:])
+        elif node.op_type == "ConvTranspose":
+            total += math.prod(shapes[node.input[0]]) * math.prod(shapes[node.input[1]][1:])
         elif node.op_type in ("MatMul", "Gemm"):
             total += math.prod(shapes[node.output[0]]) * shapes[node.input[0]][-1]
     return int(total // batch)

@@ -1,7 +1,7 @@
 """Plugin-free equivalents of the blocks that do not leave torch well.
 
-Each class replaces one block by the same function in operations that every runtime has; the weights are shared.
-What each replaces and why it is exact stands in export/README.md.
+Each class replaces one block by the same function in operations that every runtime has. What each replaces and why it
+is exact stands in export/README.md.
 """
 
 from __future__ import annotations
@@ -10,12 +10,16 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from edgekd.models.attention import CBAM
+from edgekd.models.attention import AFF, CBAM, HAM, PCAR, RCM, SPR
+from edgekd.models.maps import SeparableMap, resize_matrix
+from edgekd.models.mhkd import BicubicResize
 
 
 class StaticCBAM(nn.Module):
-    """CBAM with reductions for its adaptive pools.
+    """CBAM, or HAM, with reductions for its adaptive pools.
 
     The channel gate's second layer is linear and has no bias, so it is applied once, to the sum of both branches.
     """
@@ -32,12 +36,142 @@ class StaticCBAM(nn.Module):
         return x * torch.sigmoid(self.spatial(statistics))
 
 
-REWRITES: dict[type[nn.Module], Callable[..., nn.Module]] = {CBAM: StaticCBAM}
+class StaticSPR(nn.Module):
+    """SPR as one average pool and one 2 x 2 convolution.
+
+    The four quarters of a channel lie beside each other in the squeeze's weights, which is a 2 x 2 kernel; and the
+    whole map's average is that of its quarters, so its weights go into the same kernel, a quarter each.
+    """
+
+    @torch.no_grad()
+    def __init__(self, block: SPR) -> None:
+        super().__init__()
+        hidden, inputs = block.squeeze.weight.shape[:2]
+        channels = inputs // 5
+        weight = block.squeeze.weight[:, :, 0, 0]
+        whole, quarters = weight[:, :channels], weight[:, channels:]
+        self.squeeze = nn.Conv2d(channels, hidden, 2)
+        kernel = quarters.view(hidden, channels, 2, 2) + whole.view(hidden, channels, 1, 1) / 4
+        self.squeeze.weight = nn.Parameter(kernel)
+        self.squeeze.bias = block.squeeze.bias
+        self.excite = block.excite
+
+    def forward(self, x: Tensor) -> Tensor:
+        quarters = functional.avg_pool2d(x, (x.shape[2] // 2, x.shape[3] // 2))
+        return torch.sigmoid(self.excite(torch.relu(self.squeeze(quarters))))
+
+
+class StaticPCAR(nn.Module):
+    """PCAR with its softmax over the branches as exponentials and their sum; gates lie in 0 to 1, so none overflows."""
+
+    def __init__(self, block: PCAR) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(rewrite(branch) for branch in block.branches)
+        self.gates = nn.ModuleList(StaticSPR(gate) for gate in block.gates if isinstance(gate, SPR))
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = [branch(x) for branch in self.branches]
+        weights = [torch.exp(self.gates[index % len(self.gates)](one)) for index, one in enumerate(maps)]
+        weighted = weights[0] * maps[0] + weights[1] * maps[1] + weights[2] * maps[2]
+        answer: Tensor = weighted / (weights[0] + weights[1] + weights[2])
+        return answer
+
+
+class StaticAFF(nn.Module):
+    """AFF with a reduction for its global pool; 2 x g + 2 y (1 - g) with one multiplication less."""
+
+    def __init__(self, block: AFF) -> None:
+        super().__init__()
+        self.local_context, self.global_context = rewrite(block.local_context), rewrite(block.global_context)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        both = x + y
+        gate = torch.sigmoid(self.local_context(both) + self.global_context(both.mean((2, 3), keepdim=True)))
+        fused: Tensor = 2 * (y + (x - y) * gate)
+        return fused
+
+
+class StaticRCM(nn.Module):
+    """RCM with means for its strip pools; its batch norm and its scale a channel go into the 1 x 1 convolutions."""
+
+    @torch.no_grad()
+    def __init__(self, block: RCM) -> None:
+        super().__init__()
+        self.local, self.excite = block.local, rewrite(block.excite)
+        widen, activation, narrow = block.mix
+        assert isinstance(widen, nn.Conv2d)
+        assert isinstance(narrow, nn.Conv2d)
+        assert narrow.bias is not None
+        scale = block.scale.view(-1)
+        narrow.weight.mul_(scale.view(-1, 1, 1, 1))
+        narrow.bias.mul_(scale)
+        self.mix = nn.Sequential(_after_batch_norm(block.norm, widen), activation, narrow)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate = self.excite(x.mean(3, keepdim=True) + x.mean(2, keepdim=True))
+        calibrated: Tensor = x + self.mix(gate * self.local(x))
+        return calibrated
+
+
+class Spread(nn.Module):
+    """A single position brought to a grid: what any resize of a 1 x 1 map is."""
+
+    ones: Tensor
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.register_buffer("ones", torch.ones(1, 1, outputs, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.ones
+
+
+def static_resize(block: BicubicResize) -> nn.Module:
+    """A bicubic resize as two products with constant matrices."""
+    if block.inputs == 1:
+        return Spread(block.outputs)
+    return SeparableMap(resize_matrix(block.inputs, block.outputs, "bicubic"))
+
+
+@torch.no_grad()
+def _after_batch_norm(norm: nn.BatchNorm2d, convolution: nn.Conv2d) -> nn.Conv2d:
+    """A 1 x 1 convolution with the batch norm before it folded in; unpadded, so that no zero comes between them."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    assert convolution.bias is not None
+    factor = norm.weight / (norm.running_var + norm.eps).sqrt()
+    shift = norm.bias - norm.running_mean * factor
+    convolution.bias.add_(convolution.weight[:, :, 0, 0] @ shift)
+    convolution.weight.mul_(factor.view(1, -1, 1, 1))
+    return convolution
+
+
+REWRITES: dict[type[nn.Module], Callable[..., nn.Module]] = {
+    CBAM: StaticCBAM,
+    HAM: StaticCBAM,
+    SPR: StaticSPR,
+    PCAR: StaticPCAR,
+    AFF: StaticAFF,
+    RCM: StaticRCM,
+    BicubicResize: static_resize,
+}
 
 
 def rewrite(network: nn.Module) -> nn.Module:
-    """Replaces, in place, every block that has a plugin-free equivalent; returns the network."""
+    """Replaces, in place, every block that has a plugin-free equivalent, and folds batch norms; returns the network."""
     for name, child in network.named_children():
         equivalent = REWRITES.get(type(child))
         setattr(network, name, equivalent(child) if equivalent else rewrite(child))
-    return network
+    return _folded(network) if type(network) is nn.Sequential else network
+
+
+def _folded(layers: nn.Sequential) -> nn.Sequential:
+    """A sequence whose batch norms behind convolutions, transposed ones too, are in their weights."""
+    folded: list[nn.Module] = []
+    for layer in layers:
+        before = folded[-1] if folded else None
+        if isinstance(layer, nn.BatchNorm2d) and isinstance(before, nn.Conv2d | nn.ConvTranspose2d):
+            folded[-1] = fuse_conv_bn_eval(before, layer, transpose=isinstance(before, nn.ConvTranspose2d))
+        else:
+            folded.append(layer)
+    return nn.Sequential(*folded)

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import copy
 import math
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from edgekd.models.maps import SeparableMap
 
 
 class Count(NamedTuple):
@@ -40,37 +44,55 @@ def count(network: nn.Module, size: int = 256) -> Count:
         network: Takes images [1, 3, size, size].
         size: In pixels.
     """
-    shadow = copy.deepcopy(network).to("meta")
-    macs: list[int] = []
-    pool_additions: list[int] = []
+    return count_parts(network, {"whole": network}, size)["whole"]
 
-    def on_convolution(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        assert isinstance(module, nn.Conv2d)
-        taps = math.prod(module.kernel_size) * module.in_channels // module.groups
-        macs.append(output.numel() * taps)
 
-    def on_linear(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        assert isinstance(module, nn.Linear)
-        macs.append(output.numel() * module.in_features)
+def count_parts(network: nn.Module, parts: Mapping[str, nn.Module], size: int = 256) -> dict[str, Count]:
+    """Counts parts of a network as they work in it.
 
-    def on_average_pool(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        pool_additions.append(output.numel())
+    Args:
+        network: Takes images [1, 3, size, size].
+        parts: By name: the network itself, or modules of it.
+        size: In pixels.
+    """
+    copies: dict[int, nn.Module] = {}
+    shadow = copy.deepcopy(network, copies).to("meta").eval()
+    macs: dict[nn.Module, int] = defaultdict(int)  # A module that works twice counts twice.
+    additions: dict[nn.Module, int] = defaultdict(int)
 
-    def on_adaptive_average_pool(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        window = inputs[0][0, 0].numel() // output[0, 0].numel()
-        pool_additions.append(output.numel() * (window + 1))  # thop counts the division too.
+    def listen(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        macs[module] += _macs(module, inputs[0], output)
+        additions[module] += _pool_additions(module, inputs[0], output)
 
-    counters = {
-        nn.Conv2d: on_convolution,
-        nn.Linear: on_linear,
-        nn.AvgPool2d: on_average_pool,
-        nn.AdaptiveAvgPool2d: on_adaptive_average_pool,
-    }
     for module in shadow.modules():
-        for kind, counter in counters.items():
-            if isinstance(module, kind):
-                module.register_forward_hook(counter)
+        if isinstance(module, COUNTED):
+            module.register_forward_hook(listen)
     with torch.no_grad():
         shadow(torch.empty(1, 3, size, size, device="meta"))
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    return Count(parameters, sum(macs), sum(macs) + sum(pool_additions))
+    counts = {}
+    for name, part in parts.items():
+        parameters = sum(parameter.numel() for parameter in part.parameters())
+        modules = [copies[id(module)] for module in part.modules() if isinstance(module, COUNTED)]
+        of_part = sum(macs[module] for module in modules)
+        counts[name] = Count(parameters, of_part, of_part + sum(additions[module] for module in modules))
+    return counts
+
+
+COUNTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, SeparableMap, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
+
+
+def _macs(module: nn.Module, x: Tensor, output: Tensor) -> int:
+    if isinstance(module, nn.ConvTranspose2d):
+        return x.numel() * math.prod(module.kernel_size) * module.out_channels // module.groups
+    if isinstance(module, nn.Conv2d):
+        return output.numel() * math.prod(module.kernel_size) * module.in_channels // module.groups
+    if isinstance(module, nn.Linear):
+        return output.numel() * module.in_features
+    return module.macs(x) if isinstance(module, SeparableMap) else 0
+
+
+def _pool_additions(module: nn.Module, x: Tensor, output: Tensor) -> int:
+    """What thop counts for a pool: one addition an output, adaptive ones one an input and a division an output."""
+    if isinstance(module, nn.AdaptiveAvgPool2d):
+        return output.numel() * (x[0, 0].numel() // output[0, 0].numel() + 1)
+    return output.numel() if isinstance(module, nn.AvgPool2d) else 0

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from torch import Tensor, nn
+
+Targets = tuple[Tensor, ...]  # What a frozen teacher says of images: one map or several, [N, C, h, w] each.
 
 
 class Batch(NamedTuple):
@@ -15,10 +17,60 @@ class Batch(NamedTuple):
     Attributes:
         images: RGB [N, 3, H, W], normalised (edgekd.models.normalisation).
         targets: What the teacher says of them, from `Detector.targets`; None where it shall be asked.
+        corrupted: The same images with synthetic anomalies, normalised alike; None where the stage asks for none.
+        masks: Where those are, 0 or 1, [N, H, W].
     """
 
     images: Tensor
-    targets: Tensor | None = None
+    targets: Targets | None = None
+    corrupted: Tensor | None = None
+    masks: Tensor | None = None
+
+
+class Stage(NamedTuple):
+    """One stage of a system's training.
+
+    Attributes:
+        name: In checkpoints and in progress.
+        learning: What is trained; all else is frozen.
+        loss: Of a batch, a scalar.
+        share: Of all iterations, relative to the other stages'.
+        rates: Parts of `learning` and what the learning rate is multiplied by for each; empty for 1 throughout.
+        asks_teacher: Whether a batch carries the teacher's targets.
+        synthetic: Whether a batch carries synthetic anomalies.
+    """
+
+    name: str
+    learning: nn.Module
+    loss: Callable[[Batch], Tensor]
+    share: float = 1.0
+    rates: tuple[tuple[nn.Module, float], ...] = ()
+    asks_teacher: bool = True
+    synthetic: bool = False
+
+
+class TrainingDefaults(NamedTuple):
+    """How a system is trained where nothing else is said: as its paper does, or by a choice where that is silent.
+
+    Attributes:
+        iterations: Optimizer steps of all stages together; None where the paper counts epochs.
+        epochs: Passes over the good pictures, of all stages together; None where it counts iterations.
+        batch: Pictures a step.
+        learning_rate: Of the first stage.
+        weight_decay: Of the optimizer.
+        schedule: Of the learning rate: "constant", "step" (a tenth of it for the last twentieth) or "cosine" (to 0).
+        optimizer: "adam", or "sgd" with momentum 0.9.
+        betas: Adam's.
+    """
+
+    iterations: int | None = None
+    epochs: int | None = None
+    batch: int = 1
+    learning_rate: float = 1e-4
+    weight_decay: float = 1e-5
+    schedule: str = "constant"
+    optimizer: str = "adam"
+    betas: tuple[float, float] = (0.9, 0.999)
 
 
 class Deployed(nn.Module, abc.ABC):
@@ -34,29 +86,55 @@ class Deployed(nn.Module, abc.ABC):
 
 
 class Detector(nn.Module, abc.ABC):
-    """A system in its training form: a frozen teacher and what learns from it."""
+    """A system in its training form: a frozen teacher and what learns from it.
+
+    Attributes:
+        teacher: Frozen.
+        needs_held_out: Whether `settle` needs good pictures that were not trained on.
+        least_batch: Pictures that a training step needs.
+    """
 
     teacher: nn.Module
+    needs_held_out = False
+    least_batch = 1
+
+    @abc.abstractmethod
+    def pretrained(self) -> dict[str, nn.Module]:
+        """The teacher's networks that take pretrained weights, by their names in the catalogue of teachers."""
 
     @abc.abstractmethod
     def learning(self) -> nn.Module:
-        """The part that is trained, whose state dict a run keeps."""
+        """All that is trained."""
 
-    @abc.abstractmethod
-    def prepare(self, targets: Iterator[Tensor]) -> None:
-        """Takes what it needs to know from the good pictures before training.
+    def parts(self) -> dict[str, nn.Module]:
+        """What the papers count, by name."""
+        return {"teacher": self.teacher, "student": self.learning()}
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages of training, in their order."""
+        return (Stage("student", self.learning(), self.training_loss),)
+
+    def prepare(self, targets: Iterator[Targets]) -> None:
+        """Takes what it needs to know from the good pictures before training; most systems need nothing.
 
         Args:
             targets: Of every training picture, once.
         """
 
+    def settle(self, images: Iterator[Tensor]) -> None:
+        """Takes what it needs to know from held-out good pictures after training; most systems need nothing.
+
+        Args:
+            images: Normalised RGB [1, 3, H, W], one picture each.
+        """
+
     @abc.abstractmethod
-    def targets(self, images: Tensor) -> Tensor:
+    def targets(self, images: Tensor) -> Targets:
         """What the frozen teacher says of images [N, 3, H, W]: the same each time, so it can be kept."""
 
     @abc.abstractmethod
     def training_loss(self, batch: Batch) -> Tensor:
-        """The paper's loss of a batch, a scalar."""
+        """The paper's loss of a batch, a scalar; that of the first stage where there are several."""
 
     @abc.abstractmethod
     def anomaly_map(self, images: Tensor) -> Tensor:
@@ -73,3 +151,7 @@ class Detector(nn.Module, abc.ABC):
     @abc.abstractmethod
     def legal_sizes_near(self, size: int) -> tuple[int, ...]:
         """The nearest picture sides that the network takes; (size,) where it takes this one."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The raw anomaly maps."""
+        return self.anomaly_map(images)

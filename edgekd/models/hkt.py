@@ -17,11 +17,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edgekd.errors import EdgekdError
 from edgekd.models.attention import CBAM
-from edgekd.models.detector import Batch, Deployed, Detector
+from edgekd.models.detector import Batch, Deployed, Detector, Targets
 from edgekd.models.patch_features import TEACHER_STRIDES, PatchTeacher
 from edgekd.models.pdn import BORDER, FEATURES, PDN_STAGES, STRIDE, grid_size, nearest_legal_sizes
-from edgekd.models.teachers import build_teacher
+from edgekd.models.standardisation import Standardised
+from edgekd.models.teachers import build_teacher, pretrained_network
 
 
 class StudentOutput(NamedTuple):
@@ -89,10 +91,6 @@ class HKT(Detector):
         tap_weight: The weight of the projected taps in the loss, lambda 1 of the paper.
     """
 
-    teacher: nn.Module
-    mean: Tensor
-    std: Tensor
-
     def __init__(
         self,
         student: str = "pdn_small",
@@ -102,44 +100,33 @@ class HKT(Detector):
         tap_weight: float = 0.5,
     ) -> None:
         super().__init__()
-        self.teacher = build_teacher(teacher or student).eval().requires_grad_(False)
+        self.teacher_name = teacher or student
+        if self.teacher_name in PDN_STAGES and self.teacher_name != student:
+            raise EdgekdError(f"this student learns from {student} or a backbone, not from {teacher}")
+        self.teacher = build_teacher(self.teacher_name).eval().requires_grad_(False)
         self.student = HKTStudent(student, cbam, projectors)
+        self.standardised = Standardised(FEATURES)
         self.tap_weight = tap_weight
-        self.register_buffer("mean", torch.zeros(FEATURES))
-        self.register_buffer("std", torch.ones(FEATURES))
+
+    def pretrained(self) -> dict[str, nn.Module]:
+        return {self.teacher_name: pretrained_network(self.teacher)}
 
     def learning(self) -> nn.Module:
         return self.student
 
-    @torch.no_grad()
-    def prepare(self, targets: Iterator[Tensor]) -> None:
-        """Measures the teacher's mean and standard deviation a channel over the good pictures.
-
-        Source: nelson1425/EfficientAD, efficientad.py, teacher_normalization.
-        """
-        count, mean, mean_square = 0, torch.zeros(FEATURES).double(), torch.zeros(FEATURES).double()
-        for features in targets:
-            features = features.double().cpu()
-            count += len(features)
-            mean += features.mean((2, 3)).sum(0)
-            mean_square += features.square().mean((2, 3)).sum(0)
-        variance = mean_square / count - (mean / count).square()
-        self.mean.copy_(mean / count)
-        self.std.copy_(variance.clamp_min(1e-12).sqrt())
+    def prepare(self, targets: Iterator[Targets]) -> None:
+        """Measures the teacher's mean and standard deviation a channel over the good pictures."""
+        self.standardised.measure(features for (features,) in targets)
 
     @torch.no_grad()
-    def targets(self, images: Tensor) -> Tensor:
+    def targets(self, images: Tensor) -> Targets:
         """The teacher's features [N, 384, grid, grid], as they are."""
-        features: Tensor = self.teacher(images)
-        return features
-
-    def standardised(self, features: Tensor) -> Tensor:
-        """The teacher's features brought to mean 0 and variance 1 over the good pictures, channel by channel."""
-        return (features - self.mean.view(1, -1, 1, 1)) / self.std.view(1, -1, 1, 1)
+        return (self.teacher(images),)
 
     def training_loss(self, batch: Batch) -> Tensor:
         """The squared distance of the last maps, plus that of every projected tap times its weight (1.3)."""
-        targets = self.standardised(self.targets(batch.images) if batch.targets is None else batch.targets)
+        (features,) = self.targets(batch.images) if batch.targets is None else batch.targets
+        targets = self.standardised(features)
         output = self.student(batch.images)
         loss = functional.mse_loss(output.features.float(), targets)
         for tap in output.taps:
@@ -149,7 +136,8 @@ class HKT(Detector):
     @torch.no_grad()
     def patch_map(self, images: Tensor) -> Tensor:
         """The squared difference of the last maps, averaged over channels: [N, grid, grid] (1.5)."""
-        difference: Tensor = self.standardised(self.targets(images)) - self.student(images).features
+        (features,) = self.targets(images)
+        difference: Tensor = self.standardised(features) - self.student(images).features
         return difference.square().mean(1)
 
     def anomaly_map(self, images: Tensor) -> Tensor:
@@ -237,10 +225,10 @@ def _teacher_and_difference(detector: HKT, student: nn.Module) -> tuple[nn.Modul
     """The standardised teacher as far as it stands alone, and what takes the student's last convolution from it."""
     teacher = detector.teacher
     if isinstance(teacher, PatchTeacher):
-        teacher.standardise(detector.mean, detector.std)
-        return teacher, Difference(student)
+        return detector.standardised.fold_into(teacher), Difference(student)
     assert isinstance(teacher, nn.Sequential)
-    return teacher[:-1], MergedDifference(teacher[-1], student, detector.mean, detector.std)
+    standardised = detector.standardised
+    return teacher[:-1], MergedDifference(teacher[-1], student, standardised.mean, standardised.std)
 
 
 def _convolution(module: nn.Module) -> nn.Conv2d:

@@ -7,38 +7,17 @@ Source: PatchCore's aggregation as EfficientAD uses it (nelson1425/EfficientAD, 
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from edgekd.models.normalisation import MEAN, STD
+from edgekd.models.levels import Backbone, frozen, renormalisation, widths_of
 from edgekd.models.pdn import BORDER, FEATURES, STRIDE
 
 LAYER_LENGTH = 1024  # Each layer's patch vector is pooled to this before the layers are stacked.
 KERNEL = 3
 TEACHER_STRIDES = (8, 16)
-
-
-class Backbone(Protocol):
-    """A classifier whose maps serve as features.
-
-    Attributes:
-        name: On the command line.
-        input_mean, input_std: What brings RGB of 0..255 to the values it was trained on, a channel.
-    """
-
-    name: str
-    input_mean: tuple[float, float, float]
-    input_std: tuple[float, float, float]
-
-    def features(self, images: Tensor, strides: tuple[int, ...]) -> list[Tensor]:
-        """The last map of each stride asked for, of normalised images [N, 3, H, W]."""
-        ...
-
-    def truncate(self, stride: int) -> None:
-        """Drops what lies behind the last map of a stride; `features` up to it works as before."""
-        ...
 
 
 class PatchFeatures(nn.Module):
@@ -55,13 +34,13 @@ class PatchFeatures(nn.Module):
 
     def __init__(self, backbone: Backbone, strides: tuple[int, ...], grid_stride: int) -> None:
         super().__init__()
-        assert isinstance(backbone, nn.Module)
         backbone.truncate(strides[-1])
-        self.backbone = backbone.eval().requires_grad_(False)
+        self.backbone = frozen(backbone)
         self.strides, self.grid_stride = strides, grid_stride
         for name in ("input_mean", "input_std"):
             self.register_buffer(name, torch.tensor(getattr(backbone, name)).view(1, 3, 1, 1), persistent=False)
-        self.poolings = nn.ModuleList(_pooling(weight) for weight in patch_pooling_weights(self._widths()))
+        weights = patch_pooling_weights(widths_of(backbone, strides))
+        self.poolings = nn.ModuleList(_pooling(weight) for weight in weights)
 
     def forward(self, images: Tensor) -> Tensor:
         """Features [N, 384, H / grid_stride, W / grid_stride] of RGB images [N, 3, H, W] in 0..255."""
@@ -77,37 +56,30 @@ class PatchFeatures(nn.Module):
             features = features + layer
         return features
 
-    def _widths(self) -> list[int]:
-        example = next(self.backbone.parameters())
-        maps = self.backbone.features(torch.zeros(1, 3, 64, 64, device=example.device), self.strides)
-        return [layer.shape[1] for layer in maps]
-
 
 class PatchTeacher(nn.Module):
-    """A backbone's patch features on the grid of an unpadded PDN, to teach where a PDN would.
+    """A backbone's patch features on the grid of a PDN, to teach where a PDN would.
 
     Args:
         backbone: With its weights.
+        padded: Whether that PDN is padded, its grid over the whole picture.
     """
 
-    def __init__(self, backbone: Backbone) -> None:
+    def __init__(self, backbone: Backbone, padded: bool = False) -> None:
         super().__init__()
-        # From the images that every detector reads to those of the backbone: a convolution, so that frames fold into
-        # it as they do into a PDN's first, whatever padding comes after.
-        self.renormalise = nn.Conv2d(3, 3, 1)
-        scales = [255 * std / own for std, own in zip(STD, backbone.input_std, strict=True)]
-        shifts = [
-            (255 * mean - own) / std
-            for mean, own, std in zip(MEAN, backbone.input_mean, backbone.input_std, strict=True)
-        ]
-        self.renormalise.weight.data = torch.diag(torch.tensor(scales)).view(3, 3, 1, 1)
-        self.renormalise.bias = nn.Parameter(torch.tensor(shifts))
+        self.border = 0 if padded else BORDER
+        self.renormalise = renormalisation(backbone)
         self.features = PatchFeatures(backbone, TEACHER_STRIDES, STRIDE)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Features [N, 384, H / 4 - 8, W / 4 - 8] of images [N, 3, H, W], normalised as detectors take them."""
+        """Features [N, 384, H / 4 - 8, W / 4 - 8] of images [N, 3, H, W], normalised as detectors take them.
+
+        Padded, [N, 384, H / 4, W / 4].
+        """
         features = self.features.of_normalised(self.renormalise(images))
-        return features[:, :, BORDER:-BORDER, BORDER:-BORDER]
+        if not self.border:
+            return features
+        return features[:, :, self.border : -self.border, self.border : -self.border]
 
     @torch.no_grad()
     def standardise(self, mean: Tensor, std: Tensor) -> None:
@@ -121,7 +93,7 @@ class PatchTeacher(nn.Module):
         first.bias.copy_((first.bias - mean) / std)  # Interpolation keeps a constant, so one layer carries it.
 
 
-def patch_pooling_weights(channels: list[int]) -> list[Tensor]:
+def patch_pooling_weights(channels: Sequence[int]) -> list[Tensor]:
     """The patch pooling of several layers as convolution weights.
 
     Args:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from edgekd.errors import unknown_name
-from edgekd.models.counting import Count, count
-from edgekd.models.detector import Detector
+import torch
+
+from edgekd.errors import EdgekdError, unknown_name
+from edgekd.models.counting import Count, count, count_parts
+from edgekd.models.detector import Detector, TrainingDefaults
+from edgekd.models.dskd import DSKD
 from edgekd.models.hkt import HKT
+from edgekd.models.mhkd import MHKD
+from edgekd.models.mthf import GROUPS, MTHF
+from edgekd.models.pfadseg import PFADSeg
 
 
 class PaperRow(NamedTuple):
@@ -18,15 +25,31 @@ class PaperRow(NamedTuple):
     Attributes:
         table: Where it stands.
         row: What it is called there.
-        parameters_m, gflops: As printed.
+        parameters_m, gflops: As printed; None where the paper prints none.
         switches: The system's arguments that make this network.
+        parts: Of the detector, that the row counts.
     """
 
     table: str
     row: str
-    parameters_m: float
-    gflops: float
-    switches: dict[str, Any]
+    parameters_m: float | None
+    gflops: float | None
+    switches: Mapping[str, Any]
+    parts: tuple[str, ...] = ("student",)
+
+
+class FlopsConvention(NamedTuple):
+    """What a paper's GFLOPs are.
+
+    Attributes:
+        text: In words.
+        per_mac: FLOPs that it counts for a multiply-accumulate.
+        pools: Whether it counts the additions of pools, as the thop package does; thop's figures are truncated.
+    """
+
+    text: str
+    per_mac: int
+    pools: bool
 
 
 class System(NamedTuple):
@@ -35,29 +58,53 @@ class System(NamedTuple):
     Attributes:
         name: On the command line and in manifests.
         title: In tables.
-        build: Makes the detector of the paper, untrained; its keyword arguments are the ablation switches, and
-            `teacher` where a backbone shall teach.
-        network: What the paper's teacher is, and its student's convolutions.
-        teacher: The teacher that training takes when none is named.
+        build: Makes the detector of the paper, untrained; its keyword arguments are the recipe's switches.
+        teachers: Those that training takes when none is named.
+        teacher_switch: Its argument that names them: "teacher", "backbone" or "groups".
+        training: How the paper trains it.
         paper: Where it was published.
-        flops_convention: What the paper's GFLOPs are.
+        convention: Of the paper's GFLOPs.
         rows: The paper's tables of sizes.
+        follows_size: Whether the network itself depends on the picture's side.
     """
 
     name: str
     title: str
     build: Callable[..., Detector]
-    network: str
-    teacher: str
+    teachers: tuple[str, ...]
+    teacher_switch: str
+    training: TrainingDefaults
     paper: str
-    flops_convention: str
+    convention: FlopsConvention
     rows: tuple[PaperRow, ...]
+    follows_size: bool = True
+
+    def detector(self, size: int, switches: Mapping[str, Any] | None = None) -> Detector:
+        """The detector for pictures of a side, untrained.
+
+        Args:
+            size: In pixels.
+            switches: Arguments where they are not the paper's.
+        """
+        sized = {"size": size} if self.follows_size else {}
+        return self.build(**sized, **(switches or {}))
+
+    def switches(self) -> dict[str, Any]:
+        """The arguments that a run may change, besides teachers and size, with the paper's values."""
+        chosen_elsewhere = {"size", "student", self.teacher_switch}
+        parameters = inspect.signature(self.build).parameters
+        return {name: entry.default for name, entry in parameters.items() if name not in chosen_elsewhere}
 
 
-HKT_CONVENTION = "MACs as thop counts them, student alone with CBAM and projectors, truncated to two decimals"
-HKT_PAPER = "HKT, J. Imaging 2025"
 # Better than the PDN teachers that ship, on every set it was measured on, at a fraction of their cost: see benchmarks.
-DEFAULT_TEACHER = "efficientnet_lite1"
+LIGHT_TEACHER = "efficientnet_lite1"
+THOP = FlopsConvention(
+    "MACs as thop counts them, student alone with CBAM and projectors, truncated to two decimals", 1, pools=True
+)
+TWO_A_MAC = FlopsConvention("2 x MACs of teacher and student", 2, pools=False)
+NOT_KNOWN = FlopsConvention("not known", 1, pools=False)
+BARE = {"cbam": False, "projectors": False}
+HKT_TRAINING = TrainingDefaults(iterations=50_000)
 
 SYSTEMS = {
     system.name: system
@@ -66,32 +113,97 @@ SYSTEMS = {
             "hkt",
             "HKT",
             partial(HKT, student="pdn_small"),
-            "pdn_small",
-            DEFAULT_TEACHER,
-            HKT_PAPER,
-            HKT_CONVENTION,
-            (
-                PaperRow("4", "HKT", 2.85, 20.31, {}),
-                PaperRow("5", "HKT without CBAM, LP", 2.69, 15.31, {"cbam": False, "projectors": False}),
-            ),
+            (LIGHT_TEACHER,),
+            "teacher",
+            HKT_TRAINING,
+            "HKT, J. Imaging 2025",
+            THOP,
+            (PaperRow("4", "HKT", 2.85, 20.31, {}), PaperRow("5", "HKT without CBAM, LP", 2.69, 15.31, BARE)),
+            follows_size=False,
         ),
         System(
             "hkt_plus",
             "HKT+",
             partial(HKT, student="pdn_medium"),
-            "pdn_medium",
-            DEFAULT_TEACHER,
-            HKT_PAPER,
-            HKT_CONVENTION,
+            (LIGHT_TEACHER,),
+            "teacher",
+            HKT_TRAINING,
+            "HKT, J. Imaging 2025",
+            THOP,
             (
                 PaperRow("4, 6", "HKT+", 8.52, 63.21, {}),
-                PaperRow("5, 6", "HKT+ without CBAM, LP", 8.02, 52.03, {"cbam": False, "projectors": False}),
+                PaperRow("5, 6", "HKT+ without CBAM, LP", 8.02, 52.03, BARE),
                 PaperRow("6", "HKT+ with CBAM alone", 8.08, 52.07, {"projectors": False}),
                 PaperRow("6", "HKT+ with LP alone", 8.47, 63.18, {"cbam": False}),
             ),
+            follows_size=False,
+        ),
+        System(
+            "mhkd",
+            "MHKD",
+            MHKD,
+            (LIGHT_TEACHER,),
+            "teacher",
+            TrainingDefaults(iterations=80_000, schedule="step"),
+            "MHKD",
+            TWO_A_MAC,
+            (
+                PaperRow("5", "MHKD", 35, 234, {}, ("teacher", "student")),
+                PaperRow("none", "MHKD as released", None, None, {"middle_width": 512}, ("teacher", "student")),
+            ),
+        ),
+        System(
+            "pfadseg",
+            "PFADSeg",
+            PFADSeg,
+            ("resnet18",),
+            "backbone",
+            TrainingDefaults(iterations=7_000, batch=16, learning_rate=0.5, weight_decay=1e-4, optimizer="sgd"),
+            "PFADSeg",
+            NOT_KNOWN,
+            (),
+            follows_size=False,
+        ),
+        System(
+            "dskd",
+            "DSKD",
+            DSKD,
+            ("wide_resnet50_2",),
+            "backbone",
+            TrainingDefaults(epochs=210, batch=16, learning_rate=5e-3, weight_decay=0.0, betas=(0.5, 0.999)),
+            "DSKD, Complex & Intelligent Systems",
+            NOT_KNOWN,
+            (
+                PaperRow("text", "teacher, its classifier counted", 68.8, None, {}, ("teacher",)),
+                PaperRow("text", "forward student, behind what is compared too", 68.8, None, {}, ("forward student",)),
+                PaperRow("text", "reverse student", 108, None, {}, ("reverse student",)),
+            ),
+        ),
+        System(
+            "mthf",
+            "MTHF",
+            MTHF,
+            GROUPS,
+            "groups",
+            TrainingDefaults(epochs=100, batch=16, learning_rate=1e-3, weight_decay=0.0, schedule="cosine"),
+            "MTHF",
+            NOT_KNOWN,
+            (),
         ),
     )
 }
+
+
+def require_legal_size(system: str, detector: Detector, size: int) -> None:
+    """Refuses a picture's side that a detector does not take.
+
+    Raises:
+        EdgekdError: The nearest that it takes are named.
+    """
+    legal = detector.legal_sizes_near(size)
+    if legal != (size,):
+        sizes = " or ".join(map(str, legal))
+        raise EdgekdError(f"{system} does not take pictures of {size} pixels a side: use {sizes}")
 
 
 def find_system(name: str) -> System:
@@ -112,20 +224,21 @@ def describe_systems(size: int = 256) -> list[dict[str, Any]]:
         size: The picture's side, in pixels; the papers' is 256.
 
     Returns:
-        One entry a system: `system`, `parts` (teacher, student and deployed as in the paper, and deployed with the
-        default teacher: `parameters`, `macs`) and `paper`.
+        One entry a system: `system`, `parts` (those of the paper, all of them, what is deployed of them, and what is
+        deployed with the default teacher where that is another: `parameters`, `macs`) and `paper`.
     """
-    return [_describe(system, size) for system in SYSTEMS.values()]
+    with torch.device("meta"):  # Shapes without values: counting needs no more, and drawing weights takes long.
+        return [_describe(system, size) for system in SYSTEMS.values()]
 
 
 def _describe(system: System, size: int) -> dict[str, Any]:
-    detector = system.build()
-    parts = {
-        "teacher": count(detector.teacher, size),
-        "student": count(detector.learning(), size),
-        "deployed": count(detector.deployed(), size),
-        f"deployed with {system.teacher}": count(system.build(teacher=system.teacher).deployed(), size),
-    }
+    detector = system.detector(size)
+    require_legal_size(system.name, detector, size)
+    parts = count_parts(detector, {**detector.parts(), "whole": detector}, size)
+    parts["deployed"] = count(detector.deployed(), size)
+    if tuple(detector.pretrained()) != system.teachers:
+        lighter = system.detector(size, {system.teacher_switch: system.teachers[0]})
+        parts[f"deployed with {system.teachers[0]}"] = count(lighter.deployed(), size)
     return {
         "system": system.name,
         "title": system.title,
@@ -133,14 +246,17 @@ def _describe(system: System, size: int) -> dict[str, Any]:
         "parts": {name: {"parameters": part.parameters, "macs": part.macs} for name, part in parts.items()},
         "paper": {
             "source": system.paper,
-            "flops_convention": system.flops_convention,
+            "flops_convention": system.convention.text,
             "rows": [_paper_row(system, row, size) for row in system.rows],
         },
     }
 
 
 def _paper_row(system: System, row: PaperRow, size: int) -> dict[str, Any]:
-    ours: Count = count(system.build(**row.switches).learning(), size)
+    detector = system.detector(size, row.switches)
+    counts = count_parts(detector, {name: detector.parts()[name] for name in row.parts}, size)
+    ours = sum(counts.values(), start=Count(0, 0, 0))
+    thop, convention = ours.thop_macs // 10**7 / 100, system.convention
     return {
         "table": row.table,
         "row": row.row,
@@ -149,5 +265,5 @@ def _paper_row(system: System, row: PaperRow, size: int) -> dict[str, Any]:
         "parameters": ours.parameters,
         "macs": ours.macs,
         "thop_macs": ours.thop_macs,
-        "gflops": ours.thop_macs // 10**7 / 100,
+        "gflops": thop if convention.pools else round(convention.per_mac * ours.macs / 1e9, 2),
     }

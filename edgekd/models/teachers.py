@@ -5,17 +5,47 @@ from __future__ import annotations
 from torch import nn
 
 from edgekd.models.backbones import BACKBONE_NAMES, build_backbone
+from edgekd.models.levels import Backbone, LevelTeacher
 from edgekd.models.patch_features import PatchTeacher
-from edgekd.models.pdn import pdn
+from edgekd.models.pdn import PDN_STAGES, PDNTrunk, pdn
 
 
-def build_teacher(name: str) -> nn.Module:
-    """A teacher with freshly drawn weights.
+def build_teacher(name: str, padded: bool = False) -> nn.Module:
+    """A teacher with freshly drawn weights that describes every patch by 384 numbers.
 
     Args:
         name: "pdn_small", "pdn_medium", or a backbone's, whose patch features teach.
+        padded: Whether its grid covers the whole picture.
 
     Returns:
-        A network from normalised images [N, 3, H, W] to features [N, 384, H / 4 - 8, W / 4 - 8].
+        A network from normalised images [N, 3, H, W] to features [N, 384, H / 4 - 8, W / 4 - 8]; padded, to
+        [N, 384, H / 4, W / 4].
     """
-    return PatchTeacher(build_backbone(name)) if name in BACKBONE_NAMES else pdn(name)
+    return PatchTeacher(build_backbone(name), padded) if name in BACKBONE_NAMES else pdn(name, padded)
+
+
+def build_trunk(name: str) -> Backbone:
+    """A network with freshly drawn weights whose maps at several strides serve as features.
+
+    Args:
+        name: A backbone's, or "pdn_small" or "pdn_medium".
+
+    Raises:
+        EdgekdError: There is none of that name; the error names the nearest.
+    """
+    return PDNTrunk(name) if name in PDN_STAGES else build_backbone(name)
+
+
+def build_level_teacher(name: str, strides: tuple[int, ...]) -> LevelTeacher:
+    """A teacher with freshly drawn weights that says a network's own maps at several strides."""
+    return LevelTeacher(build_trunk(name), strides)
+
+
+def pretrained_network(teacher: nn.Module) -> nn.Module:
+    """What of a teacher takes pretrained weights: a PDN, or the backbone whose maps it reads."""
+    if isinstance(teacher, PatchTeacher):
+        teacher = teacher.features
+    backbone = getattr(teacher, "backbone", teacher)
+    network = backbone.network if isinstance(backbone, PDNTrunk) else backbone
+    assert isinstance(network, nn.Module)
+    return network

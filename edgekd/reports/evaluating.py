@@ -66,7 +66,7 @@ def evaluate(engine: Engine, manifest: Manifest, category: Category) -> Evaluati
         "verdicts": None if threshold is None else _verdicts(samples),
         "size": engine.spec.height,
         "iterations": manifest.get("iterations"),
-        "teacher": {key: (manifest.get("teacher") or {}).get(key) for key in ("name", "sha256")},
+        "teachers": [{key: teacher[key] for key in ("name", "sha256")} for teacher in manifest.get("teachers", [])],
         "engine": {"backend": engine.spec.backend, "version": engine.spec.version},
         "device": device_record(engine.spec.threads or 0),
     }
@@ -113,12 +113,13 @@ def _report(
     samples: list[ReportSample],
     latency: dict[str, dict[str, float]],
 ) -> EvaluationReport:
-    spec, teacher = engine.spec, manifest.get("teacher") or {}
+    spec = engine.spec
+    teachers = [f"{teacher['name']}, SHA-256 {teacher['sha256'][:16]}" for teacher in manifest.get("teachers", [])]
     device = device_record(spec.threads or 0)
     provenance = {
         "system": f"{manifest['system']}, {manifest['precision']}, {spec.width} x {spec.height} pixels",
         "trained": f"{manifest['iterations']} iterations" if manifest.get("trained") else "no: answers mean nothing",
-        "teacher": f"{teacher.get('name', 'none')}, SHA-256 {str(teacher.get('sha256'))[:16]}",
+        "teacher": "; ".join(teachers) or "none",
         "graph": f"{manifest['file']}, SHA-256 {manifest['sha256'][:16]}",
         "engine": f"{spec.backend} {spec.version}, {spec.threads} threads",
         "device": f"{device['processor']}, {device['system']}",

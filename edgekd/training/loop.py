@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from edgekd.artifact import write_beside
-from edgekd.errors import ArtifactError, TrainingError, one_line
+from edgekd.errors import ArtifactError, EdgekdError, TrainingError, one_line
 
 CHECK_EVERY = 25  # Iterations between looks at the loss; a look makes the host wait for the device.
 
@@ -39,7 +39,7 @@ def optimise(
 
     Args:
         module: What is trained; its state dict is what a checkpoint keeps.
-        optimizer: Over the module's parameters.
+        optimizer: Over the module's parameters; a group's `factor` multiplies its learning rate.
         loss_at: The loss of an iteration, from its number.
         learning_rate_at: The learning rate of an iteration, from its number.
         iterations: How many in all, those before the checkpoint included.
@@ -53,7 +53,7 @@ def optimise(
 
     Raises:
         TrainingError: The loss is no longer a finite number.
-        KeyboardInterrupt: Passed on, after saving.
+        KeyboardInterrupt, EdgekdError: Passed on, after saving.
     """
     done = load_checkpoint(checkpoint, module, optimizer) if checkpoint.exists() else 0
     saved = told = done
@@ -64,7 +64,7 @@ def optimise(
         with held_interrupts() as interrupted:
             for iteration in range(done, iterations):
                 for group in optimizer.param_groups:
-                    group["lr"] = learning_rate_at(iteration)
+                    group["lr"] = learning_rate_at(iteration) * group.get("factor", 1.0)
                 loss = loss_at(iteration)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -85,11 +85,14 @@ def optimise(
                     saved = done
                     if ended(done):
                         return done
-    except KeyboardInterrupt:
+    except TrainingError:
+        raise  # The weights are lost; those of the checkpoint are not.
+    except (KeyboardInterrupt, EdgekdError):
         if done > saved:
             save_checkpoint(checkpoint, module, optimizer, done)
         raise
-    save_checkpoint(checkpoint, module, optimizer, done)
+    if done > saved or not checkpoint.exists():
+        save_checkpoint(checkpoint, module, optimizer, done)
     return done
 
 
@@ -126,6 +129,20 @@ def save_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimi
     torch.save(content, buffer)
     with write_beside(path) as part:
         part.write_bytes(buffer.getbuffer())
+
+
+def iterations_done(checkpoint: Path) -> int:
+    """The iterations that a checkpoint has seen; 0 where there is none.
+
+    Raises:
+        ArtifactError: It is damaged.
+    """
+    if not checkpoint.exists():
+        return 0
+    try:
+        return int(torch.load(checkpoint, weights_only=True, map_location="meta", mmap=True)["iteration"])
+    except Exception as error:  # A damaged file fails in torch in many ways; the mend is the same.
+        raise ArtifactError(f"cannot go on from {checkpoint} ({one_line(error)}): remove it to start over") from error
 
 
 def load_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> int:

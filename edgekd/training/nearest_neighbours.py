@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgekd.models.normalisation import normalise
-from edgekd.models.teachers import build_teacher
+from edgekd.models.teachers import build_teacher, pretrained_network
 from edgekd.training.device import channels_last
-from edgekd.training.teachers import Teacher
-from edgekd.training.weight_files import put_weights
+from edgekd.training.teachers import Teacher, put_pretrained
 
 MEMORY_PATCHES = 6000
 
@@ -24,7 +23,7 @@ MEMORY_PATCHES = 6000
 def teacher_network(teacher: Teacher) -> nn.Module:
     """A teacher as a network in eval mode, from normalised images [N, 3, H, W] to features [N, 384, grid, grid]."""
     network = build_teacher(teacher.network)
-    put_weights(network, teacher.state, teacher.name, teacher.network)
+    put_pretrained(pretrained_network(network), teacher)
     return channels_last(network.eval(), torch.device("cpu"))
 
 

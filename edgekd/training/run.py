@@ -2,56 +2,128 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from edgekd.artifact import write_json
 from edgekd.data.good_pictures import read_frames, split_good_pictures
 from edgekd.data.layouts import find_good_pictures
+from edgekd.data.synthetic_anomalies import list_textures
 from edgekd.errors import EdgekdError
-from edgekd.models.detector import Batch, Detector
-from edgekd.models.normalisation import normalise
-from edgekd.models.registry import find_system
+from edgekd.models.detector import Detector, Stage, TrainingDefaults
+from edgekd.models.registry import find_system, require_legal_size
 from edgekd.recipe import RECIPE_FILE, TrainingRecipe, read_recipe, write_recipe
+from edgekd.training.batches import Batches, images_of
 from edgekd.training.device import channels_last
-from edgekd.training.loop import OnStep, optimise
+from edgekd.training.loop import OnStep, iterations_done, optimise
 from edgekd.training.memory import keep_freed_memory
-from edgekd.training.targets import TargetCache
-from edgekd.training.teachers import Teacher
+from edgekd.training.teachers import Teacher, put_pretrained
 from edgekd.training.weight_files import put_weights, read_weights, write_weights
 
-STUDENT_FILE, TEACHER_FILE, CHECKPOINT_FILE = "student.safetensors", "teacher.safetensors", "checkpoint.pt"
-TEACHER_CARD = "teacher.json"
-DECAY_FROM = 0.95
+STUDENT_FILE, TEACHER_FILE, TEACHER_CARDS = "student.safetensors", "teacher.safetensors", "teachers.json"
+DECAY_FROM, DECAY_TO = 0.95, 0.1
+MOMENTUM = 0.9
+FEWEST_TO_SETTLE = 3
 
 
-def start_run(run: Path, recipe: TrainingRecipe, teacher: Teacher) -> TrainingRecipe:
-    """Makes a run folder: the teacher, and the recipe with the held-out pictures chosen.
+def start_run(run: Path, recipe: TrainingRecipe, teachers: Sequence[Teacher]) -> TrainingRecipe:
+    """Makes a run folder: the teachers, and the recipe with the held-out pictures chosen.
 
     Args:
         run: The folder; it must not hold a run.
         recipe: What to train; `held_out` is filled in.
-        teacher: Its weights are copied, so that the run stands alone.
+        teachers: Their weights are copied, so that the run stands alone.
 
     Returns:
         The recipe as it was written.
 
     Raises:
-        EdgekdError: The folder holds a run already, the pictures or the size do not do, the teacher does not fit.
+        EdgekdError: The folder holds a run already, the pictures, the batch or the size do not do, or a teacher does
+            not fit.
     """
     if (run / RECIPE_FILE).exists():
         raise EdgekdError(f"{run} holds a run already: --resume goes on with it, or name another folder")
     data = Path(recipe.data)
     _, held_out = split_good_pictures(find_good_pictures(data), recipe.seed)
     recipe = replace(recipe, held_out=tuple(path.relative_to(data).as_posix() for path in held_out))
-    build_detector(recipe, teacher.state)
-    write_weights(run / TEACHER_FILE, teacher.state)
-    write_json(run / TEACHER_CARD, {"name": teacher.name, "sha256": teacher.sha256, "card": teacher.provenance})
+    detector = untrained_detector(recipe)
+    _require_what_it_needs(detector, recipe)
+    _give_weights(detector, teachers)
+    cards = [{"name": entry.name, "sha256": entry.sha256, "card": entry.provenance} for entry in teachers]
+    write_weights(run / TEACHER_FILE, detector.teacher.state_dict())
+    write_json(run / TEACHER_CARDS, cards)
+    write_recipe(run, recipe)
+    return recipe
+
+
+def _require_what_it_needs(detector: Detector, recipe: TrainingRecipe) -> None:
+    if recipe.batch < detector.least_batch:
+        raise EdgekdError(
+            f"{recipe.system} needs --batch {detector.least_batch} or more: "
+            "its batch norms may see one number a channel and picture"
+        )
+    _require_enough_to_settle(detector, recipe, len(recipe.held_out))
+    if recipe.textures:
+        if not makes_anomalies(detector):
+            raise EdgekdError(f"--textures is for synthetic anomalies, and this {recipe.system} learns from none")
+        list_textures(Path(recipe.textures))
+
+
+def _require_enough_to_settle(detector: Detector, recipe: TrainingRecipe, held_out: int) -> None:
+    if detector.needs_held_out and held_out < FEWEST_TO_SETTLE:
+        raise EdgekdError(
+            f"{recipe.system} brings its maps to one scale on held-out good pictures, a tenth of all, and "
+            f"{held_out} are too few: give at least 30 good pictures"
+        )
+
+
+def makes_anomalies(detector: Detector) -> bool:
+    """Whether a detector learns from synthetic anomalies."""
+    return any(stage.synthetic for stage in detector.stages())
+
+
+def _give_weights(detector: Detector, teachers: Sequence[Teacher]) -> None:
+    by_network = {teacher.network: teacher for teacher in teachers}
+    for name, network in detector.pretrained().items():
+        if name not in by_network:
+            raise EdgekdError(f"the teacher is to be {name}, not {', '.join(by_network) or 'none'}")
+        put_pretrained(network, by_network[name])
+
+
+def change_iterations(run: Path, iterations: int) -> TrainingRecipe:
+    """Lets a run go on for longer, or end sooner, than its recipe said.
+
+    Later stages that were built on less begin anew, and the weights of the shorter run are taken away: they are not
+    those of the recipe any more.
+
+    Args:
+        run: A folder that `start_run` made.
+        iterations: Of all stages together.
+
+    Returns:
+        The recipe as it was written.
+
+    Raises:
+        EdgekdError: More iterations than that are done already.
+    """
+    recipe = replace(read_recipe(run), iterations=iterations)
+    with torch.device("meta"):
+        stages = [(stage.name, count) for stage, count in stages_of(untrained_detector(recipe), iterations)]
+    for name, count in stages:
+        done = iterations_done(checkpoint_of(run, name))
+        if done > count:
+            raise EdgekdError(
+                f"{run} has done {done} iterations of its stage {name}: {iterations} would leave it {count}"
+            )
+    for name, _ in stages[1:]:
+        checkpoint_of(run, name).unlink(missing_ok=True)
+    (run / STUDENT_FILE).unlink(missing_ok=True)
     write_recipe(run, recipe)
     return recipe
 
@@ -64,8 +136,7 @@ def build_detector(recipe: TrainingRecipe, teacher_state: dict[str, Tensor]) -> 
         ArtifactError: The teacher does not fit.
     """
     detector = untrained_detector(recipe)
-    network = recipe.switches.get("teacher", find_system(recipe.system).network)
-    put_weights(detector.teacher, teacher_state, recipe.teacher, network)
+    put_weights(detector.teacher, teacher_state, TEACHER_FILE, f"teacher of {recipe.system}")
     return detector
 
 
@@ -75,23 +146,19 @@ def untrained_detector(recipe: TrainingRecipe) -> Detector:
     Raises:
         EdgekdError: The picture size is not one that the system takes.
     """
-    system = find_system(recipe.system)
     torch.manual_seed(recipe.seed)
-    detector = system.build(**recipe.switches)
-    legal = detector.legal_sizes_near(recipe.size)
-    if legal != (recipe.size,):
-        sizes = " or ".join(map(str, legal))
-        raise EdgekdError(f"{recipe.system} does not take pictures of {recipe.size} pixels a side: use {sizes}")
+    detector = find_system(recipe.system).detector(recipe.size, recipe.switches)
+    require_legal_size(recipe.system, detector, recipe.size)
     return detector
 
 
 def train(run: Path, device: torch.device, on_step: OnStep) -> None:
-    """Trains a run to the end of its recipe, from its checkpoint if there is one.
+    """Trains a run to the end of its recipe, from its checkpoints if there are any.
 
     Args:
         run: A folder that `start_run` made.
         device: Where to.
-        on_step: Told the iterations done and the loss.
+        on_step: Told the iterations done, of all stages together, and the loss.
 
     Raises:
         TrainingError: The loss is lost.
@@ -100,33 +167,90 @@ def train(run: Path, device: torch.device, on_step: OnStep) -> None:
     keep_freed_memory()
     recipe = read_recipe(run)
     detector = build_detector(recipe, read_weights(run / TEACHER_FILE))
-    channels_last(detector, device)
+    channels_last(detector, device).eval().requires_grad_(False)
     frames = read_frames(training_pictures(recipe), recipe.size)
-    cache = TargetCache(detector, lambda index: _images(frames[index : index + 1], device), len(frames))
-    detector.prepare(cache.get(index) for index in range(len(frames)))
-
-    def loss_at(iteration: int) -> Tensor:
-        indices = pictures_of(iteration, recipe.batch, len(frames), recipe.seed)
-        targets = torch.cat([cache.get(index) for index in indices])
-        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.mixed_precision):
-            return detector.training_loss(Batch(_images(frames[indices], device), targets))
-
-    learning = detector.learning().train()
-    fused = device.type == "cuda"
-    optimizer = torch.optim.Adam(
-        learning.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay, fused=fused
-    )
-    optimise(
-        learning,
-        optimizer,
-        loss_at,
-        lambda iteration: _learning_rate(recipe, iteration),
-        recipe.iterations,
-        run / CHECKPOINT_FILE,
-        on_step,
-    )
+    held_out = read_frames(held_out_pictures(recipe), recipe.size)  # Now, so that what is wrong with them shows now.
+    _require_enough_to_settle(detector, recipe, len(held_out))
+    textures = list_textures(Path(recipe.textures)) if recipe.textures else []
+    batches = Batches(detector, frames, recipe.batch, recipe.seed, textures, device)
+    detector.prepare(batches.targets(index) for index in range(len(frames)))
+    done = 0
+    for stage, iterations in stages_of(detector, recipe.iterations):
+        _train_stage(stage, iterations, recipe, batches, run, device, _shifted(on_step, done))
+        done += iterations
+    detector.settle(images_of(held_out[index : index + 1], device) for index in range(len(held_out)))
     state = {key: value for key, value in detector.state_dict().items() if not key.startswith("teacher.")}
     write_weights(run / STUDENT_FILE, state, {"system": recipe.system})
+
+
+def stages_of(detector: Detector, iterations: int) -> list[tuple[Stage, int]]:
+    """A detector's stages and the iterations of each, which add up to all."""
+    stages = detector.stages()
+    ends = np.cumsum([stage.share for stage in stages]) / sum(stage.share for stage in stages)
+    borders = [0, *(round(iterations * float(end)) for end in ends)]
+    return [(stage, borders[index + 1] - borders[index]) for index, stage in enumerate(stages)]
+
+
+def _train_stage(
+    stage: Stage,
+    iterations: int,
+    recipe: TrainingRecipe,
+    batches: Batches,
+    run: Path,
+    device: torch.device,
+    on_step: OnStep,
+) -> None:
+    def loss_at(iteration: int) -> Tensor:
+        # Dropout follows from the iteration's number, as all else does.
+        torch.manual_seed(
+            int(np.random.SeedSequence((recipe.seed, iteration, *stage.name.encode())).generate_state(1)[0])
+        )
+        batch = batches.at(iteration, stage)
+        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.mixed_precision):
+            return stage.loss(batch)
+
+    stage.learning.train().requires_grad_(True)
+    optimise(
+        stage.learning,
+        _optimizer(stage, recipe, fused=device.type == "cuda"),
+        loss_at,
+        lambda iteration: learning_rate_at(iteration, iterations, recipe),
+        iterations,
+        checkpoint_of(run, stage.name),
+        on_step,
+    )
+    stage.learning.eval().requires_grad_(False)
+
+
+def checkpoint_of(run: Path, stage: str = "student") -> Path:
+    """The checkpoint of a stage."""
+    return run / f"checkpoint_{stage}.pt"
+
+
+def _optimizer(stage: Stage, recipe: TrainingRecipe, fused: bool) -> torch.optim.Optimizer:
+    training: TrainingDefaults = find_system(recipe.system).training
+    rates = stage.rates or ((stage.learning, 1.0),)
+    groups = [{"params": list(part.parameters()), "factor": factor} for part, factor in rates]
+    if training.optimizer == "sgd":
+        return torch.optim.SGD(
+            groups, recipe.learning_rate, momentum=MOMENTUM, weight_decay=recipe.weight_decay, fused=fused
+        )
+    return torch.optim.Adam(
+        groups, recipe.learning_rate, betas=training.betas, weight_decay=recipe.weight_decay, fused=fused
+    )
+
+
+def learning_rate_at(iteration: int, iterations: int, recipe: TrainingRecipe) -> float:
+    """The learning rate of an iteration of a stage, by the recipe's schedule."""
+    if recipe.schedule == "cosine":
+        return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * iteration / iterations))
+    decayed = recipe.schedule == "step" and iteration >= int(DECAY_FROM * iterations)
+    return recipe.learning_rate * (DECAY_TO if decayed else 1.0)
+
+
+def _shifted(on_step: OnStep, done: int) -> OnStep:
+    """A listener of one stage that tells of all iterations."""
+    return lambda iteration, loss: on_step(done + iteration, loss)
 
 
 def load_run(run: Path) -> tuple[Detector, TrainingRecipe]:
@@ -155,27 +279,3 @@ def held_out_pictures(recipe: TrainingRecipe) -> list[Path]:
     """The good pictures that a recipe keeps for the threshold, those that are still there."""
     paths = (Path(recipe.data) / name for name in recipe.held_out)
     return [path for path in paths if path.is_file()]
-
-
-def pictures_of(iteration: int, batch: int, count: int, seed: int) -> list[int]:
-    """The pictures of an iteration: each epoch is a permutation that follows from the seed and its number.
-
-    Args:
-        iteration: Its number, from 0.
-        batch: Pictures an iteration.
-        count: Pictures in all.
-        seed: Of the order.
-    """
-    places = range(iteration * batch, (iteration + 1) * batch)
-    return [int(np.random.default_rng((seed, place // count)).permutation(count)[place % count]) for place in places]
-
-
-def _images(frames: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """Normalised RGB [N, 3, H, W] of frames uint8 [N, H, W, 3] BGR."""
-    images = torch.from_numpy(frames[..., ::-1].copy()).to(device).permute(0, 3, 1, 2)
-    return normalise(images).contiguous(memory_format=torch.channels_last)
-
-
-def _learning_rate(recipe: TrainingRecipe, iteration: int) -> float:
-    decayed = recipe.decay_at_end and iteration >= int(DECAY_FROM * recipe.iterations)
-    return recipe.learning_rate * (0.1 if decayed else 1.0)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from edgekd.models.detector import Detector
+from edgekd.models.detector import Detector, Targets
 
 SHARE_OF_FREE_MEMORY = 0.5
 
@@ -25,16 +25,17 @@ class TargetCache:
 
     def __init__(self, detector: Detector, images: Callable[[int], Tensor], count: int) -> None:
         self._detector, self._images, self._count = detector, images, count
-        self._kept: dict[int, Tensor] = {}
+        self._kept: dict[int, Targets] = {}
         self._keeps: bool | None = None
 
-    def get(self, index: int) -> Tensor:
-        """The targets [1, C, H, W] of a picture, on the detector's device."""
+    def get(self, index: int) -> Targets:
+        """The targets of a picture, [1, C, H, W] each, on the detector's device."""
         if index in self._kept:
             return self._kept[index]
         targets = self._detector.targets(self._images(index))
         if self._keeps is None:
-            self._keeps = targets.nbytes * self._count < free_memory(targets) * SHARE_OF_FREE_MEMORY
+            needed = sum(entry.nbytes for entry in targets) * self._count
+            self._keeps = needed < free_memory(targets[0]) * SHARE_OF_FREE_MEMORY
         if self._keeps:
             self._kept[index] = targets
         return targets

@@ -6,17 +6,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from edgekd.artifact import read_json, sha256
 from edgekd.errors import ArtifactError, EdgekdError, unknown_name
 from edgekd.models.backbones import BACKBONE_NAMES
-from edgekd.models.patch_features import PatchTeacher
 from edgekd.models.pdn import PDN_STAGES
 from edgekd.training.backbones import backbone_weights, load_backbone
 from edgekd.training.catalogue import CATALOGUE, CatalogueEntry
 from edgekd.training.store import is_stored, read_stored, stored_file
-from edgekd.training.weight_files import WEIGHT_SUFFIXES, read_weights
+from edgekd.training.weight_files import WEIGHT_SUFFIXES, put_weights, read_weights
 
 SHIPPED = Path(__file__).parent / "weights"
 
@@ -29,7 +28,7 @@ class Teacher(NamedTuple):
         state: Its state dict, float32.
         sha256: Of its file.
         provenance: What is known of how it was made.
-        network: What the weights go into: a backbone, whose patch features teach, or a PDN.
+        network: What the weights go into: a backbone or a PDN.
     """
 
     name: str
@@ -69,9 +68,8 @@ def load_teacher(name: str) -> Teacher:
         MachineError: The backbone's package is not installed.
     """
     if name in BACKBONE_NAMES:
-        card = _backbone_card(CATALOGUE[name])
-        state = PatchTeacher(load_backbone(name)).state_dict()
-        return Teacher(name, state, sha256(backbone_weights(name)), card, name)
+        state = load_backbone(name).state_dict()
+        return Teacher(name, state, sha256(backbone_weights(name)), _backbone_card(CATALOGUE[name]), name)
     if name in shipped_teachers():
         path = SHIPPED / f"{name}.safetensors"
         return Teacher(name, read_weights(path), sha256(path), read_json(path.with_suffix(".json")), name)
@@ -92,6 +90,22 @@ def load_teacher(name: str) -> Teacher:
     provenance = read_json(beside) if beside.is_file() else {"file": path.name, "made_from": "not known: a user's file"}
     state = read_weights(path)
     return Teacher(str(path), state, sha256(path), provenance, _pdn_of(state, path))
+
+
+def put_pretrained(network: nn.Module, teacher: Teacher) -> None:
+    """Gives a network a teacher's weights.
+
+    Args:
+        network: Of the teacher's kind; of a backbone it may lack what lies behind the maps that are used.
+        teacher: The weights.
+
+    Raises:
+        ArtifactError: They do not fit.
+    """
+    state = teacher.state
+    if teacher.network in BACKBONE_NAMES:
+        state = {key: value for key, value in state.items() if key in network.state_dict()}
+    put_weights(network, state, teacher.name, teacher.network)
 
 
 def _pdn_of(state: dict[str, Tensor], path: Path) -> str:

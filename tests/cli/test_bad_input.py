@@ -80,7 +80,45 @@ def test_a_size_the_network_does_not_take_names_the_nearest(fails, good_folder, 
 
 def test_a_teacher_of_the_wrong_shape_is_named(fails, good_folder, tmp_path, tiny_teacher):
     line = fails(*train(good_folder, tmp_path / "run", "--teacher", tiny_teacher, system="hkt_plus"))
-    assert "is no pdn_medium: it lacks" in line
+    assert "learns from pdn_medium or a backbone, not from pdn_small" in line
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("system", "words", "complaint"),
+    [
+        ("pfadseg", ["--teacher", "pdn_small"], "--teacher is not for pfadseg, which takes --backbone"),
+        ("hkt", ["--groups", "resnet18"], "--groups is not for hkt, which takes --teacher"),
+        ("pfadseg", [], "the weights of resnet18 are not here: edgekd teachers fetch resnet18"),
+        ("pfadseg", ["--backbone", "pdn_smal"], "unknown teacher 'pdn_smal': did you mean pdn_small?"),
+        ("mthf", ["--groups", "efficientnet_lite0", "efficientnet_lite0"], "name one backbone or several different"),
+        ("dskd", ["--backbone", "efficientnet_lite0", "--switch", "students=none"], "students=both, forward or"),
+        ("dskd", ["--backbone", "efficientnet_lite0", "--switch", "student=both"], "unknown switch of dskd 'student'"),
+        ("pfadseg", ["--backbone", "efficientnet_lite0", "--batch", 1], "pfadseg needs --batch 2 or more"),
+        ("mhkd", ["--teacher", "efficientnet_lite0"], "2 are too few: give at least 30 good pictures"),
+        ("mhkd", ["--teacher", "efficientnet_lite0", "--size", 96], "96 pixels a side: use 64 or 128"),
+        ("dskd", ["--backbone", "pdn_small"], "unknown backbone"),
+        ("mhkd", ["--teacher", "efficientnet_lite0", "--switch", "dropout=1"], "a dropout of 1 is no share"),
+        ("hkt", ["--textures", "."], "--textures is for synthetic anomalies, and this hkt learns from none"),
+    ],
+)
+def test_what_a_system_does_not_take_is_named(fails, good_folder, tmp_path, system, words, complaint):
+    assert complaint in fails(*train(good_folder, tmp_path / "run", *words, system=system))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_size_that_not_every_system_takes_is_no_traceback(fails):
+    assert "mhkd does not take pictures of 100 pixels a side: use 64 or 128" in fails("models", "--size", 100)
+
+
+def test_a_texture_folder_without_pictures_is_named(fails, good_folder, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for folder, complaint in ((tmp_path / "gone", "no such folder"), (tmp_path / "empty", "no picture in")):
+        words = ["--backbone", "efficientnet_lite0", "--batch", 2, "--textures", folder]
+        line = fails(*train(good_folder, tmp_path / "run", *words, system="dskd"))
+        assert "--textures FOLDER" in line
+        assert complaint in line
+        assert not (tmp_path / "run").exists()
 
 
 class _Trap:

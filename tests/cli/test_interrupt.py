@@ -28,7 +28,7 @@ def test_ctrl_c_saves_and_resume_goes_on(good_folder, tiny_teacher, tmp_path):
     assert process.wait(60) == 130, lines
     assert "--resume" in rest
     assert "Traceback" not in rest
-    assert (run / "checkpoint.pt").exists()
+    assert (run / "checkpoint_student.pt").exists()
     assert not list(run.glob(".*part*"))
     done = start("train", "hkt", "--run", run, "--resume", "--iterations", 100)
     _, said = done.communicate(timeout=120)

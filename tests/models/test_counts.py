@@ -22,7 +22,7 @@ ROWS = [
 
 @pytest.mark.parametrize(("system", "switches", "parameters", "gflops", "conv_gmacs"), ROWS)
 def test_the_students_counts_are_the_papers(system, switches, parameters, gflops, conv_gmacs):
-    counted = count(find_system(system).build(**switches).learning())
+    counted = count(find_system(system).detector(256, switches).learning())
     assert counted.parameters == parameters
     assert counted.thop_macs // 10**7 / 100 == gflops
     assert round(counted.macs / 1e9, 4) == conv_gmacs
@@ -51,12 +51,92 @@ def attention_macs() -> int:
     return total
 
 
-def test_the_systems_descriptions_hold_the_printed_figure_of_every_row():
-    for system in describe_systems():
-        assert set(system["parts"]) == {"teacher", "student", "deployed", "deployed with efficientnet_lite1"}
+# RCM, AFF, PCAR; exact parameters; GMACs: the rows of PFADSeg's ablation, DeSTSeg first, PFADSeg last.
+PFADSEG_ROWS = [
+    (False, False, False, 35_154_177, 38.44),
+    (True, False, False, 31_230_209, 22.64),
+    (False, True, False, 36_710_529, 38.85),
+    (False, False, True, 63_183_121, 52.94),
+    (True, False, True, 59_259_153, 37.14),
+    (False, True, True, 64_739_473, 53.34),
+    (True, True, True, 60_815_505, 37.54),
+]
+
+
+@pytest.mark.parametrize(("rcm", "aff", "pcar", "parameters", "gmacs"), PFADSEG_ROWS)
+def test_pfadsegs_ablations_count_what_their_blocks_do(rcm, aff, pcar, parameters, gmacs):
+    with torch.device("meta"):
+        counted = count(find_system("pfadseg").detector(256, {"rcm": rcm, "aff": aff, "pcar": pcar}))
+    assert counted.parameters == parameters
+    colours = 9 * 256 * 256  # Bringing pictures to the backbone's own normalisation, which no paper counts.
+    assert round((counted.macs - colours) / 1e9, 2) == gmacs
+
+
+@pytest.mark.parametrize(
+    ("groups", "bare", "parameters_m", "gmacs"),
+    [
+        (("resnet18",), False, 6.66, 4.49),
+        (("mobilenet_v2",), False, 1.21, 0.64),
+        (("efficientnet_b0",), False, 1.88, 0.75),
+        (("resnet18", "mobilenet_v2", "efficientnet_b0"), False, 9.76, 5.87),
+        (("resnet18", "mobilenet_v2", "efficientnet_b0"), True, 8.35, 4.85),
+    ],
+)
+def test_mthfs_paper_like_groups_are_as_light_as_they_should_be(groups, bare, parameters_m, gmacs):
+    with torch.device("meta"):
+        switches = {"groups": groups, "fusion": not bare, "attention": not bare}
+        counted = count(find_system("mthf").detector(256, switches))
+    assert round(counted.parameters / 1e6, 2) == parameters_m
+    assert round(counted.macs / 1e9, 2) == gmacs
+
+
+@pytest.fixture(scope="module")
+def described():
+    return {system["system"]: system for system in describe_systems()}
+
+
+def test_all_six_systems_are_described_by_their_parts(described):
+    parts = {name: set(system["parts"]) - {"whole", "deployed"} for name, system in described.items()}
+    with_lite1 = "deployed with efficientnet_lite1"
+    groups = ("efficientnet_lite0", "efficientnet_lite1", "pdn_small")
+    assert parts == {
+        "hkt": {"teacher", "student", with_lite1},
+        "hkt_plus": {"teacher", "student", with_lite1},
+        "mhkd": {"teacher", "student", with_lite1},
+        "pfadseg": {"teacher", "student", "segmentation network"},
+        "dskd": {"teacher", "forward student", "reverse student", "fusion"},
+        "mthf": {f"{role} {name}" for role in ("teacher", "student") for name in groups},
+    }
+
+
+def test_the_systems_descriptions_hold_the_exact_counts(described):
+    parameters = {
+        name: {part: figures["parameters"] for part, figures in system["parts"].items()}
+        for name, system in described.items()
+    }
+    assert parameters["mhkd"]["whole"] == parameters["mhkd"]["deployed"] == 35_502_336
+    assert parameters["mhkd"]["student"] == 27_475_712
+    assert parameters["pfadseg"]["whole"] == 60_815_505
+    assert parameters["pfadseg"]["student"] == 51_703_344
+    assert parameters["pfadseg"]["segmentation network"] == 6_329_377
+    assert parameters["dskd"]["reverse student"] == 108_880_774
+    assert parameters["dskd"]["teacher"] == 66_834_240
+    macs = {name: system["parts"]["whole"]["macs"] for name, system in described.items()}
+    assert round(2 * macs["mhkd"] / 1e9, 2) == 234.00
+    assert round(macs["pfadseg"] / 1e9, 2) == 37.54
+    assert round(described["dskd"]["parts"]["reverse student"]["macs"] / 1e9, 2) == 23.42
+
+
+def test_the_systems_descriptions_hold_the_printed_figure_of_every_row(described):
+    for name, system in described.items():
         for row in system["paper"]["rows"]:
-            assert row["gflops"] == row["paper_gflops"]
-            assert row["parameters"] // 10**4 / 100 == row["paper_parameters_m"]
+            if row["paper_gflops"] is not None:
+                assert row["gflops"] == row["paper_gflops"], (name, row)
+            if row["paper_parameters_m"] is not None:
+                digits = 2 if name.startswith("hkt") else 0
+                assert int(row["parameters"] / 1e6 * 10**digits) / 10**digits == row["paper_parameters_m"], (name, row)
+    released = described["mhkd"]["paper"]["rows"][1]
+    assert (released["parameters"], released["gflops"]) == (37_337_472, 236.15)
 
 
 class Small(nn.Module):

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from edgekd.errors import EdgekdError
 from edgekd.models.attention import CBAM
 from edgekd.models.detector import Batch
 from edgekd.models.hkt import HKT, HKTStudent, StudentOutput, place_map
@@ -62,24 +63,19 @@ def test_the_bare_student_computes_what_a_pdn_with_its_weights_computes():
 
 def test_the_loss_is_the_papers_formula(monkeypatch):
     detector = HKT(tap_weight=0.5)
-    detector.mean.fill_(1.0)
-    detector.std.fill_(2.0)
+    detector.standardised.mean.fill_(1.0)
+    detector.standardised.std.fill_(2.0)
     teacher = torch.full((2, 384, 1, 1), 5.0)  # Standardised: 2.
     taps = [torch.full_like(teacher, value) for value in (2.0, 0.0, 3.0)]
     answer = StudentOutput(torch.full_like(teacher, 1.0), taps)
     monkeypatch.setattr(detector.student, "forward", lambda images: answer)
-    loss = detector.training_loss(Batch(torch.zeros(2, 3, 36, 36), teacher))
+    loss = detector.training_loss(Batch(torch.zeros(2, 3, 36, 36), (teacher,)))
     assert float(loss) == (2 - 1) ** 2 + 0.5 * (0 + 4 + 1)
 
 
-def test_preparing_measures_mean_and_spread_by_channel_over_all_pictures():
-    detector = HKT()
-    features = torch.randn(5, 384, 4, 4) * torch.linspace(0.5, 3, 384).view(-1, 1, 1) + 7
-    detector.prepare(iter(torch.split(features, [1, 3, 1])))
-    torch.testing.assert_close(detector.mean, features.mean((0, 2, 3)))
-    torch.testing.assert_close(detector.std, features.var((0, 2, 3), unbiased=False).sqrt())
-    standardised = detector.standardised(features)
-    torch.testing.assert_close(standardised.mean((0, 2, 3)), torch.zeros(384), rtol=0, atol=1e-5)
+def test_a_pdn_teaches_its_own_student_alone():
+    with pytest.raises(EdgekdError, match="learns from pdn_medium or a backbone, not from pdn_small"):
+        HKT(student="pdn_medium", teacher="pdn_small")
 
 
 @pytest.mark.parametrize("side", [253, 123, 59])

@@ -40,3 +40,10 @@ def test_a_feature_sees_33_pixels_and_the_next_one_starts_4_further():
 )
 def test_nearest_legal_sizes_are_multiples_of_4_from_36(size, nearest):
     assert nearest_legal_sizes(size) == nearest
+
+
+@pytest.mark.parametrize("name", ["pdn_small", "pdn_medium"])
+def test_a_padded_pdn_covers_the_whole_picture(name):
+    with torch.device("meta"):
+        for size in (64, 128, 256):
+            assert pdn(name, padded=True)(torch.empty(1, 3, size, size)).shape == (1, 384, size // 4, size // 4)

@@ -11,8 +11,9 @@ from torch import nn
 from edgekd.errors import ArtifactError, TrainingError
 from edgekd.recipe import TrainingRecipe
 from edgekd.training import loop
+from edgekd.training.batches import pictures_of
 from edgekd.training.loop import load_checkpoint, optimise, save_checkpoint
-from edgekd.training.run import CHECKPOINT_FILE, STUDENT_FILE, pictures_of, start_run, train
+from edgekd.training.run import STUDENT_FILE, checkpoint_of, start_run, train
 from edgekd.training.teachers import load_teacher
 
 CPU = torch.device("cpu")
@@ -31,9 +32,9 @@ def interrupt_at_3(iteration, loss):
 def new_run(folder, good_folder, teacher_file):
     teacher = load_teacher(str(teacher_file))
     recipe = TrainingRecipe(
-        "hkt", str(good_folder), teacher.name, teacher.sha256, ITERATIONS, size=36, decay_at_end=True, seed=5
+        "hkt", str(good_folder), {teacher.name: teacher.sha256}, ITERATIONS, size=36, schedule="step", seed=5
     )
-    start_run(folder, recipe, teacher)
+    start_run(folder, recipe, [teacher])
     return folder
 
 
@@ -46,7 +47,7 @@ def test_an_interrupted_run_that_goes_on_ends_with_the_weights_of_one_that_was_n
     parted = new_run(tmp_path / "parted", good_folder, tiny_teacher)
     with pytest.raises(KeyboardInterrupt):
         train(parted, CPU, interrupt_at_3)
-    assert torch.load(parted / CHECKPOINT_FILE, weights_only=True)["iteration"] == 3
+    assert torch.load(checkpoint_of(parted), weights_only=True)["iteration"] == 3
     assert not (parted / STUDENT_FILE).exists()
     train(parted, CPU, ignore)
     expected, resumed = load_file(whole / STUDENT_FILE), load_file(parted / STUDENT_FILE)

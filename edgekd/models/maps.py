@@ -1,0 +1,136 @@
+"""What the systems do with maps: cosine distances, and resizing and smoothing as constant matrices.
+
+Resizing and Gaussian smoothing are linear and separable, so each is R X R^T with a constant matrix R a side, and one
+after the other is one such pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+TRUNCATE = 4.0  # Standard deviations after which a Gaussian ends, as in scipy.ndimage.gaussian_filter.
+NORM_EPSILON = 1e-24  # Under the root, where a norm of 0 still has a derivative.
+
+
+def normalised(features: Tensor) -> Tensor:
+    """Features [N, C, H, W] over their channels' L2 norm at each position."""
+    return features / (features.square().sum(1, keepdim=True) + NORM_EPSILON).sqrt()
+
+
+def cosine_distance(teacher: Tensor, student: Tensor) -> Tensor:
+    """One less the cosine of two maps [N, C, H, W] at each position: [N, H, W], 0 to 2.
+
+    As half the squared distance of the normalised features, which is the same and keeps its digits near 0.
+    """
+    return 0.5 * (normalised(teacher) - normalised(student)).square().sum(1)
+
+
+def resized(maps: Tensor, size: int) -> Tensor:
+    """Maps [N, h, w] brought to [N, size, size], bilinear."""
+    return functional.interpolate(maps.unsqueeze(1), (size, size), mode="bilinear", align_corners=False).squeeze(1)
+
+
+def resize_matrix(inputs: int, outputs: int, mode: str) -> Tensor:
+    """The matrix [outputs, inputs] that resizes one axis as torch does.
+
+    Args:
+        inputs, outputs: Sizes of the axis.
+        mode: "bilinear" or "bicubic" (a = -0.75), both with half-pixel centres.
+    """
+    # Rows of the identity are resized along the other axis, whose size of 1 any mode keeps as it is.
+    unit = torch.eye(inputs, dtype=torch.float64).view(inputs, 1, 1, inputs)
+    return functional.interpolate(unit, (1, outputs), mode=mode, align_corners=False).view(inputs, outputs).T
+
+
+def gaussian_matrix(size: int, sigma: float) -> Tensor:
+    """The matrix [size, size] that smooths one axis as scipy.ndimage.gaussian_filter does, mirrored at the ends.
+
+    Args:
+        size: Of the axis.
+        sigma: In pixels.
+    """
+    radius = int(TRUNCATE * sigma + 0.5)
+    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    kernel /= kernel.sum()
+    matrix = np.zeros((size, size))
+    for row in range(size):
+        places = np.pad(np.arange(size), radius, mode="symmetric")[row : row + 2 * radius + 1]
+        np.add.at(matrix[row], places, kernel)
+    return torch.from_numpy(matrix)
+
+
+class SeparableMap(nn.Module):
+    """R X R^T of maps X, for one constant matrix R.
+
+    Args:
+        matrix: R, [outputs, inputs].
+    """
+
+    rows: Tensor
+    columns: Tensor
+
+    def __init__(self, matrix: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("rows", matrix.float().contiguous(), persistent=False)
+        self.register_buffer("columns", matrix.float().T.contiguous(), persistent=False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """[..., outputs, outputs] of maps [..., inputs, inputs]."""
+        return torch.matmul(self.rows, torch.matmul(maps, self.columns))
+
+    def macs(self, maps: Tensor) -> int:
+        """Multiply-accumulates of the two products."""
+        outputs, inputs = self.rows.shape
+        return maps.shape[:-2].numel() * outputs * inputs * (inputs + outputs)
+
+
+def smoothed(maps: Tensor, sigma: float) -> Tensor:
+    """Maps [N, H, W] through a Gaussian of a standard deviation in pixels."""
+    matrix = gaussian_matrix(maps.shape[-1], sigma).to(maps)
+    return matrix @ maps @ matrix.T
+
+
+def resize_and_smooth(inputs: int, outputs: int, sigma: float) -> SeparableMap:
+    """Bilinear resizing, then Gaussian smoothing, of square maps, as one.
+
+    Args:
+        inputs, outputs: Sides, in pixels.
+        sigma: Of the Gaussian, in pixels of the result.
+    """
+    return SeparableMap(gaussian_matrix(outputs, sigma) @ resize_matrix(inputs, outputs, "bilinear"))
+
+
+QUANTILES = (0.9, 0.995)  # Of good pictures' pixels; Xmh-L/MHKD4AD, MHKD.py, as EfficientAD.
+QUANTILE_SCALE = 0.1
+
+
+def unit_ranges(count: int) -> Tensor:
+    """Quantiles [count, 2] that were not measured yet: 0 and 1 for each map."""
+    return torch.tensor([[0.0, 1.0]] * count, device="cpu")
+
+
+def measured_ranges(maps: Iterable[Sequence[Tensor]]) -> Tensor:
+    """The quantiles [count, 2] of each kind of map over all pixels of all pictures.
+
+    Args:
+        maps: Of each picture, one map [1, h, w] of each kind.
+    """
+    return torch.tensor([quantiles_of(list(of_kind), QUANTILES) for of_kind in zip(*maps, strict=True)])
+
+
+def scales_and_shifts(ranges: Tensor) -> tuple[Tensor, Tensor]:
+    """What each kind of map is multiplied by, and what is added, so that its quantiles become 0 and 0.1."""
+    scales = QUANTILE_SCALE / (ranges[:, 1] - ranges[:, 0]).clamp_min(1e-12)
+    return scales, -ranges[:, 0] * scales
+
+
+def quantiles_of(maps: list[Tensor], shares: tuple[float, float]) -> tuple[float, float]:
+    """Two quantiles over all pixels of maps of any number: torch's own refuses more than 2^24 of them."""
+    pixels = np.concatenate([entry.detach().cpu().numpy().ravel() for entry in maps])
+    low, high = np.quantile(pixels, shares)
+    return float(low), float(high)

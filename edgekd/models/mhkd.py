@@ -1,0 +1,287 @@
+"""MHKD: multi-level hierarchical knowledge distillation for structural and logical anomalies.
+
+A student of two encoders and two decoders learns a padded PDN-M teacher on good pictures. The structural encoder and
+the local decoder keep places and so find damage; the global decoder squeezes the whole picture through 64 numbers and
+so finds what is missing, misplaced or too many. It learns from the teacher and from the student's own first encoder.
+Source: MHKD; widths, kernels and weights that the paper leaves open from Xmh-L/MHKD4AD (MHKD.py, common.py).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from edgekd.errors import EdgekdError
+from edgekd.models.detector import Batch, Deployed, Detector, Targets
+from edgekd.models.levels import frame_entry
+from edgekd.models.maps import (
+    measured_ranges,
+    resize_and_smooth,
+    resized,
+    scales_and_shifts,
+    smoothed,
+    unit_ranges,
+)
+from edgekd.models.patch_features import PatchTeacher
+from edgekd.models.pdn import FEATURES, STRIDE
+from edgekd.models.sizes import nearest_multiples
+from edgekd.models.standardisation import Standardised
+from edgekd.models.teachers import build_teacher, pretrained_network
+
+WIDTH = 512
+BOTTLENECK = 64
+SIZE_STEP = 64  # The global decoder's first grid has a 64th of the picture's side.
+SMOOTHING = 2.0  # Pixels, of the map that localises.
+
+
+class BicubicResize(nn.Module):
+    """Resizes maps to a fixed grid, bicubic.
+
+    Args:
+        inputs, outputs: Sides of the grids.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.inputs, self.outputs = inputs, outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, outputs, outputs] of [N, C, inputs, inputs]."""
+        grid = (self.outputs, self.outputs)
+        return functional.interpolate(x, grid, mode="bicubic", align_corners=False)
+
+
+def structural_encoder() -> nn.Sequential:
+    """SEncoder1: from images [N, 3, H, W] to f_l [N, 384, H / 4, W / 4]."""
+    return nn.Sequential(
+        nn.Conv2d(3, 128, 4, padding=3),
+        nn.ReLU(),
+        nn.MaxPool2d(2, 2, padding=1),
+        nn.Conv2d(128, 128, 4, padding=3),
+        nn.ReLU(),
+        nn.Conv2d(128, 256, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2, 2, padding=1),
+        nn.Conv2d(256, WIDTH, 1),
+        nn.ReLU(),
+        nn.Conv2d(WIDTH, FEATURES, 4),
+        nn.ReLU(),
+        nn.Conv2d(FEATURES, FEATURES, 1),
+    )
+
+
+def semantic_encoder(middle_width: int) -> nn.Sequential:
+    """SEncoder2: from f_l to f_h [N, 512, H / 16, W / 16]."""
+    return nn.Sequential(
+        nn.Conv2d(FEATURES, middle_width, 4, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(middle_width, WIDTH, 4, stride=2, padding=1),
+        nn.ReLU(),
+    )
+
+
+def pooled_encoder() -> nn.Sequential:
+    """What stands in SEncoder2's place where it is off; the paper does not say, the decoders need the same grid."""
+    return nn.Sequential(nn.AvgPool2d(2), nn.AvgPool2d(2), nn.Conv2d(FEATURES, WIDTH, 1), nn.ReLU())
+
+
+def local_decoder(grid: int, dropout: float) -> nn.Sequential:
+    """LDecoder: from f_h to f_s [N, 384, grid, grid]."""
+    return nn.Sequential(
+        BicubicResize(grid // 4, grid // 2),
+        nn.Conv2d(WIDTH, WIDTH, 4, padding=2),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        BicubicResize(grid // 2 + 1, grid),
+        nn.Conv2d(WIDTH, WIDTH, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(WIDTH, FEATURES, 1),
+        nn.ReLU(),
+        nn.Conv2d(FEATURES, FEATURES, 1),
+    )
+
+
+def global_decoder(grid: int, dropout: float) -> nn.Sequential:
+    """GDecoder: from f_h through one position of 64 numbers to f_g [N, 384, grid, grid]."""
+    layers: list[nn.Module] = [nn.Conv2d(WIDTH, BOTTLENECK, grid // 4)]
+    sides = (1, grid // 16, grid // 8, grid // 2, grid)
+    widths = (BOTTLENECK, BOTTLENECK, BOTTLENECK, BOTTLENECK, 128)
+    for index in range(4):
+        layers += [
+            BicubicResize(sides[index], sides[index + 1]),
+            nn.Conv2d(widths[index], widths[index + 1], 3, padding=1),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+        ]
+    layers += [nn.Conv2d(128, 256, 3, padding=1), nn.ReLU(), nn.Dropout(dropout)]
+    layers += [nn.Conv2d(256, FEATURES, 3, padding=1), nn.ReLU(), nn.Conv2d(FEATURES, FEATURES, 3, padding=1)]
+    return nn.Sequential(*layers)
+
+
+class StudentOutput(NamedTuple):
+    """What the student says of images, [N, 384, H / 4, W / 4] each."""
+
+    encoded: Tensor  # f_l
+    whole: Tensor  # f_g
+    structure: Tensor  # f_s
+
+
+class MHKDStudent(nn.Module):
+    """Two encoders and two decoders; the arguments are those of `MHKD`."""
+
+    def __init__(self, grid: int, middle_width: int, semantic: bool, dropout: float) -> None:
+        super().__init__()
+        self.structural_encoder = structural_encoder()
+        self.semantic_encoder = semantic_encoder(middle_width) if semantic else pooled_encoder()
+        self.local_decoder = local_decoder(grid, dropout)
+        self.global_decoder = global_decoder(grid, dropout)
+
+    def forward(self, images: Tensor) -> StudentOutput:
+        """f_l, f_g and f_s of normalised images [N, 3, H, W]."""
+        encoded = self.structural_encoder(images)
+        semantics = self.semantic_encoder(encoded)
+        return StudentOutput(encoded, self.global_decoder(semantics), self.local_decoder(semantics))
+
+
+class MHKD(Detector):
+    """A frozen, padded PDN-M and its student.
+
+    Args:
+        size: The picture's side, in pixels; the global decoder's bottleneck and the decoders' grids follow it.
+        teacher: "pdn_medium" as in the paper, "pdn_small", or a backbone, whose patch features teach.
+        middle_width: Between SEncoder2's convolutions. 384 makes the paper's counts; the released code has 512.
+        semantic_encoder: SEncoder2; off for the ablation of Table IV.
+        self_distillation: The loss L_SG and its map; off for the ablation of Table IV.
+        dropout: In the decoders, in training.
+        local_weight, global_weight, self_weight: Alpha, beta and gamma of the loss.
+    """
+
+    needs_held_out = True
+    ranges: Tensor
+
+    def __init__(
+        self,
+        size: int = 256,
+        teacher: str = "pdn_medium",
+        middle_width: int = 384,
+        semantic_encoder: bool = True,
+        self_distillation: bool = True,
+        dropout: float = 0.2,
+        local_weight: float = 1.0,
+        global_weight: float = 1.0,
+        self_weight: float = 2.0,
+    ) -> None:
+        super().__init__()
+        if not 0 <= dropout < 1:
+            raise EdgekdError(f"a dropout of {dropout:g} is no share from 0 to below 1")
+        self.size = size
+        self.teacher_name = teacher
+        self.teacher = build_teacher(teacher, padded=True).eval().requires_grad_(False)
+        self.student = MHKDStudent(size // STRIDE, middle_width, semantic_encoder, dropout)
+        self.standardised = Standardised(FEATURES)
+        self.weights = (local_weight, global_weight, self_weight)
+        self.self_distillation = self_distillation
+        # Of the structural and the logical map: the quantiles that become 0 and 0.1.
+        self.register_buffer("ranges", unit_ranges(2))
+
+    def pretrained(self) -> dict[str, nn.Module]:
+        return {self.teacher_name: pretrained_network(self.teacher)}
+
+    def learning(self) -> nn.Module:
+        return self.student
+
+    def prepare(self, targets: Iterator[Targets]) -> None:
+        """Measures the teacher's mean and standard deviation a channel over the good pictures."""
+        self.standardised.measure(features for (features,) in targets)
+
+    @torch.no_grad()
+    def targets(self, images: Tensor) -> Targets:
+        """The teacher's features [N, 384, H / 4, W / 4], as they are."""
+        return (self.teacher(images),)
+
+    def training_loss(self, batch: Batch) -> Tensor:
+        """Alpha L_L + beta L_G + gamma L_SG; neither side of L_SG is held fixed."""
+        (features,) = self.targets(batch.images) if batch.targets is None else batch.targets
+        targets = self.standardised(features)
+        output = self.student(batch.images)
+        local_weight, global_weight, self_weight = self.weights
+        loss = local_weight * functional.mse_loss(output.structure.float(), targets)
+        loss = loss + global_weight * functional.mse_loss(output.whole.float(), targets)
+        if self.self_distillation:
+            loss = loss + self_weight * functional.mse_loss(output.whole.float(), output.encoded.float())
+        return loss
+
+    @torch.no_grad()
+    def patch_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The structural and the logical map, [N, H / 4, W / 4] each."""
+        (features,) = self.targets(images)
+        output = self.student(images)
+        teacher = self.standardised(features)
+        structural = (teacher - output.structure).square().mean(1)
+        reference = output.encoded if self.self_distillation else teacher
+        return structural, (output.whole - reference).square().mean(1)
+
+    def settle(self, images: Iterator[Tensor]) -> None:
+        """Measures the quantiles that bring both maps to one scale."""
+        self.ranges.copy_(measured_ranges(self.patch_maps(image) for image in images))
+
+    def combined_map(self, images: Tensor) -> Tensor:
+        """Half the sum of the maps, the quantiles of each brought to 0 and 0.1: [N, H / 4, W / 4]."""
+        structural, logical = self.patch_maps(images)
+        scales, shift = _scales(self.ranges)
+        return scales[0] * structural + scales[1] * logical + shift
+
+    def anomaly_map(self, images: Tensor) -> Tensor:
+        return smoothed(resized(self.combined_map(images), images.shape[2]), SMOOTHING)
+
+    def image_scores(self, images: Tensor) -> Tensor:
+        return resized(self.combined_map(images), images.shape[2]).amax((1, 2))
+
+    def deployed(self) -> Deployed:
+        return DeployedMHKD(self)
+
+    def legal_sizes_near(self, size: int) -> tuple[int, ...]:
+        return nearest_multiples(size, SIZE_STEP, SIZE_STEP)
+
+
+class DeployedMHKD(Deployed):
+    """Teacher and student without dropout; standardisation and quantiles are constants in it."""
+
+    def __init__(self, detector: MHKD) -> None:
+        super().__init__()
+        detector = copy.deepcopy(detector).eval()
+        self.entry = frame_entry()
+        self.student = detector.student
+        self.teacher = detector.standardised.fold_into(detector.teacher)
+        self.self_distillation = detector.self_distillation
+        scales, shift = _scales(detector.ranges)
+        self.scales, self.shift = (float(scales[0]), float(scales[1])), float(shift)
+        self.localise = resize_and_smooth(detector.size // STRIDE, detector.size, SMOOTHING)
+
+    def input_convolutions(self) -> list[nn.Conv2d]:
+        return [self.entry, self.teacher.renormalise] if isinstance(self.teacher, PatchTeacher) else [self.entry]
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores [N], the largest pixel of the resized map, and maps [N, H, W], smoothed, of images [N, 3, H, W]."""
+        entered = self.entry(images)
+        teacher = self.teacher(images if isinstance(self.teacher, PatchTeacher) else entered)
+        output = self.student(entered)
+        structural = _mean_square(teacher - output.structure)
+        logical = _mean_square(output.whole - (output.encoded if self.self_distillation else teacher))
+        combined = self.scales[0] * structural + self.scales[1] * logical + self.shift
+        return resized(combined, images.shape[2]).amax((1, 2)), self.localise(combined)
+
+
+def _mean_square(difference: Tensor) -> Tensor:
+    return (difference * difference).mean(1)
+
+
+def _scales(ranges: Tensor) -> tuple[Tensor, Tensor]:
+    """What each map is multiplied by for half the sum of both on one scale; and what is added to that sum."""
+    scales, shifts = scales_and_shifts(ranges)
+    return 0.5 * scales, 0.5 * shifts.sum()

@@ -1,0 +1,253 @@
+"""MTHF: multiple teacher-student groups, hybrid attention and two-stage fusion.
+
+Several backbones each teach a student with their own trunk; a hybrid attention behind every level and a top-down
+feature fusion make what is compared. The maps of a group's scales are multiplied, for sharp borders; the maps of the
+groups are averaged, for coverage.
+Source: MTHF's abstract and captions. All sizes below are a reading of them, chosen so that each part does what the
+paper says of it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from math import prod
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from edgekd.errors import EdgekdError
+from edgekd.models.attention import HAM
+from edgekd.models.detector import Batch, Deployed, Detector, Targets
+from edgekd.models.levels import Backbone, LevelTeacher, frame_entry
+from edgekd.models.maps import (
+    cosine_distance,
+    measured_ranges,
+    resize_and_smooth,
+    resized,
+    scales_and_shifts,
+    smoothed,
+    unit_ranges,
+)
+from edgekd.models.sizes import nearest_multiples
+from edgekd.models.teachers import build_level_teacher, build_trunk, pretrained_network
+
+STRIDES = (4, 8, 16)
+GROUPS = ("efficientnet_lite0", "efficientnet_lite1", "pdn_small")  # Whose weights a fresh machine has.
+PAPER_LIKE_GROUPS = ("resnet18", "mobilenet_v2", "efficientnet_b0")
+SIZE_STEP, SMALLEST_SIZE = 32, 64
+SMOOTHING = 4.0  # Pixels.
+
+Scales = Tensor | list[float]  # One a group.
+
+
+class FeatureFusion(nn.Module):
+    """FFM: a level's own features with those of the next coarser one.
+
+    Args:
+        width: Of the level, in and out.
+        coarser: Channels of the fused features of the next coarser level; None for the coarsest.
+    """
+
+    def __init__(self, width: int, coarser: int | None) -> None:
+        super().__init__()
+        self.lateral = None if coarser is None else nn.Conv2d(coarser, width, 1, bias=False)
+        self.fuse = nn.Sequential(
+            nn.Conv2d(width if coarser is None else 2 * width, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 1),
+        )
+
+    def forward(self, x: Tensor, coarser: Tensor | None) -> Tensor:
+        """Fused features, of the shape of x [N, width, H, W]."""
+        if self.lateral is not None and coarser is not None:
+            grown = functional.interpolate(self.lateral(coarser), scale_factor=2, mode="bilinear", align_corners=False)
+            x = torch.cat([x, grown], dim=1)
+        fused: Tensor = self.fuse(x)
+        return fused
+
+
+class GroupStudent(nn.Module):
+    """The student of a group: its teacher's trunk, freshly drawn, with attention and fusion behind each level.
+
+    Args:
+        trunk: Freshly drawn.
+        widths: Of its levels, finest first.
+        attention: HAM; off for the ablation.
+        fusion: FFM; off for the ablation of Table 3.
+    """
+
+    def __init__(self, trunk: Backbone, widths: Sequence[int], attention: bool, fusion: bool) -> None:
+        super().__init__()
+        trunk.truncate(STRIDES[-1])
+        self.trunk = trunk
+        self.attentions = nn.ModuleList(HAM(width) for width in widths) if attention else None
+        coarser: list[int | None] = [*widths[1:], None]
+        pairs = zip(widths, coarser, strict=True)
+        self.fusions = nn.ModuleList(FeatureFusion(width, next_one) for width, next_one in pairs) if fusion else None
+
+    def forward(self, images: Tensor) -> Targets:
+        """g_1, g_2, g_3 of images [N, 3, H, W], of the shapes of the teacher's levels."""
+        levels = self.trunk.features(images, STRIDES)
+        if self.attentions is not None:
+            levels = [attend(level) for attend, level in zip(self.attentions, levels, strict=True)]
+        if self.fusions is None:
+            return tuple(levels)
+        fused: list[Tensor] = []
+        for fuse, level in zip(reversed(self.fusions), reversed(levels), strict=True):
+            fused.insert(0, fuse(level, fused[0] if fused else None))
+        return tuple(fused)
+
+
+class MTHF(Detector):
+    """Frozen backbones, a student each, and the two-stage fusion of their maps.
+
+    Args:
+        size: The picture's side, in pixels.
+        groups: The backbones. The paper names three without saying which: "resnet18", "mobilenet_v2" and
+            "efficientnet_b0" would do; the default are three whose weights need no download.
+        attention: HAM; off for the ablation.
+        fusion: FFM; off for the ablation of Table 3.
+        scale_fusion: Of a group's levels: "product", or "sum".
+        group_fusion: Of the groups: "mean", "max", or "product" of what lies above the lower quantile.
+        two_stage: Off to average all levels of all groups at once, without quantiles (ablation).
+    """
+
+    teacher: nn.ModuleDict
+    ranges: Tensor
+
+    def __init__(
+        self,
+        size: int = 256,
+        groups: Sequence[str] = GROUPS,
+        attention: bool = True,
+        fusion: bool = True,
+        scale_fusion: str = "product",
+        group_fusion: str = "mean",
+        two_stage: bool = True,
+    ) -> None:
+        super().__init__()
+        if not groups or len(set(groups)) != len(groups):
+            raise EdgekdError(f"--groups {' '.join(groups)}: name one backbone or several different ones")
+        if scale_fusion not in ("product", "sum") or group_fusion not in ("mean", "max", "product"):
+            raise EdgekdError("mthf takes scale_fusion=product or sum, and group_fusion=mean, max or product")
+        self.size, self.groups = size, tuple(groups)
+        self.scale_fusion, self.group_fusion = (scale_fusion, group_fusion) if two_stage else ("sum", "mean")
+        self.needs_held_out = two_stage
+        teachers = {name: build_level_teacher(name, STRIDES) for name in groups}
+        self.teacher = nn.ModuleDict(teachers)
+        self.students = nn.ModuleDict(
+            {
+                name: GroupStudent(build_trunk(name), teacher.widths, attention, fusion)
+                for name, teacher in teachers.items()
+            }
+        )
+        # Of every group's map: the quantiles that become 0 and 0.1.
+        self.register_buffer("ranges", unit_ranges(len(groups)))
+
+    def pretrained(self) -> dict[str, nn.Module]:
+        return {name: pretrained_network(teacher) for name, teacher in self.teacher.items()}
+
+    def learning(self) -> nn.Module:
+        return self.students
+
+    def parts(self) -> dict[str, nn.Module]:
+        teachers = {f"teacher {name}": teacher for name, teacher in self.teacher.items()}
+        return teachers | {f"student {name}": student for name, student in self.students.items()}
+
+    @torch.no_grad()
+    def targets(self, images: Tensor) -> Targets:
+        """The levels of every group's teacher, group after group, finest first."""
+        return tuple(level for teacher in self.teacher.values() for level in teacher(images))
+
+    def training_loss(self, batch: Batch) -> Tensor:
+        """One less the cosine, the mean over positions, summed over levels and groups.
+
+        The groups share nothing, so one sum trains each on its own.
+        """
+        targets = self.targets(batch.images) if batch.targets is None else batch.targets
+        return torch.stack([distance.mean() for distance in self._distances(batch.images, targets)]).sum()
+
+    def _distances(self, images: Tensor, targets: Targets) -> list[Tensor]:
+        levels = [level for student in self.students.values() for level in student(images)]
+        return [cosine_distance(teacher, student) for teacher, student in zip(targets, levels, strict=True)]
+
+    @torch.no_grad()
+    def group_maps(self, images: Tensor) -> list[Tensor]:
+        """A_g, the first stage of fusion: one map [N, H / 4, W / 4] a group."""
+        return _first_stage(self._distances(images, self.targets(images)), self.scale_fusion)
+
+    def settle(self, images: Iterator[Tensor]) -> None:
+        """Measures the quantiles that bring the groups' maps to one scale."""
+        if not self.needs_held_out:
+            return
+        self.ranges.copy_(measured_ranges(self.group_maps(image) for image in images))
+
+    def fused_map(self, images: Tensor) -> Tensor:
+        """The second stage of fusion, over the groups: [N, H / 4, W / 4]."""
+        scales, shifts = scales_and_shifts(self.ranges)
+        return _second_stage(self.group_maps(images), scales, shifts, self.group_fusion)
+
+    def anomaly_map(self, images: Tensor) -> Tensor:
+        return smoothed(resized(self.fused_map(images), images.shape[2]), SMOOTHING)
+
+    def image_scores(self, images: Tensor) -> Tensor:
+        return self.anomaly_map(images).amax((1, 2))
+
+    def deployed(self) -> Deployed:
+        return DeployedMTHF(self)
+
+    def legal_sizes_near(self, size: int) -> tuple[int, ...]:
+        return nearest_multiples(size, SIZE_STEP, SMALLEST_SIZE)
+
+
+class DeployedMTHF(Deployed):
+    """All groups and both stages of fusion as one."""
+
+    def __init__(self, detector: MTHF) -> None:
+        super().__init__()
+        detector = copy.deepcopy(detector).eval()
+        self.entry = frame_entry()
+        self.teacher, self.students = detector.teacher, detector.students
+        self.scale_fusion, self.group_fusion = detector.scale_fusion, detector.group_fusion
+        self.scales, self.shifts = (values.tolist() for values in scales_and_shifts(detector.ranges))
+        self.localise = resize_and_smooth(detector.size // STRIDES[0], detector.size, SMOOTHING)
+
+    def input_convolutions(self) -> list[nn.Conv2d]:
+        teachers = [teacher for teacher in self.teacher.values() if isinstance(teacher, LevelTeacher)]
+        return [self.entry, *(teacher.renormalise for teacher in teachers)]
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores [N], the largest pixel, and maps [N, H, W] of images [N, 3, H, W]."""
+        entered = self.entry(images)
+        distances = [
+            cosine_distance(level, answer)
+            for teacher, student in zip(self.teacher.values(), self.students.values(), strict=True)
+            for level, answer in zip(teacher(images), student(entered), strict=True)
+        ]
+        groups = _first_stage(distances, self.scale_fusion)
+        maps: Tensor = self.localise(_second_stage(groups, self.scales, self.shifts, self.group_fusion))
+        return maps.amax((1, 2)), maps
+
+
+def _first_stage(distances: list[Tensor], how: str) -> list[Tensor]:
+    """The levels of each group as one map on the finest grid: where all agree, or the sum of all."""
+    maps = []
+    for first in range(0, len(distances), len(STRIDES)):
+        levels = distances[first : first + len(STRIDES)]
+        same = [levels[0], *(resized(level, levels[0].shape[1]) for level in levels[1:])]
+        maps.append(prod(same[1:], start=same[0]) if how == "product" else sum(same[1:], start=same[0]))
+    return maps
+
+
+def _second_stage(groups: list[Tensor], scales: Scales, shifts: Scales, how: str) -> Tensor:
+    """The groups' maps on one scale, then one."""
+    scaled = [group * scale + shift for group, scale, shift in zip(groups, scales, shifts, strict=True)]
+    if how == "product":
+        scaled = [torch.relu(group) for group in scaled]  # Two groups that both find nothing must not find something.
+    fused: Tensor = scaled[0]
+    for group in scaled[1:]:
+        fused = fused + group if how == "mean" else torch.maximum(fused, group) if how == "max" else fused * group
+    return fused / len(scaled) if how == "mean" else fused

@@ -1,0 +1,30 @@
+"""Graphs of untrained detectors, each built once for all tests that look at it."""
+
+from functools import cache
+
+import torch
+
+from edgekd.data.good_pictures import read_frames
+from edgekd.graph.export import build_graph
+from edgekd.models.normalisation import normalise
+from edgekd.models.registry import find_system
+
+OPSET = 18
+
+
+@cache
+def prepared(system, paths, size, switches=()):
+    """An untrained detector that took what it wants to know from real pictures. Read it, do not change it."""
+    torch.manual_seed(2)
+    detector = find_system(system).detector(size, dict(switches)).eval()
+    frames = read_frames(paths, size)
+    images = normalise(torch.from_numpy(frames[..., ::-1].copy()).permute(0, 3, 1, 2))
+    detector.prepare(detector.targets(image[None]) for image in images)
+    detector.settle(image[None] for image in images)
+    return detector
+
+
+@cache
+def graph_of(system, paths, size, batch, switches=()):
+    """The graph of a prepared detector. Read it, do not change it."""
+    return build_graph(prepared(system, paths, size, switches), size, batch, OPSET)

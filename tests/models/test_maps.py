@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+from torch.nn import functional
+
+from edgekd.models.maps import (
+    SeparableMap,
+    cosine_distance,
+    gaussian_matrix,
+    normalised,
+    quantiles_of,
+    resize_and_smooth,
+    resize_matrix,
+    smoothed,
+)
+
+
+def test_cosine_distance_is_0_along_1_across_and_2_against_at_any_length_and_half_for_nothing():
+    teacher = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1)
+    for student, expected in (([5.0, 0.0], 0), ([0.0, 0.1], 1), ([-3.0, 0.0], 2), ([0.0, 0.0], 0.5)):
+        distance = cosine_distance(teacher, torch.tensor(student).view(1, 2, 1, 1))
+        assert distance.shape == (1, 1, 1)
+        assert float(distance) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_position_without_features_has_a_derivative():
+    x = torch.zeros(1, 3, 1, 1, requires_grad=True)
+    normalised(torch.relu(x)).sum().backward()
+    assert torch.equal(x.grad, torch.zeros(1, 3, 1, 1))
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+@pytest.mark.parametrize(("inputs", "outputs"), [(4, 9), (16, 64), (9, 4), (1, 3), (5, 5)])
+def test_a_resize_matrix_does_what_torch_does(mode, inputs, outputs):
+    x = torch.randn(inputs, inputs, dtype=torch.float64)
+    matrix = resize_matrix(inputs, outputs, mode)
+    expected = functional.interpolate(x[None, None], (outputs, outputs), mode=mode, align_corners=False)[0, 0]
+    torch.testing.assert_close(matrix @ x @ matrix.T, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("size", "sigma"), [(40, 4.0), (64, 2.0), (5, 4.0), (1, 2.0)])
+def test_a_gaussian_matrix_does_what_scipy_does_at_the_ends_too(size, sigma):
+    x = np.random.default_rng(0).normal(size=(size, size))
+    matrix = gaussian_matrix(size, sigma).numpy()
+    np.testing.assert_allclose(matrix @ x @ matrix.T, gaussian_filter(x, sigma), rtol=1e-10, atol=1e-12)
+    smooth = smoothed(torch.from_numpy(x)[None], sigma)[0].numpy()
+    np.testing.assert_allclose(smooth, gaussian_filter(x, sigma), rtol=1e-10, atol=1e-12)
+
+
+def test_resizing_and_smoothing_in_one_is_one_after_the_other():
+    x = torch.rand(2, 16, 16)
+    resized = functional.interpolate(x[None], (64, 64), mode="bilinear", align_corners=False)[0].numpy()
+    expected = np.stack([gaussian_filter(entry, 4.0) for entry in resized])
+    np.testing.assert_allclose(resize_and_smooth(16, 64, 4.0)(x).numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_separable_map_counts_both_products():
+    # [2, 5 x 4] times [4 x 4] maps: 2 maps of 4 x 4 x 5, then of 5 x 4 x 5.
+    assert SeparableMap(torch.ones(5, 4)).macs(torch.empty(2, 4, 4)) == 2 * (4 * 4 * 5 + 5 * 4 * 5)
+
+
+def test_quantiles_are_over_all_pixels_of_all_maps():
+    maps = [torch.rand(1, 3, 3), torch.rand(1, 3, 3) + 5, torch.rand(1, 3, 3)]
+    expected = np.quantile(torch.cat(maps).numpy(), (0.5, 0.9))
+    assert quantiles_of(maps, (0.5, 0.9)) == pytest.approx(tuple(expected))

@@ -1,0 +1,333 @@
+from math import sqrt
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+from torch import nn
+from torch.nn import functional
+
+from edgekd.errors import EdgekdError
+from edgekd.models.attention import HAM
+from edgekd.models.detector import Batch
+from edgekd.models.mthf import MTHF, PAPER_LIKE_GROUPS, FeatureFusion, GroupStudent
+
+ONE = ("efficientnet_lite0",)
+TWO = ("efficientnet_lite0", "pdn_small")
+WIDTHS = (4, 6, 8)
+
+
+class GivenTrunk(nn.Module):
+    """A trunk whose levels are the images it is given, so that a test chooses them."""
+
+    def __init__(self):
+        super().__init__()
+        self.truncated_behind = None
+
+    def truncate(self, stride):
+        self.truncated_behind = stride
+
+    def features(self, images, strides):
+        assert strides == (4, 8, 16)
+        return list(images)
+
+
+@pytest.fixture(scope="module")
+def built():
+    torch.manual_seed(0)
+    return {groups: MTHF(64, groups).eval() for groups in (ONE, TWO)}
+
+
+def lent(detector):
+    """A detector whose ranges and gradients are put back after a test."""
+    before = detector.ranges.clone()
+    yield detector
+    detector.ranges.copy_(before)
+    detector.zero_grad(set_to_none=True)
+
+
+@pytest.fixture
+def single(built):
+    """A detector of one group."""
+    yield from lent(built[ONE])
+
+
+@pytest.fixture
+def double(built):
+    """A detector of two groups."""
+    yield from lent(built[TWO])
+
+
+def random_levels():
+    generator = torch.Generator().manual_seed(0)
+    return [
+        torch.randn(1, width, side, side, generator=generator) for width, side in zip(WIDTHS, (8, 4, 2), strict=True)
+    ]
+
+
+def drawn_student(attention, fusion):
+    torch.manual_seed(0)
+    return GroupStudent(GivenTrunk(), WIDTHS, attention, fusion).eval().requires_grad_(False)
+
+
+def vectors(*cosines):
+    """A map [1, 2, 1, W] with these cosines to (1, 0), longer from place to place."""
+    columns = [(length * c, length * sqrt(1 - c * c)) for length, c in enumerate(cosines, start=1)]
+    return torch.tensor(columns).T.reshape(1, 2, 1, -1)
+
+
+def maps_of_distances(distances):
+    """A student's map [N, 2, H, W] that lies these cosine distances from (1, 0)."""
+    return torch.stack([1 - distances, (1 - (1 - distances) ** 2).clamp_min(0).sqrt()], dim=1)
+
+
+def groups_disagree(monkeypatch, detector, *groups):
+    """Makes the levels of each group disagree by these distances, [N, H, W] each."""
+    for name, levels in zip(detector.groups, groups, strict=True):
+        teacher = [torch.tensor([2.0, 0.0]).view(1, 2, 1, 1).expand(len(d), 2, *d.shape[1:]) for d in levels]
+        student = [maps_of_distances(distances) for distances in levels]
+        monkeypatch.setattr(detector.teacher[name], "forward", lambda images, teacher=teacher: teacher)
+        monkeypatch.setattr(detector.students[name], "forward", lambda images, student=student: student)
+
+
+@pytest.mark.parametrize(("changed", "stirred"), [(0, [0]), (1, [0, 1]), (2, [0, 1, 2])])
+def test_fusion_runs_from_the_coarsest_level_to_the_finest(changed, stirred):
+    student, levels = drawn_student(attention=False, fusion=True), random_levels()
+    before = student(levels)
+    levels[changed] = levels[changed] + 1
+    after = student(levels)
+    assert [index for index in range(3) if not torch.equal(before[index], after[index])] == stirred
+    assert [entry.shape for entry in after] == [level.shape for level in levels]
+
+
+def test_a_level_is_fused_with_the_next_coarser_one_of_twice_the_stride():
+    torch.manual_seed(0)
+    module, x, coarser = FeatureFusion(4, 6).eval(), torch.randn(2, 4, 4, 4), torch.randn(2, 6, 2, 2)
+    wide, norm, _, narrow = module.fuse
+    nn.init.uniform_(norm.running_var, 0.5, 2)
+    nn.init.normal_(norm.running_mean)
+    assert module.lateral.weight.shape == (4, 6, 1, 1)
+    assert (wide.weight.shape, narrow.weight.shape) == ((4, 8, 3, 3), (4, 4, 1, 1))
+    assert wide.bias is None
+    assert narrow.bias is not None
+    with torch.no_grad():
+        lateral = torch.einsum("oi,nihw->nohw", module.lateral.weight[:, :, 0, 0], coarser)
+        grow = torch.tensor([[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]])  # Half-pixel centres, 2 cells to 4.
+        hidden = functional.conv2d(torch.cat([x, grow @ lateral @ grow.T], dim=1), wide.weight, padding=1)
+        hidden = (hidden - norm.running_mean.view(1, -1, 1, 1)) / (norm.running_var.view(1, -1, 1, 1) + norm.eps).sqrt()
+        expected = torch.einsum("oi,nihw->nohw", narrow.weight[:, :, 0, 0], hidden.clamp_min(0))
+        torch.testing.assert_close(module(x, coarser), expected + narrow.bias.view(1, -1, 1, 1))
+
+
+def test_the_coarsest_level_is_fused_with_nothing():
+    coarsest = drawn_student(attention=False, fusion=True).fusions[2]
+    assert coarsest.lateral is None
+    assert coarsest.fuse[0].weight.shape == (8, 8, 3, 3)
+
+
+def test_attention_comes_before_fusion():
+    student, levels = drawn_student(attention=True, fusion=True), random_levels()
+    attended = [attend(level) for attend, level in zip(student.attentions, levels, strict=True)]
+    third = student.fusions[2](attended[2], None)
+    second = student.fusions[1](attended[1], third)
+    expected = [student.fusions[0](attended[0], second), second, third]
+    assert all(torch.equal(one, other) for one, other in zip(student(levels), expected, strict=True))
+
+
+@pytest.mark.parametrize(("channels", "hidden"), [(24, 8), (128, 8), (256, 16)])
+def test_hybrid_attention_gates_channels_by_mean_and_maximum_and_then_places(channels, hidden):
+    torch.manual_seed(0)
+    ham, x = HAM(channels), torch.randn(2, channels, 5, 5)
+    assert ham.squeeze.weight.shape == (hidden, channels, 1, 1)
+    assert all(layer.bias is None for layer in ham.modules() if isinstance(layer, nn.Conv2d))
+    with torch.no_grad():
+        squeeze, excite = ham.squeeze.weight[:, :, 0, 0], ham.excite.weight[:, :, 0, 0]
+        gates = [torch.relu(pooled @ squeeze.T) @ excite.T for pooled in (x.mean((2, 3)), x.amax((2, 3)))]
+        gated = x * torch.sigmoid(gates[0] + gates[1])[:, :, None, None]
+        statistics = torch.stack([gated.mean(1), gated.amax(1)], dim=1)
+        places = functional.conv2d(statistics, ham.spatial.weight, padding=3)
+        torch.testing.assert_close(ham(x), gated * torch.sigmoid(places))
+
+
+def test_without_attention_and_fusion_the_students_answer_with_their_trunks_levels():
+    bare, levels = drawn_student(attention=False, fusion=False), random_levels()
+    assert bare.attentions is None
+    assert bare.fusions is None
+    assert all(answer is level for answer, level in zip(bare(levels), levels, strict=True))
+    assert bare.trunk.truncated_behind == 16
+
+
+@pytest.mark.parametrize(("attention", "fusion"), [(True, True), (False, True), (True, False), (False, False)])
+def test_the_ablation_switches_take_their_parts_away(attention, fusion):
+    with torch.device("meta"):
+        detector = MTHF(64, ONE, attention=attention, fusion=fusion)
+    kinds = {kind: sum(isinstance(part, kind) for part in detector.modules()) for kind in (HAM, FeatureFusion)}
+    assert kinds == {HAM: 3 * attention, FeatureFusion: 3 * fusion}
+
+
+def test_the_paper_like_groups_have_levels_at_a_quarter_an_eighth_and_a_sixteenth():
+    with torch.device("meta"):
+        detector = MTHF(256, PAPER_LIKE_GROUPS).eval()
+        images = torch.empty(1, 3, 256, 256)
+    widths = {"resnet18": (64, 128, 256), "mobilenet_v2": (24, 32, 96), "efficientnet_b0": (24, 40, 112)}
+    assert detector.groups == tuple(widths)
+    for name, own in widths.items():
+        shapes = [(1, width, side, side) for width, side in zip(own, (64, 32, 16), strict=True)]
+        assert [level.shape for level in detector.teacher[name](images)] == shapes
+        assert [level.shape for level in detector.students[name](images)] == shapes
+
+
+def test_a_student_starts_with_weights_of_its_own(single):
+    teacher, student = single.teacher[ONE[0]].backbone.state_dict(), single.students[ONE[0]].trunk.state_dict()
+    weights = [key for key in student if student[key].dim() == 4]
+    assert set(student) == set(teacher)
+    assert not any(torch.equal(student[key], teacher[key]) for key in weights)
+
+
+def test_the_loss_averages_over_places_and_sums_over_levels_and_groups(monkeypatch, double):
+    answers = {
+        TWO[0]: [vectors(1, 0.6), vectors(0), vectors(-1)],
+        TWO[1]: [vectors(0.8, 0, 0, 0), vectors(1), vectors(0.5)],
+    }
+    for name, student in double.students.items():
+        monkeypatch.setattr(student, "forward", lambda images, name=name: answers[name])
+    targets = tuple(torch.tensor([3.0, 0.0]).view(1, 2, 1, 1).expand(a.shape) for own in answers.values() for a in own)
+    expected = 0.4 / 2 + 1 + 2 + (0.2 + 1 + 1 + 1) / 4 + 0 + 0.5
+    assert double.training_loss(Batch(torch.zeros(1, 3, 64, 64), targets)).item() == pytest.approx(expected)
+
+
+def test_targets_come_group_after_group_finest_first(double):
+    images = torch.randn(1, 3, 64, 64)
+    expected = [level for name in TWO for level in double.teacher[name](images)]
+    assert all(torch.equal(one, other) for one, other in zip(double.targets(images), expected, strict=True))
+    assert [level.shape[2] for level in expected] == [16, 8, 4] * 2
+
+
+@pytest.mark.parametrize("learner", [0, 1])
+def test_what_one_group_learns_does_not_depend_on_the_others(learner):
+    torch.manual_seed(0)
+    detector, images, gradients = MTHF(64, TWO).eval(), torch.randn(1, 3, 64, 64), []
+    for _ in range(2):
+        loss = detector.training_loss(Batch(images))
+        gradients.append(torch.autograd.grad(loss, list(detector.students[TWO[learner]].parameters())))
+        with torch.no_grad():
+            for part in (detector.students, detector.teacher):
+                for parameter in part[TWO[1 - learner]].parameters():
+                    parameter.mul_(1.2)
+    assert all(torch.equal(first, second) for first, second in zip(*gradients, strict=True))
+
+
+GROW = torch.tensor([[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]])  # Bilinear, half-pixel centres, 2 cells to 4.
+FINE = torch.linspace(0.1, 1.9, 16).view(1, 4, 4)
+MIDDLE = torch.tensor([[[0.0, 1.0], [2.0, 0.5]]])
+COARSE = torch.tensor([[[0.5]]])
+
+
+@pytest.mark.parametrize("how", ["product", "sum"])
+def test_the_first_stage_multiplies_or_adds_the_levels_on_the_finest_grid(monkeypatch, single, how):
+    monkeypatch.setattr(single, "scale_fusion", how)
+    groups_disagree(monkeypatch, single, [FINE, MIDDLE, COARSE])
+    grown = GROW @ MIDDLE @ GROW.T
+    (group,) = single.group_maps(torch.zeros(1, 3, 16, 16))
+    torch.testing.assert_close(group, FINE * grown * 0.5 if how == "product" else FINE + grown + 0.5)
+
+
+def test_a_product_is_zero_where_any_level_agrees_and_a_sum_is_not(monkeypatch, single):
+    fine = torch.ones(1, 4, 4)
+    fine[0, 1, 2] = 0
+    groups_disagree(monkeypatch, single, [fine, torch.ones(1, 2, 2), torch.ones(1, 1, 1)])
+    (product,) = single.group_maps(torch.zeros(1, 3, 16, 16))
+    assert torch.equal((product == 0).nonzero(), torch.tensor([[0, 1, 2]]))
+    monkeypatch.setattr(single, "scale_fusion", "sum")
+    (total,) = single.group_maps(torch.zeros(1, 3, 16, 16))
+    assert total[0, 1, 2].item() == 2
+
+
+def from_colours(images):
+    """Maps of two groups, made from an image's colours, of ranges far apart."""
+    return [images[:, 0] ** 2, 10 * images[:, 1] + 3]
+
+
+@pytest.fixture
+def settled(monkeypatch, double):
+    """The detector settled on five pictures, and the pictures."""
+    monkeypatch.setattr(double, "group_maps", from_colours)
+    images = torch.rand(5, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    double.settle(iter(images.split(1)))
+    return double, images
+
+
+def test_settling_takes_two_quantiles_of_each_group_over_all_pixels_of_all_pictures(settled):
+    detector, images = settled
+    for measured, maps in zip(detector.ranges, from_colours(images), strict=True):
+        torch.testing.assert_close(measured, torch.quantile(maps.flatten(), torch.tensor([0.9, 0.995])))
+
+
+@pytest.mark.parametrize(
+    ("how", "fuse"),
+    [
+        ("mean", lambda a, b: (a + b) / 2),
+        ("max", np.maximum),
+        ("product", lambda a, b: np.maximum(a, 0) * np.maximum(b, 0)),
+    ],
+)
+def test_the_second_stage_fuses_groups_whose_quantiles_lie_at_0_and_a_tenth(monkeypatch, settled, how, fuse):
+    detector, images = settled
+    monkeypatch.setattr(detector, "group_fusion", how)
+    scaled = []
+    for maps in from_colours(images):
+        low, high = np.quantile(maps.double().numpy(), (0.9, 0.995))
+        scaled.append(0.1 * (maps.double().numpy() - low) / (high - low))
+    np.testing.assert_allclose(detector.fused_map(images).numpy(), fuse(*scaled), rtol=1e-4, atol=1e-5)
+
+
+def test_one_group_alone_is_scaled_and_nothing_else(monkeypatch, single):
+    monkeypatch.setattr(single, "group_maps", lambda images: from_colours(images)[:1])
+    single.ranges.copy_(torch.tensor([[0.5, 2.5]]))
+    images = torch.rand(2, 3, 8, 8)
+    torch.testing.assert_close(single.fused_map(images), 0.1 * (images[:, 0] ** 2 - 0.5) / 2)
+
+
+def test_in_one_stage_all_levels_of_all_groups_count_alike_and_nothing_is_settled(monkeypatch):
+    torch.manual_seed(0)
+    detector = MTHF(64, TWO, scale_fusion="product", two_stage=False).eval()
+    generator = torch.Generator().manual_seed(0)
+    levels = [[2 * torch.rand(1, side, side, generator=generator) for side in (4, 2, 1)] for _ in TWO]
+    groups_disagree(monkeypatch, detector, *levels)
+
+    def nobody_looks():
+        raise AssertionError("a picture was looked at")
+        yield
+
+    detector.settle(nobody_looks())
+    grown = [[fine, GROW @ middle @ GROW.T, coarse.expand(1, 4, 4)] for fine, middle, coarse in levels]
+    mean = torch.stack([level for group in grown for level in group]).mean(0)
+    # Three levels a group, times the tenth that stands for a quantile's place.
+    torch.testing.assert_close(detector.fused_map(torch.zeros(1, 3, 16, 16)), 0.3 * mean)
+
+
+def test_the_map_is_resized_and_smoothed_and_the_score_is_its_largest_pixel(monkeypatch, single):
+    fused = torch.rand(2, 16, 16, generator=torch.Generator().manual_seed(0)) - 0.3
+    monkeypatch.setattr(single, "fused_map", lambda images: fused)
+    images = torch.zeros(2, 3, 64, 64)
+    grown = functional.interpolate(fused[:, None], (64, 64), mode="bilinear", align_corners=False)[:, 0]
+    expected = np.stack([gaussian_filter(entry.double().numpy(), 4.0) for entry in grown])
+    np.testing.assert_allclose(single.anomaly_map(images).numpy(), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(single.image_scores(images).numpy(), expected.max((1, 2)), rtol=1e-4)
+
+
+@pytest.mark.parametrize("groups", [(), ("resnet18", "resnet18"), ("resnet18", "pdn_small", "resnet18")])
+def test_no_groups_or_the_same_one_twice_are_refused(groups):
+    with pytest.raises(EdgekdError, match="name one backbone or several different ones"):
+        MTHF(64, groups)
+
+
+def test_a_backbone_that_there_is_not_is_refused_and_the_nearest_is_named():
+    with pytest.raises(EdgekdError, match="efficientnet_lite0"):
+        MTHF(64, ["efficientnet_light0"])
+
+
+@pytest.mark.parametrize("switches", [{"scale_fusion": "mean"}, {"group_fusion": "sum"}])
+def test_fusions_that_there_are_not_are_refused(switches):
+    with pytest.raises(EdgekdError, match="scale_fusion=product or sum, and group_fusion=mean, max or product"):
+        MTHF(64, ONE, **switches)
