@@ -59,7 +59,7 @@ def _export_untrained(system: str, size: int, batch: int | None, output: Path) -
     recipe = TrainingRecipe(system, "", {}, iterations=0, size=size)
     detector = untrained_detector(recipe)
     notes.print(
-        f"{system} is exported untrained, in the size of its paper's teacher {' + '.join(detector.pretrained())}: "
+        f"{system} is exported untrained, with {' + '.join(detector.pretrained())} for a teacher: "
         "its speed is real, its answers mean nothing"
     )
     origin = {
