@@ -1,7 +1,6 @@
 """What every system must do: inherit from this class, name the system, and its tests are there."""
 
 from functools import cache
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -90,7 +89,8 @@ class DetectorTester:
                 optimizer.step()
                 losses.append(loss.item())
             stage.learning.eval()
-            assert all(later < earlier for earlier, later in pairwise(losses)), (stage.name, losses)
+            # Not at each step: batch norms over two small pictures make a deep network's loss jump.
+            assert losses[-1] < losses[0], (stage.name, losses)
 
     def test_each_stage_trains_its_own_part_alone(self, detector, images):
         for stage in detector.stages():
