@@ -28,6 +28,12 @@ class TrainingError(EdgekdError):
     """Training cannot go on; what was saved before stays."""
 
 
+class DriftError(EdgekdError):
+    """A limit of drift that cannot be kept: the command did its work, and the answer is no."""
+
+    exit_code = 1
+
+
 class MachineError(EdgekdError):
     """This machine lacks something: a package, a device, room on the disk."""
 

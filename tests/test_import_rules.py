@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "metrics": set(),
     "models": set(),
     "profiling": {"engines", "data", "runner"},
-    "quantization": {"engines", "data", "graph", "models"},
+    "quantization": {"engines", "data", "metrics"},
     "reports": {"data", "engines", "metrics", "profiling", "runner"},
     "runner": {"engines", "data", "reports.heatmap"},
     "training": {"models", "data"},

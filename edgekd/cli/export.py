@@ -10,6 +10,7 @@ from typing import Any
 from edgekd.artifact import Manifest, read_json, sha256, write_manifest
 from edgekd.cli.arguments import between, positive
 from edgekd.cli.output import answer, notes
+from edgekd.cli.precision import add_precision_arguments, check_precision, float_scores_of, lower_for
 from edgekd.errors import EdgekdError, unknown_name
 
 DETECTOR_FILE = "detector.onnx"
@@ -20,28 +21,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", metavar="SYSTEM|RUN", help="a system (untrained), or the folder of a run")
     parser.add_argument("--batch", default="1", metavar="N|dynamic", help="frames a batch (default: 1)")
     parser.add_argument("--size", type=positive, help="side of a frame of an untrained system (default: 256)")
-    parser.add_argument("--output", type=Path, help="default: detector.onnx in the run, or SYSTEM.onnx here")
+    parser.add_argument(
+        "--output", type=Path, help="default: detector.onnx (_fp16, _int8) in the run, or SYSTEM.onnx here"
+    )
     parser.add_argument(
         "--false-reject-rate",
         type=between(0.0, 0.5),
         default=0.01,
         help="share of good pictures that the threshold may reject (default: 0.01)",
     )
+    add_precision_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     from edgekd.models.registry import SYSTEMS
 
+    check_precision(arguments)
     batch = _batch(arguments.batch)
     folder = Path(arguments.what)
     if arguments.what in SYSTEMS:
-        output = _onnx(arguments.output or Path(f"{arguments.what}.onnx"))
-        manifest = _export_untrained(arguments.what, arguments.size or 256, batch, output)
+        output = _onnx(arguments.output or Path(named(f"{arguments.what}.onnx", arguments.precision)))
+        manifest = _export_untrained(arguments, batch, output)
     elif folder.is_dir():
         if arguments.size:
             raise EdgekdError("a run keeps the size it was trained with: leave --size out, or train with another")
-        output = _onnx(arguments.output or folder / DETECTOR_FILE)
-        manifest = _export_run(folder, batch, output)
+        output = _onnx(arguments.output or folder / named(DETECTOR_FILE, arguments.precision))
+        manifest = _export_run(arguments, folder, batch, output)
         manifest["threshold"] = _set_threshold(folder, output, arguments.false_reject_rate)
         write_manifest(output, manifest)
     else:
@@ -50,12 +55,18 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _export_untrained(system: str, size: int, batch: int | None, output: Path) -> Manifest:
+def named(file: str, precision: str) -> str:
+    """The name of an artifact in a precision: x.onnx, x_fp16.onnx, x_int8.onnx."""
+    return file if precision == "fp32" else f"{Path(file).stem}_{precision}{Path(file).suffix}"
+
+
+def _export_untrained(arguments: argparse.Namespace, batch: int | None, output: Path) -> Manifest:
     from edgekd.data.made_pictures import made_frames
     from edgekd.graph.export import export_detector
     from edgekd.recipe import TrainingRecipe
     from edgekd.training.run import untrained_detector
 
+    system, size = arguments.what, arguments.size or 256
     recipe = TrainingRecipe(system, "", {}, iterations=0, size=size)
     detector = untrained_detector(recipe)
     notes.print(
@@ -70,10 +81,12 @@ def _export_untrained(system: str, size: int, batch: int | None, output: Path) -
         "threshold": None,
         "parity_pictures": "made ones",
     }
-    return export_detector(detector, system, size, batch, made_frames(batch or PARITY_FRAMES, size), output, origin)
+    frames = made_frames(batch or PARITY_FRAMES, size)
+    lower = lower_for(arguments, detector, recipe, output)
+    return export_detector(detector, system, size, batch, frames, output, origin, lower)
 
 
-def _export_run(folder: Path, batch: int | None, output: Path) -> Manifest:
+def _export_run(arguments: argparse.Namespace, folder: Path, batch: int | None, output: Path) -> Manifest:
     from edgekd.data.good_pictures import read_frames
     from edgekd.graph.export import export_detector
     from edgekd.recipe import RECIPE_FILE
@@ -100,28 +113,39 @@ def _export_run(folder: Path, batch: int | None, output: Path) -> Manifest:
         "threshold": None,
         "parity_pictures": "held-out good pictures of the run",
     }
-    return export_detector(detector, recipe.system, recipe.size, batch, frames, output, origin)
+    lower = lower_for(arguments, detector, recipe, output)
+    return export_detector(detector, recipe.system, recipe.size, batch, frames, output, origin, lower)
 
 
 def _set_threshold(folder: Path, artifact: Path, false_reject_rate: float) -> dict[str, Any] | None:
-    """The threshold of the artifact that ships, from its own scores of the run's held-out good pictures."""
-    from edgekd.engines import open_engine
-    from edgekd.metrics.threshold import FEWEST_PICTURES, threshold_from_good
+    """The threshold of the artifact that ships, from held-out good pictures; below float32 it is carried over."""
+    from edgekd.artifact import read_manifest
+    from edgekd.metrics.threshold import FEWEST_PICTURES, carried_threshold, threshold_from_good
     from edgekd.recipe import read_recipe
-    from edgekd.runner import inspect_stream
-    from edgekd.runner.sources import picture_frames
-    from edgekd.training.run import held_out_pictures
+    from edgekd.training.run import held_out_pictures, load_run
 
-    recipe = read_recipe(folder)
-    pictures = held_out_pictures(recipe)
+    pictures = held_out_pictures(read_recipe(folder))
     if len(pictures) < FEWEST_PICTURES:
         return None
+    scores = _scores(artifact, pictures)
+    if read_manifest(artifact)["precision"] == "fp32":
+        return asdict(threshold_from_good(scores, false_reject_rate))
+    detector, recipe = load_run(folder)
+    float_scores = float_scores_of(detector, pictures, recipe.size)
+    return asdict(carried_threshold(threshold_from_good(float_scores, false_reject_rate), float_scores, scores))
+
+
+def _scores(artifact: Path, pictures: list[Path]) -> list[float]:
+    from edgekd.engines import open_engine
+    from edgekd.runner import inspect_stream
+    from edgekd.runner.sources import picture_frames
+
     with open_engine(artifact) as engine:
         answers = list(inspect_stream(engine, picture_frames(pictures), threshold=float("inf")))
     failed = [reply for reply in answers if reply.result.error]
     if failed:
         raise EdgekdError(f"cannot set the threshold: {failed[0].result.error}")
-    return asdict(threshold_from_good([reply.result.score for reply in answers], false_reject_rate))
+    return [reply.result.score for reply in answers]
 
 
 def _batch(text: str) -> int | None:
@@ -141,6 +165,11 @@ def _onnx(output: Path) -> Path:
 def _report(output: Path, manifest: Manifest) -> None:
     worst = max(figures["map"] for figures in manifest["parity"].values())
     answer.print(f"wrote {output}: {manifest['macs'] / 1e9:.2f} GMACs, within {worst:.1e} of torch's map range")
+    if manifest["precision"] != "fp32":
+        noise = max(figures["noise"] for figures in manifest["agreement"].values())
+        answer.print(f"that was in float32; {manifest['precision']} adds noise of {noise:.2g} of the map's deviation")
+    if manifest["precision"] == "int8":
+        _report_layers(manifest["quantization"])
     threshold = manifest["threshold"]
     if threshold is not None:
         answer.print(
@@ -149,3 +178,12 @@ def _report(output: Path, manifest: Manifest) -> None:
         )
     elif manifest["trained"]:
         answer.print("no threshold: too few good pictures were held out; give one to edgekd inspect --threshold")
+
+
+def _report_layers(quantization: dict[str, Any]) -> None:
+    in_float, by_rule = quantization["layers_in_float"], quantization["in_float_by_rule"]
+    left = f"; left in float for the drift: {', '.join(in_float)}" if in_float else ""
+    answer.print(f"{len(quantization['layers_in_int8'])} convolutions in INT8{left}", soft_wrap=True)
+    for reason in sorted(set(by_rule.values())):
+        names = [name for name, why in by_rule.items() if why == reason]
+        answer.print(f"{len(names)} in float by rule, {reason}", soft_wrap=True)

@@ -18,6 +18,7 @@ COMMANDS = {
     "distill": "make a teacher from an ImageNet backbone and pictures of anything",
     "train": "train a system on good pictures",
     "export": "make an .onnx detector of a run, or of an untrained system",
+    "drift": "compare what ships, in every precision, with what was trained",
     "bench": "measure a detector: latency, throughput, share of the device's peak",
     "evaluate": "measure a detector's accuracy on a labelled test set",
     "inspect": "run a detector on a folder, a video or a camera",

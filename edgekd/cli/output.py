@@ -15,6 +15,7 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -100,5 +101,29 @@ def training_progress(purpose: str, iterations: int) -> Iterator[Callable[[int, 
             if not notes.is_terminal and (done * 20 // iterations != last_line or done == iterations):
                 last_line = done * 20 // iterations
                 notes.print(f"{purpose}: {done} of {iterations}, loss {loss:.4f}")
+
+        yield on_step
+
+
+@contextmanager
+def steps_progress(purpose: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar of work in parts; on no terminal, a line where a part ends.
+
+    Args:
+        purpose: What is being done.
+
+    Yields:
+        To be called with the part, the steps done of it and its steps in all.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=notes, disable=not notes.is_terminal) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def on_step(part: str, done: int, of: int) -> None:
+            if part not in tasks:
+                tasks[part] = progress.add_task(f"{purpose}: {part}", total=of)
+            progress.update(tasks[part], completed=done)
+            if not notes.is_terminal and done == of:
+                notes.print(f"{purpose}: {of} {part} tried")
 
         yield on_step

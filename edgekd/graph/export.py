@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from edgekd.engines import Frames
 from edgekd.errors import EdgekdError
 from edgekd.graph.frames import FrameNetwork
 from edgekd.graph.macs import count_macs
-from edgekd.graph.parity import measure_parity
+from edgekd.graph.parity import measure_agreement, measure_parity
 from edgekd.graph.rewrites import rewrite
 from edgekd.models.detector import Detector
 from edgekd.recipe import read_export_recipe
+
+Lower = Callable[[onnx.ModelProto], tuple[onnx.ModelProto, dict[str, Any]]]
 
 
 def export_detector(
@@ -31,6 +34,7 @@ def export_detector(
     frames: Frames,
     output: Path,
     origin: dict[str, Any],
+    lower: Lower | None = None,
 ) -> Manifest:
     """Exports a detector's deployed form.
 
@@ -42,6 +46,8 @@ def export_detector(
         frames: Real pictures, uint8 [N, size, size, 3] BGR, to prove parity on; N as the batch, if that is fixed.
         output: The .onnx file; its manifest stands beside it.
         origin: What it was made from, for the manifest: trained, made_from, threshold.
+        lower: Makes the graph that ships of the proved float32 one, and says what the manifest shall say of it; None
+            ships the float32 one.
 
     Returns:
         The manifest, as it was written.
@@ -62,12 +68,17 @@ def export_detector(
         },
         **origin,
         "macs": count_macs(model),
-        "operators": sorted({node.op_type for node in model.graph.node}),
+        "operators": _operators(model),
         "tools": {"edgekd": __version__, "torch": torch.__version__, "onnx": onnx.__version__},
     }
     with write_beside(output) as part:
         onnx.save(model, part)
         manifest["parity"] = measure_parity(part, manifest, detector, frames)
+        if lower is not None:
+            model, about = lower(model)
+            manifest |= about | {"operators": _operators(model)}
+            onnx.save(model, part)
+            manifest["agreement"] = measure_agreement(part, manifest, detector, frames)
     write_manifest(output, manifest)
     return manifest | {"sha256": sha256(output)}
 
@@ -107,6 +118,10 @@ def build_graph(detector: Detector, size: int, batch: int | None, opset: int) ->
         del node.metadata_props[:]  # Torch's stack traces, with paths of the machine that exported.
         node.doc_string = ""
     return model
+
+
+def _operators(model: onnx.ModelProto) -> list[str]:
+    return sorted({node.op_type for node in model.graph.node})
 
 
 def _keep_to_inventory(model: onnx.ModelProto, system: str, operators: frozenset[str], fixed_batch: bool) -> None:

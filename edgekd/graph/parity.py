@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from edgekd.artifact import Manifest
 from edgekd.engines import BACKENDS, Frames
@@ -15,6 +16,7 @@ from edgekd.models.detector import Detector
 from edgekd.models.normalisation import normalise
 
 TOLERANCE = 1e-4  # Of the map's range; float32 rounding over a hundred million additions stays well below.
+ENGINES_APART = 0.05  # Of a map's standard deviation, root mean square; a wrong kernel is apart by about 1.
 RESOLUTION = 8 * float(np.finfo(np.float32).eps)  # Of a value; where a map hardly varies, float32 resolves no more.
 
 
@@ -65,3 +67,40 @@ def measure_parity(path: Path, manifest: Manifest, detector: Detector, frames: F
                 f"{allowed:.0e} is allowed: the artifact was not written; please report this"
             )
     return figures
+
+
+def measure_agreement(path: Path, manifest: Manifest, detector: Detector, frames: Frames) -> dict[str, Any]:
+    """Whether a graph in less than float32 says the same on every engine, and how far that is from torch.
+
+    Args:
+        path: The graph; it needs no manifest on disk yet.
+        manifest: What it will be.
+        detector: The network that it was made from, in its training form.
+        frames: uint8 [N, H, W, 3], BGR, N a batch that the graph takes.
+
+    Returns:
+        By back end: root mean square of the maps' difference from torch, over the standard deviation of torch's maps.
+
+    Raises:
+        EdgekdError: An answer is no finite number, or the engines differ by more than kernels round differently.
+    """
+    _, maps = torch_outputs(detector, frames)
+    spread = float(maps.std()) or 1.0
+    said = {}
+    for backend, build in BACKENDS.items():
+        with build(path, manifest, torch.get_num_threads()) as engine:
+            said[backend] = engine.infer(frames).anomaly_maps
+        if not np.isfinite(said[backend]).all():
+            raise EdgekdError(f"the {manifest['precision']} graph overflows on {backend}: the artifact was not written")
+    first, *others = said.values()
+    apart = max((_rms(other - first) / spread for other in others), default=0.0)
+    if apart > ENGINES_APART:
+        raise EdgekdError(
+            f"{' and '.join(said)} differ on the {manifest['precision']} graph by {apart:.2f} of the map's standard "
+            "deviation: the artifact was not written; please report this"
+        )
+    return {backend: {"noise": _rms(answer - maps) / spread, "frames": len(frames)} for backend, answer in said.items()}
+
+
+def _rms(difference: NDArray[np.float32]) -> float:
+    return float(np.sqrt(np.mean(np.square(difference, dtype=np.float64))))

@@ -61,6 +61,28 @@ def threshold_from_good(scores: ArrayLike, false_reject_rate: float) -> Threshol
     return Threshold(value, false_reject_rate, count, _origin(false_reject_rate, count, rejects))
 
 
+def carried_threshold(threshold: Threshold, scores: ArrayLike, rounded_scores: ArrayLike) -> Threshold:
+    """The threshold of a detector in less precision: the float one's, moved as the scores of good pictures move.
+
+    Setting it anew would hang on how one picture, the highest of the good ones, happens to be rounded. What all of
+    them have in common is what the precision does to scores.
+
+    Args:
+        threshold: Of the float detector.
+        scores: float [N], the float detector's, of the good pictures that its threshold is from.
+        rounded_scores: float [N], of the same pictures by the detector that ships.
+
+    Raises:
+        EdgekdError: A score is not finite, or no ratio can be taken of the float ones.
+    """
+    before, after = np.asarray(scores, np.float64), np.asarray(rounded_scores, np.float64)
+    if not (np.isfinite(after).all() and (before > 0).all()):
+        raise EdgekdError("a threshold needs finite scores above 0 of the good pictures: these are not")
+    factor = float(np.median(after / before))
+    origin = f"{threshold.origin}, by the float graph; times {factor:.6g}, the median change of their scores"
+    return Threshold(threshold.value * factor, threshold.false_reject_rate, threshold.good_pictures, origin)
+
+
 def _origin(rate: float, count: int, rejects: int) -> str:
     if rejects == 0:
         return f"the highest score of {count} held-out good pictures"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgekd.errors import EdgekdError
-from edgekd.metrics.threshold import threshold_from_good
+from edgekd.metrics.threshold import carried_threshold, threshold_from_good
 from edgekd.result import Verdict, verdict_of
 
 
@@ -65,3 +65,19 @@ def test_a_rate_out_of_range_is_refused(rate: float) -> None:
 def test_a_score_that_is_not_finite_is_refused(broken: float) -> None:
     with pytest.raises(EdgekdError, match="1 of 12 good pictures have none"):
         threshold_from_good([*range(11), broken], 0.1)
+
+
+def test_a_carried_threshold_moves_as_the_scores_of_good_pictures_do():
+    scores = np.linspace(1.0, 2.0, 11)
+    rounded = 1.1 * scores
+    rounded[-1] *= 3  # One picture that is rounded badly decides nothing.
+    carried = carried_threshold(threshold_from_good(scores, 0.0), scores, rounded)
+    assert carried.value == pytest.approx(2.2)
+    assert carried.good_pictures == 11
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_a_threshold_is_not_carried_over_lost_scores(broken):
+    scores = np.linspace(1.0, 2.0, 11)
+    with pytest.raises(EdgekdError, match="finite scores"):
+        carried_threshold(threshold_from_good(scores, 0.0), scores, [*scores[:-1], broken])

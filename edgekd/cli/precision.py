@@ -1,0 +1,185 @@
+"""--precision and what INT8 needs besides: a calibration set, a method, a limit of drift."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekd.artifact import sha256
+from edgekd.cli.arguments import between, not_negative, positive
+from edgekd.cli.output import notes, steps_progress
+from edgekd.errors import EdgekdError
+
+if TYPE_CHECKING:
+    import onnx
+
+    from edgekd.graph.export import Lower
+    from edgekd.models.detector import Detector
+    from edgekd.quantization.calibration_set import CalibrationSet
+    from edgekd.recipe import TrainingRecipe
+
+PRECISIONS = ("fp32", "fp16", "int8")
+CHOICES = ("k-centre", "random")
+METHODS = ("min-max", "percentile", "entropy", "map-error")
+PICTURES = 32
+MAX_DRIFT = 0.05
+CANDIDATES = 256  # More are thinned at random before a set is chosen: every candidate costs an inference.
+ONLY_INT8 = ("calibration", "calibration_pictures", "calibration_choice", "calibration_method", "max_drift")
+
+
+def add_precision_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="default: fp32")
+    group = parser.add_argument_group("int8")
+    group.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="DIR|FILE",
+        help="good pictures, or the manifest of a set chosen before (default: those the run was trained on)",
+    )
+    group.add_argument("--calibration-pictures", type=positive, metavar="N", help=f"in the set (default: {PICTURES})")
+    group.add_argument("--calibration-choice", choices=CHOICES, help="of the set (default: k-centre)")
+    group.add_argument("--calibration-seed", type=not_negative, default=0, help="of a random choice (default: 0)")
+    group.add_argument("--calibration-method", choices=METHODS, help="from set to scales (default: min-max)")
+    group.add_argument(
+        "--max-drift",
+        type=between(0.0, 10.0),
+        metavar="D",
+        help="noise that the map may gain, over its standard deviation; layers stay in float until it is kept "
+        f"(default: {MAX_DRIFT})",
+    )
+
+
+def check_precision(arguments: argparse.Namespace) -> None:
+    """Refuses options of INT8 for another precision."""
+    given = [name for name in ONLY_INT8 if getattr(arguments, name) is not None]
+    if arguments.precision != "int8" and given:
+        raise EdgekdError(f"--{given[0].replace('_', '-')} is for --precision int8")
+
+
+def lower_for(arguments: argparse.Namespace, detector: Detector, recipe: TrainingRecipe, output: Path) -> Lower | None:
+    """What makes the asked precision of a float32 graph; None for float32 itself.
+
+    Args:
+        arguments: Of the command.
+        detector: Trained or not.
+        recipe: Of its run; without data where it is untrained.
+        output: Of the artifact; an INT8 one's calibration set is written beside it.
+
+    Raises:
+        EdgekdError: There is no calibration set, or it does not do.
+    """
+    if arguments.precision == "fp32":
+        return None
+    if arguments.precision == "fp16":
+        return _halve
+    chosen = _calibration_set(arguments, detector, recipe)
+    return lambda model: _quantize(model, arguments, recipe, chosen, output.with_suffix(".calibration.json"))
+
+
+def _halve(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    from edgekd.quantization.float16 import to_float16
+
+    return to_float16(model), {"precision": "fp16"}
+
+
+def _quantize(
+    model: onnx.ModelProto,
+    arguments: argparse.Namespace,
+    recipe: TrainingRecipe,
+    chosen: CalibrationSet,
+    manifest: Path,
+) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    from edgekd.data.good_pictures import read_frames
+    from edgekd.quantization.calibration_set import write_calibration_set
+    from edgekd.quantization.lowering import to_int8
+
+    method = arguments.calibration_method or METHODS[0]
+    frames = read_frames(chosen.paths(), recipe.size)
+    max_drift = MAX_DRIFT if arguments.max_drift is None else arguments.max_drift
+    with steps_progress("quantizing") as on_step:
+        quantized, about = to_int8(model, frames, method, max_drift, on_step)
+    write_calibration_set(manifest, chosen)
+    about["calibration"] = {
+        "set": manifest.name,
+        "sha256": sha256(manifest),
+        "pictures": len(chosen.pictures),
+        "choice": chosen.choice,
+        "method": method,
+    }
+    return quantized, about
+
+
+def _calibration_set(arguments: argparse.Namespace, detector: Detector, recipe: TrainingRecipe) -> CalibrationSet:
+    from edgekd.data.layouts import find_good_pictures
+    from edgekd.quantization.calibration_set import read_calibration_set
+    from edgekd.training.run import held_out_pictures, training_pictures
+
+    source: Path | None = arguments.calibration
+    if source is not None and source.is_file():
+        return read_calibration_set(source)
+    if source is None:
+        if not recipe.data:
+            raise EdgekdError(
+                "INT8 is calibrated on real good pictures, and nothing else: --calibration names a folder"
+            )
+        return _choose(arguments, detector, recipe, Path(recipe.data), training_pictures(recipe))
+    held_out = {path.resolve() for path in held_out_pictures(recipe)}
+    paths = [path for path in find_good_pictures(source) if path.resolve() not in held_out]
+    return _without_outliers(arguments, detector, recipe, source, paths)
+
+
+def _choose(
+    arguments: argparse.Namespace, detector: Detector, recipe: TrainingRecipe, root: Path, paths: list[Path]
+) -> CalibrationSet:
+    from edgekd.data.good_pictures import read_frames
+    from edgekd.quantization.calibration_set import CalibrationSet, at_random, hashed, k_centre, require_enough
+    from edgekd.training.descriptors import picture_descriptors
+
+    require_enough(len(paths), str(root))
+    count = arguments.calibration_pictures or PICTURES
+    require_enough(count, "--calibration-pictures")
+    choice, seed = arguments.calibration_choice or CHOICES[0], arguments.calibration_seed
+    candidates = paths
+    if choice == "random":
+        indices = at_random(len(paths), count, seed)
+    else:
+        candidates = [paths[index] for index in at_random(len(paths), CANDIDATES, seed)]
+        with notes.status(f"comparing {len(candidates)} pictures by what the teacher says of them"):
+            indices = k_centre(picture_descriptors(detector, read_frames(candidates, recipe.size)), count)
+    chosen = [candidates[index] for index in indices]
+    return CalibrationSet(hashed(root, chosen), str(root.resolve()), choice, seed, len(paths))
+
+
+def _without_outliers(
+    arguments: argparse.Namespace, detector: Detector, recipe: TrainingRecipe, root: Path, paths: list[Path]
+) -> CalibrationSet:
+    """A set from a folder that the run does not know, without the pictures that the detector finds far from good."""
+    from edgekd.quantization.calibration_set import at_random, outliers, require_enough
+    from edgekd.training.run import held_out_pictures, training_pictures
+
+    require_enough(len(paths), str(root))
+    if not recipe.data:  # An untrained detector cannot tell.
+        return _choose(arguments, detector, recipe, root, paths)
+    paths = [paths[index] for index in at_random(len(paths), CANDIDATES, arguments.calibration_seed)]
+    known = held_out_pictures(recipe) or training_pictures(recipe)[:PICTURES]
+    with notes.status(f"looking at {len(paths)} pictures for defective ones"):
+        odd = outliers(float_scores_of(detector, paths, recipe.size), float_scores_of(detector, known, recipe.size))
+    names = [paths[index].relative_to(root).as_posix() for index in odd]
+    if names:
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        notes.print(f"left out of the calibration set, as they look defective: {shown}", soft_wrap=True)
+    kept = [path for index, path in enumerate(paths) if index not in set(odd)]
+    require_enough(len(kept), f"{root}, less {len(odd)} pictures that look defective," if odd else str(root))
+    return replace(_choose(arguments, detector, recipe, root, kept), left_out=tuple(names))
+
+
+def float_scores_of(detector: Detector, pictures: Sequence[Path], size: int) -> list[float]:
+    """What the network itself scores pictures, one by one."""
+    from edgekd.data.good_pictures import read_frames
+    from edgekd.graph.parity import torch_outputs
+
+    frames = read_frames(pictures, size)
+    return [float(torch_outputs(detector, frames[index : index + 1])[0][0]) for index in range(len(frames))]

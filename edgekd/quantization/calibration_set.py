@@ -1,0 +1,131 @@
+"""Calibration sets: real good pictures, chosen in a way that can be told, and written down with their hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from edgekd.artifact import read_json, sha256, write_json
+from edgekd.errors import ArtifactError, EdgekdError
+
+FEWEST_PICTURES = 8
+CHOICES = ("k-centre", "random")
+OUTLIER_DISTANCE = 6.0  # From the median, in standard deviations as the median absolute deviation estimates them.
+DEVIATIONS = 1.4826  # Standard deviations of a normal distribution in one median absolute deviation.
+
+
+@dataclass(frozen=True)
+class CalibrationSet:
+    """Pictures that an INT8 graph's scales come from.
+
+    Attributes:
+        pictures: By their paths relative to the manifest's root: their SHA-256.
+        root: The folder that the paths are relative to.
+        choice: "k-centre", "random", or "all" of the folder.
+        seed: Of a random choice.
+        chosen_from: How many pictures there were.
+        left_out: Pictures that look defective, by relative path.
+    """
+
+    pictures: dict[str, str]
+    root: str
+    choice: str
+    seed: int
+    chosen_from: int
+    left_out: tuple[str, ...] = ()
+
+    def paths(self) -> list[Path]:
+        """The pictures' files."""
+        return [Path(self.root) / name for name in self.pictures]
+
+
+def write_calibration_set(path: Path, chosen: CalibrationSet) -> None:
+    """Writes a set's manifest."""
+    write_json(path, asdict(chosen))
+
+
+def read_calibration_set(path: Path) -> CalibrationSet:
+    """Reads a set's manifest and checks every picture against it.
+
+    Raises:
+        ArtifactError: The manifest is damaged, or a picture is gone or another.
+        EdgekdError: There are too few.
+    """
+    content = read_json(path)
+    try:
+        chosen = CalibrationSet(**content | {"left_out": tuple(content["left_out"])})
+        pictures = dict(chosen.pictures)
+    except (TypeError, KeyError, ValueError) as error:
+        raise ArtifactError(f"{path} is no calibration set as edgekd export writes it: {error}") from error
+    root = Path(chosen.root) if Path(chosen.root).is_absolute() else path.parent / chosen.root
+    for name, digest in pictures.items():
+        if not (root / name).is_file():
+            raise ArtifactError(f"{path} names {name}, which is not in {root}: bring it back, or choose a new set")
+        if sha256(root / name) != digest:
+            raise ArtifactError(f"{root / name} is not the picture that {path} names (its SHA-256 differs)")
+    require_enough(len(pictures), str(path))
+    return CalibrationSet(pictures, str(root), chosen.choice, chosen.seed, chosen.chosen_from, chosen.left_out)
+
+
+def require_enough(count: int, where: str) -> None:
+    """Refuses sets that are too small: a range seen on one picture is that picture's.
+
+    Raises:
+        EdgekdError: There are fewer than 8 pictures.
+    """
+    if count < FEWEST_PICTURES:
+        raise EdgekdError(
+            f"{where} holds {count} good pictures to calibrate on: INT8 needs {FEWEST_PICTURES} at least, better 32"
+        )
+
+
+def k_centre(descriptors: NDArray[np.float32], count: int) -> list[int]:
+    """Pictures that cover the others: each next one is the farthest from those chosen, the first is the most typical.
+
+    Source: Gonzalez, Clustering to minimize the maximum intercluster distance (1985).
+
+    Args:
+        descriptors: float32 [N, C], one row a picture.
+        count: How many to choose; all, where there are fewer.
+
+    Returns:
+        Their indices, sorted.
+    """
+    first = int(np.linalg.norm(descriptors - descriptors.mean(0), axis=1).argmin())
+    chosen = [first]
+    distances = np.linalg.norm(descriptors - descriptors[first], axis=1)
+    while len(chosen) < min(count, len(descriptors)):
+        chosen.append(int(distances.argmax()))
+        distances = np.minimum(distances, np.linalg.norm(descriptors - descriptors[chosen[-1]], axis=1))
+    return sorted(chosen)
+
+
+def at_random(pictures: int, count: int, seed: int) -> list[int]:
+    """Indices of pictures drawn at random, sorted; all, where there are no more."""
+    return sorted(int(index) for index in np.random.default_rng(seed).permutation(pictures)[:count])
+
+
+def outliers(scores: ArrayLike, good_scores: ArrayLike) -> list[int]:
+    """Pictures whose score is far above that of known good ones.
+
+    Args:
+        scores: float [N], the float detector's, of the pictures in question.
+        good_scores: float [M], of pictures known to be good.
+
+    Returns:
+        Indices, the highest score first.
+    """
+    known, asked = np.asarray(good_scores, np.float64), np.asarray(scores, np.float64)
+    middle = float(np.median(known))
+    deviation = DEVIATIONS * float(np.median(np.abs(known - middle)))
+    limit = max(middle + OUTLIER_DISTANCE * deviation, float(known.max()))
+    return [int(index) for index in np.argsort(-asked) if asked[index] > limit]
+
+
+def hashed(root: Path, paths: Sequence[Path]) -> dict[str, str]:
+    """Pictures by their paths relative to a folder, with their SHA-256."""
+    return {path.relative_to(root).as_posix(): sha256(path) for path in paths}

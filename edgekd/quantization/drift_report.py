@@ -1,0 +1,89 @@
+"""The drift report: the same test pictures through torch and through every artifact of a run on every engine here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekd.data.layouts import Category, read_mask
+from edgekd.engines import Engine, Frames
+from edgekd.errors import EdgekdError
+from edgekd.metrics.auroc import image_auroc, pixel_auroc
+from edgekd.quantization.drift import measure_drift, verdict_flips
+from edgekd.quantization.running import GraphOutputs
+
+
+class Row(NamedTuple):
+    """One artifact on one engine, or torch itself.
+
+    Attributes:
+        precision: "fp32", "fp16" or "int8".
+        backend: "torch", "openvino", "onnxruntime".
+        outputs: For every test picture.
+        threshold: Of the artifact; None where it has none.
+    """
+
+    precision: str
+    backend: str
+    outputs: GraphOutputs
+    threshold: float | None
+
+
+def outputs_of(engine: Engine, frames: Frames) -> GraphOutputs:
+    """What an engine says of frames.
+
+    Raises:
+        EdgekdError: Its batch is fixed and does not divide them.
+    """
+    batch = engine.spec.batch or 1
+    if len(frames) % batch:
+        raise EdgekdError(
+            f"the artifact takes {batch} frames at once, {len(frames)} do not divide: export with --batch 1"
+        )
+    answers = [engine.infer(frames[index : index + batch]) for index in range(0, len(frames), batch)]
+    return GraphOutputs(*(np.concatenate(parts) for parts in zip(*answers, strict=True)))
+
+
+def masks_of(category: Category, size: int) -> NDArray[np.bool_] | None:
+    """The masks of a category's test pictures, bool [N, size, size]; None where it has none."""
+    if not category.has_masks:
+        return None
+    empty = np.zeros((size, size), np.bool_)
+    return np.stack([read_mask(test.mask, size, size) if test.mask else empty for test in category.test])
+
+
+def drift_report(
+    rows: Sequence[Row], defective: Sequence[bool], masks: NDArray[np.bool_] | None
+) -> list[dict[str, Any]]:
+    """What each row differs by from the first.
+
+    Args:
+        rows: The reference first.
+        defective: Of every test picture.
+        masks: Of their defective pixels; None where they are not known.
+
+    Returns:
+        A row of figures each: precision, backend, noise, largest, mean, rank_correlation, image_auroc, pixel_auroc,
+        threshold, verdict_flips.
+    """
+    reference = rows[0]
+    report = []
+    for row in rows:
+        drift = measure_drift(reference.outputs.maps, row.outputs.maps, reference.outputs.scores, row.outputs.scores)
+        flips = None
+        if reference.threshold is not None and row.threshold is not None:
+            flips = verdict_flips(reference.outputs.scores, reference.threshold, row.outputs.scores, row.threshold)
+        report.append(
+            {"precision": row.precision, "backend": row.backend}
+            | drift._asdict()
+            | {
+                "image_auroc": image_auroc(row.outputs.scores, list(defective)),
+                "pixel_auroc": None if masks is None else pixel_auroc(list(row.outputs.maps), list(masks)),
+                "threshold": row.threshold,
+                "verdict_flips": flips,
+            }
+        )
+    return report

@@ -1,0 +1,106 @@
+"""The convolutions of a graph that can be quantized, by the names that they have in torch."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import onnx
+
+from edgekd.errors import EdgekdError
+
+CONVOLUTIONS = ("Conv", "ConvTranspose")
+GATE = "gate: its map has one position or one channel"
+TRANSPOSED = "transposed: TensorRT computes it in float even between Q and DQ"
+CBAM_READERS = {"ReduceMean", "ReduceMax", "Mul"}
+NETWORK = "network."  # What every name in an exported graph begins with.
+
+
+class Layer(NamedTuple):
+    """One convolution of a graph.
+
+    Attributes:
+        name: Of its module in the deployed network, such as "student.convolutions.0".
+        node: The name of its output tensor, which tells the node from all others.
+        activation: The tensor that it reads.
+        weight: Its initializer, [outputs, inputs of a group, kernel, kernel].
+    """
+
+    name: str
+    node: str
+    activation: str
+    weight: str
+
+
+class Layers(NamedTuple):
+    """The convolutions of a graph.
+
+    Attributes:
+        quantizable: Those that INT8 is for.
+        in_float: The names of the others, and why they are not. Gates, as in attention, are a thousandth of the work,
+            and what they say is multiplied into whole maps.
+        attended: Maps that attention reads several times, by the node of the layer that makes them; stored in INT8,
+            they cost a quarter to read.
+    """
+
+    quantizable: list[Layer]
+    in_float: dict[str, str]
+    attended: dict[str, str]
+
+
+def find_layers(model: onnx.ModelProto) -> Layers:
+    """The convolutions of a float graph, in its order.
+
+    Args:
+        model: As `edgekd.graph` writes it.
+
+    Raises:
+        EdgekdError: The graph is quantized already.
+    """
+    require_float(model)
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in [*graph.value_info, *graph.output]}
+    quantizable, in_float = [], {}
+    for node in graph.node:
+        if node.op_type not in CONVOLUTIONS:
+            continue
+        weight = node.input[1]
+        name = weight.removeprefix(NETWORK).removesuffix(".weight")
+        _, channels, *sides = (dimension.dim_value for dimension in shapes[node.output[0]])
+        if channels == 1 or all(side == 1 for side in sides):
+            in_float[name] = GATE
+        elif node.op_type == "ConvTranspose":
+            in_float[name] = TRANSPOSED
+        else:
+            quantizable.append(Layer(name, node.output[0], node.input[0], weight))
+    return Layers(quantizable, in_float, _attended(graph, {layer.node for layer in quantizable}))
+
+
+def centred_frames(model: onnx.ModelProto) -> str:
+    """The tensor of frames less 128, -128..127, which INT8 holds exactly with a scale of 1."""
+    name = model.graph.input[0].name
+    for node in model.graph.node:
+        if node.input[0] == name:
+            name = node.output[0]
+            if node.op_type == "Sub":
+                return str(name)
+    raise EdgekdError("this graph does not begin as edgekd export writes it: give one that it wrote")
+
+
+def _attended(graph: onnx.GraphProto, layers: set[str]) -> dict[str, str]:
+    readers: dict[str, set[str]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, set()).add(node.op_type)
+    return {
+        node.input[0]: node.output[0]
+        for node in graph.node
+        if node.op_type == "Relu" and node.input[0] in layers and readers.get(node.output[0]) == CBAM_READERS
+    }
+
+
+def require_float(model: onnx.ModelProto) -> None:
+    """Refuses a graph that is quantized, or halved, already."""
+    if any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in model.graph.node):
+        raise EdgekdError("this graph is quantized already: give the float one, as edgekd export writes it")
+    if any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer):
+        raise EdgekdError("this graph is float16 already: give the float32 one, as edgekd export writes it")

@@ -1,0 +1,29 @@
+"""One row of numbers a picture, by which pictures can be compared: what the teacher says of it, on average."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edgekd.models.detector import Detector
+from edgekd.training.batches import images_of
+
+
+@torch.inference_mode()
+def picture_descriptors(detector: Detector, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The mean of every channel of the teacher's features.
+
+    Args:
+        detector: With its teacher.
+        frames: uint8 [N, H, W, 3], BGR.
+
+    Returns:
+        float32 [N, C].
+    """
+    cpu = torch.device("cpu")
+    rows = []
+    for index in range(len(frames)):
+        targets = detector.targets(images_of(frames[index : index + 1], cpu))
+        rows.append(torch.cat([target[0].flatten(1).mean(1) for target in targets]).numpy())
+    return np.stack(rows)

@@ -1,0 +1,22 @@
+import onnx
+import pytest
+
+from edgekd.data.good_pictures import read_frames
+
+
+@pytest.fixture(scope="session")
+def float_graph(exported):
+    """The float32 graph of the trained HKT at 64 pixels. Read it, do not change it."""
+    return onnx.load(exported)
+
+
+@pytest.fixture(scope="session")
+def frames(elpv_pictures):
+    """Eight real good pictures of 64 pixels a side."""
+    return read_frames(elpv_pictures[:8], 64)
+
+
+@pytest.fixture(scope="session")
+def unseen(elpv_pictures):
+    """Four more that nothing is calibrated on."""
+    return read_frames(elpv_pictures[300:304], 64)

@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+
+from edgekd.errors import DriftError
+from edgekd.quantization.bias_correction import bias_corrections
+from edgekd.quantization.drift import map_noise
+from edgekd.quantization.histogram import observe
+from edgekd.quantization.layers import find_layers
+from edgekd.quantization.lowering import ALL_METHODS, to_int8
+from edgekd.quantization.map_error import scales_for_the_map
+from edgekd.quantization.qdq import Scheme, quantize
+from edgekd.quantization.running import run_graph, tensors_of
+from edgekd.quantization.scales import scales_of
+from edgekd.quantization.sensitivity import leave_fewest_in_float
+from edgekd.quantization.splitting import split_concatenated
+
+
+@pytest.fixture(scope="module")
+def parts(float_graph, frames):
+    """The split graph, its layers, and their scales."""
+    split = split_concatenated(float_graph)
+    layers = find_layers(split)
+    tensors = [layer.activation for layer in layers.quantizable] + list(layers.attended.values())
+    return split, layers, scales_of(observe(split, tensors, frames), "min-max")
+
+
+@pytest.mark.parametrize("method", ALL_METHODS)
+def test_every_method_gives_a_map_like_the_float_one(method, float_graph, frames, unseen):
+    model, about = to_int8(float_graph, frames, method, None)
+    assert about["quantization"]["method"] == method
+    assert map_noise(run_graph(float_graph, unseen).maps, run_graph(model, unseen).maps) < 0.3
+
+
+def test_scales_for_the_map_are_no_worse_than_those_they_begin_with(parts, frames):
+    split, layers, scales = parts
+    exact = layers.quantizable[0].activation
+    free = {name: 4 * scale for name, scale in scales.items() if name != exact}  # Four times too wide.
+    found = scales_for_the_map(split, layers, free, exact, frames)
+    reference = run_graph(split, frames).maps
+    before, after = (
+        map_noise(reference, run_graph(quantize(split, Scheme({**s, exact: 1.0}), layers.quantizable), frames).maps)
+        for s in (free, found)
+    )
+    assert after < 0.8 * before
+    assert all(found[name] <= scale * (1 + 1e-6) for name, scale in free.items())
+
+
+def test_corrected_biases_leave_no_mean_error(parts, frames):
+    split, layers, scales = parts
+    layer = next(layer for layer in layers.quantizable if layer.name == "teacher.3")
+    coarse = {name: 8 * scale for name, scale in scales.items()}
+    corrections = bias_corrections(split, [layer], coarse, frames)
+    assert list(corrections) == [layer.node]
+
+    def mean_errors(scheme):
+        model = quantize(split, scheme, [layer])
+        pairs = zip(tensors_of(split, [layer.node], frames), tensors_of(model, [layer.node], frames), strict=True)
+        return np.mean([(rounded - exact).mean((0, 2, 3)) for (exact,), (rounded,) in pairs], axis=0)
+
+    before, after = (np.abs(mean_errors(Scheme(coarse, {}, given))).max() for given in ({}, corrections))
+    assert before > 0
+    assert after < 0.01 * before
+
+
+def test_a_layer_that_spoils_the_map_is_left_in_float(parts, frames):
+    split, layers, scales = parts
+    broken = next(layer for layer in layers.quantizable if layer.name == "teacher.6")
+    spoiled = Scheme(scales | {broken.activation: 50 * scales[broken.activation]})
+    whole = map_noise(
+        run_graph(split, frames).maps, run_graph(quantize(split, spoiled, layers.quantizable), frames).maps
+    )
+    found = leave_fewest_in_float(split, layers.quantizable, spoiled, frames, whole / 2)
+    assert found.in_float == ["teacher.6"]
+    assert next(iter(found.alone)) == "teacher.6"
+    assert found.noise <= whole / 2
+
+
+def test_nothing_is_left_in_float_where_the_limit_is_kept_anyway(parts, frames):
+    split, layers, scales = parts
+    found = leave_fewest_in_float(split, layers.quantizable, Scheme(scales), frames, 10.0)
+    assert found.in_float == []
+    assert found.noise > 0
+
+
+def test_a_limit_that_no_int8_graph_keeps_is_refused(parts, frames):
+    split, layers, scales = parts
+    with pytest.raises(DriftError, match="no INT8 graph drifts by 0 or less") as error:
+        leave_fewest_in_float(split, layers.quantizable, Scheme(scales), frames, 0.0)
+    assert error.value.exit_code == 1

@@ -1,0 +1,58 @@
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+from edgekd.quantization.running import run_graph
+from edgekd.quantization.splitting import split_concatenated
+
+
+def reads_a_concatenation(model):
+    concatenations = {node.output[0] for node in model.graph.node if node.op_type == "Concat"}
+    return [
+        node
+        for node in model.graph.node
+        if node.op_type == "Conv" and node.input[0] in concatenations and weight_of(model, node).shape[0] > 1
+    ]
+
+
+def weight_of(model, node):
+    return next(numpy_helper.to_array(t) for t in model.graph.initializer if t.name == node.input[1])
+
+
+def test_no_convolution_reads_a_concatenation_any_more(float_graph):
+    assert reads_a_concatenation(float_graph)
+    assert not reads_a_concatenation(split_concatenated(float_graph))
+
+
+def test_the_split_graph_says_the_same(float_graph, unseen):
+    before, after = (run_graph(model, unseen).maps for model in (float_graph, split_concatenated(float_graph)))
+    assert np.abs(after - before).max() < 1e-5 * (before.max() - before.min())
+
+
+def test_concatenations_of_concatenations_are_split_too():
+    random = np.random.default_rng(0)
+    weight = random.standard_normal((4, 6, 3, 3)).astype(np.float32)
+    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 2, 5, 5]) for name in "abc"]
+    nodes = [
+        helper.make_node("Concat", ["a", "b"], ["ab"], axis=1),
+        helper.make_node("Concat", ["ab", "c"], ["abc"], axis=1),
+        helper.make_node("Conv", ["abc", "w.weight"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        inputs,
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4, 3, 3])],
+        [numpy_helper.from_array(weight, "w.weight")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    split = split_concatenated(model)
+    assert [node.op_type for node in split.graph.node if node.op_type == "Conv"] == ["Conv"] * 3
+    assert not any(node.op_type == "Concat" for node in split.graph.node)
+
+    import onnxruntime
+
+    given = {name: random.standard_normal((1, 2, 5, 5)).astype(np.float32) for name in "abc"}
+    before, after = (
+        onnxruntime.InferenceSession(one.SerializeToString()).run(None, given)[0] for one in (model, split)
+    )
+    assert np.abs(after - before).max() < 1e-5
