@@ -38,6 +38,7 @@ class TrainingRecipe:
         mixed_precision: Whether convolutions are computed in bfloat16.
         textures: A folder of pictures that synthetic anomalies take their looks from; empty for made noise.
         switches: The system's own arguments, where they are not its paper's.
+        quantization_aware_from: The iteration from which on everything computes as in INT8; None for never.
     """
 
     system: str
@@ -54,6 +55,7 @@ class TrainingRecipe:
     mixed_precision: bool = False
     textures: str = ""
     switches: dict[str, Any] = field(default_factory=dict)
+    quantization_aware_from: int | None = None
 
 
 def write_recipe(run: Path, recipe: TrainingRecipe) -> None:

@@ -128,9 +128,9 @@ def _set_threshold(folder: Path, artifact: Path, false_reject_rate: float) -> di
     if len(pictures) < FEWEST_PICTURES:
         return None
     scores = _scores(artifact, pictures)
-    if read_manifest(artifact)["precision"] == "fp32":
-        return asdict(threshold_from_good(scores, false_reject_rate))
     detector, recipe = load_run(folder)
+    if read_manifest(artifact)["precision"] == "fp32" or recipe.quantization_aware_from is not None:
+        return asdict(threshold_from_good(scores, false_reject_rate))
     float_scores = float_scores_of(detector, pictures, recipe.size)
     return asdict(carried_threshold(threshold_from_good(float_scores, false_reject_rate), float_scores, scores))
 

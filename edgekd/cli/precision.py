@@ -98,9 +98,10 @@ def _quantize(
 
     method = arguments.calibration_method or METHODS[0]
     frames = read_frames(chosen.paths(), recipe.size)
-    max_drift = MAX_DRIFT if arguments.max_drift is None else arguments.max_drift
+    learned = recipe.quantization_aware_from is not None  # Then INT8 is what was trained, and float is what drifts.
+    max_drift = MAX_DRIFT if arguments.max_drift is None and not learned else arguments.max_drift
     with steps_progress("quantizing") as on_step:
-        quantized, about = to_int8(model, frames, method, max_drift, on_step)
+        quantized, about = to_int8(model, frames, method, max_drift, not learned, on_step)
     write_calibration_set(manifest, chosen)
     about["calibration"] = {
         "set": manifest.name,

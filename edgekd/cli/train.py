@@ -44,6 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="the system's own, such as cbam=off: docs/systems.md lists them",
     )
+    parser.add_argument(
+        "--quantization-aware",
+        action="store_true",
+        help="hkt, hkt_plus: learn as INT8 will compute; with --resume, from here on",
+    )
     parser.add_argument("--seed", type=not_negative, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     parser.add_argument("--resume", action="store_true", help="go on with the run; --iterations may extend it")
@@ -80,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _started(arguments: argparse.Namespace, on_gpu: bool) -> TrainingRecipe:
     from edgekd.models.registry import find_system
-    from edgekd.training.run import start_run
+    from edgekd.training.run import require_quantizable, start_run
     from edgekd.training.teachers import load_teacher
 
     system = find_system(arguments.system)
@@ -106,7 +111,10 @@ def _started(arguments: argparse.Namespace, on_gpu: bool) -> TrainingRecipe:
         mixed_precision=on_gpu,
         textures=str(arguments.textures.resolve()) if arguments.textures else "",
         switches=switches,
+        quantization_aware_from=0 if arguments.quantization_aware else None,
     )
+    if arguments.quantization_aware:
+        require_quantizable(recipe)
     return start_run(arguments.run, recipe, teachers)
 
 
@@ -143,6 +151,10 @@ def _resumed(arguments: argparse.Namespace) -> TrainingRecipe:
     recipe = read_recipe(arguments.run)
     if recipe.system != arguments.system:
         raise EdgekdError(f"{arguments.run} is a run of {recipe.system}, not of {arguments.system}")
+    if arguments.quantization_aware and recipe.quantization_aware_from is None:
+        from edgekd.training.run import become_quantization_aware
+
+        return become_quantization_aware(arguments.run, arguments.iterations or recipe.iterations)
     if arguments.iterations and arguments.iterations != recipe.iterations:
         from edgekd.training.run import change_iterations
 

@@ -73,14 +73,14 @@ def carried_threshold(threshold: Threshold, scores: ArrayLike, rounded_scores: A
         rounded_scores: float [N], of the same pictures by the detector that ships.
 
     Raises:
-        EdgekdError: A score is not finite, or no ratio can be taken of the float ones.
+        EdgekdError: A score is not finite.
     """
-    before, after = np.asarray(scores, np.float64), np.asarray(rounded_scores, np.float64)
-    if not (np.isfinite(after).all() and (before > 0).all()):
-        raise EdgekdError("a threshold needs finite scores above 0 of the good pictures: these are not")
-    factor = float(np.median(after / before))
-    origin = f"{threshold.origin}, by the float graph; times {factor:.6g}, the median change of their scores"
-    return Threshold(threshold.value * factor, threshold.false_reject_rate, threshold.good_pictures, origin)
+    change = np.asarray(rounded_scores, np.float64) - np.asarray(scores, np.float64)
+    if not np.isfinite(change).all():
+        raise EdgekdError("a threshold needs finite scores of the good pictures: the artifact gives some none")
+    median = float(np.median(change))
+    origin = f"{threshold.origin}, by the float graph; {median:+.3g}, the median change of their scores"
+    return Threshold(threshold.value + median, threshold.false_reject_rate, threshold.good_pictures, origin)
 
 
 def _origin(rate: float, count: int, rejects: int) -> str:

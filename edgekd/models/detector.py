@@ -121,6 +121,13 @@ class Detector(nn.Module, abc.ABC):
             targets: Of every training picture, once.
         """
 
+    def quantizable(self) -> list[nn.Module]:
+        """What of it computes in INT8 in an INT8 graph, for quantization-aware training; none where that is not known.
+
+        The loss must be about the same differences as the map, so that rounding can be learned away.
+        """
+        return []
+
     def settle(self, images: Iterator[Tensor]) -> None:
         """Takes what it needs to know from held-out good pictures after training; most systems need nothing.
 

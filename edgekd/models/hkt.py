@@ -114,6 +114,9 @@ class HKT(Detector):
     def learning(self) -> nn.Module:
         return self.student
 
+    def quantizable(self) -> list[nn.Module]:
+        return [self.teacher, self.student.convolutions]
+
     def prepare(self, targets: Iterator[Targets]) -> None:
         """Measures the teacher's mean and standard deviation a channel over the good pictures."""
         self.standardised.measure(features for (features,) in targets)

@@ -29,6 +29,7 @@ def to_int8(
     frames: Frames,
     method: str,
     max_drift: float | None,
+    correct_biases: bool = True,
     on_step: OnStep = lambda what, done, of: None,
 ) -> tuple[onnx.ModelProto, dict[str, Any]]:
     """Quantizes a graph's convolutions.
@@ -39,6 +40,7 @@ def to_int8(
         method: One of ALL_METHODS.
         max_drift: How much noise the map may gain, over its standard deviation; layers are left in float until it
             does not. None quantizes all.
+        correct_biases: Off for a network that was trained as it will be rounded, and has learned the shifts.
         on_step: Told how far each part is.
 
     Returns:
@@ -57,7 +59,7 @@ def to_int8(
     if method == MAP_ERROR:
         scales = scales_for_the_map(split, layers, scales, exact, frames, lambda done, of: on_step("scales", done, of))
     scales[exact] = 1.0
-    corrections = bias_corrections(split, layers.quantizable, scales, frames)
+    corrections = bias_corrections(split, layers.quantizable, scales, frames) if correct_biases else {}
     scheme = Scheme(scales, layers.attended, corrections)
     in_float: list[str] = []
     alone: dict[str, float] = {}

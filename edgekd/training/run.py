@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from edgekd.artifact import write_json
@@ -23,6 +25,7 @@ from edgekd.training.batches import Batches, images_of
 from edgekd.training.device import channels_last
 from edgekd.training.loop import OnStep, iterations_done, optimise
 from edgekd.training.memory import keep_freed_memory
+from edgekd.training.quantization_aware import rounded_to_int8
 from edgekd.training.teachers import Teacher, put_pretrained
 from edgekd.training.weight_files import put_weights, read_weights, write_weights
 
@@ -30,6 +33,7 @@ STUDENT_FILE, TEACHER_FILE, TEACHER_CARDS = "student.safetensors", "teacher.safe
 DECAY_FROM, DECAY_TO = 0.95, 0.1
 MOMENTUM = 0.9
 FEWEST_TO_SETTLE = 3
+RANGE_PICTURES = 32  # That the ranges of a quantized teacher are measured on.
 
 
 def start_run(run: Path, recipe: TrainingRecipe, teachers: Sequence[Teacher]) -> TrainingRecipe:
@@ -173,14 +177,63 @@ def train(run: Path, device: torch.device, on_step: OnStep) -> None:
     _require_enough_to_settle(detector, recipe, len(held_out))
     textures = list_textures(Path(recipe.textures)) if recipe.textures else []
     batches = Batches(detector, frames, recipe.batch, recipe.seed, textures, device)
-    detector.prepare(batches.targets(index) for index in range(len(frames)))
-    done = 0
-    for stage, iterations in stages_of(detector, recipe.iterations):
-        _train_stage(stage, iterations, recipe, batches, run, device, _shifted(on_step, done))
-        done += iterations
+    with _arithmetic(detector, recipe, frames, device):
+        detector.prepare(batches.targets(index) for index in range(len(frames)))
+        done = 0
+        for stage, iterations in stages_of(detector, recipe.iterations):
+            _train_stage(stage, iterations, recipe, batches, run, device, _shifted(on_step, done))
+            done += iterations
     detector.settle(images_of(held_out[index : index + 1], device) for index in range(len(held_out)))
     state = {key: value for key, value in detector.state_dict().items() if not key.startswith("teacher.")}
     write_weights(run / STUDENT_FILE, state, {"system": recipe.system})
+
+
+def _arithmetic(
+    detector: Detector, recipe: TrainingRecipe, frames: NDArray[np.uint8], device: torch.device
+) -> AbstractContextManager[None]:
+    """Float, or that of the INT8 graph."""
+    if recipe.quantization_aware_from is None:
+        return nullcontext()
+    few = frames[np.linspace(0, len(frames) - 1, min(RANGE_PICTURES, len(frames))).round().astype(int)]
+    return rounded_to_int8(detector, (images_of(few[index : index + 1], device) for index in range(len(few))))
+
+
+def become_quantization_aware(run: Path, iterations: int) -> TrainingRecipe:
+    """Lets a float run go on as it will ship in INT8.
+
+    Args:
+        run: A folder that `start_run` made.
+        iterations: In all, those done in float included.
+
+    Returns:
+        The recipe as it was written.
+
+    Raises:
+        EdgekdError: The system cannot, or there is nothing left to train.
+    """
+    recipe = read_recipe(run)
+    require_quantizable(recipe)
+    done = iterations_done(checkpoint_of(run))
+    if iterations <= done:
+        raise EdgekdError(
+            f"{run} has done {done} iterations in float: --iterations says how many in all, more than that"
+        )
+    if iterations != recipe.iterations:
+        change_iterations(run, iterations)
+    (run / STUDENT_FILE).unlink(missing_ok=True)
+    recipe = replace(recipe, iterations=iterations, quantization_aware_from=done)
+    write_recipe(run, recipe)
+    return recipe
+
+
+def require_quantizable(recipe: TrainingRecipe) -> None:
+    """Refuses quantization-aware training of a system that is not known to gain from it."""
+    with torch.device("meta"):
+        if not untrained_detector(recipe).quantizable():
+            raise EdgekdError(
+                f"--quantization-aware is for hkt and hkt_plus: train {recipe.system} in float, and export it with "
+                "--precision int8 --max-drift"
+            )
 
 
 def stages_of(detector: Detector, iterations: int) -> list[tuple[Stage, int]]:

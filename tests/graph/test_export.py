@@ -14,7 +14,7 @@ from edgekd.engines.opening import usable_cores
 from edgekd.errors import ArtifactError, EdgekdError
 from edgekd.graph import export as export_module
 from edgekd.graph.export import build_graph, export_detector
-from edgekd.graph.frames import FrameNetwork
+from edgekd.graph.frames import CENTRE, FrameNetwork
 from edgekd.graph.macs import count_macs
 from edgekd.graph.parity import RESOLUTION, TOLERANCE, measure_parity, torch_outputs
 from edgekd.graph.rewrites import StaticCBAM, rewrite
@@ -210,7 +210,7 @@ def test_folding_frames_into_the_first_weights_is_exact(frames, elpv_pictures):
     with torch.inference_mode():
         scores, maps = network(images)
         # The frames go in as double here, past the cast to float32 that the graph makes of bytes, which is exact.
-        folded_scores, folded_maps = folded.network(torch.from_numpy(frames).permute(0, 3, 1, 2).double())
+        folded_scores, folded_maps = folded.network(torch.from_numpy(frames).permute(0, 3, 1, 2).double() - CENTRE)
     torch.testing.assert_close(folded_scores, scores, rtol=1e-9, atol=0)
     torch.testing.assert_close(folded_maps, maps, rtol=1e-9, atol=1e-12)
 

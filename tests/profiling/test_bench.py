@@ -10,7 +10,7 @@ from edgekd.engines import open_engine
 from edgekd.models.registry import SYSTEMS
 from edgekd.profiling.bench import bench
 from edgekd.profiling.papers import efficiency_rows, read_table
-from edgekd.profiling.peak import peak_macs_fp32
+from edgekd.profiling.peak import _int8_chain, peak_macs_fp32, peak_macs_int8
 from edgekd.resources import resource
 
 
@@ -94,3 +94,17 @@ def test_the_peak_is_that_of_large_products(monkeypatch):
     peak = peak_macs_fp32(0.05)
     assert 1e8 < peak < 1e14
     assert np.isfinite(peak)
+
+
+def test_the_int8_peak_is_that_of_integer_kernels(monkeypatch):
+    openvino = pytest.importorskip("openvino")
+    for name, value in (("CHANNELS", 64), ("GRID", 16), ("LAYERS", 2)):
+        monkeypatch.setattr(f"edgekd.profiling.peak.{name}", value)
+    compiled = openvino.Core().compile_model(_int8_chain(), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    kinds = {
+        node.get_rt_info()["primitiveType"].astype(str)
+        for node in compiled.get_runtime_model().get_ordered_ops()
+        if node.get_rt_info()["layerType"].astype(str) == "Convolution"
+    }
+    assert all("I8" in kind.upper() for kind in kinds)
+    assert 1e8 < peak_macs_int8(0.05) < 1e15
