@@ -191,6 +191,44 @@ def test_a_graph_that_differs_is_not_written(trained_run, exported, frames, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
+def times(factor):
+    """A lowering that multiplies the map."""
+
+    def lower(model):
+        lowered = onnx.ModelProto()
+        lowered.CopyFrom(model)
+        producer = next(node for node in lowered.graph.node if "anomaly_map" in node.output)
+        producer.output[0] = "before"
+        lowered.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(factor), "factor"))
+        lowered.graph.node.append(onnx.helper.make_node("Mul", ["before", "factor"], ["anomaly_map"]))
+        return lowered, {"precision": "fp16"}
+
+    return lower
+
+
+def test_a_lowered_graph_that_overflows_is_not_written(trained_run, frames, tmp_path):
+    detector, recipe = load_run(trained_run)
+    with pytest.raises(EdgekdError, match="fp16 graph overflows"):
+        export_detector(detector, recipe.system, 64, 1, frames[:1], tmp_path / "x.onnx", {}, times(np.inf))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lowered_graph_that_engines_disagree_on_is_not_written(trained_run, frames, tmp_path, monkeypatch):
+    detector, recipe = load_run(trained_run)
+    other = tmp_path / "other" / "x.onnx"
+    manifest = export_detector(detector, recipe.system, 64, 1, frames[:1], other, {}, times(1.5))
+    assert manifest["agreement"]["openvino"]["noise"] > 0.1
+    onnxruntime = BACKENDS["onnxruntime"]
+
+    def elsewhere(path, manifest, threads):
+        return onnxruntime(other if manifest["precision"] == "fp16" else path, manifest, threads)
+
+    monkeypatch.setitem(BACKENDS, "onnxruntime", elsewhere)
+    with pytest.raises(EdgekdError, match="differ on the fp16 graph by"):
+        export_detector(detector, recipe.system, 64, 1, frames[:1], tmp_path / "x.onnx", {}, times(1.0))
+    assert not list(tmp_path.glob("*.onnx"))
+
+
 def test_an_operator_outside_the_inventory_is_refused_where_the_batch_is_fixed(exported):
     model, narrower = onnx.load(exported), read_export_recipe("hkt").operators - {"Sigmoid"}
     with pytest.raises(EdgekdError, match=r"holds Sigmoid, not in export/hkt\.toml"):
