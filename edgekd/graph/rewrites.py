@@ -126,6 +126,22 @@ class Spread(nn.Module):
         return x * self.ones
 
 
+@torch.no_grad()
+def static_upsampling(layer: nn.ConvTranspose2d) -> nn.Module:
+    """A transposed convolution without overlap as a 1 x 1 convolution whose outputs are then laid side by side.
+
+    TensorRT computes transposed convolutions in float even between Q and DQ; this it computes in INT8.
+    """
+    side = layer.stride[0]
+    if layer.kernel_size != (side, side) or layer.stride != (side, side) or layer.groups != 1:
+        return layer
+    convolution = nn.Conv2d(layer.in_channels, layer.out_channels * side**2, 1, bias=layer.bias is not None)
+    convolution.weight = nn.Parameter(layer.weight.flatten(1).T.reshape(convolution.weight.shape).contiguous())
+    if layer.bias is not None:
+        convolution.bias = nn.Parameter(layer.bias.repeat_interleave(side**2))
+    return nn.Sequential(convolution, nn.PixelShuffle(side))
+
+
 def static_resize(block: BicubicResize) -> nn.Module:
     """A bicubic resize as two products with constant matrices."""
     if block.inputs == 1:
@@ -174,4 +190,8 @@ def _folded(layers: nn.Sequential) -> nn.Sequential:
             folded[-1] = fuse_conv_bn_eval(before, layer, transpose=isinstance(before, nn.ConvTranspose2d))
         else:
             folded.append(layer)
-    return nn.Sequential(*folded)
+    return nn.Sequential(*(_without_transposition(layer) for layer in folded))
+
+
+def _without_transposition(layer: nn.Module) -> nn.Module:
+    return static_upsampling(layer) if isinstance(layer, nn.ConvTranspose2d) else layer

@@ -12,7 +12,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekd.quantization.editing import copy_of, replace_nodes
-from edgekd.quantization.layers import CONVOLUTIONS, centred_frames, require_float
+from edgekd.quantization.layers import CONVOLUTION, centred_frames, require_float
 
 LARGEST = float(np.finfo(np.float16).max)
 WIDE = {"Div", "Exp", "Pow", "ReduceSum", "Sqrt", "Sub", "TopK"}  # Of norms, differences, softmaxes.
@@ -72,7 +72,7 @@ def _wide_nodes(model: onnx.ModelProto) -> set[str]:
     too_large = {tensor.name for tensor in model.graph.initializer if _overflows(tensor)}
     for node in reversed(model.graph.node):
         output = node.output[0]
-        convolves = node.op_type in CONVOLUTIONS
+        convolves = node.op_type == CONVOLUTION
         if convolves or output in before_convolution:
             before_convolution.update(node.input)
             squares = node.op_type == "Mul" and node.input[0] == node.input[1]

@@ -8,9 +8,8 @@ import onnx
 
 from edgekd.errors import EdgekdError
 
-CONVOLUTIONS = ("Conv", "ConvTranspose")
+CONVOLUTION = "Conv"
 GATE = "gate: its map has one position or one channel"
-TRANSPOSED = "transposed: TensorRT computes it in float even between Q and DQ"
 CBAM_READERS = {"ReduceMean", "ReduceMax", "Mul"}
 NETWORK = "network."  # What every name in an exported graph begins with.
 
@@ -61,15 +60,13 @@ def find_layers(model: onnx.ModelProto) -> Layers:
     shapes = {value.name: value.type.tensor_type.shape.dim for value in [*graph.value_info, *graph.output]}
     quantizable, in_float = [], {}
     for node in graph.node:
-        if node.op_type not in CONVOLUTIONS:
+        if node.op_type != CONVOLUTION:
             continue
         weight = node.input[1]
         name = weight.removeprefix(NETWORK).removesuffix(".weight")
         _, channels, *sides = (dimension.dim_value for dimension in shapes[node.output[0]])
         if channels == 1 or all(side == 1 for side in sides):
             in_float[name] = GATE
-        elif node.op_type == "ConvTranspose":
-            in_float[name] = TRANSPOSED
         else:
             quantizable.append(Layer(name, node.output[0], node.input[0], weight))
     return Layers(quantizable, in_float, _attended(graph, {layer.node for layer in quantizable}))

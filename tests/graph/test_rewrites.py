@@ -107,3 +107,18 @@ def test_a_rewritten_system_has_no_such_block_left_and_says_the_same(system, swi
             assert not any(isinstance(a, nn.Conv2d) and isinstance(b, nn.BatchNorm2d) for a, b in pairs)
     torch.testing.assert_close(same_maps, maps, rtol=1e-4, atol=1e-5 * float(maps.abs().max()))
     torch.testing.assert_close(again, scores, rtol=1e-4, atol=1e-5 * float(maps.abs().max()))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_transposed_convolution_without_overlap_is_laid_side_by_side(bias):
+    torch.manual_seed(0)
+    layer = nn.ConvTranspose2d(6, 5, 2, 2, bias=bias)
+    x = torch.randn(2, 6, 7, 9)
+    laid = rewrite(nn.Sequential(layer))
+    assert not any(isinstance(module, nn.ConvTranspose2d) for module in laid.modules())
+    with torch.no_grad():
+        torch.testing.assert_close(laid(x), layer(x))
+
+
+def test_a_transposed_convolution_with_overlap_stays():
+    assert isinstance(rewrite(nn.Sequential(nn.ConvTranspose2d(2, 3, 4, 2, padding=1)))[0], nn.ConvTranspose2d)

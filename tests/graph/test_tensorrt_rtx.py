@@ -8,7 +8,6 @@ import pytest
 from edgekd.data.good_pictures import read_frames
 from edgekd.models.registry import SYSTEMS
 from edgekd.quantization.float16 import to_float16
-from edgekd.quantization.layers import CONVOLUTIONS
 from edgekd.quantization.lowering import to_int8
 
 from .graphs import graph_of
@@ -68,7 +67,7 @@ def test_every_systems_graph_compiles_in_float16(system, elpv_pictures, tmp_path
     listener = Listener()
     assert compile_graph(tmp_path / "x.onnx", listener) is not None, listener.errors
     half = {tensor.name for tensor in lowered.graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT16}
-    meant = {node.name for node in lowered.graph.node if node.op_type in CONVOLUTIONS and node.input[1] in half}
+    meant = {node.name for node in lowered.graph.node if node.op_type == "Conv" and node.input[1] in half}
     inputs = inputs_of_convolutions(listener, meant)
     assert len(inputs) > len(meant) / 2  # Some are merged into other kernels, and not listed as convolutions.
     assert set(inputs.values()) == {"Half"}, inputs
@@ -87,7 +86,7 @@ def test_every_systems_graph_compiles_in_int8_and_its_convolutions_read_int8(sys
     meant = {
         node.name: node.input[1]
         for node in model.graph.node
-        if node.op_type in CONVOLUTIONS and set(node.input[:2]) <= dequantized
+        if node.op_type == "Conv" and set(node.input[:2]) <= dequantized
     }
     inputs = inputs_of_convolutions(listener, set(meant))
     assert len(meant) >= len(about["quantization"]["layers_in_int8"])
