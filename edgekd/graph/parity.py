@@ -30,7 +30,8 @@ def torch_outputs(detector: Detector, frames: Frames) -> tuple[np.ndarray, np.nd
     images = normalise(torch.from_numpy(frames[..., ::-1].copy()).permute(0, 3, 1, 2))
     detector.eval()
     with torch.inference_mode():
-        return detector.image_scores(images).numpy(), detector.anomaly_map(images).numpy()
+        scores, maps = detector.answer(images)
+    return scores.numpy(), maps.numpy()
 
 
 def measure_parity(path: Path, manifest: Manifest, detector: Detector, frames: Frames) -> dict[str, Any]:

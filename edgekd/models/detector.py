@@ -144,12 +144,16 @@ class Detector(nn.Module, abc.ABC):
         """The paper's loss of a batch, a scalar; that of the first stage where there are several."""
 
     @abc.abstractmethod
-    def anomaly_map(self, images: Tensor) -> Tensor:
-        """Raw anomaly maps [N, H, W] of normalised RGB images [N, 3, H, W]."""
+    def answer(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Raw scores [N] and raw anomaly maps [N, H, W] of normalised RGB images [N, 3, H, W]."""
 
-    @abc.abstractmethod
+    def anomaly_map(self, images: Tensor) -> Tensor:
+        """The maps alone."""
+        return self.answer(images)[1]
+
     def image_scores(self, images: Tensor) -> Tensor:
-        """Raw scores [N] of normalised RGB images [N, 3, H, W]."""
+        """The scores alone."""
+        return self.answer(images)[0]
 
     @abc.abstractmethod
     def deployed(self) -> Deployed:

@@ -274,11 +274,9 @@ class DSKD(Detector):
         ]
 
     @torch.no_grad()
-    def anomaly_map(self, images: Tensor) -> Tensor:
-        return smoothed(_fused(self.fusion, self.level_maps(images)), SMOOTHING)
-
-    def image_scores(self, images: Tensor) -> Tensor:
-        return self.anomaly_map(images).amax((1, 2))
+    def answer(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        maps = smoothed(_fused(self.fusion, self.level_maps(images)), SMOOTHING)
+        return maps.amax((1, 2)), maps
 
     def deployed(self) -> Deployed:
         return DeployedDSKD(self)

@@ -143,11 +143,9 @@ class HKT(Detector):
         difference: Tensor = self.standardised(features) - self.student(images).features
         return difference.square().mean(1)
 
-    def anomaly_map(self, images: Tensor) -> Tensor:
-        return place_map(self.patch_map(images), images.shape[2])
-
-    def image_scores(self, images: Tensor) -> Tensor:
-        return self.patch_map(images).amax((1, 2))
+    def answer(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        patches = self.patch_map(images)
+        return patches.amax((1, 2)), place_map(patches, images.shape[2])
 
     def deployed(self) -> Deployed:
         return DeployedHKT(self)

@@ -236,11 +236,9 @@ class MHKD(Detector):
         scales, shift = _scales(self.ranges)
         return scales[0] * structural + scales[1] * logical + shift
 
-    def anomaly_map(self, images: Tensor) -> Tensor:
-        return smoothed(resized(self.combined_map(images), images.shape[2]), SMOOTHING)
-
-    def image_scores(self, images: Tensor) -> Tensor:
-        return resized(self.combined_map(images), images.shape[2]).amax((1, 2))
+    def answer(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        combined = resized(self.combined_map(images), images.shape[2])
+        return combined.amax((1, 2)), smoothed(combined, SMOOTHING)
 
     def deployed(self) -> Deployed:
         return DeployedMHKD(self)

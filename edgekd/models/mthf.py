@@ -190,11 +190,9 @@ class MTHF(Detector):
         scales, shifts = scales_and_shifts(self.ranges)
         return _second_stage(self.group_maps(images), scales, shifts, self.group_fusion)
 
-    def anomaly_map(self, images: Tensor) -> Tensor:
-        return smoothed(resized(self.fused_map(images), images.shape[2]), SMOOTHING)
-
-    def image_scores(self, images: Tensor) -> Tensor:
-        return self.anomaly_map(images).amax((1, 2))
+    def answer(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        maps = smoothed(resized(self.fused_map(images), images.shape[2]), SMOOTHING)
+        return maps.amax((1, 2)), maps
 
     def deployed(self) -> Deployed:
         return DeployedMTHF(self)

@@ -227,13 +227,10 @@ class PFADSeg(Detector):
         return loss
 
     @torch.no_grad()
-    def anomaly_map(self, images: Tensor) -> Tensor:
+    def answer(self, images: Tensor) -> tuple[Tensor, Tensor]:
         products = _products(self.targets(images), self.student(images))
-        return resized(self.segmentation(products), images.shape[2])
-
-    def image_scores(self, images: Tensor) -> Tensor:
-        """The mean of the 100 largest pixels of each map."""
-        return _score(self.anomaly_map(images))
+        maps = resized(self.segmentation(products), images.shape[2])
+        return _score(maps), maps
 
     def deployed(self) -> Deployed:
         return DeployedPFADSeg(self)
@@ -263,6 +260,7 @@ class DeployedPFADSeg(Deployed):
 
 
 def _score(maps: Tensor) -> Tensor:
+    """The mean of the 100 largest pixels of each map."""
     largest: Tensor = maps.flatten(1).topk(SCORED_PIXELS).values
     return largest.mean(1)
 
