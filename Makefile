@@ -2,13 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test slow lint setup clean
+.PHONY: demo test gpu slow lint setup clean
 
 demo: setup
 	$(BIN)/edgekd demo --out demo
 
 test: setup lint
 	$(BIN)/pytest
+
+gpu: setup
+	$(BIN)/pytest -m gpu
 
 slow: setup
 	$(BIN)/pytest -m slow

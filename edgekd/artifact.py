@@ -110,5 +110,7 @@ def read_manifest(artifact: Path) -> Manifest:
     if version != FORMAT_VERSION:
         raise ArtifactError(f"{path} has format version {version}: this edgekd reads {FORMAT_VERSION}, export again")
     if manifest.get("sha256") != sha256(artifact):
-        raise ArtifactError(f"{artifact} is not the file {path.name} describes (its SHA-256 differs): export again")
+        engine = manifest.get("engine")
+        mend = f"build it again with {engine['command']}" if engine and "command" in engine else "export again"
+        raise ArtifactError(f"{artifact} is not the file {path.name} describes (its SHA-256 differs): {mend}")
     return dict(manifest)

@@ -59,17 +59,22 @@ def print_figures(figures: dict[str, Any], manifest: Manifest) -> None:
     """Prints a bench's figures for people."""
     engine, device = figures["engine"], figures["device"]
     trained = "trained" if manifest.get("trained") else "untrained"
-    title = (
-        f"{engine['system']} {engine['precision']} ({trained}), {engine['backend']} {engine['version']}, "
-        f"{device['threads']} threads of {device['processor']}"
-    )
+    where = f"{device['threads']} threads of {device['processor']}" if device["threads"] else engine["device"]
+    title = f"{engine['system']} {engine['precision']} ({trained}), {engine['backend']} {engine['version']}, {where}"
     rows = [(stage, *(f"{value:.2f}" for value in times.values())) for stage, times in figures["latency_ms"].items()]
     print_table(title, ("latency, ms", "min", "mean", "median", "p90", "p95", "p99"), rows)
     for batch, rate in figures["throughput_fps"].items():
-        answer.print(f"throughput at batch {batch}: {rate:.2f} frames a second")
+        overlap, power = figures["overlap"][batch], figures["power"][batch]
+        more = f", {overlap:.2f} device stages at once" if overlap else ""
+        more += f"; {_power(power)}" if power else ""
+        answer.print(f"throughput at batch {batch}: {rate:.2f} frames a second{more}", soft_wrap=True)
+    if engine["cuda_graphs"] is not None:
+        answer.print(f"{engine['slots']} slots, CUDA graphs {'on' if engine['cuda_graphs'] else 'off'}")
     speed = f"{figures['macs'] / 1e9:.2f} GMACs a frame, {figures['macs_per_second'] / 1e9:.0f} GMAC/s"
     kind, share = figures["peak_share_of"], figures["peak_share"]
-    if share is None:
+    if share is None and not device["threads"]:
+        answer.print(f"{speed}; the GPU's peak is not measured")
+    elif share is None:
         answer.print(f"{speed}; this device's {kind} peak is not measured without OpenVINO")
     else:
         peak = device["peak_macs_per_second"][kind] / 1e9
@@ -81,6 +86,16 @@ def print_figures(figures: dict[str, Any], manifest: Manifest) -> None:
         *_paper_rows(figures["paper"]["rows"]),
     ]
     print_table("beside the paper", ("method", "GFLOPs printed", "as MACs", "as 2 x MACs", "includes"), rows)
+
+
+def _power(power: dict[str, Any]) -> str:
+    """What a throughput costs, as far as it was measured."""
+    parts = [power["source"]]
+    if power["mean_watts"] is not None:
+        parts += [f"{power['mean_watts']:.1f} W", f"{power['joules_per_frame']:.3f} J a frame"]
+    if power["highest_celsius"] is not None:
+        parts.append(f"at most {power['highest_celsius']:.0f} C")
+    return " ".join([parts[0] + ":", ", ".join(parts[1:])])
 
 
 def _paper_rows(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:

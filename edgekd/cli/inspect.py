@@ -12,11 +12,11 @@ from rich.text import Text
 from edgekd.artifact import Manifest, read_manifest
 from edgekd.cli.arguments import add_engine_arguments, add_json_argument, between
 from edgekd.cli.output import answer, notes, write_json_to
-from edgekd.engines import open_engine
+from edgekd.engines import EVERY_MAP, NO_MAP, open_engine
 from edgekd.errors import EdgekdError
 from edgekd.result import Verdict
-from edgekd.runner import Answer, inspect_stream, open_source
-from edgekd.runner.sinks import parquet_log, write_heat_map
+from edgekd.runner import Answer, inspect_stream, open_source, watchdog
+from edgekd.runner.sinks import ParquetLog, RotatingLog, parquet_log, write_heat_map
 
 COLOURS = {Verdict.OK: "green", Verdict.NG: "red", Verdict.ERROR: "yellow"}
 
@@ -24,7 +24,12 @@ COLOURS = {Verdict.OK: "green", Verdict.NG: "red", Verdict.ERROR: "yellow"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_engine_arguments(parser)
     parser.add_argument("--source", required=True, metavar="DIR|VIDEO|CAMERA", help="a path, or a camera's number")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write verdicts.parquet and heat maps here")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write Parquet tables of verdicts and heat maps here",
+    )
     parser.add_argument("--threshold", type=between(0, 1e30), help="instead of the artifact's own")
     parser.add_argument("--heat-maps", choices=("ng", "all"), default="ng", help="whose to write (default: ng)")
     parser.add_argument("--fail-on-ng", action="store_true", help="leave with 1 if any frame is NG or ERROR")
@@ -34,15 +39,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     manifest = read_manifest(arguments.engine)
     threshold = arguments.threshold if arguments.threshold is not None else _stored_threshold(manifest)
-    frames = open_source(arguments.source)
+    source = open_source(arguments.source)
     counts: Counter[str] = Counter()
     rows: list[dict[str, object]] = []
+    dropped = 0
     with contextlib.ExitStack() as stack:
         engine = stack.enter_context(open_engine(arguments.engine, arguments.backend, arguments.threads))
-        log = stack.enter_context(parquet_log(arguments.out / "verdicts.parquet", threshold)) if arguments.out else None
+        log = _log(stack, arguments.out, threshold, source.live) if arguments.out else None
         keep = arguments.out is not None
-        for reply in inspect_stream(engine, frames, threshold, keep_maps=keep, keep_pictures=keep):
+        maps_above = (EVERY_MAP if arguments.heat_maps == "all" else threshold) if keep else NO_MAP
+        stack.callback(watchdog.stopping)
+        watchdog.ready()
+        for reply in inspect_stream(engine, source.frames, threshold, maps_above, keep, source.live):
             counts[reply.result.verdict.value] += 1
+            dropped += reply.dropped
+            watchdog.alive()
             if log is not None:
                 log.write(reply.name, reply.result)
                 _heat_map(arguments.out, reply, threshold, arguments.heat_maps)
@@ -51,9 +62,17 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.json != Path("-"):
                 _print(reply)
     verdicts = {verdict.value: counts[verdict.value] for verdict in Verdict}
-    write_json_to(arguments.json, {"threshold": threshold, "verdicts": verdicts, "frames": rows})
-    notes.print(f"{sum(counts.values())} frames: " + ", ".join(f"{count} {name}" for name, count in verdicts.items()))
+    write_json_to(arguments.json, {"threshold": threshold, "verdicts": verdicts, "dropped": dropped, "frames": rows})
+    parts = [f"{count} {name}" for name, count in verdicts.items()] + ([f"{dropped} dropped"] if source.live else [])
+    notes.print(f"{sum(counts.values())} frames: " + ", ".join(parts))
     return int(arguments.fail_on_ng and counts["OK"] != sum(counts.values()))
+
+
+def _log(stack: contextlib.ExitStack, out: Path, threshold: float, live: bool) -> ParquetLog | RotatingLog:
+    """One table of a source that ends, a table every ten minutes of one that does not."""
+    if live:
+        return stack.enter_context(RotatingLog(out / "verdicts", threshold))
+    return stack.enter_context(parquet_log(out / "verdicts.parquet", threshold))
 
 
 def _stored_threshold(manifest: Manifest) -> float:

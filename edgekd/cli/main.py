@@ -18,10 +18,12 @@ COMMANDS = {
     "distill": "make a teacher from an ImageNet backbone and pictures of anything",
     "train": "train a system on good pictures",
     "export": "make an .onnx detector of a run, or of an untrained system",
+    "build": "make an engine of an .onnx detector, for TensorRT or OpenVINO",
     "drift": "compare what ships, in every precision, with what was trained",
     "bench": "measure a detector: latency, throughput, share of the device's peak",
     "evaluate": "measure a detector's accuracy on a labelled test set",
     "inspect": "run a detector on a folder, a video or a camera",
+    "doctor": "what this machine has, which back ends work here, what to install",
     "demo": "the whole road on real pictures, in minutes",
 }
 PACKAGE_EXTRAS = {"torch": "train", "safetensors": "train", "onnx": "train", "onnxsim": "train"}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import abc
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,17 +17,22 @@ from edgekd.errors import ArtifactError, EdgekdError
 
 Frames = NDArray[np.uint8]  # [N, H, W, 3], BGR
 
+EVERY_MAP = -math.inf  # Above which a score's map is wanted.
+NO_MAP = math.inf
+
 
 class Outputs(NamedTuple):
     """What an engine says of a batch.
 
     Attributes:
         scores: Raw, float32 [N].
-        anomaly_maps: Raw, float32 [N, H, W].
+        anomaly_maps: Raw, float32 [N, H, W]; [0, H, W] where they were not wanted.
+        timings: Milliseconds of what the device itself can tell: enqueue, h2d, gpu_compute, d2h on a GPU.
     """
 
     scores: NDArray[np.float32]
     anomaly_maps: NDArray[np.float32]
+    timings: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -51,33 +58,64 @@ class EngineSpec:
 
 
 class Engine(abc.ABC):
-    """An artifact, loaded and ready. Use it as a context manager, or close it."""
+    """An artifact, loaded and ready. Use it as a context manager, or close it.
+
+    One thread uses it. Batches go through slots: `lend` gives the memory of a free one, which other threads may fill;
+    `submit` starts it, `collect` waits for the answer and frees it.
+
+    Attributes:
+        spec: What it takes and what it runs on.
+        slots: How many batches may be lent or under way at once.
+    """
 
     spec: EngineSpec
-    slots: int = 1  # How many batches may be under way at once.
+    slots: int = 1
+
+    @property
+    def broken(self) -> str | None:
+        """Why it answers no more; None while it does."""
+        return None
+
+    @property
+    def replays_graphs(self) -> bool | None:
+        """Whether inferences run as captured CUDA graphs; None where there is no such thing."""
+        return None
 
     @abc.abstractmethod
-    def infer(self, frames: Frames) -> Outputs:
-        """Runs one batch and waits for it.
+    def lend(self, count: int = 1) -> Frames | None:
+        """The memory of a free slot, uint8 [count, H, W, 3], to write a batch into; None where all are taken."""
+
+    @abc.abstractmethod
+    def give_back(self, frames: Frames) -> None:
+        """Frees a slot that was lent and is not submitted."""
+
+    @abc.abstractmethod
+    def submit(self, frames: Frames, maps_above: float = EVERY_MAP) -> Any:
+        """Starts one batch.
 
         Args:
-            frames: uint8 [N, H, W, 3], BGR, in the size of `spec`.
+            frames: uint8 [N, H, W, 3], BGR, in the size of `spec`: lent ones, or any others. They must stay as they
+                are until they are collected.
+            maps_above: The maps are brought back where a score of the batch is above it.
+
+        Returns:
+            The ticket for `collect`.
 
         Raises:
             EdgekdError: The frames are not what `spec` says.
         """
 
     @abc.abstractmethod
-    def submit(self, frames: Frames) -> Any:
-        """Starts one batch; the ticket goes to `collect`. The frames must stay as they are until then."""
-
-    @abc.abstractmethod
     def collect(self, ticket: Any) -> Outputs:
-        """Waits for a batch that was submitted."""
+        """Waits for a batch that was submitted, and frees its slot whether or not that went well."""
 
     @abc.abstractmethod
     def close(self) -> None:
         """Gives back what the engine holds. Closing twice does no harm."""
+
+    def infer(self, frames: Frames, maps_above: float = EVERY_MAP) -> Outputs:
+        """Runs one batch and waits for it; see `submit`."""
+        return self.collect(self.submit(frames, maps_above))
 
     def __enter__(self) -> Engine:
         return self
@@ -96,6 +134,11 @@ class Engine(abc.ABC):
                 f"this engine takes uint8 frames of shape {wanted}, got {frames.dtype} {frames.shape}: "
                 "resize them, or export with another --size or --batch"
             )
+
+
+def wants_maps(scores: NDArray[np.float32], maps_above: float) -> bool:
+    """Whether the maps of a batch are to be brought back, now that its scores are known."""
+    return maps_above == EVERY_MAP or bool((scores > maps_above).any())
 
 
 def frame_shape(manifest: Manifest) -> tuple[int | None, int, int]:

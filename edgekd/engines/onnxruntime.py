@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from edgekd.artifact import Manifest
-from edgekd.engines.base import Engine, EngineSpec, Frames, Outputs, frame_shape
+from edgekd.engines.base import EVERY_MAP, EngineSpec, Frames, Outputs, frame_shape, wants_maps
+from edgekd.engines.host import HostEngine
 from edgekd.errors import ArtifactError, one_line
 
 
-class OnnxRuntimeEngine(Engine):
-    """An .onnx graph in ONNX Runtime. It runs one batch at a time and queues one more.
+class Ticket(NamedTuple):
+    """A batch that is under way or waits, and the frames that it reads."""
+
+    answer: Future[Outputs]
+    frames: Frames
+
+
+class OnnxRuntimeEngine(HostEngine):
+    """An .onnx graph in ONNX Runtime. It runs one batch at a time; another waits, and one is being filled.
 
     Args:
         path: The graph.
@@ -19,11 +28,12 @@ class OnnxRuntimeEngine(Engine):
         threads: That compute one inference.
     """
 
-    slots = 2
+    slots = 3
 
     def __init__(self, path: Path, manifest: Manifest, threads: int) -> None:
         import onnxruntime
 
+        super().__init__()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
@@ -38,15 +48,19 @@ class OnnxRuntimeEngine(Engine):
         self.spec = EngineSpec("onnxruntime", version, "CPU", height, width, batch, threads)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="onnxruntime")
 
-    def infer(self, frames: Frames) -> Outputs:
+    def submit(self, frames: Frames, maps_above: float = EVERY_MAP) -> Ticket:
         self.check(frames)
-        return Outputs(*self._session.run(["score", "anomaly_map"], {"frames": frames}))
+        return Ticket(self._worker.submit(self._run, frames, maps_above), frames)
 
-    def submit(self, frames: Frames) -> Future[Outputs]:
-        return self._worker.submit(self.infer, frames)
+    def collect(self, ticket: Ticket) -> Outputs:
+        try:
+            return ticket.answer.result()
+        finally:
+            self.give_back(ticket.frames)
 
-    def collect(self, ticket: Future[Outputs]) -> Outputs:
-        return ticket.result()
+    def _run(self, frames: Frames, maps_above: float) -> Outputs:
+        scores, maps = self._session.run(["score", "anomaly_map"], {"frames": frames})
+        return Outputs(scores, maps if wants_maps(scores, maps_above) else maps[:0])
 
     def close(self) -> None:
         self._worker.shutdown()

@@ -39,26 +39,45 @@ def open_engine(path: Path, backend: str | None = None, threads: int | None = No
     """Loads an artifact, after checking it against its manifest.
 
     Args:
-        path: An .onnx file with its manifest beside it.
-        backend: "onnxruntime" or "openvino"; None takes the one measured as faster for this graph on this machine.
+        path: An .onnx or .engine file with its manifest beside it.
+        backend: "onnxruntime" or "openvino"; None takes the one measured as faster for this graph on this machine. An
+            engine was built for one back end and takes no other.
         threads: That compute one inference; None takes as many as the process may use.
 
     Raises:
         ArtifactError: The artifact is missing, damaged, or not what its manifest says.
         EdgekdError: There is no such back end.
-        MachineError: It is not installed.
+        MachineError: It is not installed, or needs a GPU that is not here.
     """
     if backend is not None and backend not in BACKENDS:
         raise unknown_name("back end", backend, BACKENDS)
-    if path.is_file() and path.suffix != ".onnx":
-        raise EdgekdError(f"{path} is no artifact that can be run: give an .onnx file that edgekd export wrote")
+    if path.is_file() and path.suffix not in (".onnx", ".engine"):
+        raise EdgekdError(
+            f"{path} is no artifact that can be run: give an .onnx file of edgekd export, or an .engine of edgekd build"
+        )
     manifest = read_manifest(path)
     threads = threads or usable_cores()
+    if path.suffix == ".engine":
+        return _open_built(path, manifest, backend, threads)
     if backend is None:
         return BACKENDS[_faster_backend(path, manifest, threads)](path, manifest, threads)
     if not _is_installed(backend):
         raise MachineError(f"the back end {backend} is not installed: pip install {backend}")
     return BACKENDS[backend](path, manifest, threads)
+
+
+def _open_built(path: Path, manifest: Manifest, backend: str | None, threads: int) -> Engine:
+    """Loads an engine that edgekd build made, on the back end that it was built for."""
+    from edgekd.engines.tensorrt.checks import engine_record
+
+    flavour = engine_record(manifest, path)["flavour"]
+    if backend is not None and backend != flavour:
+        raise EdgekdError(f"{path} was built for {flavour} and runs on nothing else: leave --backend {backend} out")
+    if flavour == "openvino":
+        return _openvino(path, manifest, threads)
+    from edgekd.engines.tensorrt.engine import TensorRTEngine
+
+    return TensorRTEngine(path, manifest)
 
 
 def usable_cores() -> int:

@@ -7,8 +7,24 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgekd.artifact import Manifest
-from edgekd.engines.base import Engine, EngineSpec, Frames, Outputs, frame_shape
-from edgekd.errors import ArtifactError, one_line
+from edgekd.engines.base import EVERY_MAP, EngineSpec, Frames, Outputs, frame_shape, wants_maps
+from edgekd.engines.host import HostEngine
+from edgekd.engines.tensorrt.checks import refuse_other_version
+from edgekd.errors import ArtifactError, EdgekdError, one_line
+
+
+def cpu_options(threads: int) -> dict[str, Any]:
+    """How OpenVINO compiles for the CPU.
+
+    Args:
+        threads: That compute one inference.
+    """
+    return {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads,
+        # Precision is the graph's business: by default OpenVINO computes in bfloat16 where the CPU can.
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
 
 
 class Ticket(NamedTuple):
@@ -16,57 +32,59 @@ class Ticket(NamedTuple):
 
     request: Any
     frames: Frames
+    maps_above: float
 
 
-class OpenVINOEngine(Engine):
-    """An .onnx graph in OpenVINO, with two requests so that one can wait while the other computes.
+class OpenVINOEngine(HostEngine):
+    """A graph in OpenVINO: one request computes, another waits, and one is being filled.
 
     Args:
-        path: The graph.
+        path: The .onnx or .engine file.
         manifest: Its manifest, already checked against the file.
         threads: That compute one inference.
     """
 
-    slots = 2
+    slots = 3
 
     def __init__(self, path: Path, manifest: Manifest, threads: int) -> None:
         import openvino
 
-        options = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": threads,
-            # Precision is the graph's business: by default OpenVINO computes in bfloat16 where the CPU can.
-            "INFERENCE_PRECISION_HINT": "f32",
-        }
+        super().__init__()
+        version = openvino.get_version().split("-")[0]
         try:
-            compiled = openvino.Core().compile_model(str(path), "CPU", options)
+            if path.suffix == ".engine":
+                refuse_other_version(manifest, path, "OpenVINO", version)
+                compiled = openvino.Core().import_model(path.read_bytes(), "CPU", cpu_options(threads))
+            else:
+                compiled = openvino.Core().compile_model(str(path), "CPU", cpu_options(threads))
         except RuntimeError as error:
             raise ArtifactError(f"OpenVINO cannot load {path}: {one_line(error)}") from error
         batch, height, width = frame_shape(manifest)
-        version = openvino.get_version().split("-")[0]
         self.spec = EngineSpec("openvino", version, "CPU", height, width, batch, threads)
         self._tensor = openvino.Tensor
         self._requests = deque(compiled.create_infer_request() for _ in range(self.slots))
 
-    def infer(self, frames: Frames) -> Outputs:
-        return self.collect(self.submit(frames))
-
-    def submit(self, frames: Frames) -> Ticket:
+    def submit(self, frames: Frames, maps_above: float = EVERY_MAP) -> Ticket:
         self.check(frames)
         # OpenVINO shares only memory that it might write to; anything else it copies.
         tensor = self._tensor(frames, shared_memory=frames.flags.c_contiguous and frames.flags.writeable)
-        request = self._requests.popleft()
+        if not self._requests:
+            raise EdgekdError(f"all {self.slots} slots are under way: collect one first")
+        request = self._requests[0]
         request.set_input_tensor(tensor)
         request.start_async()
-        return Ticket(request, frames)
+        self._requests.popleft()
+        return Ticket(request, frames, maps_above)
 
     def collect(self, ticket: Ticket) -> Outputs:
         request = ticket.request
         try:
             request.wait()
-            return Outputs(request.get_tensor("score").data.copy(), request.get_tensor("anomaly_map").data.copy())
+            scores, maps = request.get_tensor("score").data.copy(), request.get_tensor("anomaly_map").data
+            return Outputs(scores, (maps if wants_maps(scores, ticket.maps_above) else maps[:0]).copy())
         finally:
             self._requests.append(request)
+            self.give_back(ticket.frames)
 
     def close(self) -> None:
         self._requests.clear()

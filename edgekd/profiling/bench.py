@@ -14,9 +14,10 @@ from edgekd.data.pictures import Picture, resize_picture
 from edgekd.engines.base import Engine
 from edgekd.profiling.papers import efficiency_rows
 from edgekd.profiling.peak import peak_macs_fp32, peak_macs_int8
+from edgekd.profiling.throughput import measure_throughput
 from edgekd.profiling.timing import device_record, repeat_for, summarise
 from edgekd.result import Verdict
-from edgekd.runner.pipeline import STAGES, inspect_picture
+from edgekd.runner.pipeline import inspect_picture
 
 WARM_UP_SECONDS = 1.0
 
@@ -42,26 +43,30 @@ def bench(
         on_progress: Told what is being measured.
 
     Returns:
-        The content of `bench --json`: device, engine, latency_ms, runner_overhead, throughput_fps, macs, peak_share.
+        The content of `bench --json`: device, engine, latency_ms, runner_overhead, throughput_fps, overlap, power,
+        macs, peak_share.
     """
     on_progress("peak of the device")
     precision = "int8" if manifest["precision"] == "int8" else "fp32"  # CPUs compute float16 graphs in float32.
-    peaks = _peaks(precision, {})
+    on_cpu = engine.spec.threads is not None
+    peaks = _peaks(precision, {}) if on_cpu else {}
     on_progress("latency")
     latency, overhead, iterations = _latency(engine, manifest, pictures, seconds)
-    throughput = {}
+    rates = {}
     for batch in batches:
         on_progress(f"throughput at batch {batch}")
-        throughput[str(batch)] = _throughput(engine, pictures, batch, seconds)
+        rates[str(batch)] = measure_throughput(engine, pictures, batch, seconds)
     # Again at the end: on a shared machine one short look may fall into a slow moment, and a share above 1 be printed.
     on_progress("peak of the device, again")
-    peaks = _peaks(precision, peaks)
+    peaks = _peaks(precision, peaks) if on_cpu else {}
     macs = int(manifest["macs"])
     achieved = macs / (latency["inference"]["median"] / 1e3)
     return {
         "device": device_record(engine.spec.threads or 0) | {"peak_macs_per_second": peaks},
         "engine": asdict(engine.spec)
         | {
+            "slots": engine.slots,
+            "cuda_graphs": engine.replays_graphs,
             "system": manifest["system"],
             "precision": manifest["precision"],
             "trained": manifest.get("trained"),
@@ -78,7 +83,9 @@ def bench(
         },
         "latency_ms": latency,
         "runner_overhead": overhead,
-        "throughput_fps": throughput,
+        "throughput_fps": {batch: rate.frames_per_second for batch, rate in rates.items()},
+        "overlap": {batch: rate.overlap for batch, rate in rates.items()},
+        "power": {batch: rate.power for batch, rate in rates.items()},
         "macs": macs,
         "macs_per_second": achieved,
         "peak_share": achieved / peaks[precision] if precision in peaks else None,
@@ -100,7 +107,7 @@ def _latency(
 ) -> tuple[dict[str, dict[str, float]], float, int]:
     """Latency by stage, the runner's end-to-end time over its bare parts' (in turn, medians), and frames timed."""
     spec = engine.spec
-    stages: dict[str, list[float]] = {stage: [] for stage in STAGES}
+    stages: dict[str, list[float]] = {}
     threshold = (manifest.get("threshold") or {}).get("value", 0.0)
     bare: list[float] = []
     turn = 0
@@ -114,8 +121,8 @@ def _latency(
     def through_runner() -> None:
         result = inspect_picture(engine, pictures[turn % len(pictures)], threshold)
         assert result.verdict is not Verdict.ERROR
-        for stage in STAGES:
-            stages[stage].append(result.timings[stage])
+        for stage, milliseconds in result.timings.items():
+            stages.setdefault(stage, []).append(milliseconds)
 
     def both() -> None:
         nonlocal turn
@@ -131,27 +138,6 @@ def _latency(
     repeat_for(both, seconds, at_least=10)
     overhead = float(np.median(stages["end_to_end"]) / np.median(bare))
     return {stage: summarise(times) for stage, times in stages.items()}, overhead, len(bare)
-
-
-def _throughput(engine: Engine, pictures: Sequence[Picture], batch: int, seconds: float) -> float:
-    """Frames a second, resize included, with as many batches under way as the engine takes."""
-    spec = engine.spec
-
-    def stack() -> Any:
-        resized = [resize_picture(pictures[index % len(pictures)], spec.height, spec.width) for index in range(batch)]
-        return engine.submit(np.stack(resized))
-
-    engine.collect(stack())
-    start, done = time.perf_counter(), 0
-    tickets = [stack() for _ in range(engine.slots)]
-    while time.perf_counter() - start < seconds or done < 3:
-        engine.collect(tickets.pop(0))
-        done += 1
-        tickets.append(stack())
-    for ticket in tickets:
-        engine.collect(ticket)
-        done += 1
-    return done * batch / (time.perf_counter() - start)
 
 
 def _paper(system: str) -> dict[str, Any]:

@@ -44,7 +44,8 @@ def outputs_of(engine: Engine, frames: Frames) -> GraphOutputs:
             f"the artifact takes {batch} frames at once, {len(frames)} do not divide: export with --batch 1"
         )
     answers = [engine.infer(frames[index : index + batch]) for index in range(0, len(frames), batch)]
-    return GraphOutputs(*(np.concatenate(parts) for parts in zip(*answers, strict=True)))
+    scores = np.concatenate([answer.scores for answer in answers])
+    return GraphOutputs(scores, np.concatenate([answer.anomaly_maps for answer in answers]))
 
 
 def masks_of(category: Category, size: int) -> NDArray[np.bool_] | None:

@@ -9,7 +9,7 @@ import numpy as np
 from edgekd.artifact import Manifest
 from edgekd.data.layouts import Category, read_mask
 from edgekd.data.pictures import resize_picture
-from edgekd.engines import Engine
+from edgekd.engines import EVERY_MAP, Engine
 from edgekd.errors import EdgekdError
 from edgekd.metrics.auroc import image_auroc, pixel_auroc
 from edgekd.profiling.timing import device_record, summarise
@@ -47,7 +47,7 @@ def evaluate(engine: Engine, manifest: Manifest, category: Category) -> Evaluati
     threshold = manifest["threshold"]["value"] if manifest.get("threshold") else None
     paths = [picture.path for picture in category.test]
     limit = np.inf if threshold is None else threshold
-    answers = list(inspect_stream(engine, picture_frames(paths), limit, keep_maps=True, keep_pictures=True))
+    answers = list(inspect_stream(engine, picture_frames(paths), limit, EVERY_MAP, keep_pictures=True))
     samples = [_sample(engine, category, index, reply) for index, reply in enumerate(answers)]
     scores, defective = [sample.score for sample in samples], [sample.defective for sample in samples]
     image = image_auroc(scores, defective)

@@ -1,20 +1,22 @@
-"""The pipeline: frames are read and resized by worker threads while the engine computes; answers come in order."""
+"""The pipeline: worker threads read frames into the engine's slots while others are computed; answers come in order."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from edgekd.data.pictures import Picture, resize_picture
-from edgekd.engines.base import Engine, Frames, Outputs
-from edgekd.errors import EdgekdError
+from edgekd.data.pictures import Picture, resize_into, resize_picture
+from edgekd.engines.base import EVERY_MAP, NO_MAP, Engine, Frames, Outputs
+from edgekd.errors import EdgekdError, MachineError, one_line
 from edgekd.result import AnomalyResult, error_result, verdict_of
+from edgekd.runner.intake import Intake, Taken
 from edgekd.runner.sources import Frame
 
 READERS = 2
@@ -22,180 +24,194 @@ STAGES = ("pre", "inference", "post", "end_to_end")
 
 
 class Answer(NamedTuple):
-    """A frame's name, the picture where it was kept, and what the detector says."""
+    """What the detector says of a frame.
+
+    Attributes:
+        name: Of the frame.
+        picture: As it was read; None where it was not kept.
+        result: The answer.
+        dropped: Frames of a live source that were dropped just before this one.
+    """
 
     name: str
     picture: Picture | None
     result: AnomalyResult
+    dropped: int = 0
 
 
-class _Prepared(NamedTuple):
-    """A frame that was read and brought to the engine's size, or why it could not be."""
+class _Read(NamedTuple):
+    """A frame that was read into its slot, or why it could not be."""
 
-    name: str
+    taken: Taken
     picture: Picture | None
-    frame: Picture | None
     error: str | None
     started: float
     milliseconds: float
 
 
-class _Running(NamedTuple):
-    """A batch that the engine works on."""
+class _Filling(NamedTuple):
+    """A slot that frames are read into."""
 
-    prepared: list[_Prepared]
+    memory: Frames
+    reads: list[Future[_Read]]
+
+
+class _Running(NamedTuple):
+    """A batch that the engine works on; no ticket where it could not start."""
+
+    reads: list[_Read]
     ticket: Any
     submitted: float
     error: str | None
 
 
-def inspect_picture(engine: Engine, picture: Picture, threshold: float, keep_map: bool = True) -> AnomalyResult:
+def inspect_picture(engine: Engine, picture: Picture, threshold: float, maps_above: float = EVERY_MAP) -> AnomalyResult:
     """Inspects one decoded picture and waits for the answer.
 
     Args:
         engine: Takes single frames.
         picture: uint8 [H, W, 3], BGR, of any size.
         threshold: Scores above it are NG.
-        keep_map: Whether the answer holds the anomaly map.
+        maps_above: The answer holds the anomaly map where the score is above it.
     """
     started = time.perf_counter()
     frame = resize_picture(picture, engine.spec.height, engine.spec.width)[None]
     prepared = time.perf_counter()
-    outputs = engine.infer(np.ascontiguousarray(frame))
+    outputs = engine.infer(np.ascontiguousarray(frame), maps_above)
     inferred = time.perf_counter()
-    score = float(outputs.scores[0])
-    verdict = verdict_of(score, threshold)
-    ended = time.perf_counter()
-    timings = {
-        "pre": (prepared - started) * 1e3,
-        "inference": (inferred - prepared) * 1e3,
-        "post": (ended - inferred) * 1e3,
-        "end_to_end": (ended - started) * 1e3,
-    }
-    return AnomalyResult(score, verdict, outputs.anomaly_maps[0] if keep_map else None, timings, _no_number(score))
+    return _result(outputs, 0, threshold, maps_above, (started, (prepared - started) * 1e3, prepared, inferred))
 
 
 def inspect_stream(
     engine: Engine,
     frames: Iterable[Frame],
     threshold: float,
-    keep_maps: bool = False,
+    maps_above: float = NO_MAP,
     keep_pictures: bool = False,
+    live: bool = False,
 ) -> Iterator[Answer]:
     """Inspects a stream of frames; reading, computing and answering overlap.
 
     A frame that cannot be read, or that the engine fails on, is answered with ERROR and the stream goes on.
 
     Args:
-        engine: Of any batch size; a last batch that is not full is filled up with its first frame.
+        engine: Of any batch size; this thread must be the one that opened it.
         frames: Where they come from.
         threshold: Scores above it are NG.
-        keep_maps, keep_pictures: Whether answers hold the anomaly map, and the picture as it was read.
+        maps_above: Answers hold the anomaly map where the score is above it: EVERY_MAP, NO_MAP, or the threshold.
+        keep_pictures: Whether answers hold the picture as it was read.
+        live: Whether frames come whether or not anybody takes them; then the oldest that wait are dropped.
 
     Yields:
         One answer a frame, in the order of the frames.
+
+    Raises:
+        MachineError: The engine's device is gone. What was under way is answered with ERROR first.
     """
     batch = engine.spec.batch or 1
-    ahead = engine.slots * batch + READERS
-    with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as readers:
-        prepared = _in_order(readers, frames, lambda frame: _prepare(frame, engine, keep_pictures), ahead)
-        running: deque[_Running] = deque()
+    filling: deque[_Filling] = deque()
+    running: deque[_Running] = deque()
+    ahead = batch if live else batch * engine.slots  # Of a live source the newest frame is the one that matters.
+    with ThreadPoolExecutor(READERS, "reader") as readers, Intake(iter(frames), ahead, live) as intake:
         try:
-            for group in _groups(prepared, batch):
-                if len(running) == engine.slots:
-                    yield from _finish(engine, running.popleft(), threshold, keep_maps)
-                running.append(_start(engine, group, batch))
-            while running:
-                yield from _finish(engine, running.popleft(), threshold, keep_maps)
-        finally:
-            for left in running:  # The caller stopped early: the engine must let go of our frames.
-                if left.ticket is not None:
-                    engine.collect(left.ticket)
+            while True:
+                memory = None
+                while engine.broken is None and (memory := engine.lend(batch)) is not None:
+                    group = _group(intake, batch, wait=not filling and not running)
+                    if not group:
+                        engine.give_back(memory)
+                        break
+                    reads = [readers.submit(_read, *pair, keep_pictures) for pair in zip(group, memory, strict=False)]
+                    filling.append(_Filling(memory, reads))
+                while filling and (not running or all(read.done() for read in filling[0].reads)):
+                    running.append(_start(engine, filling.popleft(), maps_above))
+                if running:
+                    yield from _finish(engine, running.popleft(), threshold, maps_above)
+                elif engine.broken is not None:
+                    raise MachineError(f"{engine.broken}; what follows was not inspected: start again")
+                elif intake.ended:
+                    return
+                elif memory is None:
+                    raise EdgekdError("all slots of the engine are taken by others: collect or give them back first")
+        finally:  # The caller may stop early: the engine must let go of our frames.
+            for left in filling:
+                for read in left.reads:
+                    read.cancel() or read.exception()
+                engine.give_back(left.memory)
+            for started in running:
+                if started.ticket is not None:
+                    with contextlib.suppress(Exception):
+                        engine.collect(started.ticket)
 
 
-def _in_order(
-    pool: ThreadPoolExecutor, frames: Iterable[Frame], task: Callable[[Frame], _Prepared], ahead: int
-) -> Iterator[_Prepared]:
-    """Maps frames through the pool, never more than `ahead` of them at once."""
-    waiting: deque[Future[_Prepared]] = deque()
-    try:
-        for frame in frames:
-            waiting.append(pool.submit(task, frame))
-            if len(waiting) >= ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
+def _group(intake: Intake, size: int, wait: bool) -> list[Taken]:
+    """The next frames of a batch; fewer at the end of the source, none where none is there and nobody waits."""
+    group: list[Taken] = []
+    while len(group) < size and (taken := intake.get(wait or bool(group))) is not None:
+        group.append(taken)
+    return group
 
 
-def _prepare(frame: Frame, engine: Engine, keep_picture: bool) -> _Prepared:
+def _read(taken: Taken, memory: Picture, keep_picture: bool) -> _Read:
     started = time.perf_counter()
-    picture = resized = error = None
+    picture = error = None
     try:
-        picture = frame.load()
-        resized = resize_picture(picture, engine.spec.height, engine.spec.width)
+        picture = taken.frame.load()
+        resize_into(picture, memory)
     except EdgekdError as failure:
         error = str(failure)
     except Exception as failure:  # Whatever goes wrong with one frame is that frame's ERROR, not the line's stop.
-        error = f"{frame.name}: {type(failure).__name__}: {failure}"
+        error = f"{taken.frame.name}: {type(failure).__name__}: {failure}"
     milliseconds = (time.perf_counter() - started) * 1e3
-    return _Prepared(frame.name, picture if keep_picture else None, resized, error, started, milliseconds)
+    return _Read(taken, picture if keep_picture else None, error, started, milliseconds)
 
 
-def _groups(items: Iterator[_Prepared], size: int) -> Iterator[list[_Prepared]]:
-    group: list[_Prepared] = []
-    for item in items:
-        group.append(item)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
-        yield group
-
-
-def _start(engine: Engine, group: list[_Prepared], batch: int) -> _Running:
+def _start(engine: Engine, filled: _Filling, maps_above: float) -> _Running:
+    reads = [read.result() for read in filled.reads]
     submitted = time.perf_counter()
-    readable = [item.frame for item in group if item.frame is not None]
-    if not readable:
-        return _Running(group, None, submitted, None)
-    try:
-        stack = [readable[0] if item.frame is None else item.frame for item in group]
-        stack += [readable[0]] * (batch - len(stack))
-        frames: Frames = np.ascontiguousarray(np.stack(stack))
-        return _Running(group, engine.submit(frames), submitted, None)
+    if all(read.error for read in reads):
+        engine.give_back(filled.memory)
+        return _Running(reads, None, submitted, None)
+    try:  # Where a frame could not be read there is what the slot held before; its answer is not looked at.
+        return _Running(reads, engine.submit(filled.memory, maps_above), submitted, None)
     except Exception as failure:
-        return _Running(group, None, submitted, f"the engine failed: {failure}")
+        engine.give_back(filled.memory)
+        return _Running(reads, None, submitted, f"the engine failed: {one_line(failure)}")
 
 
-def _finish(engine: Engine, running: _Running, threshold: float, keep_maps: bool) -> Iterator[Answer]:
+def _finish(engine: Engine, running: _Running, threshold: float, maps_above: float) -> Iterator[Answer]:
     outputs: Outputs | None = None
     error = running.error
     if running.ticket is not None:
         try:
             outputs = engine.collect(running.ticket)
         except Exception as failure:
-            error = f"the engine failed: {failure}"
+            error = f"the engine failed: {one_line(failure)}"
     inferred = time.perf_counter()
-    for index, item in enumerate(running.prepared):
-        if item.error is not None or outputs is None:
-            yield Answer(item.name, item.picture, error_result(item.error or error or "the engine gave no answer"))
-            continue
-        score = float(outputs.scores[index])
-        verdict = verdict_of(score, threshold)
-        ended = time.perf_counter()
-        timings = {
-            "pre": item.milliseconds,
-            "inference": (inferred - running.submitted) * 1e3,
-            "post": (ended - inferred) * 1e3,
-            "end_to_end": (ended - item.started) * 1e3,
-        }
-        anomaly_map = outputs.anomaly_maps[index] if keep_maps else None
-        result = AnomalyResult(score, verdict, anomaly_map, timings, _no_number(score))
-        yield Answer(item.name, item.picture, result)
+    for index, read in enumerate(running.reads):
+        if read.error is not None or outputs is None:
+            result = error_result(read.error or error or "the engine gave no answer")
+        else:
+            times = (read.started, read.milliseconds, running.submitted, inferred)
+            result = _result(outputs, index, threshold, maps_above, times)
+        yield Answer(read.taken.frame.name, read.picture, result, read.taken.dropped)
 
 
-def _no_number(score: float) -> str | None:
-    """What is wrong with a score, if anything is."""
-    return None if math.isfinite(score) else f"the engine's score is {score}, no finite number"
+def _result(
+    outputs: Outputs, index: int, threshold: float, maps_above: float, times: tuple[float, float, float, float]
+) -> AnomalyResult:
+    """The answer for one frame of a batch; `times` are when it started, its reading's length, submission, inference."""
+    started, reading, submitted, inferred = times
+    score = float(outputs.scores[index])
+    verdict = verdict_of(score, threshold)
+    kept = len(outputs.anomaly_maps) and (maps_above == EVERY_MAP or score > maps_above)
+    error = None if math.isfinite(score) else f"the engine's score is {score}, no finite number"
+    ended = time.perf_counter()
+    timings = {
+        "pre": reading,
+        "inference": (inferred - submitted) * 1e3,
+        "post": (ended - inferred) * 1e3,
+        "end_to_end": (ended - started) * 1e3,
+    }
+    anomaly_map = outputs.anomaly_maps[index] if kept else None
+    return AnomalyResult(score, verdict, anomaly_map, {**timings, **outputs.timings}, error)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
+from types import TracebackType
 
 import cv2
 
@@ -76,6 +79,39 @@ def parquet_log(path: Path, threshold: float) -> Iterator[ParquetLog]:
         log.close()
     if failure is not None:
         raise failure
+
+
+class RotatingLog:
+    """Parquet files of answers, one after the other, so that a power cut costs the last of them alone.
+
+    Args:
+        folder: Where to; a file is named after the time of its first answer, in UTC.
+        threshold: Noted in every row.
+        seconds: After which the next file is begun.
+    """
+
+    def __init__(self, folder: Path, threshold: float, seconds: float = 600.0) -> None:
+        self._folder, self._threshold, self._seconds = folder, threshold, seconds
+        self._file = ExitStack()
+        self._log: ParquetLog | None = None
+        self._begun = 0.0
+
+    def write(self, name: str, result: AnomalyResult) -> None:
+        """Adds an answer."""
+        if self._log is None or time.monotonic() - self._begun >= self._seconds:
+            self._file.close()
+            path = self._folder / f"{datetime.now(timezone.utc):%Y-%m-%dT%H%M%S.%fZ}.parquet"
+            self._log = self._file.enter_context(parquet_log(path, self._threshold))
+            self._begun = time.monotonic()
+        self._log.write(name, result)
+
+    def __enter__(self) -> RotatingLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._file.close()
 
 
 def write_heat_map(folder: Path, answer: Answer, low: float, high: float) -> Path:

@@ -28,7 +28,14 @@ class Frame(NamedTuple):
     load: Callable[[], Picture]
 
 
-def open_source(source: str) -> Iterator[Frame]:
+class Source(NamedTuple):
+    """Frames, and whether more come whether or not anybody takes them."""
+
+    frames: Iterator[Frame]
+    live: bool
+
+
+def open_source(source: str) -> Source:
     """The frames of a folder, a picture, a video file, or a camera.
 
     Args:
@@ -39,14 +46,15 @@ def open_source(source: str) -> Iterator[Frame]:
     """
     path = Path(source)
     if path.is_dir():
-        return iter([_picture_frame(picture, path) for picture in list_pictures(path)])
+        return Source(iter([_picture_frame(picture, path) for picture in list_pictures(path)]), live=False)
     if path.is_file() and path.suffix.lower() not in VIDEO_SUFFIXES:
-        return iter([_picture_frame(path, path.parent)])
+        return Source(iter([_picture_frame(path, path.parent)]), live=False)
     if not path.is_file() and not source.isdigit():
         raise EdgekdError(f"no such folder, video or camera: {source}")
     if path.is_file():
-        return _capture_frames(_opened(cv2.VideoCapture(source), f"video {source}"), path.name)
-    return _camera_frames(_opened(cv2.VideoCapture(int(source)), f"camera {source}"), f"camera {source}")
+        return Source(_capture_frames(_opened(cv2.VideoCapture(source), f"video {source}"), path.name), live=False)
+    name = f"camera {source}"
+    return Source(_camera_frames(_opened(cv2.VideoCapture(int(source)), name), name), live=True)
 
 
 def picture_frames(paths: Iterable[Path]) -> Iterator[Frame]:

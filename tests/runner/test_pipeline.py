@@ -6,8 +6,8 @@ import pytest
 
 from edgekd.cli.main import main
 from edgekd.data.pictures import read_picture
-from edgekd.engines import open_engine
-from edgekd.engines.base import Engine, EngineSpec, Outputs
+from edgekd.engines import EVERY_MAP, EngineSpec, Outputs, open_engine
+from edgekd.engines.host import HostEngine
 from edgekd.result import Verdict
 from edgekd.runner import Frame, inspect_picture, inspect_stream
 from edgekd.runner.sources import picture_frames
@@ -32,20 +32,18 @@ def paths(elpv_pictures):
     return elpv_pictures[300:310]
 
 
-class FaultyEngine(Engine):
+class FaultyEngine(HostEngine):
     """Takes frames of 16 pixels, scores them by their first pixel, and fails where that is told to."""
 
     def __init__(self, batch=1, fails_on_submit=(), fails_on_collect=(), scores=None):
+        super().__init__()
         self.spec = EngineSpec("faulty", "0", "CPU", 16, 16, batch)
         self.slots = 2
         self.scores = scores or {}
         self.fails_on_submit, self.fails_on_collect = fails_on_submit, fails_on_collect
         self.under_way = 0
 
-    def infer(self, frames):
-        return self.collect(self.submit(frames))
-
-    def submit(self, frames):
+    def submit(self, frames, maps_above=EVERY_MAP):
         self.check(frames)
         if frames[0, 0, 0, 0] in self.fails_on_submit:
             raise MemoryError("no room")
@@ -55,6 +53,7 @@ class FaultyEngine(Engine):
 
     def collect(self, ticket):
         self.under_way -= 1
+        self.give_back(ticket)
         if ticket[0, 0, 0, 0] in self.fails_on_collect:
             raise RuntimeError("the device is gone")
         firsts = ticket[:, 0, 0, 0]
@@ -71,7 +70,7 @@ def numbered(count):
 
 def test_answers_come_in_order_and_are_those_of_single_pictures(engine, paths):
     alone = [inspect_picture(engine, read_picture(path), threshold=1.0) for path in paths]
-    answers = list(inspect_stream(engine, picture_frames(paths), 1.0, keep_maps=True, keep_pictures=True))
+    answers = list(inspect_stream(engine, picture_frames(paths), 1.0, EVERY_MAP, keep_pictures=True))
     assert [answer.name for answer in answers] == [str(path) for path in paths]
     assert [answer.result.score for answer in answers] == [result.score for result in alone]
     assert len({result.score for result in alone}) == len(paths)

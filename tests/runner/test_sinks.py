@@ -8,7 +8,7 @@ from edgekd.data.pictures import read_picture
 from edgekd.errors import EdgekdError
 from edgekd.result import AnomalyResult, Verdict, error_result
 from edgekd.runner import Answer
-from edgekd.runner.sinks import ROWS_AT_ONCE, parquet_log, write_heat_map
+from edgekd.runner.sinks import ROWS_AT_ONCE, RotatingLog, parquet_log, write_heat_map
 
 OK = AnomalyResult(0.25, Verdict.OK, timings={"pre": 1.0, "inference": 2.0, "post": 3.0, "end_to_end": 6.0})
 
@@ -50,6 +50,24 @@ def test_the_log_is_whole_after_ctrl_c(tmp_path):
         interrupted()
     assert pyarrow.parquet.read_table(path)["name"].to_pylist() == [str(number) for number in range(count)]
     assert [entry.name for entry in tmp_path.iterdir()] == ["verdicts.parquet"]
+
+
+def test_a_rotating_log_closes_a_file_before_it_begins_the_next(tmp_path):
+    with RotatingLog(tmp_path, 0.5, seconds=0.0) as log:
+        for number in range(3):
+            log.write(str(number), OK)
+            whole = sorted(tmp_path.glob("*Z.parquet"))
+            named = [name for path in whole for name in pyarrow.parquet.read_table(path)["name"].to_pylist()]
+            assert named == [str(before) for before in range(number)]
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_rotating_log_keeps_to_one_file_within_its_time(tmp_path):
+    with RotatingLog(tmp_path, 0.5) as log:
+        for number in range(5):
+            log.write(str(number), OK)
+    (path,) = tmp_path.iterdir()
+    assert pyarrow.parquet.read_table(path).num_rows == 5
 
 
 def test_a_log_of_nothing_is_a_table_with_its_columns(tmp_path):

@@ -22,7 +22,7 @@ def video(tmp_path):
 
 
 def test_a_video_gives_its_frames_in_order(video):
-    frames = list(open_source(str(video)))
+    frames = list(open_source(str(video)).frames)
     assert [frame.name for frame in frames] == [f"line.avi#{number:06d}" for number in range(4)]
     pictures = [frame.load() for frame in frames]  # Read after the video has ended: each keeps its own.
     assert all(picture.shape == (48, 64, 3) and picture.dtype == np.uint8 for picture in pictures)
@@ -33,7 +33,7 @@ def test_a_video_that_is_damaged_says_so(tmp_path):
     path = tmp_path / "broken.avi"
     path.write_bytes(b"RIFF" + bytes(200))
     with pytest.raises(EdgekdError, match=r"broken\.avi"):
-        list(open_source(str(path)))
+        list(open_source(str(path)).frames)
 
 
 def test_a_camera_that_stops_ends_in_an_error(video):
@@ -48,7 +48,7 @@ def test_a_folder_gives_its_pictures_by_their_paths_in_it(good_folder):
     (good_folder / "deeper").mkdir()
     (good_folder / "000.png").rename(good_folder / "deeper" / "a.png")
     (good_folder / "note.txt").write_text("no picture")
-    frames = list(open_source(str(good_folder)))
+    frames = list(open_source(str(good_folder)).frames)
     assert len(frames) == 24
     assert frames[0].name == "001.png"
     assert frames[-1].name == "deeper/a.png"
@@ -56,7 +56,7 @@ def test_a_folder_gives_its_pictures_by_their_paths_in_it(good_folder):
 
 
 def test_pictures_are_read_only_when_they_are_loaded(good_folder):
-    frames = list(open_source(str(good_folder)))
+    frames = list(open_source(str(good_folder)).frames)
     (good_folder / "003.png").write_bytes(b"")
     with pytest.raises(PictureError, match=r"003\.png is empty"):
         frames[3].load()
@@ -64,7 +64,7 @@ def test_pictures_are_read_only_when_they_are_loaded(good_folder):
 
 
 def test_a_single_picture_is_a_source(good_folder):
-    (frame,) = open_source(str(good_folder / "005.png"))
+    (frame,) = open_source(str(good_folder / "005.png")).frames
     assert frame.name == "005.png"
     assert frame.load().shape == (96, 96, 3)
 

@@ -1,0 +1,35 @@
+"""Finding a CUDA driver that answers."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from edgekd.engines.cuda.driver import Driver
+from edgekd.errors import MachineError
+
+PACKAGES = {"cuda-bindings": "cuda.bindings", "pycuda": "pycuda"}  # The first has graphs.
+
+
+def open_driver() -> Driver:
+    """The driver of the first GPU, by cuda-bindings where that is installed, else by pycuda.
+
+    Raises:
+        MachineError: Neither is installed, or no GPU answers.
+    """
+    package = next((name for name, module in PACKAGES.items() if _is_installed(module)), None)
+    if package is None:
+        raise MachineError("no Python package for CUDA is installed: pip install cuda-bindings (or pycuda)")
+    if package == "cuda-bindings":
+        from edgekd.engines.cuda.bindings import BindingsDriver
+
+        return BindingsDriver()
+    from edgekd.engines.cuda.pycuda import PycudaDriver
+
+    return PycudaDriver()
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # Of the package that it is in.
+        return False

@@ -1,0 +1,199 @@
+"""A ring of slots: each has a stream, page-locked buffers, events and graphs of its own, so that slots overlap."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekd.engines.base import EVERY_MAP, Frames, Outputs, wants_maps
+from edgekd.engines.cuda.driver import CudaError, Driver
+from edgekd.errors import EdgekdError
+
+
+@dataclass
+class Slot:
+    """What one batch under way needs. All of it is made when the engine starts.
+
+    Attributes:
+        index: Its place in the ring.
+        frames, scores, maps: Page-locked, for the largest batch.
+        addresses: Of the device memory, by the graph's names: frames, score, anomaly_map.
+        stream: Of its copies and its inference.
+        marks: Events: before, after the copy in, after the inference, after the copy out.
+        captured: The batch size that was captured last; 0 where none was.
+        graph: Its inference; None where it was not to be captured.
+    """
+
+    index: int
+    frames: Frames
+    scores: NDArray[np.float32]
+    maps: NDArray[np.float32]
+    addresses: dict[str, int]
+    stream: Any
+    marks: tuple[Any, Any, Any, Any]
+    captured: int = 0
+    graph: Any = None
+
+
+class Ticket(NamedTuple):
+    """A batch that is under way."""
+
+    slot: Slot
+    size: int
+    maps_above: float
+    enqueue: float  # Milliseconds that the call took which starts the inference.
+
+
+class SlotRing:
+    """Runs batches through slots, each at its own pace; answers are collected in any order.
+
+    Args:
+        driver: Whose thread uses the ring.
+        shape: Largest batch, height, width.
+        count: Slots.
+        compute: Enqueues the inference of a batch of a size on a slot's stream.
+        capture: Whether inferences are captured as graphs where the driver can.
+
+    Attributes:
+        broken: Why the device answers no more; None while it does.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        shape: tuple[int, int, int],
+        count: int,
+        compute: Callable[[Slot, int], None],
+        capture: bool = True,
+    ) -> None:
+        self.broken: str | None = None
+        self._driver = driver
+        self._compute = compute
+        self._capture = capture and driver.graphs
+        self.slots = [_make_slot(driver, index, shape) for index in range(count)]
+        self._free = deque(self.slots)
+        self._lent: dict[int, tuple[Frames, Slot]] = {}  # By the id of the frames, which lives as long as they do.
+
+    @property
+    def replays_graphs(self) -> bool:
+        """Whether any inference runs as a captured graph."""
+        return any(slot.graph is not None for slot in self.slots)
+
+    def lend(self, count: int) -> Frames | None:
+        """The page-locked frames of a free slot, [count, H, W, 3]; None where all are taken."""
+        if not self._free:
+            return None
+        slot = self._free.popleft()
+        frames = slot.frames[:count]
+        self._lent[id(frames)] = frames, slot
+        return frames
+
+    def give_back(self, frames: Frames) -> None:
+        """Frees the slot of lent frames."""
+        if id(frames) in self._lent:
+            _, slot = self._lent.pop(id(frames))
+            self._free.append(slot)
+
+    def submit(self, frames: Frames, maps_above: float) -> Ticket:
+        """Enqueues copy, inference and copy back of a batch; see `Engine.submit`."""
+        slot = self._lent.pop(id(frames))[1] if id(frames) in self._lent else self._take(frames)
+        with self._frees(slot):
+            return self._enqueue(slot, len(frames), maps_above)
+
+    def collect(self, ticket: Ticket) -> Outputs:
+        """Waits for a batch; see `Engine.collect`."""
+        slot, size = ticket.slot, ticket.size
+        driver, (before, copied, computed, done) = self._driver, slot.marks
+        with self._frees(slot):
+            driver.wait(done)
+            scores = slot.scores[:size].copy()
+            timings = {
+                "enqueue": ticket.enqueue,
+                "h2d": driver.elapsed(before, copied),
+                "gpu_compute": driver.elapsed(copied, computed),
+                "d2h": driver.elapsed(computed, done),
+            }
+            wanted = wants_maps(scores, ticket.maps_above)
+            if wanted and ticket.maps_above != EVERY_MAP:  # Now that the scores are known.
+                driver.copy_out(slot.maps[:size], slot.addresses["anomaly_map"], slot.stream)
+                driver.drain(slot.stream)
+            maps = slot.maps[: size if wanted else 0].copy()
+        self._free.append(slot)
+        return Outputs(scores, maps, timings)
+
+    def _take(self, frames: Frames) -> Slot:
+        if not self._free:
+            raise EdgekdError(f"all {len(self.slots)} slots are under way: collect one first")
+        slot = self._free.popleft()
+        slot.frames[: len(frames)] = frames
+        return slot
+
+    def _enqueue(self, slot: Slot, count: int, maps_above: float) -> Ticket:
+        driver, (before, copied, computed, done) = self._driver, slot.marks
+        if self._capture and slot.captured != count:
+            self._capture_anew(slot, count)
+        driver.record(before, slot.stream)
+        driver.copy_in(slot.addresses["frames"], slot.frames[:count], slot.stream)
+        driver.record(copied, slot.stream)
+        start = time.perf_counter()
+        if slot.graph is None:
+            self._compute(slot, count)
+        else:
+            driver.launch(slot.graph, slot.stream)
+        enqueue = (time.perf_counter() - start) * 1e3
+        driver.record(computed, slot.stream)
+        driver.copy_out(slot.scores[:count], slot.addresses["score"], slot.stream)
+        if maps_above == EVERY_MAP:
+            driver.copy_out(slot.maps[:count], slot.addresses["anomaly_map"], slot.stream)
+        driver.record(done, slot.stream)
+        return Ticket(slot, count, maps_above, enqueue)
+
+    def _capture_anew(self, slot: Slot, count: int) -> None:
+        """Captures the inference of a batch size; a slot that cannot be captured runs without a graph.
+
+        One graph a slot: a graph of another size may hold what the context has let go of since.
+        """
+        driver = self._driver
+        if slot.graph is not None:
+            driver.discard(slot.graph)
+        slot.graph, slot.captured = None, count
+        self._compute(slot, count)  # What is set up on the first run must not fall into the capture.
+        driver.drain(slot.stream)
+        try:
+            slot.graph = driver.capture(slot.stream, lambda: self._compute(slot, count))
+        except CudaError:
+            driver.drain(slot.stream)  # A device that is gone says so here; otherwise it goes on without.
+
+    @contextlib.contextmanager
+    def _frees(self, slot: Slot) -> Iterator[None]:
+        """Frees a slot that fails, once nothing reads its memory any more; a device that is gone breaks the ring."""
+        if self.broken is not None:
+            self._free.append(slot)
+            raise CudaError(self.broken)
+        try:
+            yield
+        except BaseException as error:
+            try:
+                self._driver.drain(slot.stream)
+            except CudaError:
+                self.broken = f"the GPU answers no more: {error}"
+            self._free.append(slot)
+            raise
+
+
+def _make_slot(driver: Driver, index: int, shape: tuple[int, int, int]) -> Slot:
+    batch, height, width = shape
+    frames = driver.pinned((batch, height, width, 3), np.uint8)
+    scores = driver.pinned((batch,), np.float32)
+    maps = driver.pinned((batch, height, width), np.float32)
+    buffers = {"frames": frames, "score": scores, "anomaly_map": maps}
+    addresses = {name: driver.allocate(host.nbytes) for name, host in buffers.items()}
+    marks = (driver.event(), driver.event(), driver.event(), driver.event())
+    return Slot(index, frames, scores, maps, addresses, driver.stream(), marks)

@@ -1,0 +1,63 @@
+"""What a builder says while it works: errors, layers, progress. Also how it is told to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+OnProgress = Callable[[str, int, int], None]  # With a phase, the steps done of it and its steps in all.
+
+
+def make_listener(trt: Any) -> Any:
+    """A logger that keeps `errors`, one line each, and `layers`, the lines of the builder's list of layers.
+
+    Args:
+        trt: The module of a flavour; its logger is the base class.
+    """
+
+    class Listener(trt.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.errors: list[str] = []
+            self.layers: list[str] = []
+
+        def log(self, severity: Any, message: str) -> None:
+            # Without a driver every build complains of CUDA; that is no fault of the graph.
+            if severity <= trt.ILogger.ERROR and "catchCudaError" not in message:
+                self.errors.append(" ".join(message.split()))
+            if message.startswith("Layers:"):
+                self.layers += message.splitlines()[1:]
+
+    return Listener()
+
+
+def make_monitor(trt: Any, on_progress: OnProgress | None) -> Any:
+    """A progress monitor that tells how far the building is, and ends it once `cancelled` is set.
+
+    Args:
+        trt: The module of a flavour; its progress monitor is the base class.
+        on_progress: Called from the builder's threads.
+    """
+
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self.cancelled = False
+            self._steps: dict[str, int] = {}
+
+        def phase_start(self, name: str, parent: str | None, steps: int) -> None:
+            self._steps[name] = steps
+            self._tell(name, 0)
+
+        def step_complete(self, name: str, step: int) -> bool:
+            self._tell(name, step + 1)
+            return not self.cancelled
+
+        def phase_finish(self, name: str) -> None:
+            self._tell(name, self._steps[name])
+
+        def _tell(self, name: str, done: int) -> None:
+            if on_progress is not None:
+                on_progress(name, done, self._steps[name])
+
+    return Monitor()

@@ -1,0 +1,249 @@
+import json
+import os
+import shlex
+import shutil
+import signal
+
+import numpy as np
+import openvino
+import pytest
+
+import edgekd.engines.compiling as compiling
+from edgekd.artifact import manifest_path, read_json, read_manifest, write_manifest
+from edgekd.cli.main import main
+from edgekd.data.good_pictures import read_frames
+from edgekd.engines import open_engine
+from edgekd.engines.tensorrt.flavours import is_installed
+from edgekd.errors import MachineError
+
+needs_rtx = pytest.mark.skipif(not is_installed("tensorrt-rtx"), reason="TensorRT for RTX is not installed")
+RTX = ("--backend", "tensorrt-rtx")
+
+
+@pytest.fixture
+def graph(exported, tmp_path):
+    """A copy of the exported detector, alone in its folder."""
+    for path in (exported, manifest_path(exported)):
+        shutil.copy(path, tmp_path / path.name)
+    return tmp_path / exported.name
+
+
+@pytest.fixture
+def free_graph(graph):
+    """The same, said to take any batch; it is never parsed."""
+    manifest = read_manifest(graph)
+    manifest["inputs"]["frames"]["shape"][0] = "batch"
+    write_manifest(graph, manifest)
+    return graph
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    def refuse():
+        raise MachineError("no NVIDIA GPU answers")
+
+    monkeypatch.setattr(compiling, "open_driver", refuse)
+
+
+def run(*words):
+    return main([str(word) for word in words])
+
+
+def names_beside(graph):
+    return sorted(path.name for path in graph.parent.iterdir())
+
+
+@needs_rtx
+def test_an_engine_is_written_with_all_that_the_graphs_manifest_says_and_how_it_was_built(graph, capsys):
+    words = ["build", graph, *RTX, "--compute-capability", "8.9", "--compute-capability", "8.6", "--workspace", 64]
+    assert run(*words) == 0
+    engine = graph.with_name("detector_sm86_sm89.engine")
+    said = capsys.readouterr().out
+    assert f"wrote {engine}: " in said
+    assert "by TensorRT for RTX 1.7.1.116, for GPUs of compute capability 8.6 or 8.9" in said
+    assert f"edgekd bench --engine {engine}" in said
+    source, built = read_manifest(graph), read_manifest(engine)
+    record, layers = built.pop("engine"), built.pop("layers")
+    assert {name: value for name, value in built.items() if name not in ("file", "sha256")} == {
+        name: value for name, value in source.items() if name not in ("file", "sha256")
+    }
+    assert built["threshold"] is not None
+    assert record.pop("build_seconds") > 0
+    assert record == {
+        "flavour": "tensorrt-rtx",
+        "version": "1.7.1.116",
+        "compute_capabilities": ["8.6", "8.9"],
+        "onnx": "detector.onnx",
+        "onnx_sha256": source["sha256"],
+        "largest_batch": 1,
+        "workspace_mib": 64,
+        "command": f"edgekd build {graph} --backend tensorrt-rtx --compute-capability 8.6 --compute-capability 8.9 "
+        "--workspace 64",
+        "device": None,
+    }
+    reading = [layer["reads"] for layer in layers if layer["kind"] == "correlation"]
+    assert f"{len(reading)} convolutions: {len(reading)} read Float" in said
+    assert set(reading) == {"Float"}
+
+
+@needs_rtx
+def test_the_recorded_command_builds_it_again(graph):
+    assert run("build", graph, *RTX, "--output", graph.with_name("line 2.engine")) == 0
+    engine = graph.with_name("line 2.engine")
+    command = read_manifest(engine)["engine"]["command"]
+    engine.unlink()
+    assert main(shlex.split(command)[1:]) == 0
+    assert read_manifest(engine)["engine"]["command"] == command
+
+
+@needs_rtx
+def test_json_says_how_large_and_for_what(graph, capsys):
+    assert run("build", graph, *RTX, "--json", "-") == 0
+    figures = json.loads(capsys.readouterr().out)
+    engine = graph.with_name("detector_tensorrt_rtx.engine")
+    assert figures["file"] == str(engine)
+    assert figures["bytes"] == engine.stat().st_size
+    assert figures["engine"] == read_manifest(engine)["engine"]
+    assert figures["engine"]["compute_capabilities"] == []
+    assert figures["convolutions_reading"].keys() == {"Float"}
+
+
+def test_an_engine_of_openvino_says_what_the_graph_says(graph, elpv_pictures, capsys):
+    assert run("build", graph, "--backend", "openvino") == 0
+    assert "by OpenVINO" in capsys.readouterr().out
+    path = graph.with_name("detector_openvino.engine")
+    frames = read_frames(elpv_pictures[200:201], 64)
+    with open_engine(graph, "openvino") as engine:
+        expected = engine.infer(frames)
+    with open_engine(path) as engine:
+        answer = engine.infer(frames)
+    assert np.array_equal(answer.scores, expected.scores)
+    assert np.array_equal(answer.anomaly_maps, expected.anomaly_maps)
+    record = read_manifest(path)["engine"]
+    assert record["flavour"] == "openvino"
+    assert record["version"] == openvino.get_version().split("-")[0]
+    assert record["device"]["name"]
+
+
+def test_the_standard_flavour_without_a_gpu_says_where_to_build(graph, no_gpu, capsys):
+    assert run("build", graph, "--backend", "tensorrt") == 3
+    line = capsys.readouterr().err
+    assert "TensorRT builds on the GPU that the engine is for, and none answers here: no NVIDIA GPU answers" in line
+    assert "build on the machine that has it, or give --backend tensorrt-rtx" in line
+    assert names_beside(graph) == ["detector.json", "detector.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--backend", "tensor-rt"], "unknown back end to build for 'tensor-rt': did you mean tensorrt?"),
+        ([*RTX, "--compute-capability", "8.7"], "8.7 is a Jetson Orin, which TensorRT for RTX does not build for"),
+        ([*RTX, "--compute-capability", "86"], "'86' is no compute capability"),
+        (["--backend", "tensorrt", "--compute-capability", "8.6"], "--compute-capability is for TensorRT for RTX"),
+        (
+            ["--backend", "openvino", "--compute-capability", "8.6"],
+            "--compute-capability is for TensorRT, and OpenVINO",
+        ),
+        (["--backend", "openvino", "--workspace", 64], "--workspace is for TensorRT"),
+        ([*RTX, "--timing-cache", "x.cache"], "--timing-cache is for TensorRT, which measures kernels"),
+        (["--backend", "tensorrt", "--timing-cache", "."], "--timing-cache . is a folder"),
+        (
+            [*RTX, "--batch", 4],
+            "takes batches of 1 and no others: leave --batch out, or export it with --batch dynamic",
+        ),
+        ([*RTX, "--batch", 0], "'0' is no whole number from 1 upward"),
+        ([*RTX, "--workspace", "-1"], "--workspace"),
+        ([*RTX, "--output", "x.plan"], "--output x.plan must end in .engine"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(graph, capsys, words, complaint):
+    assert run("build", graph, *words) == 2
+    said = capsys.readouterr().err.strip()
+    assert complaint in said
+    assert len(said.splitlines()) == 1
+    assert names_beside(graph) == ["detector.json", "detector.onnx"]
+
+
+def test_a_batch_for_openvino_is_refused(free_graph, capsys):
+    assert run("build", free_graph, "--backend", "openvino", "--batch", 4) == 2
+    assert "an engine of OpenVINO takes any batch" in capsys.readouterr().err
+
+
+def test_what_is_no_graph_is_refused(graph, capsys):
+    shutil.copy(graph, graph.with_name("bare.onnx"))
+    for name, complaint in {
+        "gone.onnx": "no such artifact",
+        "detector.json": "is no graph: give an .onnx file",
+        "bare.onnx": "has no manifest",
+    }.items():
+        assert run("build", graph.with_name(name), *RTX) == 2
+        assert complaint in capsys.readouterr().err
+
+
+def test_a_damaged_graph_is_refused_before_it_is_parsed(graph, capsys):
+    graph.write_bytes(graph.read_bytes()[:-1])
+    assert run("build", graph, *RTX) == 2
+    assert "its SHA-256 differs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "complaint"),
+    [
+        ("--output", "detector.engine", "detector.json, which is the manifest of detector.onnx"),
+        ("--output", "figures.engine", "figures.json, which is no manifest of an engine"),
+        ("--output", "text.engine", "text.json, which is no manifest of an engine"),
+        ("--output", "folder.engine", "folder.engine is a folder: name a file"),
+        ("--json", "detector.json", "is where a manifest stands"),
+        ("--json", "detector_tensorrt_rtx.json", "is where a manifest stands"),
+    ],
+)
+def test_nothing_else_is_overwritten(graph, capsys, option, name, complaint):
+    graph.with_name("figures.json").write_text("{}")
+    graph.with_name("text.json").write_text("no JSON")
+    graph.with_name("folder.engine").mkdir()
+    before = {path.name: path.is_file() and path.read_bytes() for path in graph.parent.iterdir()}
+    assert run("build", graph, *RTX, option, graph.with_name(name)) == 2
+    assert complaint in capsys.readouterr().err
+    assert {path.name: path.is_file() and path.read_bytes() for path in graph.parent.iterdir()} == before
+
+
+@needs_rtx
+def test_building_again_replaces_the_engine(graph):
+    assert run("build", graph, *RTX) == run("build", graph, *RTX) == 0
+    assert len(names_beside(graph)) == 4
+
+
+@needs_rtx
+def test_a_graph_that_cannot_be_built_leaves_nothing(graph, capsys):
+    graph.write_text("no graph")
+    write_manifest(graph, read_json(manifest_path(graph)))
+    assert run("build", graph, *RTX) == 2
+    assert "TensorRT for RTX cannot build" in capsys.readouterr().err
+    assert run("build", graph, "--backend", "openvino") == 2
+    assert "OpenVINO cannot build" in capsys.readouterr().err
+    assert names_beside(graph) == ["detector.json", "detector.onnx"]
+
+
+@needs_rtx
+def test_ctrl_c_is_one_line_and_leaves_nothing(graph, capsys, monkeypatch):
+    original = compiling.build_engine
+
+    def pressed(path, flavour, options, on_progress):
+        os.kill(os.getpid(), signal.SIGINT)
+        return original(path, flavour, options, on_progress)
+
+    monkeypatch.setattr(compiling, "build_engine", pressed)
+    assert run("build", graph, *RTX) == 130
+    assert capsys.readouterr().err.strip() == "edgekd: interrupted"
+    assert names_beside(graph) == ["detector.json", "detector.onnx"]
+
+
+@needs_rtx
+def test_an_engine_whose_manifest_cannot_be_written_is_not_left(graph, capsys, monkeypatch):
+    def refuse(*_):
+        raise MachineError("no room left on the disk")
+
+    monkeypatch.setattr(compiling, "write_manifest", refuse)
+    assert run("build", graph, *RTX) == 3
+    assert "no room left" in capsys.readouterr().err
+    assert names_beside(graph) == ["detector.json", "detector.onnx"]

@@ -1,0 +1,181 @@
+"""Building engines with TensorRT for RTX, whose builder needs no GPU; all systems are built in tests/graph."""
+
+import json
+import shutil
+import signal
+import threading
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from edgekd.artifact import manifest_path
+from edgekd.engines.build_plan import plan_build
+from edgekd.engines.compiling import build
+from edgekd.engines.tensorrt.building import BuildOptions, build_engine
+from edgekd.engines.tensorrt.flavours import Flavour, load_flavour
+from edgekd.engines.tensorrt.layers import Layer, convolution_inputs, layers_inspected, layers_listed
+from edgekd.engines.tensorrt.listening import make_listener, make_monitor
+from edgekd.errors import ArtifactError
+
+trt = pytest.importorskip("tensorrt_rtx")
+
+
+@pytest.fixture(scope="module")
+def flavour():
+    return load_flavour("tensorrt-rtx")
+
+
+def convolution_graph(path, batch):
+    """One convolution of frames, as small as a graph can be."""
+    frames = helper.make_tensor_value_info("frames", TensorProto.UINT8, [batch, 16, 16, 3])
+    out = helper.make_tensor_value_info("anomaly_map", TensorProto.FLOAT, [batch, 4, 16, 16])
+    weight = np.random.default_rng(0).normal(size=(4, 3, 3, 3)).astype(np.float32)
+    nodes = [
+        helper.make_node("Cast", ["frames"], ["float"], "cast", to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["float"], ["image"], "transpose", perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["image", "weight"], ["anomaly_map"], "conv", pads=[1, 1, 1, 1]),
+    ]
+    graph = helper.make_graph(nodes, "g", [frames], [out], [onnx.numpy_helper.from_array(weight, "weight")])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    return convolution_graph(tmp_path_factory.mktemp("graph") / "fixed.onnx", 2)
+
+
+@pytest.fixture(scope="module")
+def free_graph(tmp_path_factory):
+    return convolution_graph(tmp_path_factory.mktemp("graph") / "free.onnx", "batch")
+
+
+@pytest.mark.parametrize("capabilities", [(), ("7.5",), ("8.6", "8.9", "12.1")])
+def test_an_engine_is_built_for_each_compute_capability(flavour, graph, capabilities):
+    built = build_engine(graph, flavour, BuildOptions(capabilities))
+    assert len(built.blob) > 1000
+    assert built.timing_cache is None
+    assert any("conv" in layer.nodes for layer in built.layers)
+
+
+def test_more_compute_capabilities_make_another_engine(flavour, graph):
+    one, two = (build_engine(graph, flavour, BuildOptions(names)).blob for names in (("8.6",), ("8.6", "12.0")))
+    assert one != two
+
+
+def test_a_free_batch_is_opened_up_to_the_largest(flavour, free_graph):
+    few, many = (build_engine(free_graph, flavour, BuildOptions(("8.6",), largest)).blob for largest in (2, 64))
+    assert few != many
+
+
+@pytest.mark.parametrize("largest", [2_000_000_000, 1 << 31, 1 << 64])
+def test_a_batch_that_is_too_large_says_what_to_try(flavour, free_graph, largest):
+    with pytest.raises(ArtifactError, match=r"cannot build .*free\.onnx: .*; try a smaller --batch$"):
+        build_engine(free_graph, flavour, BuildOptions(("8.6",), largest))
+
+
+def test_a_workspace_that_is_too_small_says_what_to_try(flavour, free_graph):
+    with pytest.raises(ArtifactError, match=r"workspace limit.*; try a smaller --batch or a larger --workspace$"):
+        build_engine(free_graph, flavour, BuildOptions(("8.6",), 4096, workspace_mib=1))
+    assert build_engine(free_graph, flavour, BuildOptions(("8.6",), 4096, workspace_mib=256)).blob
+
+
+def test_the_phases_are_told_with_their_steps(flavour, graph):
+    said = []
+    build_engine(graph, flavour, BuildOptions(), lambda *step: said.append(step))
+    assert len({phase for phase, _, _ in said}) > 3
+    assert all(0 <= done <= of for _, done, of in said)
+    last = {phase: done == of for phase, done, of in said}
+    assert all(last.values()), last
+
+
+@pytest.mark.parametrize("saved", [b"", b"not what was measured"])
+def test_the_standard_flavours_steps_run_as_far_as_they_can_without_a_gpu(graph, saved):
+    # The same classes; without a GPU the engine cannot be inspected, and the timing cache holds no measurements.
+    standard = Flavour("tensorrt", trt.__version__, trt)
+    first = build_engine(graph, standard, BuildOptions(timing_cache=saved))
+    again = build_engine(graph, standard, BuildOptions(timing_cache=first.timing_cache))
+    assert first.blob
+    assert again.timing_cache == first.timing_cache
+    assert first.timing_cache not in (None, b"", saved)
+
+
+def test_what_is_no_graph_is_one_line(flavour, tmp_path):
+    (tmp_path / "text.onnx").write_text("no graph")
+    with pytest.raises(
+        ArtifactError, match=r"TensorRT for RTX cannot build .*text\.onnx: .*[Ff]ailed to parse"
+    ) as caught:
+        build_engine(tmp_path / "text.onnx", flavour, BuildOptions())
+    assert "\n" not in str(caught.value)
+
+
+def test_a_refusal_does_not_keep_the_next_builder_from_being_heard(flavour, graph, tmp_path):
+    (tmp_path / "text.onnx").write_text("no graph")
+    with pytest.raises(ArtifactError) as kept:
+        build_engine(tmp_path / "text.onnx", flavour, BuildOptions())
+    assert build_engine(graph, flavour, BuildOptions()).layers
+    assert kept.value is not None
+
+
+def test_a_cancelled_monitor_ends_the_building(graph):
+    listener, monitor = make_listener(trt), make_monitor(trt, None)
+    builder = trt.Builder(listener)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    assert trt.OnnxParser(network, listener).parse_from_file(str(graph))
+    config = builder.create_builder_config()
+    config.progress_monitor = monitor
+    monitor.cancelled = True
+    assert builder.build_serialized_network(network, config) is None
+
+
+def test_ctrl_c_ends_a_build_and_leaves_no_file(exported, tmp_path):
+    for path in (exported, manifest_path(exported)):
+        shutil.copy(path, tmp_path / path.name)
+    plan = plan_build(tmp_path / exported.name, backend="tensorrt-rtx")
+    pressed = []
+
+    def press(*step):
+        if not pressed:
+            pressed.append(step)
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)  # As a terminal does; others may be idle.
+
+    with pytest.raises(KeyboardInterrupt):
+        build(plan, press)
+    assert pressed
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["detector.json", "detector.onnx"]
+
+
+def test_the_list_of_layers_is_read():
+    lines = [
+        "Name: wait_3, LayerType: wait, Inputs: [], Constants: [], Outputs: [], StreamId: 0, Metadata: ",
+        "Name: conv_6, LayerType: correlation, Inputs: [ { Name: a, Dimensions: [1,4], Datatype: Int8, Format: (x) }, "
+        "{ Name: b, Dimensions: [1], Datatype: Float, Format: (y) }], Constants: [], Outputs: [ { Name: c, "
+        "Datatype: Half }], TacticName: , StreamId: 0, Metadata: [ONNX Layer: conv][ONNX Layer: relu]",
+        "",
+        "Bindings:",
+    ]
+    layers = layers_listed(lines)
+    assert layers == [Layer("wait_3", "wait", None, []), Layer("conv_6", "correlation", "Int8", ["conv", "relu"])]
+    assert convolution_inputs(layers) == {"Int8": 1}
+
+
+@pytest.mark.parametrize(
+    ("said", "reads"),
+    [
+        ({"Format/Datatype": "Row major linear FP32"}, "Float"),
+        ({"Format/Datatype": "Channel major FP16 format where channel % 8 == 0"}, "Half"),
+        ({"Format/Datatype": "Thirty-two wide channel vectorized row major Int8 format"}, "Int8"),
+        ({"Format/Datatype": "Float"}, "Float"),
+        ({"Format": "linear", "Datatype": "Half"}, "Half"),
+        ({"Format/Datatype": "UInt8"}, "UInt8"),
+        ({"Format/Datatype": "N/A due to dynamic shapes"}, None),
+        ({}, None),
+    ],
+)
+def test_an_inspectors_words_for_data_types_are_read(said, reads):
+    entry = {"Name": "conv", "LayerType": "CaskConvolution", "Inputs": [said], "Metadata": "[ONNX Layer: /0/Conv]"}
+    text = json.dumps({"Layers": [entry, "a name without details"], "Bindings": ["frames"]})
+    assert layers_inspected(text) == [Layer("conv", "CaskConvolution", reads, ["/0/Conv"])]
+    assert convolution_inputs(layers_inspected(text)) == {reads or "unknown": 1}
