@@ -58,6 +58,12 @@ def run(arguments: argparse.Namespace) -> int:
     write_json_to(arguments.json, content)
     if arguments.json != Path("-"):
         _print(content)
+    if recipe.quantization_aware_from is not None:
+        notes.print(
+            "this run learned as INT8 computes: the float rows, torch's too, are not what was trained; compare the "
+            "accuracy of its INT8 rows with that of a run trained in float",
+            soft_wrap=True,
+        )
     return 0
 
 

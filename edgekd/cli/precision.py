@@ -25,7 +25,7 @@ PRECISIONS = ("fp32", "fp16", "int8")
 CHOICES = ("k-centre", "random")
 METHODS = ("min-max", "percentile", "entropy", "map-error")
 PICTURES = 32
-MAX_DRIFT = 0.05
+MAX_DRIFT = 0.03
 CANDIDATES = 256  # More are thinned at random before a set is chosen: every candidate costs an inference.
 ONLY_INT8 = ("calibration", "calibration_pictures", "calibration_choice", "calibration_method", "max_drift")
 

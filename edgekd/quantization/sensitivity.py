@@ -14,6 +14,8 @@ from edgekd.quantization.layers import Layer
 from edgekd.quantization.qdq import Scheme, quantize
 from edgekd.quantization.running import run_graph
 
+RANKED_ON = 2  # Frames: their maps have pixels enough to rank layers by, and a graph is run for every layer.
+
 OnStep = Callable[[int, int], None]  # Steps done, and in all.
 
 
@@ -23,7 +25,7 @@ class Sensitivity(NamedTuple):
     Attributes:
         noise: Of the graph with all other layers in INT8.
         in_float: The layers to leave in float, most sensitive first.
-        alone: By layer: the noise that quantizing it alone gives, largest first.
+        alone: By layer: the noise that quantizing it alone gives to the first frames, largest first.
     """
 
     noise: float
@@ -54,15 +56,15 @@ def leave_fewest_in_float(
     """
     reference = run_graph(model, frames).maps
 
-    def noise_of(chosen: Sequence[Layer]) -> float:
-        return map_noise(reference, run_graph(quantize(model, scheme, chosen), frames).maps)
+    def noise_of(chosen: Sequence[Layer], count: int = len(frames)) -> float:
+        return map_noise(reference[:count], run_graph(quantize(model, scheme, chosen), frames[:count]).maps)
 
     noise = noise_of(layers)
     if noise <= max_drift:
         return Sensitivity(noise, [], {})
     alone: dict[str, float] = {}
     for index, layer in enumerate(layers):
-        alone[layer.node] = noise_of([layer])
+        alone[layer.node] = noise_of([layer], RANKED_ON)
         on_step(index + 1, len(layers))
     ranked = sorted(layers, key=lambda layer: alone[layer.node], reverse=True)
     few, many = 0, len(ranked)  # `few` left in float is too little; `many`, all of them, is no INT8 graph.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import math
 from collections.abc import Callable
@@ -103,8 +104,11 @@ class BindingsDriver(Driver):
         self._call("cuStreamBeginCapture", stream, mode)
         try:
             work()
-        finally:
-            recorded = self._call("cuStreamEndCapture", stream)
+        except BaseException:
+            with contextlib.suppress(CudaError):  # The error of the work is the one to tell.
+                self._call("cuGraphDestroy", self._call("cuStreamEndCapture", stream))
+            raise
+        recorded = self._call("cuStreamEndCapture", stream)
         try:
             graph = self._call("cuGraphInstantiate", recorded, 0)
         finally:

@@ -48,17 +48,16 @@ class TensorRTEngine(Engine):
         self._left.callback(driver.close)
         flavour = load_flavour(manifest["engine"]["flavour"])
         refuse_unfit(manifest, path, flavour, driver.device.capability)
-        self._engine, contexts = _contexts(flavour.module, path)
-        self._left.callback(contexts.clear)
+        self._engine, self._contexts = _contexts(flavour.module, path)
+        self._left.callback(self._let_go)
         batch, height, width = frame_shape(manifest)
         largest = batch or int(manifest["engine"]["largest_batch"])
         self._shape = (height, width)
-        self._contexts = contexts
         self._sizes: dict[int, int] = {}  # The batch that each slot's context is set to.
         self._driver: Driver = driver
         self._largest = largest
         self._ring = SlotRing(driver, (largest, height, width), SLOTS, self._compute)
-        for slot, context in zip(self._ring.slots, contexts, strict=True):
+        for slot, context in zip(self._ring.slots, self._contexts, strict=True):
             for name in TENSORS:
                 context.set_tensor_address(name, slot.addresses[name])
         device = f"{driver.device.name} ({driver.device.capability})"
@@ -87,6 +86,11 @@ class TensorRTEngine(Engine):
 
     def close(self) -> None:
         self._left.close()
+
+    def _let_go(self) -> None:
+        """Frees what TensorRT holds on the device, while there is a context to free it in."""
+        self._contexts.clear()
+        self._engine = None
 
     def check(self, frames: Frames) -> None:
         super().check(frames)
