@@ -1,4 +1,5 @@
 import json
+import socket
 
 import pyarrow.parquet
 import pytest
@@ -21,7 +22,19 @@ def test_models_json_holds_every_row_of_the_papers_tables(capsys):
 def test_the_overview_and_each_help_page_print(capsys):
     assert main([]) == 0
     assert "inspect" in capsys.readouterr().out
-    for name in ("models", "teachers", "distill", "train", "export", "bench", "evaluate", "inspect", "demo"):
+    for name in (
+        "models",
+        "teachers",
+        "distill",
+        "train",
+        "export",
+        "build",
+        "bench",
+        "evaluate",
+        "inspect",
+        "doctor",
+        "demo",
+    ):
         with pytest.raises(SystemExit) as exit_:
             main([name, "--help"])
         assert exit_.value.code == 0
@@ -92,6 +105,17 @@ def test_bench_writes_the_fields_of_its_contract(exported, tmp_path):
     assert 0 < content["peak_share"] < 1.5
     assert content["macs"] > 1e8
     assert content["throughput_fps"]["1"] > 0
+
+
+def test_inspect_tells_a_service_manager_that_it_is_up_and_alive(exported, good_folder, tmp_path, monkeypatch):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
+        heard.bind(str(tmp_path / "notify"))
+        heard.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        assert main(["inspect", "--engine", str(exported), "--source", str(good_folder), "--threshold", "0"]) == 0
+        frames = len(list(good_folder.iterdir()))
+        said = [heard.recv(64) for _ in range(frames + 2)]
+    assert said == [b"READY=1", *[b"WATCHDOG=1"] * frames, b"STOPPING=1"]
 
 
 def test_inspect_writes_a_log_row_for_each_frame_and_heat_maps_of_the_ng_ones(exported, good_folder, tmp_path):
