@@ -31,9 +31,12 @@ class PycudaDriver(Driver):
         except Exception as error:  # Without the driver's library already the import fails.
             raise MachineError(f"no NVIDIA GPU answers ({one_line(error)})") from error
         self._cuda: Any = pycuda.driver
+        self._kept: dict[int, Any] = {}
         context = self._call(device.retain_primary_context)
         self._call(context.push)
-        self._hold(context, lambda: self._call(context.pop))
+        self._hold(
+            context, lambda: self._call(context.detach)
+        )  # Of a primary context: released, and no longer current.
         major, minor = device.compute_capability()
         driver = version_text(self._cuda.get_driver_version())
         self.device = Device(device.name(), capability_text(major, minor), driver, device.total_memory())
@@ -50,39 +53,48 @@ class PycudaDriver(Driver):
         return array
 
     def stream(self) -> Any:
-        return self._call(self._cuda.Stream)
+        return self._keep(self._call(self._cuda.Stream))
 
     def event(self) -> Any:
-        return self._call(self._cuda.Event)
+        return self._keep(self._call(self._cuda.Event))
 
     def address_of(self, stream: Any) -> int:
-        return int(stream.handle)
+        return int(self._kept[stream].handle)
 
     def copy_in(self, address: int, host: NDArray[Any], stream: Any) -> None:
         bytes_of(host)
-        self._call(self._cuda.memcpy_htod_async, address, host, stream)
+        self._call(self._cuda.memcpy_htod_async, address, host, self._kept[stream])
 
     def copy_out(self, host: NDArray[Any], address: int, stream: Any) -> None:
         bytes_of(host)
-        self._call(self._cuda.memcpy_dtoh_async, host, address, stream)
+        self._call(self._cuda.memcpy_dtoh_async, host, address, self._kept[stream])
 
     def record(self, event: Any, stream: Any) -> None:
-        self._call(event.record, stream)
+        self._call(self._kept[event].record, self._kept[stream])
 
     def wait(self, event: Any) -> None:
-        self._call(event.synchronize)
+        self._call(self._kept[event].synchronize)
 
     def drain(self, stream: Any) -> None:
-        self._call(stream.synchronize)
+        self._call(self._kept[stream].synchronize)
 
     def elapsed(self, start: Any, end: Any) -> float:
-        return float(self._call(start.time_till, end))
+        return float(self._call(self._kept[start].time_till, self._kept[end]))
 
     def capture(self, stream: Any, work: Callable[[], None]) -> Any:
         raise NotImplementedError("pycuda has no CUDA graphs: ask `graphs` first")
 
     def launch(self, graph: Any, stream: Any) -> None:
         raise NotImplementedError("pycuda has no CUDA graphs: ask `graphs` first")
+
+    def _keep(self, what: Any) -> int:
+        """A number for a stream or an event. They give themselves back when nobody holds them any more, and only while
+        there is a context: so nobody but this driver holds them.
+        """
+        number = len(self._kept)
+        self._kept[number] = what
+        self._hold(number, lambda: self._kept.pop(number))
+        return number
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         self._check_thread()
