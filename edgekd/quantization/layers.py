@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import onnx
@@ -22,12 +23,14 @@ class Layer(NamedTuple):
         node: The name of its output tensor, which tells the node from all others.
         activation: The tensor that it reads.
         weight: Its initializer, [outputs, inputs of a group, kernel, kernel].
+        macs: Its multiply-accumulates for one batch.
     """
 
     name: str
     node: str
     activation: str
     weight: str
+    macs: int
 
 
 class Layers(NamedTuple):
@@ -58,6 +61,7 @@ def find_layers(model: onnx.ModelProto) -> Layers:
     require_float(model)
     graph = onnx.shape_inference.infer_shapes(model).graph
     shapes = {value.name: value.type.tensor_type.shape.dim for value in [*graph.value_info, *graph.output]}
+    kernels = {tensor.name: tensor.dims for tensor in graph.initializer}
     quantizable, in_float = [], {}
     for node in graph.node:
         if node.op_type != CONVOLUTION:
@@ -68,7 +72,9 @@ def find_layers(model: onnx.ModelProto) -> Layers:
         if channels == 1 or all(side == 1 for side in sides):
             in_float[name] = GATE
         else:
-            quantizable.append(Layer(name, node.output[0], node.input[0], weight))
+            positions = math.prod(max(dimension.dim_value, 1) for dimension in shapes[node.output[0]])
+            macs = positions * math.prod(kernels[weight][1:])
+            quantizable.append(Layer(name, node.output[0], node.input[0], weight, macs))
     return Layers(quantizable, in_float, _attended(graph, {layer.node for layer in quantizable}))
 
 

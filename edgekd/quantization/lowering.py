@@ -14,7 +14,7 @@ from edgekd.quantization.layers import centred_frames, find_layers
 from edgekd.quantization.map_error import scales_for_the_map
 from edgekd.quantization.qdq import Scheme, quantize
 from edgekd.quantization.scales import METHODS, scales_of
-from edgekd.quantization.sensitivity import leave_fewest_in_float
+from edgekd.quantization.sensitivity import leave_least_in_float
 from edgekd.quantization.splitting import split_concatenated
 
 MAP_ERROR = "map-error"
@@ -65,7 +65,7 @@ def to_int8(
     alone: dict[str, float] = {}
     if max_drift is not None:
         few = frames[:: max(1, len(frames) // SENSITIVITY_FRAMES)][:SENSITIVITY_FRAMES]
-        found = leave_fewest_in_float(
+        found = leave_least_in_float(
             split, layers.quantizable, scheme, few, max_drift, lambda done, of: on_step("layers", done, of)
         )
         in_float, alone = found.in_float, found.alone

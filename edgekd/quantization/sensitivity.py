@@ -1,4 +1,4 @@
-"""Which layers INT8 hurts: each is quantized alone, and the fewest are left in float that bring the drift under D."""
+"""Which layers INT8 hurts: each is tried alone, and as little as may be is left in float to keep the drift under D."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from edgekd.quantization.running import run_graph
 
 RANKED_ON = 2  # Frames: their maps have pixels enough to rank layers by, and a graph is run for every layer.
 
+# What leaving any layer in float costs, as a share of the graph's work: reading and writing its maps in float.
+COST_OF_ANY = 0.01
+
 OnStep = Callable[[int, int], None]  # Steps done, and in all.
 
 
@@ -24,7 +27,7 @@ class Sensitivity(NamedTuple):
 
     Attributes:
         noise: Of the graph with all other layers in INT8.
-        in_float: The layers to leave in float, most sensitive first.
+        in_float: The layers to leave in float, in the order in which they pay.
         alone: By layer: the noise that quantizing it alone gives to the first frames, largest first.
     """
 
@@ -33,7 +36,7 @@ class Sensitivity(NamedTuple):
     alone: dict[str, float]
 
 
-def leave_fewest_in_float(
+def leave_least_in_float(
     model: onnx.ModelProto,
     layers: Sequence[Layer],
     scheme: Scheme,
@@ -41,7 +44,10 @@ def leave_fewest_in_float(
     max_drift: float,
     on_step: OnStep = lambda done, of: None,
 ) -> Sensitivity:
-    """Finds the fewest layers, in the order of their own drift, whose staying in float brings the noise under a limit.
+    """Finds the layers whose staying in float brings the noise under a limit at the least cost in speed.
+
+    Noises of layers add up by their squares, so layers are left in the order of their own noise squared over what they
+    cost in float: a knapsack filled greedily.
 
     Args:
         model: Float.
@@ -66,7 +72,8 @@ def leave_fewest_in_float(
     for index, layer in enumerate(layers):
         alone[layer.node] = noise_of([layer], RANKED_ON)
         on_step(index + 1, len(layers))
-    ranked = sorted(layers, key=lambda layer: alone[layer.node], reverse=True)
+    work = sum(layer.macs for layer in layers)
+    ranked = sorted(layers, key=lambda layer: alone[layer.node] ** 2 / (layer.macs / work + COST_OF_ANY), reverse=True)
     few, many = 0, len(ranked)  # `few` left in float is too little; `many`, all of them, is no INT8 graph.
     reached = noise
     while many - few > 1:
@@ -81,5 +88,6 @@ def leave_fewest_in_float(
             f"no INT8 graph drifts by {max_drift:g} or less: with all layers but {ranked[-1].name} in float it is "
             f"{noise:.2g}; allow more, or train with --quantization-aware"
         )
-    names = {layer.name: alone[layer.node] for layer in ranked}
+    loudest = sorted(layers, key=lambda layer: alone[layer.node], reverse=True)
+    names = {layer.name: alone[layer.node] for layer in loudest}
     return Sensitivity(reached, [layer.name for layer in ranked[:many]], names)

@@ -11,7 +11,7 @@ from edgekd.quantization.map_error import scales_for_the_map
 from edgekd.quantization.qdq import Scheme, quantize
 from edgekd.quantization.running import run_graph, tensors_of
 from edgekd.quantization.scales import scales_of
-from edgekd.quantization.sensitivity import leave_fewest_in_float
+from edgekd.quantization.sensitivity import RANKED_ON, leave_least_in_float
 from edgekd.quantization.splitting import split_concatenated
 
 
@@ -69,7 +69,7 @@ def test_a_layer_that_spoils_the_map_is_left_in_float(parts, frames):
     whole = map_noise(
         run_graph(split, frames).maps, run_graph(quantize(split, spoiled, layers.quantizable), frames).maps
     )
-    found = leave_fewest_in_float(split, layers.quantizable, spoiled, frames, whole / 2)
+    found = leave_least_in_float(split, layers.quantizable, spoiled, frames, whole / 2)
     assert found.in_float == ["teacher.6"]
     assert next(iter(found.alone)) == "teacher.6"
     assert found.noise <= whole / 2
@@ -77,7 +77,7 @@ def test_a_layer_that_spoils_the_map_is_left_in_float(parts, frames):
 
 def test_nothing_is_left_in_float_where_the_limit_is_kept_anyway(parts, frames):
     split, layers, scales = parts
-    found = leave_fewest_in_float(split, layers.quantizable, Scheme(scales), frames, 10.0)
+    found = leave_least_in_float(split, layers.quantizable, Scheme(scales), frames, 10.0)
     assert found.in_float == []
     assert found.noise > 0
 
@@ -85,5 +85,30 @@ def test_nothing_is_left_in_float_where_the_limit_is_kept_anyway(parts, frames):
 def test_a_limit_that_no_int8_graph_keeps_is_refused(parts, frames):
     split, layers, scales = parts
     with pytest.raises(DriftError, match="no INT8 graph drifts by 0 or less") as error:
-        leave_fewest_in_float(split, layers.quantizable, Scheme(scales), frames, 0.0)
+        leave_least_in_float(split, layers.quantizable, Scheme(scales), frames, 0.0)
     assert error.value.exit_code == 1
+
+
+def test_of_two_layers_that_hurt_alike_the_cheaper_one_is_left_in_float(parts, frames):
+    split, layers, scales = parts
+    few = frames[:RANKED_ON]
+    reference = run_graph(split, few).maps
+    cheap, dear = (
+        next(layer for layer in layers.quantizable if layer.name == name) for name in ("teacher.6", "teacher.3")
+    )
+    assert 4 * cheap.macs < dear.macs
+
+    def spoiled(layer, factor):
+        return scales | {layer.activation: factor * scales[layer.activation]}
+
+    def noise(found, chosen):
+        return map_noise(reference, run_graph(quantize(split, Scheme(found), chosen), few).maps)
+
+    # The dear one is made to hurt a little more than the cheap one.
+    wanted = 1.2 * noise(spoiled(cheap, 8), [cheap])
+    factor = next(factor for factor in range(2, 200) if noise(spoiled(dear, factor), [dear]) > wanted)
+    both = spoiled(cheap, 8) | {dear.activation: factor * scales[dear.activation]}
+    limit = 1.1 * noise(both, [layer for layer in layers.quantizable if layer != cheap])
+    found = leave_least_in_float(split, layers.quantizable, Scheme(both), few, limit)
+    assert found.in_float == ["teacher.6"]
+    assert next(iter(found.alone)) == "teacher.3"
