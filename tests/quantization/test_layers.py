@@ -1,6 +1,7 @@
 import pytest
 
 from edgekd.errors import EdgekdError
+from edgekd.graph.macs import count_macs
 from edgekd.quantization.float16 import to_float16
 from edgekd.quantization.layers import centred_frames, find_layers
 from edgekd.quantization.qdq import Scheme, quantize
@@ -45,3 +46,8 @@ def test_a_graph_that_is_quantized_already_is_refused(float_graph):
 def test_a_graph_that_is_float16_already_is_refused(float_graph):
     with pytest.raises(EdgekdError, match="float16 already"):
         find_layers(to_float16(float_graph))
+
+
+def test_the_work_of_its_layers_is_the_graphs_but_for_gates(float_graph):
+    layers = find_layers(float_graph)
+    assert 0.99 * count_macs(float_graph) < sum(layer.macs for layer in layers.quantizable) <= count_macs(float_graph)
