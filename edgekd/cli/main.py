@@ -14,6 +14,7 @@ from edgekd.errors import EdgekdError, missing_package, unknown_name
 
 COMMANDS = {
     "models": "every system: parameters and MACs by part, beside its paper's figures",
+    "papers": "the papers' tables, and what is printed wrongly in them",
     "teachers": "list, import, fetch and check the teachers that there are",
     "distill": "make a teacher from an ImageNet backbone and pictures of anything",
     "train": "train a system on good pictures",

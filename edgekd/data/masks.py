@@ -1,0 +1,90 @@
+"""Masks: which pixels of a picture are defective."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekd.data.category import Category, TestPicture
+from edgekd.data.pictures import is_picture, list_pictures, read_picture
+from edgekd.errors import EdgekdError, PictureError
+
+Mask = NDArray[np.bool_]  # [H, W]
+
+
+def read_mask(path: Path, height: int, width: int) -> Mask:
+    """Reads a mask of defective pixels in a given size.
+
+    Args:
+        path: A picture whose defective pixels are not black, or a folder of such pictures, whose union counts.
+        height, width: Of the result, in pixels.
+
+    Returns:
+        bool [height, width]: the mask of zeros and ones, resized bilinearly, at 0.5 and above.
+
+    Raises:
+        PictureError: A file is no whole picture, or the pictures of a folder differ in size.
+    """
+    mask = _defective_pixels(path).astype(np.float32)
+    return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR) >= 0.5)
+
+
+def pictures_with_empty_masks(category: Category) -> list[TestPicture]:
+    """Defective pictures whose mask marks no pixel: pixel metrics would count their defect as good.
+
+    Args:
+        category: Its masks are read, which takes a while for many large ones.
+
+    Returns:
+        In the order of the test set; empty where the category has no masks.
+    """
+    return [picture for picture in category.test if picture.mask and not _defective_pixels(picture.mask).any()]
+
+
+def pair_masks(pictures: list[Path], folder: Path, expected_name: str, ground_truth: Path) -> list[Path]:
+    """Finds the mask of each defective picture of one class, by its stem.
+
+    Args:
+        pictures: Of the class.
+        folder: Where its masks are.
+        expected_name: What a mask is called in the dataset, with {stem} for the picture's; other suffixes, with and
+            without "_mask", and a folder of the same stem are taken too.
+        ground_truth: The folder without which the category has no masks at all.
+
+    Raises:
+        EdgekdError: Masks are missing; the error counts them and names the first.
+    """
+    there = {path.stem: path for path in _masks_in(folder)}
+    masks = {picture: there.get(f"{picture.stem}_mask") or there.get(picture.stem) for picture in pictures}
+    missing = [picture for picture, mask in masks.items() if mask is None]
+    if missing:
+        first = folder / expected_name.format(stem=missing[0].stem)
+        raise EdgekdError(
+            f"{len(missing)} of {len(masks)} masks of defect '{folder.name}' are missing, the first is {first}: "
+            f"add them, or remove {ground_truth} to evaluate without pixel metrics"
+        )
+    return [mask for mask in masks.values() if mask is not None]
+
+
+def _masks_in(folder: Path) -> Iterable[Path]:
+    """The masks in a folder: pictures, and folders that hold pictures."""
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.iterdir()):
+        if is_picture(path) or (path.is_dir() and any(is_picture(inside) for inside in path.iterdir())):
+            yield path
+
+
+def _defective_pixels(path: Path) -> Mask:
+    """The union of a mask's pictures, bool [H, W], in their own size."""
+    if not path.is_dir():
+        # Any value but zero is a defect: some datasets write 1 or the number of the defect's class, not 255.
+        return np.asarray(read_picture(path).any(axis=2))
+    masks = [_defective_pixels(part) for part in list_pictures(path)]
+    if any(mask.shape != masks[0].shape for mask in masks):
+        raise PictureError(f"the masks in {path} differ in size: they belong to one picture and must be alike")
+    return np.asarray(np.any(masks, axis=0))
