@@ -30,7 +30,7 @@ COLUMNS = {  # Of a row of the report: how the table heads it.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="a run whose artifacts were exported")
-    parser.add_argument("--data", type=Path, required=True, help="a category in the layout of MVTec AD")
+    parser.add_argument("--data", type=Path, required=True, help="a category: docs/datasets.md lists the layouts")
     add_json_argument(parser)
 
 

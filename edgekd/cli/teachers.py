@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fetching.add_argument("name", metavar="NAME")
     checking = actions.add_parser("check", help="whether weights are whole; with --data, what their features tell")
     checking.add_argument("names", nargs="+", metavar="NAME|FILE")
-    checking.add_argument("--data", type=Path, help="a category in the layout of MVTec AD, for nearest neighbours")
+    checking.add_argument("--data", type=Path, help="a category, for nearest neighbours")
     checking.add_argument("--size", type=positive, default=256, help="side of the pictures, in pixels (default: 256)")
     checking.add_argument("--seed", type=not_negative, default=0, help="of the patches that are remembered")
     add_json_argument(checking)

@@ -24,7 +24,7 @@ TEACHER_OPTIONS = ("teacher", "backbone", "groups")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("system", metavar="SYSTEM", help="hkt, hkt_plus, mhkd, pfadseg, dskd or mthf")
-    parser.add_argument("--data", type=Path, help="folder of good pictures, or an MVTec AD category")
+    parser.add_argument("--data", type=Path, help="folder of good pictures, or a category (docs/datasets.md)")
     parser.add_argument("--run", type=Path, required=True, help="folder to keep everything in")
     parser.add_argument(
         "--teacher", metavar="NAME|FILE", help="hkt, hkt_plus, mhkd: of `edgekd teachers list`, .safetensors or .pth"
