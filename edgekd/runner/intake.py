@@ -62,9 +62,6 @@ class Intake:
 
         Returns:
             None where the source has ended, too; `ended` tells.
-
-        Raises:
-            Whatever the source raised, once the frames before it are taken.
         """
         with self._changed:
             while wait and not self._held and not self._ended:
@@ -74,23 +71,25 @@ class Intake:
                 self._dropped = 0
                 self._changed.notify_all()
                 return taken
-            if self._ended and self._failure is not None:
-                failure, self._failure = self._failure, None
-                raise failure
             return None
 
     @property
     def ended(self) -> bool:
         """Whether all frames were taken."""
         with self._changed:
-            return self._ended and not self._held and self._failure is None
+            return self._ended and not self._held
+
+    def raise_failure(self) -> None:
+        """Raises what the source raised, if it ended so; to be called once its frames are answered."""
+        if self._failure is not None:
+            raise self._failure
 
     def _take(self) -> None:
         try:
             for frame in self._frames:
                 if not self._put(frame):
                     break
-        except BaseException as failure:  # It belongs to the thread that asks for frames.
+        except BaseException as failure:  # It belongs to whoever asks for frames.
             self._failure = failure
         finally:
             close = getattr(self._frames, "close", None)  # A generator's, which lets go of the camera.

@@ -107,6 +107,7 @@ def inspect_stream(
 
     Raises:
         MachineError: The engine's device is gone. What was under way is answered with ERROR first.
+        Exception: What the source raised, after the frames before it are answered.
     """
     batch = engine.spec.batch or 1
     filling: deque[_Filling] = deque()
@@ -130,6 +131,7 @@ def inspect_stream(
                 elif engine.broken is not None:
                     raise MachineError(f"{engine.broken}; what follows was not inspected: start again")
                 elif intake.ended:
+                    intake.raise_failure()
                     return
                 elif memory is None:
                     raise EdgekdError("all slots of the engine are taken by others: collect or give them back first")

@@ -70,11 +70,11 @@ def test_what_a_source_raises_comes_after_its_frames():
 
     with Intake(source(), ahead=8, live=False) as intake:
         until(lambda: intake._failure is not None)
-        assert [intake.get(wait=True).frame.name for _ in range(2)] == ["0", "1"]
         assert not intake.ended
-        with pytest.raises(ValueError, match="the cable"):
-            intake.get(wait=True)
+        assert [name for name, _ in taken_of(intake)] == ["0", "1"]
         assert intake.ended
+        with pytest.raises(ValueError, match="the cable"):
+            intake.raise_failure()
 
 
 def test_without_waiting_there_is_none_where_none_is_held():
@@ -107,12 +107,28 @@ def test_leaving_early_closes_the_source_and_ends_its_thread():
     assert threading.active_count() == before
 
 
+@pytest.mark.parametrize("batch", [1, 4])
+def test_the_frames_before_a_sources_failure_are_answered(batch):
+    def source():
+        yield from numbered(6)
+        raise ValueError("the cable")
+
+    engine = SlowEngine(batch)
+    for _ in range(10):
+        engine.go_on.release()
+    answers = []
+    with pytest.raises(ValueError, match="the cable"):
+        answers.extend(inspect_stream(engine, source(), 1.0))
+    assert [answer.name for answer in answers] == [str(number) for number in range(6)]
+    assert engine.lend(batch) is not None
+
+
 class SlowEngine(HostEngine):
     """Answers when it is let."""
 
-    def __init__(self):
+    def __init__(self, batch=1):
         super().__init__()
-        self.spec = EngineSpec("slow", "0", "CPU", 16, 16, 1)
+        self.spec = EngineSpec("slow", "0", "CPU", 16, 16, batch)
         self.slots = 1
         self.go_on = threading.Semaphore(0)
 
@@ -122,7 +138,7 @@ class SlowEngine(HostEngine):
     def collect(self, ticket):
         assert self.go_on.acquire(timeout=10)
         self.give_back(ticket)
-        return Outputs(np.zeros(1, np.float32), np.zeros((0, 16, 16), np.float32))
+        return Outputs(np.zeros(len(ticket), np.float32), np.zeros((0, 16, 16), np.float32))
 
     def close(self):
         pass
