@@ -63,7 +63,12 @@ def write_error(path: Path, error: OSError) -> EdgekdError:
 def write_json(path: Path, content: object) -> None:
     """Writes JSON for people and programs, completely or not at all."""
     with write_beside(path) as part:
-        part.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        part.write_text(json_text(content), encoding="utf-8")
+
+
+def json_text(content: object) -> str:
+    """JSON as `write_json` writes it."""
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
 
 def read_json(path: Path) -> Any:
@@ -89,6 +94,24 @@ def write_manifest(artifact: Path, manifest: Manifest) -> None:
     """Writes an artifact's manifest, with the format version and the file's hash put in."""
     content = {"format_version": FORMAT_VERSION, **manifest, "file": artifact.name, "sha256": sha256(artifact)}
     write_json(manifest_path(artifact), content)
+
+
+def require_current(artifact: Path, manifest: Manifest, run: Path) -> None:
+    """Refuses an artifact that was made of other files than its run holds now, as after more training.
+
+    Args:
+        artifact: To be named.
+        manifest: Its manifest; `made_from` has the hashes.
+        run: The folder of the run.
+
+    Raises:
+        ArtifactError: A file of the run is another by now.
+    """
+    for name, digest in manifest.get("made_from", {}).items():
+        if isinstance(digest, str) and (run / name).is_file() and sha256(run / name) != digest:
+            raise ArtifactError(
+                f"{artifact} was made of another {name} than {run} holds now: export it again, or delete it"
+            )
 
 
 def read_manifest(artifact: Path) -> Manifest:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekd.artifact import read_manifest, write_manifest
+from edgekd.artifact import read_manifest, require_current, write_manifest
 from edgekd.cli.arguments import add_json_argument
 from edgekd.cli.export import DETECTOR_FILE, named
 from edgekd.cli.output import answer, notes, print_table, write_json_to
@@ -42,6 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     recipe = read_recipe(arguments.run)
     artifacts = _artifacts(arguments.run)
+    for path in artifacts:
+        require_current(path, read_manifest(path), arguments.run)
     category = read_category(arguments.data)
     frames = read_frames([test.path for test in category.test], recipe.size)
     rows = [_in_torch(arguments.run, artifacts, frames)]
@@ -49,7 +51,13 @@ def run(arguments: argparse.Namespace) -> int:
         rows += _on_engines(path, frames)
     defective = [test.defective for test in category.test]
     report = drift_report(rows, defective, masks_of(category, recipe.size))
-    figures = {"category": category.name, "pictures": len(frames), "size": recipe.size, "rows": report}
+    figures = {
+        "category": category.name,
+        "pictures": len(frames),
+        "size": recipe.size,
+        "learned_as_int8": recipe.quantization_aware_from is not None,
+        "rows": report,
+    }
     for path in artifacts:
         manifest = read_manifest(path)
         own = [row for row in report if row["precision"] == manifest["precision"] and row["backend"] != "torch"]

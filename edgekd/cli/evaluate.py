@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from edgekd.artifact import read_manifest
+from edgekd.artifact import read_manifest, require_current
 from edgekd.cli.arguments import add_engine_arguments, add_json_argument
 from edgekd.cli.export import DETECTOR_FILE
 from edgekd.cli.output import answer, notes, print_table, write_json_to
@@ -49,6 +49,7 @@ def find_artifact(path: Path) -> Path:
         return path
     if not (path / DETECTOR_FILE).is_file():
         raise EdgekdError(f"{path} holds no {DETECTOR_FILE}: make one with edgekd export {path}")
+    require_current(path / DETECTOR_FILE, read_manifest(path / DETECTOR_FILE), path)
     return path / DETECTOR_FILE
 
 

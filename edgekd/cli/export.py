@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edgekd.artifact import Manifest, read_json, sha256, write_manifest
+from edgekd.artifact import Manifest, read_json, sha256
 from edgekd.cli.arguments import between, positive
 from edgekd.cli.output import answer, notes
-from edgekd.cli.precision import add_precision_arguments, check_precision, float_scores_of, lower_for
+from edgekd.cli.precision import add_precision_arguments, check_precision, float_scores_of, lower_for, write_chosen
 from edgekd.errors import EdgekdError, unknown_name
+
+if TYPE_CHECKING:
+    from edgekd.models.detector import Detector
+    from edgekd.recipe import TrainingRecipe
 
 DETECTOR_FILE = "detector.onnx"
 PARITY_FRAMES = 4
@@ -47,8 +51,6 @@ def run(arguments: argparse.Namespace) -> int:
             raise EdgekdError("a run keeps the size it was trained with: leave --size out, or train with another")
         output = _onnx(arguments.output or folder / named(DETECTOR_FILE, arguments.precision))
         manifest = _export_run(arguments, folder, batch, output)
-        manifest["threshold"] = _set_threshold(folder, output, arguments.false_reject_rate)
-        write_manifest(output, manifest)
     else:
         raise EdgekdError(f"{unknown_name('system', arguments.what, SYSTEMS)}; and there is no run of that name")
     _report(output, manifest)
@@ -82,8 +84,10 @@ def _export_untrained(arguments: argparse.Namespace, batch: int | None, output: 
         "parity_pictures": "made ones",
     }
     frames = made_frames(batch or PARITY_FRAMES, size)
-    lower = lower_for(arguments, detector, recipe, output)
-    return export_detector(detector, system, size, batch, frames, output, origin, lower)
+    lower, chosen = lower_for(arguments, detector, recipe, output)
+    manifest = export_detector(detector, system, size, batch, frames, output, origin, lower)
+    write_chosen(output, chosen)
+    return manifest
 
 
 def _export_run(arguments: argparse.Namespace, folder: Path, batch: int | None, output: Path) -> Manifest:
@@ -100,7 +104,8 @@ def _export_run(arguments: argparse.Namespace, folder: Path, batch: int | None, 
     )
 
     detector, recipe = load_run(folder)
-    pictures = held_out_pictures(recipe) or training_pictures(recipe)
+    held_out = held_out_pictures(recipe)
+    pictures = held_out or training_pictures(recipe)
     count = batch or PARITY_FRAMES
     frames = read_frames([pictures[index % len(pictures)] for index in range(count)], recipe.size)
     made_from = {name: sha256(folder / name) for name in (RECIPE_FILE, STUDENT_FILE, TEACHER_FILE)}
@@ -111,25 +116,32 @@ def _export_run(arguments: argparse.Namespace, folder: Path, batch: int | None, 
         "teachers": read_json(folder / TEACHER_CARDS),
         "calibration": None,
         "threshold": None,
-        "parity_pictures": "held-out good pictures of the run",
+        "parity_pictures": f"{'held-out' if held_out else 'training'} good pictures of the run",
     }
-    lower = lower_for(arguments, detector, recipe, output)
-    return export_detector(detector, recipe.system, recipe.size, batch, frames, output, origin, lower)
+    if recipe.quantization_aware_from is not None and arguments.precision != "int8":
+        notes.print(f"this run learned as INT8 computes; in {arguments.precision} it is not what was trained")
+    lower, chosen = lower_for(arguments, detector, recipe, output)
+
+    def settle(artifact: Path) -> dict[str, Any]:
+        return {"threshold": _threshold(artifact, detector, recipe, arguments)}
+
+    manifest = export_detector(detector, recipe.system, recipe.size, batch, frames, output, origin, lower, settle)
+    write_chosen(output, chosen)
+    return manifest
 
 
-def _set_threshold(folder: Path, artifact: Path, false_reject_rate: float) -> dict[str, Any] | None:
+def _threshold(
+    artifact: Path, detector: Detector, recipe: TrainingRecipe, arguments: argparse.Namespace
+) -> dict[str, Any] | None:
     """The threshold of the artifact that ships, from held-out good pictures; below float32 it is carried over."""
-    from edgekd.artifact import read_manifest
     from edgekd.metrics.threshold import FEWEST_PICTURES, carried_threshold, threshold_from_good
-    from edgekd.recipe import read_recipe
-    from edgekd.training.run import held_out_pictures, load_run
+    from edgekd.training.run import held_out_pictures
 
-    pictures = held_out_pictures(read_recipe(folder))
+    pictures, false_reject_rate = held_out_pictures(recipe), arguments.false_reject_rate
     if len(pictures) < FEWEST_PICTURES:
         return None
     scores = _scores(artifact, pictures)
-    detector, recipe = load_run(folder)
-    if read_manifest(artifact)["precision"] == "fp32" or recipe.quantization_aware_from is not None:
+    if arguments.precision == "fp32" or recipe.quantization_aware_from is not None:
         return asdict(threshold_from_good(scores, false_reject_rate))
     float_scores = float_scores_of(detector, pictures, recipe.size)
     return asdict(carried_threshold(threshold_from_good(float_scores, false_reject_rate), float_scores, scores))
@@ -173,8 +185,9 @@ def _report(output: Path, manifest: Manifest) -> None:
     threshold = manifest["threshold"]
     if threshold is not None:
         answer.print(
-            f"threshold {threshold['value']:.6g}, from {threshold['good_pictures']} held-out good pictures "
-            f"for at most {threshold['false_reject_rate']:.1%} false rejects"
+            f"threshold {threshold['value']:.6g}, for {threshold['false_reject_rate']:.1%} false rejects: "
+            f"{threshold['origin']}",
+            soft_wrap=True,
         )
     elif manifest["trained"]:
         answer.print("no threshold: too few good pictures were held out; give one to edgekd inspect --threshold")

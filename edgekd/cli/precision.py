@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekd.artifact import sha256
+from edgekd.artifact import json_text
 from edgekd.cli.arguments import between, not_negative, positive
 from edgekd.cli.output import notes, steps_progress
 from edgekd.errors import EdgekdError
@@ -27,7 +28,8 @@ METHODS = ("min-max", "percentile", "entropy", "map-error")
 PICTURES = 32
 MAX_DRIFT = 0.03
 CANDIDATES = 256  # More are thinned at random before a set is chosen: every candidate costs an inference.
-ONLY_INT8 = ("calibration", "calibration_pictures", "calibration_choice", "calibration_method", "max_drift")
+HOW_CHOSEN = ("calibration_pictures", "calibration_choice", "calibration_seed")
+ONLY_INT8 = ("calibration", *HOW_CHOSEN, "calibration_method", "max_drift")
 
 
 def add_precision_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +43,7 @@ def add_precision_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--calibration-pictures", type=positive, metavar="N", help=f"in the set (default: {PICTURES})")
     group.add_argument("--calibration-choice", choices=CHOICES, help="of the set (default: k-centre)")
-    group.add_argument("--calibration-seed", type=not_negative, default=0, help="of a random choice (default: 0)")
+    group.add_argument("--calibration-seed", type=not_negative, help="of a random choice (default: 0)")
     group.add_argument("--calibration-method", choices=METHODS, help="from set to scales (default: min-max)")
     group.add_argument(
         "--max-drift",
@@ -56,27 +58,59 @@ def check_precision(arguments: argparse.Namespace) -> None:
     """Refuses options of INT8 for another precision."""
     given = [name for name in ONLY_INT8 if getattr(arguments, name) is not None]
     if arguments.precision != "int8" and given:
-        raise EdgekdError(f"--{given[0].replace('_', '-')} is for --precision int8")
+        raise EdgekdError(f"{_option(given[0])} is for --precision int8")
+    if arguments.calibration is not None and arguments.calibration.is_file():
+        for name in HOW_CHOSEN:
+            if name in given:
+                raise EdgekdError(
+                    f"{_option(name)} is to choose a set, and {arguments.calibration} is one: leave it out"
+                )
 
 
-def lower_for(arguments: argparse.Namespace, detector: Detector, recipe: TrainingRecipe, output: Path) -> Lower | None:
-    """What makes the asked precision of a float32 graph; None for float32 itself.
+def lower_for(
+    arguments: argparse.Namespace, detector: Detector, recipe: TrainingRecipe, output: Path
+) -> tuple[Lower | None, CalibrationSet | None]:
+    """What makes the asked precision of a float32 graph, and the calibration set that it uses.
 
     Args:
         arguments: Of the command.
         detector: Trained or not.
         recipe: Of its run; without data where it is untrained.
-        output: Of the artifact; an INT8 one's calibration set is written beside it.
+        output: Of the artifact; an INT8 one's calibration set is named after it.
+
+    Returns:
+        None and None for float32 itself; the set only for INT8.
 
     Raises:
         EdgekdError: There is no calibration set, or it does not do.
     """
     if arguments.precision == "fp32":
-        return None
+        return None, None
     if arguments.precision == "fp16":
-        return _halve
+        return _halve, None
+    if recipe.quantization_aware_from is not None and arguments.calibration_method == METHODS[-1]:
+        raise EdgekdError(
+            f"--calibration-method {METHODS[-1]} is for runs trained in float: it seeks the float map, and this run "
+            "learned the INT8 one; leave it out"
+        )
     chosen = _calibration_set(arguments, detector, recipe)
-    return lambda model: _quantize(model, arguments, recipe, chosen, output.with_suffix(".calibration.json"))
+    return lambda model: _quantize(model, arguments, recipe, chosen, _set_path(output)), chosen
+
+
+def write_chosen(output: Path, chosen: CalibrationSet | None) -> None:
+    """Writes an INT8 artifact's calibration set beside it, once the artifact is there."""
+    from edgekd.quantization.calibration_set import write_calibration_set
+
+    if chosen is not None:
+        write_calibration_set(_set_path(output), chosen)
+
+
+def _set_path(output: Path) -> Path:
+    return output.with_suffix(".calibration.json")
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _halve(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, Any]]:
@@ -93,7 +127,6 @@ def _quantize(
     manifest: Path,
 ) -> tuple[onnx.ModelProto, dict[str, Any]]:
     from edgekd.data.good_pictures import read_frames
-    from edgekd.quantization.calibration_set import write_calibration_set
     from edgekd.quantization.lowering import to_int8
 
     method = arguments.calibration_method or METHODS[0]
@@ -102,10 +135,9 @@ def _quantize(
     max_drift = MAX_DRIFT if arguments.max_drift is None and not learned else arguments.max_drift
     with steps_progress("quantizing") as on_step:
         quantized, about = to_int8(model, frames, method, max_drift, not learned, on_step)
-    write_calibration_set(manifest, chosen)
     about["calibration"] = {
         "set": manifest.name,
-        "sha256": sha256(manifest),
+        "sha256": hashlib.sha256(json_text(asdict(chosen)).encode()).hexdigest(),
         "pictures": len(chosen.pictures),
         "choice": chosen.choice,
         "method": method,
@@ -119,15 +151,21 @@ def _calibration_set(arguments: argparse.Namespace, detector: Detector, recipe: 
     from edgekd.training.run import held_out_pictures, training_pictures
 
     source: Path | None = arguments.calibration
+    held_out = {path.resolve() for path in held_out_pictures(recipe)} if recipe.data else set()
     if source is not None and source.is_file():
-        return read_calibration_set(source)
+        chosen = read_calibration_set(source)
+        for path in chosen.paths():
+            if path.resolve() in held_out:
+                raise EdgekdError(
+                    f"{source} holds {path.name}, which this run keeps for the threshold: choose another set"
+                )
+        return chosen
     if source is None:
         if not recipe.data:
             raise EdgekdError(
                 "INT8 is calibrated on real good pictures, and nothing else: --calibration names a folder"
             )
         return _choose(arguments, detector, recipe, Path(recipe.data), training_pictures(recipe))
-    held_out = {path.resolve() for path in held_out_pictures(recipe)}
     paths = [path for path in find_good_pictures(source) if path.resolve() not in held_out]
     return _without_outliers(arguments, detector, recipe, source, paths)
 
@@ -136,18 +174,30 @@ def _choose(
     arguments: argparse.Namespace, detector: Detector, recipe: TrainingRecipe, root: Path, paths: list[Path]
 ) -> CalibrationSet:
     from edgekd.data.good_pictures import read_frames
-    from edgekd.quantization.calibration_set import CalibrationSet, at_random, hashed, k_centre, require_enough
+    from edgekd.quantization.calibration_set import (
+        FEWEST_PICTURES,
+        CalibrationSet,
+        at_random,
+        hashed,
+        k_centre,
+        require_enough,
+    )
     from edgekd.training.descriptors import picture_descriptors
 
     require_enough(len(paths), str(root))
     count = arguments.calibration_pictures or PICTURES
-    require_enough(count, "--calibration-pictures")
-    choice, seed = arguments.calibration_choice or CHOICES[0], arguments.calibration_seed
+    if count < FEWEST_PICTURES:
+        raise EdgekdError(
+            f"--calibration-pictures {count} is too few: INT8 needs {FEWEST_PICTURES} at least, better 32"
+        )
+    if count > len(paths):
+        notes.print(f"{root} holds {len(paths)} good pictures to calibrate on, not {count}: all are taken")
+    choice, seed = arguments.calibration_choice or CHOICES[0], arguments.calibration_seed or 0
     candidates = paths
     if choice == "random":
         indices = at_random(len(paths), count, seed)
     else:
-        candidates = [paths[index] for index in at_random(len(paths), CANDIDATES, seed)]
+        candidates = [paths[index] for index in at_random(len(paths), max(CANDIDATES, count), seed)]
         with notes.status(f"comparing {len(candidates)} pictures by what the teacher says of them"):
             indices = k_centre(picture_descriptors(detector, read_frames(candidates, recipe.size)), count)
     chosen = [candidates[index] for index in indices]
@@ -164,7 +214,9 @@ def _without_outliers(
     require_enough(len(paths), str(root))
     if not recipe.data:  # An untrained detector cannot tell.
         return _choose(arguments, detector, recipe, root, paths)
-    paths = [paths[index] for index in at_random(len(paths), CANDIDATES, arguments.calibration_seed)]
+    there = len(paths)
+    candidates = max(CANDIDATES, arguments.calibration_pictures or PICTURES)
+    paths = [paths[index] for index in at_random(len(paths), candidates, arguments.calibration_seed or 0)]
     known = held_out_pictures(recipe) or training_pictures(recipe)[:PICTURES]
     with notes.status(f"looking at {len(paths)} pictures for defective ones"):
         odd = outliers(float_scores_of(detector, paths, recipe.size), float_scores_of(detector, known, recipe.size))
@@ -174,7 +226,8 @@ def _without_outliers(
         notes.print(f"left out of the calibration set, as they look defective: {shown}", soft_wrap=True)
     kept = [path for index, path in enumerate(paths) if index not in set(odd)]
     require_enough(len(kept), f"{root}, less {len(odd)} pictures that look defective," if odd else str(root))
-    return replace(_choose(arguments, detector, recipe, root, kept), left_out=tuple(names))
+    chosen = _choose(arguments, detector, recipe, root, kept)
+    return replace(chosen, left_out=tuple(names), chosen_from=there)
 
 
 def float_scores_of(detector: Detector, pictures: Sequence[Path], size: int) -> list[float]:

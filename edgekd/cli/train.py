@@ -79,7 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise
     seconds = time.monotonic() - start
     write_json(arguments.run / "training.json", {"iterations": recipe.iterations, "seconds_of_last_session": seconds})
-    answer.print(f"trained in {seconds:.0f} s; next: edgekd export {arguments.run}")
+    precision = " --precision int8" if recipe.quantization_aware_from is not None else ""
+    answer.print(f"trained in {seconds:.0f} s; next: edgekd export {arguments.run}{precision}")
     return 0
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import onnxsim
 import torch
 
 from edgekd import __version__
-from edgekd.artifact import Manifest, sha256, write_beside, write_manifest
+from edgekd.artifact import Manifest, manifest_path, sha256, write_beside, write_manifest
 from edgekd.engines import Frames
 from edgekd.errors import EdgekdError
 from edgekd.graph.frames import FrameNetwork
@@ -24,6 +25,7 @@ from edgekd.models.detector import Detector
 from edgekd.recipe import read_export_recipe
 
 Lower = Callable[[onnx.ModelProto], tuple[onnx.ModelProto, dict[str, Any]]]
+Settle = Callable[[Path], dict[str, Any]]
 
 
 def export_detector(
@@ -35,8 +37,9 @@ def export_detector(
     output: Path,
     origin: dict[str, Any],
     lower: Lower | None = None,
+    settle: Settle | None = None,
 ) -> Manifest:
-    """Exports a detector's deployed form.
+    """Exports a detector's deployed form, whole or not at all.
 
     Args:
         detector: Trained or not.
@@ -48,6 +51,7 @@ def export_detector(
         origin: What it was made from, for the manifest: trained, made_from, threshold.
         lower: Makes the graph that ships of the proved float32 one, and says what the manifest shall say of it; None
             ships the float32 one.
+        settle: Is given the artifact as it will ship, and says what else the manifest shall say, such as a threshold.
 
     Returns:
         The manifest, as it was written.
@@ -79,8 +83,21 @@ def export_detector(
             manifest |= about | {"operators": _operators(model)}
             onnx.save(model, part)
             manifest["agreement"] = measure_agreement(part, manifest, detector, frames)
+        if settle is not None:
+            with _manifest_beside(part, manifest):
+                manifest |= settle(part)
     write_manifest(output, manifest)
     return manifest | {"sha256": sha256(output)}
+
+
+@contextlib.contextmanager
+def _manifest_beside(part: Path, manifest: Manifest) -> Iterator[None]:
+    """Gives a file that has no name yet its manifest, as long as the block lasts."""
+    write_manifest(part, manifest)
+    try:
+        yield
+    finally:
+        manifest_path(part).unlink()
 
 
 def build_graph(detector: Detector, size: int, batch: int | None, opset: int) -> onnx.ModelProto:

@@ -90,8 +90,9 @@ def measure_agreement(path: Path, manifest: Manifest, detector: Detector, frames
     said = {}
     for backend, build in BACKENDS.items():
         with build(path, manifest, torch.get_num_threads()) as engine:
-            said[backend] = engine.infer(frames).anomaly_maps
-        if not np.isfinite(said[backend]).all():
+            outputs = engine.infer(frames)
+        said[backend] = outputs.anomaly_maps
+        if not (np.isfinite(outputs.anomaly_maps).all() and np.isfinite(outputs.scores).all()):
             raise EdgekdError(f"the {manifest['precision']} graph overflows on {backend}: the artifact was not written")
     first, *others = said.values()
     apart = max((_rms(other - first) / spread for other in others), default=0.0)

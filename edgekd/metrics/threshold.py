@@ -79,8 +79,13 @@ def carried_threshold(threshold: Threshold, scores: ArrayLike, rounded_scores: A
     if not np.isfinite(change).all():
         raise EdgekdError("a threshold needs finite scores of the good pictures: the artifact gives some none")
     median = float(np.median(change))
-    origin = f"{threshold.origin}, by the float graph; {median:+.3g}, the median change of their scores"
-    return Threshold(threshold.value + median, threshold.false_reject_rate, threshold.good_pictures, origin)
+    value = threshold.value + median
+    above = int(np.count_nonzero(np.asarray(rounded_scores, np.float64) > value))
+    origin = (
+        f"{threshold.origin}, by the float network; {median:+.3g}, the median change of their scores, which leaves "
+        f"{above} of them above it"
+    )
+    return Threshold(value, threshold.false_reject_rate, threshold.good_pictures, origin)
 
 
 def _origin(rate: float, count: int, rejects: int) -> str:

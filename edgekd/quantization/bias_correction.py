@@ -37,7 +37,7 @@ def bias_corrections(
     both = copy_of(model)
     graph = both.graph
     tensors = {tensor.name: tensor for tensor in graph.initializer}
-    graph.initializer.append(numpy_helper.from_array(np.asarray([0, 2, 3]), "all_but_channels"))
+    graph.initializer.append(numpy_helper.from_array(np.asarray([2, 3]), "positions"))
     by_output = {node.output[0]: node for node in graph.node}
     means = {layer.node: f"{layer.node}_shift" for layer in layers}
     nodes = list(graph.node)
@@ -51,13 +51,12 @@ def bias_corrections(
     replace_nodes(graph, nodes)
     sums: list[NDArray[np.float64]] = [np.zeros(1)] * len(layers)
     for shifts in tensors_of(both, list(means.values()), frames):
-        sums = [total + shift.astype(np.float64).ravel() for total, shift in zip(sums, shifts, strict=True)]
-    batches = -(-len(frames) // (model.graph.input[0].type.tensor_type.shape.dim[0].dim_value or 1))
-    return {layer.node: (total / batches).astype(np.float32) for layer, total in zip(layers, sums, strict=True)}
+        sums = [total + shift.sum((0, 2, 3), np.float64) for total, shift in zip(sums, shifts, strict=True)]
+    return {layer.node: (total / len(frames)).astype(np.float32) for layer, total in zip(layers, sums, strict=True)}
 
 
 def _shift(node: onnx.NodeProto, layer: Layer, mean: str) -> list[onnx.NodeProto]:
-    """A quantized copy of a convolution beside it, and the mean of their difference a channel."""
+    """A quantized copy of a convolution beside it, and the mean of their difference a picture and channel."""
     rounded = onnx.NodeProto()
     rounded.CopyFrom(node)
     rounded.name, rounded.output[0] = f"{node.name}_rounded", f"{layer.node}_rounded"
@@ -66,5 +65,5 @@ def _shift(node: onnx.NodeProto, layer: Layer, mean: str) -> list[onnx.NodeProto
     return [
         rounded,
         helper.make_node("Sub", [layer.node, rounded.output[0]], [error]),
-        helper.make_node("ReduceMean", [error, "all_but_channels"], [mean]),
+        helper.make_node("ReduceMean", [error, "positions"], [mean]),
     ]

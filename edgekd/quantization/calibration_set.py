@@ -13,7 +13,6 @@ from edgekd.artifact import read_json, sha256, write_json
 from edgekd.errors import ArtifactError, EdgekdError
 
 FEWEST_PICTURES = 8
-CHOICES = ("k-centre", "random")
 OUTLIER_DISTANCE = 6.0  # From the median, in standard deviations as the median absolute deviation estimates them.
 DEVIATIONS = 1.4826  # Standard deviations of a normal distribution in one median absolute deviation.
 
@@ -25,7 +24,7 @@ class CalibrationSet:
     Attributes:
         pictures: By their paths relative to the manifest's root: their SHA-256.
         root: The folder that the paths are relative to.
-        choice: "k-centre", "random", or "all" of the folder.
+        choice: "k-centre" or "random".
         seed: Of a random choice.
         chosen_from: How many pictures there were.
         left_out: Pictures that look defective, by relative path.
@@ -58,10 +57,10 @@ def read_calibration_set(path: Path) -> CalibrationSet:
     content = read_json(path)
     try:
         chosen = CalibrationSet(**content | {"left_out": tuple(content["left_out"])})
-        pictures = dict(chosen.pictures)
+        pictures, root = dict(chosen.pictures), Path(chosen.root)
     except (TypeError, KeyError, ValueError) as error:
         raise ArtifactError(f"{path} is no calibration set as edgekd export writes it: {error}") from error
-    root = Path(chosen.root) if Path(chosen.root).is_absolute() else path.parent / chosen.root
+    root = (path.parent / root).resolve()  # An absolute one stays as it is.
     for name, digest in pictures.items():
         if not (root / name).is_file():
             raise ArtifactError(f"{path} names {name}, which is not in {root}: bring it back, or choose a new set")

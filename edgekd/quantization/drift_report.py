@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from edgekd.data.layouts import Category, read_mask
 from edgekd.engines import Engine, Frames
-from edgekd.errors import EdgekdError
 from edgekd.metrics.auroc import image_auroc, pixel_auroc
 from edgekd.quantization.drift import measure_drift, verdict_flips
-from edgekd.quantization.running import GraphOutputs
+from edgekd.quantization.running import GraphOutputs, in_batches
 
 
 class Row(NamedTuple):
@@ -33,19 +32,10 @@ class Row(NamedTuple):
 
 
 def outputs_of(engine: Engine, frames: Frames) -> GraphOutputs:
-    """What an engine says of frames.
-
-    Raises:
-        EdgekdError: Its batch is fixed and does not divide them.
-    """
-    batch = engine.spec.batch or 1
-    if len(frames) % batch:
-        raise EdgekdError(
-            f"the artifact takes {batch} frames at once, {len(frames)} do not divide: export with --batch 1"
-        )
-    answers = [engine.infer(frames[index : index + batch]) for index in range(0, len(frames), batch)]
-    scores = np.concatenate([answer.scores for answer in answers])
-    return GraphOutputs(scores, np.concatenate([answer.anomaly_maps for answer in answers]))
+    """What an engine says of frames."""
+    answers = [(engine.infer(part), count) for part, count in in_batches(frames, engine.spec.batch or 1)]
+    scores = np.concatenate([answer.scores[:count] for answer, count in answers])
+    return GraphOutputs(scores, np.concatenate([answer.anomaly_maps[:count] for answer, count in answers]))
 
 
 def masks_of(category: Category, size: int) -> NDArray[np.bool_] | None:

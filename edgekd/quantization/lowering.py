@@ -63,12 +63,13 @@ def to_int8(
     scheme = Scheme(scales, layers.attended, corrections)
     in_float: list[str] = []
     alone: dict[str, float] = {}
+    reached: float | None = None
     if max_drift is not None:
         few = frames[:: max(1, len(frames) // SENSITIVITY_FRAMES)][:SENSITIVITY_FRAMES]
         found = leave_least_in_float(
             split, layers.quantizable, scheme, few, max_drift, lambda done, of: on_step("layers", done, of)
         )
-        in_float, alone = found.in_float, found.alone
+        in_float, alone, reached = found.in_float, found.alone, found.noise
     kept = [layer for layer in layers.quantizable if layer.name not in in_float]
     about = {
         "precision": "int8",
@@ -78,6 +79,7 @@ def to_int8(
             "layers_in_float": in_float,
             "in_float_by_rule": layers.in_float,
             "max_drift": max_drift,
+            "noise": reached,
             "noise_of_each_layer_alone": alone,
             "scales": scales,
         },

@@ -15,7 +15,7 @@ from edgekd.engines import Frames
 from edgekd.quantization.drift import map_noise
 from edgekd.quantization.layers import Layers
 from edgekd.quantization.qdq import Scheme, quantize
-from edgekd.quantization.running import open_session, run_graph
+from edgekd.quantization.running import batch_of, open_session, run_batches, run_graph
 
 SHRINK = 0.8  # Of a scale, at each try.
 FEWEST_FACTOR = 0.2
@@ -48,9 +48,7 @@ def scales_for_the_map(
 
     def noise_of(tried: Mapping[str, np.float32]) -> float:
         given = {f"{name}_scale": np.asarray(scale) for name, scale in tried.items()}
-        maps = [
-            session.run(["anomaly_map"], given | {"frames": few[index : index + 1]})[0] for index in range(len(few))
-        ]
+        maps = [answer for (answer,) in run_batches(session, batch_of(model), ["anomaly_map"], few, given)]
         return map_noise(reference, np.concatenate(maps))
 
     least = noise_of(best)

@@ -5,7 +5,8 @@ Q/DQ are computed as the graph says, in float: what an INT8 kernel gives differs
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,10 +37,10 @@ def run_graph(model: onnx.ModelProto, frames: Frames) -> GraphOutputs:
     """What a graph says of frames.
 
     Args:
-        model: With a free batch, or one that divides the frames.
+        model: With any batch.
         frames: uint8 [N, H, W, 3], BGR.
     """
-    answers = list(_run(model, ["score", "anomaly_map"], frames))
+    answers = list(run_batches(open_session(model), batch_of(model), ["score", "anomaly_map"], frames))
     return GraphOutputs(*(np.concatenate(parts) for parts in zip(*answers, strict=True)))
 
 
@@ -58,14 +59,40 @@ def tensors_of(model: onnx.ModelProto, names: Sequence[str], frames: Frames) -> 
     opened.CopyFrom(model)
     del opened.graph.output[:]
     opened.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    yield from _run(opened, list(names), frames)
+    yield from run_batches(open_session(opened), batch_of(opened), list(names), frames)
 
 
-def _run(model: onnx.ModelProto, names: list[str], frames: Frames) -> Iterator[list[NDArray[np.float32]]]:
-    session = open_session(model)
-    batch = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value or 1
+def batch_of(model: onnx.ModelProto) -> int:
+    """The batch that a graph is run with: its own, or 1 where it takes any."""
+    return model.graph.input[0].type.tensor_type.shape.dim[0].dim_value or 1
+
+
+def run_batches(
+    session: Any,
+    batch: int,
+    names: Sequence[str],
+    frames: Frames,
+    given: Mapping[str, NDArray[np.float32]] = MappingProxyType({}),
+) -> Iterator[list[NDArray[np.float32]]]:
+    """What a session says of frames, batch by batch; a last one that is not full is filled up and cut off again.
+
+    Args:
+        session: Of `open_session`.
+        batch: That its graph takes.
+        names: Of the tensors that are wanted, whose first dimension is the batch.
+        frames: uint8 [N, H, W, 3], BGR.
+        given: Inputs besides the frames.
+
+    Yields:
+        The tensors of the next frames, in the order of `names`.
+    """
+    for part, count in in_batches(frames, batch):
+        yield [answer[:count] for answer in session.run(list(names), {**given, "frames": part})]
+
+
+def in_batches(frames: Frames, batch: int) -> Iterator[tuple[Frames, int]]:
+    """Batches of frames and how many of each are meant; the last is filled up with its last frame."""
     for index in range(0, len(frames), batch):
         part = frames[index : index + batch]
         missing = batch - len(part)
-        padded = np.concatenate([part, np.repeat(part[-1:], missing, 0)]) if missing else part
-        yield [answer[: len(part)] for answer in session.run(names, {"frames": padded})]
+        yield (np.concatenate([part, np.repeat(part[-1:], missing, 0)]) if missing else part), len(part)

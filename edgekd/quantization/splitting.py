@@ -11,6 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from edgekd.errors import EdgekdError
 from edgekd.quantization.editing import copy_of, replace_nodes
 
 
@@ -43,7 +44,8 @@ def _split_one_pass(model: onnx.ModelProto) -> bool:
             and _is_split(node, tensors)
         ):
             weight = numpy_helper.to_array(tensors[node.input[1]])
-            nodes += _sum_of_parts(graph, node, list(source.input), widths, weight)
+            parts = list(source.input)
+            nodes += _sum_of_parts(graph, node, parts, _known_widths(parts, widths, weight.shape[1]), weight)
         else:
             nodes.append(node)
     changed = len(nodes) > len(graph.node)
@@ -51,14 +53,24 @@ def _split_one_pass(model: onnx.ModelProto) -> bool:
     return changed
 
 
+def _known_widths(parts: list[str], widths: dict[str, int], total: int) -> list[int]:
+    """Channels of each part. Of one that shape inference does not know, as with a free batch, it is what is left."""
+    known = [widths.get(part, 0) for part in parts]
+    if known.count(0) == 1:
+        known[known.index(0)] = total - sum(known)
+    if min(known) < 1 or sum(known) != total:
+        raise EdgekdError(f"the widths of {', '.join(parts)} are not known: export with --batch 1")
+    return known
+
+
 def _sum_of_parts(
-    graph: onnx.GraphProto, node: onnx.NodeProto, parts: list[str], widths: dict[str, int], weight: NDArray[np.float32]
+    graph: onnx.GraphProto, node: onnx.NodeProto, parts: list[str], widths: list[int], weight: NDArray[np.float32]
 ) -> list[onnx.NodeProto]:
     nodes, sums, start = [], "", 0
-    for index, part in enumerate(parts):
+    for index, (part, width) in enumerate(zip(parts, widths, strict=True)):
         name = f"{node.input[1].removesuffix('.weight')}.{index}.weight"
-        graph.initializer.append(numpy_helper.from_array(weight[:, start : start + widths[part]].copy(), name))
-        start += widths[part]
+        graph.initializer.append(numpy_helper.from_array(weight[:, start : start + width].copy(), name))
+        start += width
         convolution = onnx.NodeProto()
         convolution.CopyFrom(node)
         convolution.name, output = f"{node.name}_{index}", f"{node.output[0]}_{index}"

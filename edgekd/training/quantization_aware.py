@@ -1,8 +1,10 @@
 """Quantization-aware distillation: the teacher as it will ship is the target, and the student learns as it will ship.
 
-Convolutions compute with weights and inputs rounded to INT8, as Q/DQ will round them: weights by channel, inputs by
-tensor, symmetric, 127 steps to either side. Gradients pass as if nothing were rounded, but not where an input is
-clipped. The frozen teacher's ranges are measured once, on good pictures; the student's move with it, batch by batch.
+Convolutions compute with weights and inputs rounded to INT8: weights by channel, inputs by tensor, symmetric, 127 steps
+to either side. Q/DQ will round the same way, but for two things: the graph folds the normalisation of frames into the
+first weights before it rounds them, and stores maps that attention reads in INT8 too. Gradients pass as if nothing
+were rounded, but not where an input is clipped. The frozen teacher's ranges are measured once, on good pictures; the
+student's move with it, batch by batch.
 Source: Jacob et al., Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference
 (CVPR 2018), section 3.
 """

@@ -74,6 +74,7 @@ def test_a_carried_threshold_moves_as_the_scores_of_good_pictures_do():
     carried = carried_threshold(threshold_from_good(scores, 0.0), scores, rounded)
     assert carried.value == pytest.approx(2.1)
     assert carried.good_pictures == 11
+    assert "which leaves 1 of them above it" in carried.origin
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf])

@@ -89,3 +89,21 @@ def test_a_random_choice_follows_from_its_seed():
 def test_outliers_are_those_far_above_good_scores():
     good = np.random.default_rng(0).normal(1.0, 0.1, 40)
     assert outliers([1.0, 3.0, 1.2, 2.5, 0.1], good) == [1, 3]
+
+
+def test_a_set_that_was_read_from_a_relative_root_can_be_written_elsewhere(written, good_folder, tmp_path, monkeypatch):
+    path, _ = written
+    chosen = read_calibration_set(path)
+    relative = tmp_path / "sets" / "relative.json"
+    write_calibration_set(relative, CalibrationSet(chosen.pictures, f"../{good_folder.name}", "random", 1, 24))
+    monkeypatch.chdir(tmp_path)
+    again = tmp_path / "far" / "away" / "again.json"
+    write_calibration_set(again, read_calibration_set(relative.relative_to(tmp_path)))
+    assert len(read_calibration_set(again).paths()) == 9
+
+
+def test_a_set_without_a_root_is_refused(written):
+    path, _ = written
+    path.write_text(path.read_text().replace('"root": "', '"root": null, "was": "'))
+    with pytest.raises(ArtifactError, match="is no calibration set"):
+        read_calibration_set(path)

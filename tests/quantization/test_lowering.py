@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
+from edgekd.data.good_pictures import read_frames
 from edgekd.errors import DriftError
+from edgekd.graph.export import build_graph
 from edgekd.quantization.bias_correction import bias_corrections
 from edgekd.quantization.drift import map_noise
 from edgekd.quantization.histogram import observe
@@ -13,6 +15,7 @@ from edgekd.quantization.running import run_graph, tensors_of
 from edgekd.quantization.scales import scales_of
 from edgekd.quantization.sensitivity import RANKED_ON, leave_least_in_float
 from edgekd.quantization.splitting import split_concatenated
+from edgekd.training.run import load_run
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +115,19 @@ def test_of_two_layers_that_hurt_alike_the_cheaper_one_is_left_in_float(parts, f
     found = leave_least_in_float(split, layers.quantizable, Scheme(both), few, limit)
     assert found.in_float == ["teacher.6"]
     assert next(iter(found.alone)) == "teacher.3"
+
+
+def test_biases_are_corrected_by_the_mean_over_pictures_whatever_the_batch(trained_run, parts, elpv_pictures):
+    scales = parts[2]
+    frames = read_frames(elpv_pictures[:5], 64)
+    frames[4] = 255 - frames[4]  # The last is another: counted as often as a whole batch, it would show.
+    corrections = []
+    for batch in (1, 4):
+        graph = split_concatenated(build_graph(load_run(trained_run)[0], 64, batch, 18))
+        layers = find_layers(graph).quantizable
+        own = {layer.activation: max(scales.values()) for layer in layers}
+        found = bias_corrections(graph, layers, own, frames)
+        corrections.append({layer.name: found[layer.node] for layer in layers})
+    by_ones, by_fours = corrections
+    for name, expected in by_ones.items():
+        assert np.abs(by_fours[name] - expected).max() < 0.02 * np.abs(expected).max(), name

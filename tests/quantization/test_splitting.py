@@ -1,6 +1,8 @@
 import numpy as np
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from edgekd.errors import EdgekdError
 from edgekd.quantization.running import run_graph
 from edgekd.quantization.splitting import split_concatenated
 
@@ -56,3 +58,33 @@ def test_concatenations_of_concatenations_are_split_too():
         onnxruntime.InferenceSession(one.SerializeToString()).run(None, given)[0] for one in (model, split)
     )
     assert np.abs(after - before).max() < 1e-5
+
+
+def test_a_part_whose_width_is_not_known_gets_what_is_left():
+    weight = np.arange(4 * 6, dtype=np.float32).reshape(4, 6, 1, 1)
+    parts = [helper.make_tensor_value_info("a", TensorProto.FLOAT, [1, 2, 5, 5])]
+    parts.append(helper.make_tensor_value_info("b", TensorProto.FLOAT, ["n", "channels", 5, 5]))
+    nodes = [
+        helper.make_node("Concat", ["b", "a"], ["ba"], axis=1),
+        helper.make_node("Conv", ["ba", "w.weight"], ["y"]),
+    ]
+    output = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
+    graph = helper.make_graph(nodes, "g", parts, output, [numpy_helper.from_array(weight, "w.weight")])
+    split = split_concatenated(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]))
+    first, second = (weight_of(split, node) for node in split.graph.node if node.op_type == "Conv")
+    assert np.array_equal(first, weight[:, :4])
+    assert np.array_equal(second, weight[:, 4:])
+
+
+def test_two_parts_whose_widths_are_not_known_are_refused():
+    weight = numpy_helper.from_array(np.zeros((4, 6, 1, 1), np.float32), "w.weight")
+    parts = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", name, 5, 5]) for name in "ab"]
+    nodes = [
+        helper.make_node("Concat", ["b", "a"], ["ba"], axis=1),
+        helper.make_node("Conv", ["ba", "w.weight"], ["y"]),
+    ]
+    output = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
+    graph = helper.make_graph(nodes, "g", parts, output, [weight])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    with pytest.raises(EdgekdError, match="the widths of b, a are not known: export with --batch 1"):
+        split_concatenated(model)
