@@ -59,7 +59,7 @@ def find_layers(model: onnx.ModelProto) -> Layers:
         EdgekdError: The graph is quantized already.
     """
     require_float(model)
-    graph = onnx.shape_inference.infer_shapes(model).graph
+    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     shapes = {value.name: value.type.tensor_type.shape.dim for value in [*graph.value_info, *graph.output]}
     kernels = {tensor.name: tensor.dims for tensor in graph.initializer}
     quantizable, in_float = [], {}

@@ -31,7 +31,7 @@ def _split_one_pass(model: onnx.ModelProto) -> bool:
     """Splits every such convolution once; whether there was one."""
     graph = model.graph
     producers = {name: node for node in graph.node for name in node.output}
-    values = [*graph.input, *onnx.shape_inference.infer_shapes(model).graph.value_info]
+    values = [*graph.input, *onnx.shape_inference.infer_shapes(model, data_prop=True).graph.value_info]
     widths = {value.name: value.type.tensor_type.shape.dim[1].dim_value for value in values if _is_map(value)}
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     nodes: list[onnx.NodeProto] = []
