@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from edgekd.artifact import read_manifest, require_current
 from edgekd.cli.arguments import add_engine_arguments, add_json_argument
@@ -53,12 +54,19 @@ def find_artifact(path: Path) -> Path:
     return path / DETECTOR_FILE
 
 
-def _print(figures: dict[str, object]) -> None:
-    rows = [
-        (name, "not measured" if figures[name] is None else f"{figures[name]:.4f}")
-        for name in ("image_auroc", "pixel_auroc")
-    ]
+def _print(figures: dict[str, Any]) -> None:
+    from edgekd.reports.evaluation_figures import FIGURES_IN_ORDER
+
+    rows = [(name, f"{figures[name]:.4f}") for name in FIGURES_IN_ORDER if figures.get(name) is not None]
     print_table(f"{figures['system']} on {figures['category']}", ("metric", "value"), rows)
-    verdicts = figures["verdicts"]
-    if verdicts is not None:
-        answer.print(f"at threshold {figures['threshold']:.6g}: {verdicts}")
+    if figures["pixel_auroc"] is None:
+        answer.print("the category has no masks: pixel metrics are not measured")
+    own = figures["at_threshold"]
+    verdict_rows = [
+        (name, "no threshold" if own is None else f"{own[name]:.4f}", f"{figures[name]:.4f}")
+        for name in ("f1", "accuracy", "sensitivity", "specificity")
+    ]
+    print_table("of the verdicts", ("metric", "at the detector's threshold", "at the oracle's"), verdict_rows)
+    answer.print(f"the oracle's threshold, {figures['f1_threshold']:.6g}, is the best for F1 on these test scores")
+    if own is not None:
+        answer.print(f"at threshold {own['threshold']:.6g}, {own['threshold_origin']}: {figures['verdicts']}")

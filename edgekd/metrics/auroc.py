@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgekd.errors import EdgekdError, missing_package
+from edgekd.metrics.pixel_scores import PixelLevels, PixelScores, require
 
 
 def image_auroc(scores: ArrayLike, defective: ArrayLike) -> float:
@@ -24,7 +25,12 @@ def image_auroc(scores: ArrayLike, defective: ArrayLike) -> float:
         EdgekdError: Good or defective pictures are missing, or a score is not finite.
         MachineError: scikit-learn is not installed.
     """
-    return _auroc(np.asarray(scores), np.asarray(defective, dtype=np.bool_), "picture")
+    checked, labels = check_pictures("image AUROC", scores, defective)
+    try:
+        from sklearn.metrics import roc_auc_score
+    except ImportError as error:
+        raise missing_package("scikit-learn", "evaluation", "evaluate") from error
+    return float(roc_auc_score(labels, checked))
 
 
 def pixel_auroc(maps: Iterable[NDArray[np.float32]], masks: Iterable[NDArray[np.bool_]]) -> float:
@@ -39,36 +45,59 @@ def pixel_auroc(maps: Iterable[NDArray[np.float32]], masks: Iterable[NDArray[np.
 
     Raises:
         EdgekdError: Maps and masks do not match, good or defective pixels are missing, or a pixel is not finite.
-        MachineError: scikit-learn is not installed.
     """
     maps, masks = list(maps), list(masks)
-    shapes, mask_shapes = [np.shape(each) for each in maps], [np.shape(each) for each in masks]
-    if not shapes or shapes != mask_shapes:
-        raise EdgekdError(
-            f"pixel AUROC got {len(maps)} maps and {len(masks)} masks{_first_difference(shapes, mask_shapes)}: "
-            "one mask a map is needed, of the same size"
-        )
-    scores = np.concatenate([np.asarray(each, dtype=np.float32).ravel() for each in maps])
-    defective = np.concatenate([np.asarray(each, dtype=np.bool_).ravel() for each in masks])
-    return _auroc(scores, defective, "pixel")
+    if len(maps) != len(masks):
+        raise EdgekdError(f"pixel AUROC got {len(maps)} maps and {len(masks)} masks: one mask a map is needed")
+    scores = PixelScores()
+    for anomaly_map, mask in zip(maps, masks, strict=True):
+        scores.add(anomaly_map, mask)
+    return pixel_auroc_of(scores.levels())
 
 
-def _auroc(scores: NDArray[np.floating], defective: NDArray[np.bool_], unit: str) -> float:
-    if scores.shape != defective.shape or scores.ndim != 1:
-        raise EdgekdError(f"{unit} AUROC got {scores.size} scores and {defective.size} labels: one a {unit} is needed")
-    for wanted, kind in ((~defective, "good"), (defective, "defective")):
+def pixel_auroc_of(levels: PixelLevels) -> float:
+    """AUROC over all pixels of a test set that was counted picture by picture; see `pixel_auroc`.
+
+    Args:
+        levels: Of the test set.
+
+    Returns:
+        0..1; 0.5 of a constant map.
+
+    Raises:
+        EdgekdError: Good or defective pixels are missing.
+    """
+    require("pixel AUROC", levels)
+    good = levels.good.sum()
+    good_below = good - np.cumsum(levels.good)
+    pairs_in_order = np.sum(levels.defective * (good_below + levels.good / 2))
+    return float(pairs_in_order / good / levels.defective.sum())
+
+
+def check_pictures(
+    metric: str, scores: ArrayLike, defective: ArrayLike
+) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
+    """Refuses pictures that a metric over good and defective ones is not defined on.
+
+    Args:
+        metric: To name in the error.
+        scores: float [N].
+        defective: bool [N].
+
+    Returns:
+        Scores and labels as arrays.
+
+    Raises:
+        EdgekdError: Scores and labels differ in number, good or defective pictures are missing, or a score is not
+            finite.
+    """
+    checked, labels = np.asarray(scores), np.asarray(defective, dtype=np.bool_)
+    if checked.shape != labels.shape or checked.ndim != 1:
+        raise EdgekdError(f"{metric} got {checked.size} scores and {labels.size} labels: one a picture is needed")
+    for wanted, kind in ((~labels, "good"), (labels, "defective")):
         if not wanted.any():
-            raise EdgekdError(f"{unit} AUROC needs good and defective {unit}s: there is no {kind} {unit}")
-    broken = np.count_nonzero(~np.isfinite(scores))
+            raise EdgekdError(f"{metric} needs good and defective pictures: there is no {kind} picture")
+    broken = np.count_nonzero(~np.isfinite(checked))
     if broken:
-        raise EdgekdError(f"{unit} AUROC needs finite scores: {broken} of {scores.size} {unit}s have none")
-    try:
-        from sklearn.metrics import roc_auc_score
-    except ImportError as error:
-        raise missing_package("scikit-learn", "evaluation", "evaluate") from error
-    return float(roc_auc_score(defective, scores))
-
-
-def _first_difference(shapes: list[tuple[int, ...]], mask_shapes: list[tuple[int, ...]]) -> str:
-    differing = [pair for pair in zip(shapes, mask_shapes, strict=False) if pair[0] != pair[1]]
-    return f", a map of {differing[0][0]} with a mask of {differing[0][1]}" if differing else ""
+        raise EdgekdError(f"{metric} needs finite scores: {broken} of {checked.size} pictures have none")
+    return checked, labels

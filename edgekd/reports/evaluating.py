@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edgekd.artifact import Manifest
-from edgekd.data.layouts import Category, read_mask
+from edgekd.data.layouts import Category, TestPicture, read_mask
 from edgekd.data.pictures import resize_picture
 from edgekd.engines import EVERY_MAP, Engine
 from edgekd.errors import EdgekdError
-from edgekd.metrics.auroc import image_auroc, pixel_auroc
 from edgekd.profiling.timing import device_record, summarise
 from edgekd.reports.evaluation import EvaluationReport, ReportSample
+from edgekd.reports.evaluation_figures import PixelMetrics, decision_figures, image_figures, report_metrics
 from edgekd.result import Verdict
 from edgekd.runner.pipeline import STAGES, Answer, inspect_stream
 from edgekd.runner.sources import picture_frames
 
 REPORT_SIDE = 256  # Of a picture in the report, in pixels.
+AT_ONCE = 16  # Pictures that are in memory in their full size; more where a batch is larger.
 
 
 class Evaluation(NamedTuple):
@@ -45,14 +49,17 @@ def evaluate(engine: Engine, manifest: Manifest, category: Category) -> Evaluati
         EdgekdError: A test picture cannot be read: a figure over the rest would be another test set's.
     """
     threshold = manifest["threshold"]["value"] if manifest.get("threshold") else None
-    paths = [picture.path for picture in category.test]
-    limit = np.inf if threshold is None else threshold
-    answers = list(inspect_stream(engine, picture_frames(paths), limit, EVERY_MAP, keep_pictures=True))
-    samples = [_sample(engine, category, index, reply) for index, reply in enumerate(answers)]
-    scores, defective = [sample.score for sample in samples], [sample.defective for sample in samples]
-    image = image_auroc(scores, defective)
-    pixel = pixel_auroc(*_maps_and_masks(engine, samples)) if category.has_masks else None
-    latency = {stage: summarise([reply.result.timings[stage] for reply in answers]) for stage in STAGES}
+    origin = manifest["threshold"]["origin"] if manifest.get("threshold") else "none is stored in the artifact"
+    samples, timings, pixels = [], [], PixelMetrics(category)
+    for picture, reply in _answers(engine, category, np.inf if threshold is None else threshold):
+        if reply.result.error:
+            raise EdgekdError(f"the evaluation stopped: {reply.result.error}")
+        mask = read_mask(picture.mask, engine.spec.height, engine.spec.width) if picture.mask else None
+        pixels.add(picture, reply, mask)
+        samples.append(_sample(category, picture, reply, mask))
+        timings.append(reply.result.timings)
+    latency = {stage: summarise([times[stage] for times in timings]) for stage in STAGES}
+    defective = [sample.defective for sample in samples]
     figures = {
         "system": manifest["system"],
         "precision": manifest["precision"],
@@ -60,8 +67,9 @@ def evaluate(engine: Engine, manifest: Manifest, category: Category) -> Evaluati
         "category": category.name,
         "test_good": defective.count(False),
         "test_defective": defective.count(True),
-        "image_auroc": image,
-        "pixel_auroc": pixel,
+        **image_figures(category, samples),
+        **pixels.figures(),
+        **decision_figures(samples, threshold, origin),
         "threshold": threshold,
         "verdicts": None if threshold is None else _verdicts(samples),
         "size": engine.spec.height,
@@ -70,14 +78,23 @@ def evaluate(engine: Engine, manifest: Manifest, category: Category) -> Evaluati
         "engine": {"backend": engine.spec.backend, "version": engine.spec.version},
         "device": device_record(engine.spec.threads or 0),
     }
-    return Evaluation(figures, _report(engine, manifest, category, figures, samples, latency))
+    return Evaluation(figures, _report(engine, manifest, category, origin, figures, samples, latency))
 
 
-def _sample(engine: Engine, category: Category, index: int, reply: Answer) -> ReportSample:
-    if reply.result.error:
-        raise EdgekdError(f"the evaluation stopped: {reply.result.error}")
-    picture, spec = category.test[index], engine.spec
+def _answers(engine: Engine, category: Category, threshold: float) -> Iterator[tuple[TestPicture, Answer]]:
+    """The answers to the test pictures; the engine rests, and is not timed, while they are looked at."""
+    batch = engine.spec.batch or 1
+    at_once = batch * max(1, AT_ONCE // batch)
+    for first in range(0, len(category.test), at_once):
+        pictures = category.test[first : first + at_once]
+        frames = picture_frames([picture.path for picture in pictures])
+        answers = list(inspect_stream(engine, frames, threshold, EVERY_MAP, keep_pictures=True))
+        yield from zip(pictures, answers, strict=True)
+
+
+def _sample(category: Category, picture: TestPicture, reply: Answer, mask: NDArray[np.bool_] | None) -> ReportSample:
     assert reply.picture is not None
+    assert reply.result.anomaly_map is not None
     return ReportSample(
         name=picture.path.relative_to(category.root).as_posix(),
         defect=picture.defect,
@@ -85,16 +102,17 @@ def _sample(engine: Engine, category: Category, index: int, reply: Answer) -> Re
         score=reply.result.score,
         verdict=reply.result.verdict,
         picture=resize_picture(reply.picture, REPORT_SIDE, REPORT_SIDE),
-        anomaly_map=reply.result.anomaly_map,
-        mask=read_mask(picture.mask, spec.height, spec.width) if picture.mask else None,
+        anomaly_map=_for_report(reply.result.anomaly_map),
+        mask=None if mask is None else _for_report(mask.astype(np.uint8)) > 0,
     )
 
 
-def _maps_and_masks(engine: Engine, samples: list[ReportSample]) -> tuple[list[Any], list[Any]]:
-    """Maps and masks of the same order; a good picture's mask is empty."""
-    empty = np.zeros((engine.spec.height, engine.spec.width), np.bool_)
-    maps = [sample.anomaly_map for sample in samples]
-    return maps, [empty if sample.mask is None else sample.mask for sample in samples]
+def _for_report(values: NDArray[Any]) -> NDArray[Any]:
+    """A map or mask in no more than the size that a report shows, for the memory of many."""
+    height, width = values.shape
+    if max(height, width) <= REPORT_SIDE:
+        return values
+    return np.asarray(cv2.resize(values, (REPORT_SIDE, REPORT_SIDE), interpolation=cv2.INTER_AREA))
 
 
 def _verdicts(samples: list[ReportSample]) -> dict[str, int]:
@@ -109,6 +127,7 @@ def _report(
     engine: Engine,
     manifest: Manifest,
     category: Category,
+    origin: str,
     figures: dict[str, Any],
     samples: list[ReportSample],
     latency: dict[str, dict[str, float]],
@@ -124,15 +143,23 @@ def _report(
         "engine": f"{spec.backend} {spec.version}, {spec.threads} threads",
         "device": f"{device['processor']}, {device['system']}",
     }
-    origin = manifest["threshold"]["origin"] if manifest.get("threshold") else "none is stored in the artifact"
     return EvaluationReport(
         title=f"{manifest['system'].upper().replace('_PLUS', '+')} on {category.name}",
         image_auroc=figures["image_auroc"],
         pixel_auroc=figures["pixel_auroc"],
+        metrics=report_metrics(figures),
         threshold=figures["threshold"],
         threshold_origin=origin,
         samples=samples,
         provenance=provenance,
         latency=latency,
-        notes=[] if manifest.get("trained") else ["This detector is untrained: its answers mean nothing."],
+        notes=_notes(manifest, figures),
     )
+
+
+def _notes(manifest: Manifest, figures: dict[str, Any]) -> list[str]:
+    notes = [] if manifest.get("trained") else ["This detector is untrained: its answers mean nothing."]
+    empty = figures["empty_masks"]
+    if empty:
+        notes.append(f"Defective pictures whose mask marks no pixel, which pixel metrics take for good: {empty}.")
+    return notes

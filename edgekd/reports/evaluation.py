@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,20 @@ class ReportSample:
         return math.isfinite(self.score)
 
 
+class Metric(NamedTuple):
+    """A figure of merit.
+
+    Attributes:
+        label: Its name for people.
+        value: 0..1.
+        detail: What it is over.
+    """
+
+    label: str
+    value: float
+    detail: str
+
+
 @dataclass(frozen=True)
 class EvaluationReport:
     """The figures of an evaluation and the pictures behind them.
@@ -50,6 +65,7 @@ class EvaluationReport:
         title: The headline, such as the detector's and the category's name.
         image_auroc: 0..1.
         pixel_auroc: 0..1; None where the dataset has no masks.
+        metrics: What else was measured, in the order to show it in.
         threshold: Above which a score is NG; None where the detector has none, and no verdict is reported.
         threshold_origin: How the threshold was chosen.
         samples: Every test picture.
@@ -61,6 +77,7 @@ class EvaluationReport:
     title: str
     image_auroc: float
     pixel_auroc: float | None
+    metrics: list[Metric]
     threshold: float | None
     threshold_origin: str
     samples: list[ReportSample]

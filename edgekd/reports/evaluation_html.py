@@ -82,10 +82,11 @@ def _render(report: EvaluationReport) -> str:
 
 
 def _tiles(report: EvaluationReport) -> list[Tile]:
-    pixel_detail = "over all pixels" if report.pixel_auroc is not None else "not computed: no masks"
+    pixel_detail = "all pixels of all pictures, pooled" if report.pixel_auroc is not None else "not computed: no masks"
     tiles = [
-        Tile("Image AUROC", _auroc_figure(report.image_auroc), "good against defective pictures"),
-        Tile("Pixel AUROC", _auroc_figure(report.pixel_auroc), pixel_detail),
+        Tile("Image AUROC", _share(report.image_auroc), "good against defective pictures"),
+        Tile("Pixel AUROC", _share(report.pixel_auroc), pixel_detail),
+        *(Tile(metric.label, _share(metric.value), metric.detail) for metric in report.metrics),
         Tile("Threshold", _figure(report.threshold), report.threshold_origin),
     ]
     if report.threshold is None:
@@ -121,7 +122,7 @@ def _class_row(
     scores = [sample.score for sample in samples if sample.scored]
     rejected = NOTHING if threshold is None else _of(_count(samples, Verdict.NG), len(samples))
     mean_score = _figure(sum(scores) / len(scores)) if scores else NOTHING
-    return ClassRow(defect, len(samples), rejected, mean_score, _auroc_figure(auroc))
+    return ClassRow(defect, len(samples), rejected, mean_score, _share(auroc))
 
 
 def _scores(samples: Sequence[ReportSample], *, defective: bool) -> Scores:
@@ -136,7 +137,7 @@ def _of(count: int, total: int) -> str:
     return f"{count} of {total}"
 
 
-def _auroc_figure(value: float | None) -> str:
+def _share(value: float | None) -> str:
     return NOTHING if value is None or not math.isfinite(value) else f"{value:.4f}"
 
 

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgekd.data.pictures import decode_picture
+from edgekd.reports.evaluation import Metric
 from edgekd.reports.evaluation_html import EvaluationReport, ReportSample, write_evaluation_report
 from edgekd.reports.gallery import PER_GROUP, colour_range
 from edgekd.result import Verdict, verdict_of
@@ -37,6 +38,7 @@ REPORT = EvaluationReport(
     title="A detector",
     image_auroc=0.9321,
     pixel_auroc=0.8765,
+    metrics=[Metric("PRO", 0.54321, "overlap by region"), Metric("F1", 2 / 3, "at the detector's threshold")],
     threshold=THRESHOLD,
     threshold_origin="at most 5 % of 40 held-out good pictures above it",
     samples=SAMPLES,
@@ -72,6 +74,7 @@ def test_the_headline_has_the_figures(tmp_path: Path) -> None:
     assert "6 test pictures: 3 good, 3 defective" in text
     assert "Image AUROC 0.9321" in text
     assert "Pixel AUROC 0.8765" in text
+    assert "PRO 0.5432 overlap by region F1 0.6667 at the detector&#39;s threshold" in text
     assert "Threshold 0.5000 at most 5 % of 40 held-out good pictures above it" in text
     assert "Missed defects 1 of 3" in text
     assert "False rejects 1 of 3" in text

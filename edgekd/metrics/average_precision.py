@@ -1,0 +1,49 @@
+"""Average precision, of pictures and of pixels: sum of (R_n - R_(n-1)) P_n over the thresholds, not interpolated."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from edgekd.errors import missing_package
+from edgekd.metrics.auroc import check_pictures
+from edgekd.metrics.pixel_scores import PixelLevels, require
+
+
+def image_ap(scores: ArrayLike, defective: ArrayLike) -> float:
+    """Average precision over pictures.
+
+    Args:
+        scores: float [N], higher is more anomalous.
+        defective: bool [N].
+
+    Returns:
+        0..1; of scores that are all equal, the share of defective pictures.
+
+    Raises:
+        EdgekdError: Good or defective pictures are missing, or a score is not finite.
+        MachineError: scikit-learn is not installed.
+    """
+    checked, labels = check_pictures("image AP", scores, defective)
+    try:
+        from sklearn.metrics import average_precision_score
+    except ImportError as error:
+        raise missing_package("scikit-learn", "evaluation", "evaluate") from error
+    return float(average_precision_score(labels, checked))
+
+
+def pixel_ap(levels: PixelLevels) -> float:
+    """Average precision over all pixels of all test pictures, pooled.
+
+    Args:
+        levels: Of the test set.
+
+    Returns:
+        0..1; of a constant map, the share of defective pixels.
+
+    Raises:
+        EdgekdError: Good or defective pixels are missing.
+    """
+    require("pixel AP", levels)
+    found, wrong = np.cumsum(levels.defective), np.cumsum(levels.good)
+    return float(np.sum(levels.defective * found / (found + wrong)) / found[-1])

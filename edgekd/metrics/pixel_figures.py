@@ -1,0 +1,101 @@
+"""The pixel metrics of a test set by their names, collected picture by picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekd.metrics.auroc import pixel_auroc_of
+from edgekd.metrics.average_precision import pixel_ap
+from edgekd.metrics.iap import instance_average_precision
+from edgekd.metrics.pixel_scores import PixelScores, Region, connected_regions
+from edgekd.metrics.pro import SPRO_FURTHER_LIMITS, SPRO_LIMIT, pro, pro_rd4ad
+
+
+class PixelFigures:
+    """Pixel AUROC and AP, both forms of PRO, IAP and IAP@90.
+
+    Attributes:
+        empty_masks: Masks of defective pictures that mark no pixel; all pixels of these pictures count as good.
+    """
+
+    def __init__(self) -> None:
+        self.empty_masks = 0
+        self._scores = PixelScores()
+        self._pros: list[float] = []
+
+    def add(self, anomaly_map: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> None:
+        """Counts a picture.
+
+        Args:
+            anomaly_map: float32 [H, W], higher is more anomalous.
+            mask: bool [H, W], the defective pixels; None for a good picture.
+
+        Raises:
+            EdgekdError: Map and mask differ in size, or a pixel's score is not finite.
+        """
+        regions = [] if mask is None else connected_regions(mask)
+        self._scores.add(anomaly_map, np.zeros(anomaly_map.shape, np.bool_) if mask is None else mask, regions)
+        if mask is not None and regions and not mask.all():
+            self._pros.append(pro_rd4ad(anomaly_map, regions))
+        if mask is not None and not regions:
+            self.empty_masks += 1
+
+    def figures(self) -> dict[str, float | None]:
+        """The figures, 0..1, by their names; "pro_rd4ad" is None where no picture has good and defective pixels.
+
+        Raises:
+            EdgekdError: No picture had a defective pixel, or none a good one.
+        """
+        levels = self._scores.levels()
+        return {
+            "pixel_auroc": pixel_auroc_of(levels),
+            "pixel_ap": pixel_ap(levels),
+            "pro": pro(levels),
+            "pro_rd4ad": float(np.mean(self._pros)) if self._pros else None,
+            **instance_average_precision(levels)._asdict(),
+        }
+
+
+class SproFigures:
+    """sPRO of each kind of anomaly, each against all good pictures, and the mean over the kinds.
+
+    Args:
+        kinds: Such as "logical" and "structural".
+    """
+
+    def __init__(self, kinds: Sequence[str]) -> None:
+        self._scores = {kind: PixelScores() for kind in kinds}
+
+    def add(self, anomaly_map: NDArray[np.float32], kind: str | None, regions: Sequence[Region]) -> None:
+        """Counts a picture.
+
+        Args:
+            anomaly_map: float32 [H, W], in the size of the original picture, higher is more anomalous.
+            kind: Of its anomaly; None for a good picture.
+            regions: Its defects; pixels outside all of them are good.
+
+        Raises:
+            EdgekdError: A pixel's score is not finite.
+        """
+        mask = np.zeros(anomaly_map.shape, np.bool_)
+        for region in regions:
+            mask.ravel()[region.pixels] = True
+        for each in self._scores if kind is None else [kind]:
+            self._scores[each].add(anomaly_map, mask, regions)
+
+    def figures(self) -> dict[str, float]:
+        """The figures, 0..1: "spro" and "spro_<kind>" to a false positive rate of 0.05, "spro_to_<limit>" beyond.
+
+        Raises:
+            EdgekdError: A kind has no region.
+        """
+        levels = {kind: scores.levels() for kind, scores in self._scores.items()}
+        by_kind = {f"spro_{kind}": pro(each, SPRO_LIMIT) for kind, each in levels.items()}
+        further = {
+            f"spro_to_{limit:g}": float(np.mean([pro(each, limit) for each in levels.values()]))
+            for limit in SPRO_FURTHER_LIMITS
+        }
+        return {"spro": float(np.mean(list(by_kind.values()))), **by_kind, **further}

@@ -1,0 +1,159 @@
+"""What all pixel metrics are computed from: how many good and defective pixels have each score, picture by picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekd.errors import EdgekdError
+from edgekd.metrics.score_histogram import ScoreHistogram, bits_to_drop, distinct_keys, ordered_keys
+
+
+class Region(NamedTuple):
+    """One defect.
+
+    Attributes:
+        pixels: int64 [n], indices into the flattened picture.
+        saturation_area: How many of them must be found for full marks, 1..n.
+    """
+
+    pixels: NDArray[np.int64]
+    saturation_area: int
+
+
+class PixelLevels(NamedTuple):
+    """The pixels of a test set by their scores: an entry a level, from the highest score down.
+
+    Attributes:
+        good: float64 [L], the good pixels at each level.
+        defective: float64 [L], the defective pixels.
+        overlap: float64 [L], what the pixels add to the overlap with the regions, summed over the regions. Down to
+            the last level a region gets 1.
+        half_found: int64 [R], of each region the level down to which more than half its pixels are.
+    """
+
+    good: NDArray[np.float64]
+    defective: NDArray[np.float64]
+    overlap: NDArray[np.float64]
+    half_found: NDArray[np.int64]
+
+
+class PixelScores:
+    """Collects the anomaly maps of a test set, one at a time; no map is kept.
+
+    Memory is bounded: see `ScoreHistogram`, of which it has three.
+    """
+
+    def __init__(self) -> None:
+        self._good, self._defective, self._overlap = ScoreHistogram(), ScoreHistogram(), ScoreHistogram()
+        self._half_scores: list[np.float32] = []
+
+    def add(self, anomaly_map: NDArray[np.float32], mask: NDArray[np.bool_], regions: Sequence[Region] = ()) -> None:
+        """Counts the pixels of a picture.
+
+        Args:
+            anomaly_map: float32 [H, W], higher is more anomalous.
+            mask: bool [H, W], the defective pixels; all False for a good picture.
+            regions: Of the mask. They may overlap each other.
+
+        Raises:
+            EdgekdError: Map and mask differ in size, or a pixel's score is not finite.
+        """
+        scores = np.asarray(anomaly_map, np.float32).ravel()
+        if np.shape(anomaly_map) != np.shape(mask):
+            raise EdgekdError(
+                f"a map of {np.shape(anomaly_map)} with a mask of {np.shape(mask)}: a mask of the same size is needed"
+            )
+        refuse_broken(scores)
+        defective = np.asarray(mask, np.bool_).ravel()
+        self._good.add(scores[~defective])
+        self._defective.add(scores[defective])
+        for region in regions:
+            self._add_region(np.sort(scores[region.pixels])[::-1], region.saturation_area)
+
+    def levels(self) -> PixelLevels:
+        """What was counted so far, for the metrics."""
+        histograms = (self._good, self._defective, self._overlap)
+        shift = max(histogram.shift for histogram in histograms)
+        keys = distinct_keys(self._good.levels(shift)[0], self._defective.levels(shift)[0])
+        dropped = bits_to_drop(keys)
+        shift, keys = shift + dropped, distinct_keys(keys >> np.uint32(dropped))
+        good, defective, overlap = (_at_levels(histogram, shift, keys) for histogram in histograms)
+        half_keys = ordered_keys(np.array(self._half_scores, np.float32)) >> np.uint32(shift)
+        return PixelLevels(good, defective, overlap, keys.size - 1 - np.searchsorted(keys, half_keys))
+
+    def _add_region(self, descending: NDArray[np.float32], saturation_area: int) -> None:
+        # The overlap min(found / saturation area, 1) is a sum over pixels: only the highest ones add to it.
+        self._overlap.add(descending[:saturation_area], np.full(saturation_area, 1 / saturation_area))
+        self._half_scores.append(descending[descending.size // 2])
+
+
+def connected_regions(mask: NDArray[np.bool_]) -> list[Region]:
+    """The 8-connected components of a mask; each must be found as a whole for full marks.
+
+    Args:
+        mask: bool [H, W].
+    """
+    pixels = np.flatnonzero(mask)
+    count, labels = cv2.connectedComponents(np.asarray(mask, np.uint8), connectivity=8)
+    order = np.argsort(labels.ravel()[pixels], kind="stable")
+    sizes = np.bincount(labels.ravel()[pixels], minlength=count)[1:]
+    parts = np.split(pixels[order], np.cumsum(sizes)[:-1]) if pixels.size else []
+    return [Region(part, part.size) for part in parts]
+
+
+def collect(maps: Iterable[NDArray[np.float32]], masks: Iterable[NDArray[np.bool_]]) -> PixelLevels:
+    """Counts the pixels of a test set, with the connected components of its masks as regions.
+
+    Args:
+        maps: One anomaly map a picture, float32 [H, W], higher is more anomalous.
+        masks: One mask a picture, bool [H, W] of the same size; all False for a good picture.
+
+    Raises:
+        EdgekdError: Maps and masks do not match, or a pixel's score is not finite.
+    """
+    scores = PixelScores()
+    for anomaly_map, mask in zip(maps, masks, strict=True):
+        scores.add(anomaly_map, mask, connected_regions(mask))
+    return scores.levels()
+
+
+def require(metric: str, levels: PixelLevels, *, regions: bool = False) -> None:
+    """Refuses a test set that a pixel metric is not defined on.
+
+    Args:
+        metric: To name in the error.
+        levels: Of the test set.
+        regions: Whether the metric looks at regions.
+
+    Raises:
+        EdgekdError: Good or defective pixels are missing, or regions.
+    """
+    for counts, kind in ((levels.good, "good"), (levels.defective, "defective")):
+        if not counts.any():
+            raise EdgekdError(f"{metric} needs good and defective pixels: there is no {kind} pixel")
+    if regions and levels.half_found.size == 0:
+        raise EdgekdError(f"{metric} needs defective regions: none was given with the masks")
+
+
+def refuse_broken(scores: NDArray[np.float32]) -> None:
+    """Refuses scores that are not finite.
+
+    Raises:
+        EdgekdError: Some are not; the error counts them.
+    """
+    broken = np.count_nonzero(~np.isfinite(scores))
+    if broken:
+        raise EdgekdError(f"pixel metrics need finite scores: {broken} of {scores.size} pixels have none")
+
+
+def _at_levels(histogram: ScoreHistogram, shift: int, keys: NDArray[np.uint32]) -> NDArray[np.float64]:
+    """A histogram's totals at given keys, from the highest down."""
+    own, totals = histogram.levels(shift)
+    spread = np.zeros(keys.size, np.float64)
+    spread[np.searchsorted(keys, own)] = totals
+    return spread[::-1]
