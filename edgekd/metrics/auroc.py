@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,11 +27,7 @@ def image_auroc(scores: ArrayLike, defective: ArrayLike) -> float:
         MachineError: scikit-learn is not installed.
     """
     checked, labels = check_pictures("image AUROC", scores, defective)
-    try:
-        from sklearn.metrics import roc_auc_score
-    except ImportError as error:
-        raise missing_package("scikit-learn", "evaluation", "evaluate") from error
-    return float(roc_auc_score(labels, checked))
+    return float(scikit_learn_metrics().roc_auc_score(labels, checked))
 
 
 def pixel_auroc(maps: Iterable[NDArray[np.float32]], masks: Iterable[NDArray[np.bool_]]) -> float:
@@ -72,6 +69,20 @@ def pixel_auroc_of(levels: PixelLevels) -> float:
     good_below = good - np.cumsum(levels.good)
     pairs_in_order = np.sum(levels.defective * (good_below + levels.good / 2))
     return float(pairs_in_order / good / levels.defective.sum())
+
+
+def scikit_learn_metrics() -> ModuleType:
+    """scikit-learn's metrics, which take a second to import.
+
+    Raises:
+        MachineError: scikit-learn is not installed.
+    """
+    try:
+        import sklearn.metrics
+    except ImportError as error:
+        raise missing_package("scikit-learn", "evaluation", "evaluate") from error
+    metrics: ModuleType = sklearn.metrics
+    return metrics
 
 
 def check_pictures(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from edgekd.errors import missing_package
-from edgekd.metrics.auroc import check_pictures
+from edgekd.metrics.auroc import check_pictures, scikit_learn_metrics
 from edgekd.metrics.pixel_scores import PixelLevels, require
 
 
@@ -25,11 +24,7 @@ def image_ap(scores: ArrayLike, defective: ArrayLike) -> float:
         MachineError: scikit-learn is not installed.
     """
     checked, labels = check_pictures("image AP", scores, defective)
-    try:
-        from sklearn.metrics import average_precision_score
-    except ImportError as error:
-        raise missing_package("scikit-learn", "evaluation", "evaluate") from error
-    return float(average_precision_score(labels, checked))
+    return float(scikit_learn_metrics().average_precision_score(labels, checked))
 
 
 def pixel_ap(levels: PixelLevels) -> float:

@@ -12,6 +12,8 @@ from edgekd.models.detector import Batch
 from edgekd.models.dskd import DSKD, Block, Gate, ReverseLayer, UpBlock
 from edgekd.models.registry import find_system
 
+from .written_out import drawn, normalise_batch, pointwise
+
 
 @pytest.fixture(scope="module")
 def built():
@@ -35,26 +37,11 @@ def on_meta(backbone="wide_resnet50_2"):
         return DSKD(256, backbone).eval()
 
 
-def drawn(network):
-    """A network in eval mode whose batch norms are not the identity."""
-    torch.manual_seed(0)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.running_mean, std=0.3)
-            nn.init.uniform_(module.running_var, 0.5, 2)
-            nn.init.normal_(module.weight, mean=1, std=0.3)
-            nn.init.normal_(module.bias, std=0.3)
-    return network.eval().requires_grad_(False)
-
-
 def mixed(layers, x):
     """A 1 x 1 convolution without bias and a batch norm in eval mode, written out."""
     convolution, norm = layers[0], layers[1]
     assert convolution.bias is None
-    shape = (1, -1, 1, 1)
-    x = torch.einsum("oi,nihw->nohw", convolution.weight[:, :, 0, 0], x)
-    centred = (x - norm.running_mean.view(shape)) / (norm.running_var.view(shape) + norm.eps).sqrt()
-    return centred * norm.weight.view(shape) + norm.bias.view(shape)
+    return normalise_batch(norm, pointwise(convolution, x))
 
 
 def recorded(module, calls):

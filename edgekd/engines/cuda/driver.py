@@ -99,16 +99,17 @@ class Driver(abc.ABC):
     def elapsed(self, start: Any, end: Any) -> float:
         """Milliseconds between two events that have happened."""
 
-    @abc.abstractmethod
     def capture(self, stream: Any, work: Callable[[], None]) -> Any:
-        """What `work` enqueues on a stream, as a graph; it is not run. Only where `graphs`.
+        """What `work` enqueues on a stream, as a graph; it is not run. Work that raises leaves the stream as it was.
 
-        Work that raises leaves the stream as it was.
+        Raises:
+            CudaError: The package has no graphs, as `graphs` says.
         """
+        raise CudaError(f"{self.package} has no CUDA graphs")
 
-    @abc.abstractmethod
     def launch(self, graph: Any, stream: Any) -> None:
         """Enqueues a captured graph."""
+        raise CudaError(f"{self.package} has no CUDA graphs")
 
     def close(self) -> None:
         """Gives everything back, the last first, even where the device no longer answers. Twice does no harm."""

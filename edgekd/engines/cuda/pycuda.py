@@ -34,9 +34,8 @@ class PycudaDriver(Driver):
         self._kept: dict[int, Any] = {}
         context = self._call(device.retain_primary_context)
         self._call(context.push)
-        self._hold(
-            context, lambda: self._call(context.detach)
-        )  # Of a primary context: released, and no longer current.
+        # Of a primary context: released, and no longer current.
+        self._hold(context, lambda: self._call(context.detach))
         major, minor = device.compute_capability()
         driver = version_text(self._cuda.get_driver_version())
         self.device = Device(device.name(), capability_text(major, minor), driver, device.total_memory())
@@ -80,12 +79,6 @@ class PycudaDriver(Driver):
 
     def elapsed(self, start: Any, end: Any) -> float:
         return float(self._call(self._kept[start].time_till, self._kept[end]))
-
-    def capture(self, stream: Any, work: Callable[[], None]) -> Any:
-        raise NotImplementedError("pycuda has no CUDA graphs: ask `graphs` first")
-
-    def launch(self, graph: Any, stream: Any) -> None:
-        raise NotImplementedError("pycuda has no CUDA graphs: ask `graphs` first")
 
     def _keep(self, what: Any) -> int:
         """A number for a stream or an event. They give themselves back when nobody holds them any more, and only while
