@@ -12,6 +12,7 @@ from edgekd.cli.export import DETECTOR_FILE
 from edgekd.cli.output import answer, notes, print_table, write_json_to
 from edgekd.engines import open_engine
 from edgekd.errors import EdgekdError
+from edgekd.result import Verdict
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,6 +68,26 @@ def _print(figures: dict[str, Any]) -> None:
         for name in ("f1", "accuracy", "sensitivity", "specificity")
     ]
     print_table("of the verdicts", ("metric", "at the detector's threshold", "at the oracle's"), verdict_rows)
-    answer.print(f"the oracle's threshold, {figures['f1_threshold']:.6g}, is the best for F1 on these test scores")
+    oracle = f"the oracle's threshold, {figures['f1_threshold']:.6g}, is the best for F1 on these test scores"
+    answer.print(oracle, soft_wrap=True)
     if own is not None:
-        answer.print(f"at threshold {own['threshold']:.6g}, {own['threshold_origin']}: {figures['verdicts']}")
+        verdicts, where = figures["verdicts"], f"at threshold {own['threshold']:.6g}, {own['threshold_origin']}"
+        counts = ", ".join(f"{verdict.value} {verdicts[verdict.value]}" for verdict in Verdict)
+        wrong = f"{verdicts['missed_defects']} defects missed, {verdicts['false_rejects']} good pictures rejected"
+        answer.print(f"{where}: {counts}; {wrong}", soft_wrap=True)
+    if figures["paper"] is not None:
+        _print_paper(figures["paper"], figures)
+
+
+def _print_paper(paper: dict[str, Any], figures: dict[str, Any]) -> None:
+    rows = [
+        (name, f"{figures[name]:.4f}", f"{printed['value']:.4f}", f"{figures[name] - printed['value']:+.4f}")
+        for name, printed in paper["metrics"].items()
+    ]
+    title = f"beside the paper, {paper['dataset']}, {paper['category']}"
+    print_table(title, ("metric", "here", "paper", "difference"), rows)
+    for name, printed in paper["metrics"].items():
+        if printed["note"]:
+            answer.print(f"of the printed {name}: {printed['note']}", soft_wrap=True)
+    for difference in paper["differences"]:
+        answer.print(f"another set-up: {difference}", soft_wrap=True)

@@ -34,7 +34,7 @@ def read_mask(path: Path, height: int, width: int) -> Mask:
 
 
 def pictures_with_empty_masks(category: Category) -> list[TestPicture]:
-    """Defective pictures whose mask marks no pixel: pixel metrics would count their defect as good.
+    """Defective pictures whose mask marks no pixel: pixel metrics leave them out.
 
     Args:
         category: Its masks are read, which takes a while for many large ones.

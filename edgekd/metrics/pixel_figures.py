@@ -18,7 +18,7 @@ class PixelFigures:
     """Pixel AUROC and AP, both forms of PRO, IAP and IAP@90.
 
     Attributes:
-        empty_masks: Masks of defective pictures that mark no pixel; all pixels of these pictures count as good.
+        empty_masks: Defective pictures whose mask marks no pixel. They are left out: nobody said where they are defective.
     """
 
     def __init__(self) -> None:
@@ -37,11 +37,12 @@ class PixelFigures:
             EdgekdError: Map and mask differ in size, or a pixel's score is not finite.
         """
         regions = [] if mask is None else connected_regions(mask)
-        self._scores.add(anomaly_map, np.zeros(anomaly_map.shape, np.bool_) if mask is None else mask, regions)
-        if mask is not None and regions and not mask.all():
-            self._pros.append(pro_rd4ad(anomaly_map, regions))
         if mask is not None and not regions:
             self.empty_masks += 1
+            return
+        self._scores.add(anomaly_map, np.zeros(anomaly_map.shape, np.bool_) if mask is None else mask, regions)
+        if mask is not None and not mask.all():
+            self._pros.append(pro_rd4ad(anomaly_map, regions))
 
     def figures(self) -> dict[str, float | None]:
         """The figures, 0..1, by their names; "pro_rd4ad" is None where no picture has good and defective pixels.

@@ -14,9 +14,16 @@ from edgekd.data.layouts import Category, TestPicture, read_mask
 from edgekd.data.pictures import resize_picture
 from edgekd.engines import EVERY_MAP, Engine
 from edgekd.errors import EdgekdError
+from edgekd.profiling.paper_comparison import compare_with_paper
 from edgekd.profiling.timing import device_record, summarise
 from edgekd.reports.evaluation import EvaluationReport, ReportSample
-from edgekd.reports.evaluation_figures import PixelMetrics, decision_figures, image_figures, report_metrics
+from edgekd.reports.evaluation_figures import (
+    PixelMetrics,
+    decision_figures,
+    image_figures,
+    paper_figures,
+    report_metrics,
+)
 from edgekd.result import Verdict
 from edgekd.runner.pipeline import STAGES, Answer, inspect_stream
 from edgekd.runner.sources import picture_frames
@@ -78,6 +85,7 @@ def evaluate(engine: Engine, manifest: Manifest, category: Category) -> Evaluati
         "engine": {"backend": engine.spec.backend, "version": engine.spec.version},
         "device": device_record(engine.spec.threads or 0),
     }
+    figures["paper"] = compare_with_paper(manifest, category, figures)
     return Evaluation(figures, _report(engine, manifest, category, origin, figures, samples, latency))
 
 
@@ -153,6 +161,7 @@ def _report(
         samples=samples,
         provenance=provenance,
         latency=latency,
+        paper=paper_figures(figures),
         notes=_notes(manifest, figures),
     )
 
@@ -161,5 +170,5 @@ def _notes(manifest: Manifest, figures: dict[str, Any]) -> list[str]:
     notes = [] if manifest.get("trained") else ["This detector is untrained: its answers mean nothing."]
     empty = figures["empty_masks"]
     if empty:
-        notes.append(f"Defective pictures whose mask marks no pixel, which pixel metrics take for good: {empty}.")
+        notes.append(f"Defective pictures whose mask marks no pixel, left out of the pixel metrics: {empty}.")
     return notes

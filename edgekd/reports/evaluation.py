@@ -57,6 +57,35 @@ class Metric(NamedTuple):
     detail: str
 
 
+class PaperRow(NamedTuple):
+    """A figure beside the one that the system's paper reports.
+
+    Attributes:
+        label: The metric's name for people.
+        ours, paper: 0..1.
+        note: What is wrong with the printed figure; empty where nothing is known to be.
+    """
+
+    label: str
+    ours: float
+    paper: float
+    note: str
+
+
+class PaperFigures(NamedTuple):
+    """What the system's paper reports of the same category.
+
+    Attributes:
+        of: Dataset and category.
+        rows: The metrics that both have.
+        differences: What differs in the set-up, a line each.
+    """
+
+    of: str
+    rows: list[PaperRow]
+    differences: list[str]
+
+
 @dataclass(frozen=True)
 class EvaluationReport:
     """The figures of an evaluation and the pictures behind them.
@@ -71,6 +100,7 @@ class EvaluationReport:
         samples: Every test picture.
         provenance: Engine, back end, device, threads, the model and what it was made from; name -> text.
         latency: Stage -> min, mean, median, p90, p95, p99 in milliseconds; None where it was not measured.
+        paper: What the system's paper reports; None where it reports nothing of this category.
         notes: What a reader has to know, a sentence each.
     """
 
@@ -83,4 +113,5 @@ class EvaluationReport:
     samples: list[ReportSample]
     provenance: dict[str, str]
     latency: dict[str, dict[str, float]] | None
+    paper: PaperFigures | None
     notes: list[str]

@@ -17,10 +17,11 @@ from edgekd.metrics.average_precision import image_ap
 from edgekd.metrics.decisions import decisions_at, decisions_at_best_f1
 from edgekd.metrics.pixel_figures import PixelFigures, SproFigures
 from edgekd.metrics.pixel_scores import Region
-from edgekd.reports.evaluation import Metric, ReportSample
+from edgekd.reports.evaluation import Metric, PaperFigures, PaperRow, ReportSample
 from edgekd.runner.pipeline import Answer
 
 PIXEL_METRICS = ("pixel_auroc", "pixel_ap", "pro", "pro_rd4ad", "iap", "iap_at_90")
+DECISIONS = {"f1": "F1", "accuracy": "Accuracy", "sensitivity": "Sensitivity", "specificity": "Specificity"}
 TITLES = {
     "image_auroc_logical": ("Image AUROC, logical", "good against logical anomalies"),
     "image_auroc_structural": ("Image AUROC, structural", "good against structural anomalies"),
@@ -34,6 +35,12 @@ TITLES = {
     "spro": ("sPRO", "saturated overlap, to 5 % false positives; mean of the kinds"),
     "spro_logical": ("sPRO, logical", "to 5 % false positives"),
     "spro_structural": ("sPRO, structural", "to 5 % false positives"),
+}
+PRINTED_METRICS = {  # Of those that papers report.
+    "image_auroc": "Image AUROC",
+    "pixel_auroc": "Pixel AUROC",
+    **{name: label for name, (label, _) in TITLES.items()},
+    **{name: f"{label} (oracle's threshold)" for name, label in DECISIONS.items()},
 }
 FIGURES_IN_ORDER = ("image_auroc", "pixel_auroc", *TITLES)
 
@@ -145,6 +152,22 @@ def report_metrics(figures: Mapping[str, Any]) -> list[Metric]:
     if figures["at_threshold"] is not None:
         metrics.append(_f1("F1", figures["at_threshold"], "at the detector's threshold"))
     return [*metrics, _f1("F1, best", figures, "at a threshold chosen on the test scores: an oracle")]
+
+
+def paper_figures(figures: Mapping[str, Any]) -> PaperFigures | None:
+    """What the system's paper reports of the same category, for people; None where it reports nothing.
+
+    Args:
+        figures: Of `evaluate --json`.
+    """
+    paper = figures["paper"]
+    if paper is None:
+        return None
+    rows = [
+        PaperRow(PRINTED_METRICS[name], figures[name], printed["value"], printed["note"])
+        for name, printed in paper["metrics"].items()
+    ]
+    return PaperFigures(f"{paper['dataset']}, {paper['category']}", rows, paper["differences"])
 
 
 def _f1(label: str, decisions: Mapping[str, Any], where: str) -> Metric:

@@ -66,7 +66,7 @@ def _render(report: EvaluationReport) -> str:
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["figure"] = _figure
+    environment.filters |= {"figure": _figure, "share": _share}
     good, defective = _scores(report.samples, defective=False), _scores(report.samples, defective=True)
     return environment.get_template("evaluation.html.jinja").render(
         report=report,
@@ -86,7 +86,6 @@ def _tiles(report: EvaluationReport) -> list[Tile]:
     tiles = [
         Tile("Image AUROC", _share(report.image_auroc), "good against defective pictures"),
         Tile("Pixel AUROC", _share(report.pixel_auroc), pixel_detail),
-        *(Tile(metric.label, _share(metric.value), metric.detail) for metric in report.metrics),
         Tile("Threshold", _figure(report.threshold), report.threshold_origin),
     ]
     if report.threshold is None:

@@ -94,6 +94,16 @@ def test_evaluate_reports_the_figures_and_a_page(exported, category, tmp_path, c
     assert page.read_text().count("data:image/jpeg") >= 2
 
 
+def test_evaluate_sets_its_figures_beside_the_papers_and_names_what_differs(exported, category, tmp_path, capsys):
+    transistor = category.rename(tmp_path / "transistor")
+    assert main(["evaluate", "--engine", str(exported), "--data", str(transistor)]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "beside the paper, MVTec AD, transistor" in told
+    assert "0.9050" in told
+    for difference in ("iterations: 20; the paper's 50,000", "size: 64 pixels", "pictures: 96 x 96 pixels; MVTec AD's"):
+        assert f"another set-up: {difference}" in told
+
+
 def test_bench_writes_the_fields_of_its_contract(exported, tmp_path):
     figures = tmp_path / "bench.json"
     assert main(["bench", "--engine", str(exported), "--duration", "0.2", "--json", str(figures)]) == 0

@@ -138,10 +138,13 @@ def test_without_masks_pixel_metrics_are_none(category: Path) -> None:
     assert "PRO" not in {metric.label for metric in evaluation.report.metrics}
 
 
-def test_a_defective_picture_without_a_marked_pixel_is_told(category: Path) -> None:
+def test_a_defective_picture_without_a_marked_pixel_is_left_out_of_the_pixel_metrics(category: Path) -> None:
     write(category / "ground_truth/crack/1_mask.png", picture())
     evaluation = evaluated(category)
     assert evaluation.figures["empty_masks"] == 1
+    # What is left: 64 defective pixels at 200, all good ones below. Image metrics still count it.
+    assert evaluation.figures["pixel_auroc"] == evaluation.figures["pixel_ap"] == evaluation.figures["iap"] == 1
+    assert evaluation.figures["test_defective"] == 2
     assert any("marks no pixel" in note for note in evaluation.report.notes)
 
 

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgekd.data.pictures import decode_picture
-from edgekd.reports.evaluation import Metric
+from edgekd.reports.evaluation import Metric, PaperFigures, PaperRow
 from edgekd.reports.evaluation_html import EvaluationReport, ReportSample, write_evaluation_report
 from edgekd.reports.gallery import PER_GROUP, colour_range
 from edgekd.result import Verdict, verdict_of
@@ -44,6 +44,7 @@ REPORT = EvaluationReport(
     samples=SAMPLES,
     provenance={"Engine": "detector.onnx", "Threads": "2"},
     latency={"inference": {"min": 1, "mean": 1.5, "median": 1.25, "p90": 2, "p95": 3, "p99": 123.456}},
+    paper=None,
     notes=["Trained for 10 iterations."],
 )
 
@@ -80,6 +81,15 @@ def test_the_headline_has_the_figures(tmp_path: Path) -> None:
     assert "False rejects 1 of 3" in text
     assert "OK 3 · NG 3 · ERROR 0" in text
     assert "Trained for 10 iterations." in text
+
+
+def test_the_papers_figures_stand_beside_ours_with_what_differs(tmp_path: Path) -> None:
+    assert "paper" not in text_of(page_of(tmp_path))
+    rows = [PaperRow("Image AUROC", 0.9, 0.95, ""), PaperRow("PRO", 0.7, 0.65, "the mean of the rows is 60.00")]
+    text = text_of(page_of(tmp_path, paper=PaperFigures("MVTec AD, screw", rows, ["size: 64 pixels; the paper's 256"])))
+    assert "Image AUROC 0.9000 0.9500 -0.0500 PRO 0.7000 0.6500 +0.0500" in text
+    assert "Of the printed PRO: the mean of the rows is 60.00." in text
+    assert "The set-up is not the same: size: 64 pixels; the paper&#39;s 256" in text
 
 
 def test_classes_are_counted_and_compared_with_the_good(tmp_path: Path) -> None:
