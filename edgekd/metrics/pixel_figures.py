@@ -18,7 +18,7 @@ class PixelFigures:
     """Pixel AUROC and AP, both forms of PRO, IAP and IAP@90.
 
     Attributes:
-        empty_masks: Defective pictures whose mask marks no pixel. They are left out: nobody said where they are defective.
+        empty_masks: Defective pictures whose mask marks no pixel. They are left out: nobody said where it is.
     """
 
     def __init__(self) -> None:
