@@ -124,12 +124,14 @@ def read_manifest(artifact: Path) -> Manifest:
         ArtifactError: The file or its manifest is missing, of another format version, or the hash differs.
     """
     if not artifact.is_file():
-        raise ArtifactError(f"no such artifact: {artifact}")
+        raise ArtifactError(f"no such artifact: {artifact}; edgekd export makes .onnx files, edgekd build .engine files")
     path = manifest_path(artifact)
     if not path.is_file():
         raise ArtifactError(f"{artifact} has no manifest: {path.name} must stand beside it, as edgekd export wrote it")
     manifest = read_json(path)
     version = manifest.get("format_version") if isinstance(manifest, dict) else None
+    if version is None:
+        raise ArtifactError(f"{path} beside {artifact} is no manifest: name an .onnx or .engine file of edgekd's")
     if version != FORMAT_VERSION:
         raise ArtifactError(f"{path} has format version {version}: this edgekd reads {FORMAT_VERSION}, export again")
     if manifest.get("sha256") != sha256(artifact):
