@@ -124,7 +124,7 @@ def read_manifest(artifact: Path) -> Manifest:
         ArtifactError: The file or its manifest is missing, of another format version, or the hash differs.
     """
     if not artifact.is_file():
-        raise ArtifactError(f"no such artifact: {artifact}; edgekd export makes .onnx files, edgekd build .engine files")
+        raise ArtifactError(f"no such artifact: {artifact}: edgekd export makes .onnx files, edgekd build .engine")
     path = manifest_path(artifact)
     if not path.is_file():
         raise ArtifactError(f"{artifact} has no manifest: {path.name} must stand beside it, as edgekd export wrote it")
