@@ -32,15 +32,15 @@ def histogram_svg(good: Scores, defective: Scores, threshold: float | None) -> s
     peaks = max(int(upwards.max()), 0), max(int(downwards.max()), 0)
     unit = (BOTTOM - TOP) / sum(peaks)
     middle = TOP + peaks[0] * unit
-    step = max(1.0, _nice_step(max(peaks) / 4))
+    step = max(1.0, nice_step(max(peaks) / 4))
     parts = [*_count_axis(middle, unit, step, peaks), *_value_axis(low, high)]
     for counts, direction, css in ((upwards, -1, "good"), (downwards, 1, "bad")):
         parts += _bars(counts, middle, unit * direction, css)
     parts.append(f'<line class="axis" x1="{LEFT}" x2="{RIGHT}" y1="{middle:.1f}" y2="{middle:.1f}"/>')
     if threshold is not None:
-        parts += _threshold_line(_scale(threshold, low, high, LEFT, RIGHT))
-    parts.append(_text((LEFT + RIGHT) / 2, HEIGHT - 6, "anomaly score", "middle"))
-    return _svg("Histogram of the scores of good and of defective pictures", parts)
+        parts += _threshold_line(scale(threshold, low, high, LEFT, RIGHT))
+    parts.append(text_at((LEFT + RIGHT) / 2, HEIGHT - 6, "anomaly score", "middle"))
+    return svg("Histogram of the scores of good and of defective pictures", parts)
 
 
 def roc_svg(good: Scores, defective: Scores, threshold: float | None) -> str:
@@ -55,17 +55,17 @@ def roc_svg(good: Scores, defective: Scores, threshold: float | None) -> str:
         x, y = _roc_point(share, share)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{BOTTOM}"/>')
-        parts.append(_text(LEFT - 6, y + 4, f"{100 * share:.0f}", "end"))
-        parts.append(_text(x, BOTTOM + 17, f"{100 * share:.0f}", "middle"))
+        parts.append(text_at(LEFT - 6, y + 4, f"{100 * share:.0f}", "end"))
+        parts.append(text_at(x, BOTTOM + 17, f"{100 * share:.0f}", "middle"))
     parts.append(f'<line class="chance" x1="{LEFT}" x2="{RIGHT}" y1="{BOTTOM}" y2="{TOP}"/>')
     curve = " ".join(dict.fromkeys(f"{x:.1f},{y:.1f}" for x, y in _roc_points(good, defective)))
     parts.append(f'<polygon class="area" points="{curve} {RIGHT},{BOTTOM}"/><polyline class="curve" points="{curve}"/>')
     if threshold is not None:
         x, y = _roc_point(float((good > threshold).mean()), float((defective > threshold).mean()))
         parts.append(f'<circle class="point" cx="{x:.1f}" cy="{y:.1f}" r="6"/>')
-    parts.append(_text(LEFT, TOP - 8, "defects found, %", "start"))
-    parts.append(_text((LEFT + RIGHT) / 2, HEIGHT - 6, "good pictures rejected, %", "middle"))
-    return _svg("ROC curve: defects found against good pictures rejected", parts)
+    parts.append(text_at(LEFT, TOP - 8, "defects found, %", "start"))
+    parts.append(text_at((LEFT + RIGHT) / 2, HEIGHT - 6, "good pictures rejected, %", "middle"))
+    return svg("ROC curve: defects found against good pictures rejected", parts)
 
 
 def _roc_points(good: Scores, defective: Scores) -> Iterator[tuple[float, float]]:
@@ -79,7 +79,7 @@ def _roc_points(good: Scores, defective: Scores) -> Iterator[tuple[float, float]
 
 
 def _roc_point(false_reject_rate: float, found_rate: float) -> tuple[float, float]:
-    return _scale(false_reject_rate, 0, 1, LEFT, RIGHT), _scale(found_rate, 0, 1, BOTTOM, TOP)
+    return scale(false_reject_rate, 0, 1, LEFT, RIGHT), scale(found_rate, 0, 1, BOTTOM, TOP)
 
 
 def _bars(counts: NDArray[np.int64], middle: float, unit: float, css: str) -> Iterator[str]:
@@ -97,21 +97,21 @@ def _count_axis(middle: float, unit: float, step: float, peaks: tuple[int, int])
     for count in np.arange(-math.floor(peaks[1] / step), math.floor(peaks[0] / step) + 1) * step:
         y = middle - count * unit
         yield f'<line class="grid" x1="{LEFT}" x2="{RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        yield _text(LEFT - 6, y + 4, f"{abs(count):.0f}", "end")
+        yield text_at(LEFT - 6, y + 4, f"{abs(count):.0f}", "end")
 
 
 def _value_axis(low: float, high: float) -> Iterator[str]:
-    step = _nice_step((high - low) / 5)
+    step = nice_step((high - low) / 5)
     for number in range(math.ceil(low / step), math.floor(high / step) + 1):
-        x = _scale(number * step, low, high, LEFT, RIGHT)
+        x = scale(number * step, low, high, LEFT, RIGHT)
         yield f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{BOTTOM}" y2="{BOTTOM + 4}"/>'
-        yield _text(x, BOTTOM + 17, f"{number * step:.6g}", "middle")
+        yield text_at(x, BOTTOM + 17, f"{number * step:.6g}", "middle")
 
 
 def _threshold_line(x: float) -> Iterator[str]:
     yield f'<line class="threshold" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 4}" y2="{BOTTOM}"/>'
     anchor = "start" if x < LEFT + 60 else "end" if x > RIGHT - 60 else "middle"
-    yield _text(x, TOP - 9, "threshold", anchor)
+    yield text_at(x, TOP - 9, "threshold", anchor)
 
 
 def _span(values: Scores) -> tuple[float, float]:
@@ -121,19 +121,22 @@ def _span(values: Scores) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _nice_step(rough: float) -> float:
+def nice_step(rough: float) -> float:
     """The nearest step above that people count in: 1, 2 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(rough))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
 
 
-def _scale(value: float, low: float, high: float, start: float, end: float) -> float:
+def scale(value: float, low: float, high: float, start: float, end: float) -> float:
+    """Where a value of an axis from low to high stands between two places of the chart."""
     return start + (value - low) / (high - low) * (end - start)
 
 
-def _text(x: float, y: float, text: str, anchor: str) -> str:
+def text_at(x: float, y: float, text: str, anchor: str) -> str:
+    """A text that needs no escaping; its anchor is "start", "middle" or "end"."""
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{text}</text>'
 
 
-def _svg(label: str, parts: list[str]) -> str:
+def svg(label: str, parts: list[str]) -> str:
+    """A chart of its parts, with what it shows in words for who cannot see it."""
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'

@@ -9,26 +9,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgekd.artifact import write_beside
-from edgekd.errors import missing_package
 from edgekd.metrics.auroc import image_auroc
 from edgekd.reports.charts import Scores, histogram_svg, roc_svg
 from edgekd.reports.evaluation import EvaluationReport, ReportSample
 from edgekd.reports.gallery import gallery
+from edgekd.reports.page import Tile, render_page, write_page
 from edgekd.result import Verdict
 
 __all__ = ["EvaluationReport", "ReportSample", "write_evaluation_report"]
 
 STATISTICS = ("min", "mean", "median", "p90", "p95", "p99")
 NOTHING = "\N{EN DASH}"
-
-
-class Tile(NamedTuple):
-    """A figure of the headline."""
-
-    label: str
-    figure: str
-    detail: str
 
 
 class ClassRow(NamedTuple):
@@ -51,24 +42,15 @@ def write_evaluation_report(path: Path, report: EvaluationReport) -> None:
     Raises:
         MachineError: Jinja2 or scikit-learn is not installed, or the disk is full.
     """
-    page = _render(report)
-    with write_beside(path) as part:
-        # A file name that is no UTF-8 must not cost the report.
-        part.write_text(page, encoding="utf-8", errors="replace")
+    write_page(path, _render(report))
 
 
 def _render(report: EvaluationReport) -> str:
-    try:
-        import jinja2
-    except ImportError as error:
-        raise missing_package("Jinja2", "the HTML report", "evaluate") from error
-    loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"figure": _figure, "share": _share}
     good, defective = _scores(report.samples, defective=False), _scores(report.samples, defective=True)
-    return environment.get_template("evaluation.html.jinja").render(
+    return render_page(
+        "evaluation.html.jinja",
+        "evaluate",
+        {"figure": _figure, "share": _share},
         report=report,
         good_count=sum(not sample.defective for sample in report.samples),
         tiles=_tiles(report),

@@ -1,0 +1,57 @@
+"""What the reports share: each is one HTML file of a template, with one style, that needs nothing but itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from edgekd.artifact import write_beside
+from edgekd.errors import missing_package
+
+
+class Tile(NamedTuple):
+    """A figure of the headline."""
+
+    label: str
+    figure: str
+    detail: str
+
+
+def render_page(template: str, extra: str, filters: Mapping[str, Callable[..., str]], **content: Any) -> str:
+    """A page from its template; every text in it is escaped.
+
+    Args:
+        template: Its file's name in templates.
+        extra: Of edgekd, that brings what the report needs.
+        filters: How the template writes figures, by the names it has for them.
+        content: What the template shows.
+
+    Raises:
+        MachineError: Jinja2 is not installed.
+    """
+    try:
+        import jinja2
+    except ImportError as error:
+        raise missing_package("Jinja2", "the HTML report", extra) from error
+    loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= filters
+    return environment.get_template(template).render(**content)
+
+
+def write_page(path: Path, page: str) -> None:
+    """Writes a page completely or not at all.
+
+    Args:
+        path: Where the file shall be; its folder is made.
+        page: HTML.
+
+    Raises:
+        MachineError: The disk is full.
+    """
+    with write_beside(path) as part:
+        # A file name that is no UTF-8 must not cost the report.
+        part.write_text(page, encoding="utf-8", errors="replace")
