@@ -10,6 +10,7 @@ from typing import Any
 
 from edgekd.cli.arguments import positive
 from edgekd.cli.export import DETECTOR_FILE
+from edgekd.cli.main import show_command
 from edgekd.cli.output import answer, notes, print_table
 
 SYSTEM, SIZE, BATCH, LEARNING_RATE = "hkt", 128, 4, "1e-3"
@@ -32,9 +33,11 @@ def run(arguments: argparse.Namespace) -> int:
     write_category(data, SHUFFLE_SEED if arguments.shuffle else None)
     _train(folder, data, arguments.iterations)
     engine = folder / DETECTOR_FILE
-    _command("export", folder)
-    _command("bench", "--engine", engine, "--pictures", data / "test", "--duration", 5, "--json", out / "bench.json")
-    _command("evaluate", "--engine", folder, "--data", data, "--html", report, "--json", out / "evaluation.json")
+    show_command("export", folder)
+    show_command(
+        "bench", "--engine", engine, "--pictures", data / "test", "--duration", 5, "--json", out / "bench.json"
+    )
+    show_command("evaluate", "--engine", folder, "--data", data, "--html", report, "--json", out / "evaluation.json")
     _summary(out, report, time.monotonic() - start)
     return 0
 
@@ -45,19 +48,10 @@ def _train(folder: Path, data: Path, iterations: int) -> None:
         return
     words: list[object] = ["train", SYSTEM, "--run", folder]
     if (folder / "recipe.json").exists():
-        _command(*words, "--resume")
+        show_command(*words, "--resume")
         return
     words += ["--data", data, "--size", SIZE, "--batch", BATCH, "--learning-rate", LEARNING_RATE]
-    _command(*words, "--schedule", "step", "--iterations", iterations)
-
-
-def _command(*words: object) -> None:
-    """Runs a command of edgekd as a user would, and shows it."""
-    from edgekd.cli.main import run_command
-
-    arguments = [str(word) for word in words]
-    notes.rule(f"edgekd {' '.join(arguments)}", align="left")
-    run_command(arguments)
+    show_command(*words, "--schedule", "step", "--iterations", iterations)
 
 
 def _summary(out: Path, report: Path, seconds: float) -> None:

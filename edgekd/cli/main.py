@@ -23,6 +23,7 @@ COMMANDS = {
     "drift": "compare what ships, in every precision, with what was trained",
     "bench": "measure a detector: latency, throughput, share of the device's peak",
     "evaluate": "measure a detector's accuracy on a labelled test set",
+    "benchmark": "train, evaluate and time systems on a whole dataset, into one table",
     "inspect": "run a detector on a folder, a video or a camera",
     "doctor": "what this machine has, which back ends work here, what to install",
     "demo": "the whole road on real pictures, in minutes",
@@ -90,6 +91,19 @@ def run_command(words: Sequence[str]) -> int:
     command.add_arguments(parser)
     code: int = command.run(parser.parse_args(words[1:]))
     return code
+
+
+def show_command(*words: object) -> None:
+    """Runs a command within another as a user would, and shows it.
+
+    Args:
+        words: The command's name and its arguments.
+    """
+    from edgekd.cli.output import notes
+
+    arguments = [str(word) for word in words]
+    notes.rule(f"edgekd {' '.join(arguments)}", align="left")
+    run_command(arguments)
 
 
 def _overview() -> str:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekd.artifact import write_json
-from edgekd.cli.arguments import between, not_negative, positive
 from edgekd.cli.output import answer, notes, training_progress
 from edgekd.cli.switches import read_switches
+from edgekd.cli.training_options import TEACHER_OPTIONS, add_training_arguments
 from edgekd.errors import EdgekdError
 from edgekd.recipe import RECIPE_FILE, TrainingRecipe, read_recipe
 
@@ -19,38 +19,12 @@ if TYPE_CHECKING:
     from edgekd.models.detector import TrainingDefaults
     from edgekd.models.registry import System
 
-TEACHER_OPTIONS = ("teacher", "backbone", "groups")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("system", metavar="SYSTEM", help="hkt, hkt_plus, mhkd, pfadseg, dskd or mthf")
     parser.add_argument("--data", type=Path, help="folder of good pictures, or a category (docs/datasets.md)")
     parser.add_argument("--run", type=Path, required=True, help="folder to keep everything in")
-    parser.add_argument(
-        "--teacher", metavar="NAME|FILE", help="hkt, hkt_plus, mhkd: of `edgekd teachers list`, .safetensors or .pth"
-    )
-    parser.add_argument("--backbone", metavar="NAME", help="pfadseg, dskd: of `edgekd teachers list`")
-    parser.add_argument("--groups", metavar="NAME", nargs="+", help="mthf: backbones, or paper-like")
-    parser.add_argument("--textures", type=Path, metavar="DIR", help="pfadseg, dskd: pictures to make anomalies of")
-    parser.add_argument("--iterations", type=positive, help="optimizer steps of all stages (default: as the paper)")
-    parser.add_argument("--size", type=positive, default=256, help="side of the pictures, in pixels (default: 256)")
-    parser.add_argument("--batch", type=positive, help="pictures a step (default: as the paper)")
-    parser.add_argument("--learning-rate", type=between(1e-7, 1.0), help="of the first stage (default: as the paper)")
-    parser.add_argument("--schedule", choices=("constant", "step", "cosine"), help="of it (default: as the paper)")
-    parser.add_argument(
-        "--switch",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="the system's own, such as cbam=off: docs/systems.md lists them",
-    )
-    parser.add_argument(
-        "--quantization-aware",
-        action="store_true",
-        help="hkt, hkt_plus: learn as INT8 will compute; with --resume, from here on",
-    )
-    parser.add_argument("--seed", type=not_negative, default=0)
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    add_training_arguments(parser)
     parser.add_argument("--resume", action="store_true", help="go on with the run; --iterations may extend it")
 
 

@@ -1,0 +1,118 @@
+"""A benchmark of two small categories of real cells, from training to its table."""
+
+import json
+import shutil
+
+import pytest
+
+import edgekd.cli.benchmark as benchmark
+from edgekd.cli.main import main
+
+OPTIONS = ("--size", "64", "--iterations", "2", "--batch", "2", "--precision", "fp32", "--duration", "0.1")
+
+
+@pytest.fixture
+def dataset(category, tmp_path):
+    root = tmp_path / "cells"
+    shutil.copytree(category, root / "front")
+    shutil.copytree(category, root / "back")
+    return root
+
+
+@pytest.fixture
+def run(dataset, tmp_path, tiny_teacher):
+    """Runs the benchmark with options; gives the exit code."""
+
+    def benchmarked(*options):
+        words = ["benchmark", "hkt", "--data", dataset, "--out", tmp_path / "out", *options]
+        return main([str(word) for word in words])
+
+    benchmarked.options = (*OPTIONS, "--teacher", tiny_teacher)
+    return benchmarked
+
+
+def stamps(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.suffix in (".onnx", ".safetensors")}
+
+
+def test_it_makes_one_table_and_goes_on_where_it_was_interrupted(run, tmp_path, monkeypatch, capsys):
+    out, real, commands = tmp_path / "out", benchmark.show_command, []
+
+    def interrupted_at_the_second_export(*words):
+        commands.append(words[0])
+        if commands.count("export") == 2:
+            raise KeyboardInterrupt
+        real(*words)
+
+    monkeypatch.setattr(benchmark, "show_command", interrupted_at_the_second_export)
+    assert run(*run.options) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+    (first,) = json.loads((out / "benchmark.json").read_text())
+    assert (first["category"], first["system"], first["precision"]) == ("back", "hkt", "fp32")
+    before = stamps(out)
+    assert len(before) == 5  # Two students and teachers, one graph.
+
+    monkeypatch.setattr(benchmark, "show_command", lambda *words: (commands.append(words[0]), real(*words)))
+    commands.clear()
+    assert run(*run.options) == 0
+    assert commands == ["export", "evaluate", "bench"]
+    assert stamps(out).items() >= before.items()
+    table = json.loads((out / "benchmark.json").read_text())
+    assert [row["category"] for row in table] == ["back", "front", "mean of 2"]
+    assert table[0] == first
+    assert table[2]["image_auroc"] == pytest.approx((table[0]["image_auroc"] + table[1]["image_auroc"]) / 2)
+    assert (out / "benchmark.md").read_text() in capsys.readouterr().out
+
+    commands.clear()
+    assert run("--precision", "fp32") == 0
+    assert commands == []
+
+    for option, told in (("--iterations", "--iterations 2, not 3"), ("--seed", "--seed 0, not 3")):
+        assert run("--precision", "fp32", option, "3") == 2
+        assert f"was trained with {told}: leave it out, or name another --out" in capsys.readouterr().err
+
+
+def test_a_category_that_is_incomplete_is_told_before_anything_is_trained(run, dataset, tmp_path, capsys):
+    next((dataset / "front/ground_truth/crack").iterdir()).unlink()
+    assert run(*run.options) == 2
+    assert "1 of 6 masks of defect 'crack' are missing" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--categories", "frnt"), "unknown category 'frnt': did you mean front?"),
+        (("--backbone", "resnet18"), "--backbone is for none of hkt"),
+        (("--switch", "cbma=off"), "unknown switch of hkt 'cbma'"),
+    ],
+)
+def test_what_cannot_be_is_told_before_anything_is_trained(run, tmp_path, capsys, options, told):
+    assert run(*run.options, *options) == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_categories_names_the_layouts(run, dataset, capsys):
+    shutil.rmtree(dataset / "front")
+    shutil.rmtree(dataset / "back")
+    assert run(*run.options) == 2
+    assert "holds no category in a layout that edgekd reads" in capsys.readouterr().err
+
+
+def test_one_category_is_a_dataset_too(dataset, tmp_path, tiny_teacher):
+    words = [
+        "benchmark",
+        "hkt",
+        "--data",
+        dataset / "front",
+        "--out",
+        tmp_path / "out",
+        *OPTIONS,
+        "--teacher",
+        tiny_teacher,
+    ]
+    assert main([str(word) for word in words]) == 0
+    assert (tmp_path / "out/front/hkt/detector.html").is_file()
+    (row,) = json.loads((tmp_path / "out/benchmark.json").read_text())
+    assert row["category"] == "front"
