@@ -1,0 +1,47 @@
+"""anomalib's EfficientAD, exported by anomalib to OpenVINO and run by anomalib's own inferencer.
+
+anomalib_efficientad.py PICTURES SIZE THREADS small|medium
+
+Untrained: it is here for its time, which does not depend on the values of the weights.
+"""
+
+import os
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+# Beside a CPU build of torch the compiled operators of torchvision's wheel are missing, and its import asks for these.
+operators = torch.library.Library("torchvision", "DEF")
+for name in ("nms", "qnms"):
+    operators.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
+from anomalib.deploy import ExportType, OpenVINOInferencer  # noqa: E402
+from anomalib.engine import Engine  # noqa: E402
+from anomalib.models import EfficientAd  # noqa: E402
+from worker import read_pictures, serve  # noqa: E402
+
+pictures, size, threads, model_size = sys.argv[1:]
+folder = tempfile.TemporaryDirectory()
+os.chdir(folder.name)  # The inferencer keeps a cache where it is started.
+shape = (int(size), int(size))
+model = EfficientAd(model_size=model_size, pre_processor=EfficientAd.configure_pre_processor(image_size=shape))
+exported = Engine(logger=False).export(model, ExportType.OPENVINO, export_root=Path(folder.name))
+assert exported is not None
+inferencer = OpenVINOInferencer(exported, device="CPU", config={"INFERENCE_NUM_THREADS": int(threads)})
+
+
+def inspect(picture: np.ndarray) -> float:
+    # It takes RGB of any size; resizing is in the exported graph.
+    return float(np.asarray(inferencer.predict(picture[:, :, ::-1]).pred_score).ravel()[0])
+
+
+about = {
+    "versions": {name: version(name) for name in ("anomalib", "openvino", "torch")},
+    "what": f"EfficientAD ({model_size}), anomalib's export to OpenVINO and its inferencer, picture to score and map; "
+    "untrained weights",
+}
+serve(about, read_pictures(Path(pictures)), inspect)
