@@ -12,17 +12,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import torch
-
-# Beside a CPU build of torch the compiled operators of torchvision's wheel are missing, and its import asks for these.
-operators = torch.library.Library("torchvision", "DEF")
-for name in ("nms", "qnms"):
-    operators.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-
-from anomalib.deploy import ExportType, OpenVINOInferencer  # noqa: E402
-from anomalib.engine import Engine  # noqa: E402
-from anomalib.models import EfficientAd  # noqa: E402
-from worker import read_pictures, serve  # noqa: E402
+import torchvision_operators  # noqa: F401  Before anomalib.
+from anomalib.deploy import ExportType, OpenVINOInferencer
+from anomalib.engine import Engine
+from anomalib.models import EfficientAd
+from worker import read_pictures, serve
 
 pictures, size, threads, model_size = sys.argv[1:]
 folder = tempfile.TemporaryDirectory()

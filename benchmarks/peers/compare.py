@@ -119,7 +119,7 @@ def compare(run: Path, folder: Path, rounds: int) -> dict[str, Any]:
                 peers[name] = Peer([sys.executable, str(HERE / "edgekd_openvino.py"), *given, str(run / artifact)])
             for name, (environment, script, told) in PEERS.items():
                 last = str(run) if told == "run" else told
-                peers[name] = Peer([_python(environment), str(HERE / script), *given, last])
+                peers[name] = Peer([python_of(environment), str(HERE / script), *given, last])
             names = [*peers, BENCHMARK_APP]
             for turn in range(rounds):
                 for name in names[turn % len(names) :] + names[: turn % len(names)]:
@@ -162,7 +162,12 @@ def _rows(times: dict[str, list[list[float]]], about: dict[str, Any]) -> list[di
     ]
 
 
-def _python(environment: str) -> str:
+def python_of(environment: str) -> str:
+    """The interpreter of a peer's environment.
+
+    Raises:
+        EdgekdError: There is none yet.
+    """
     python = ENVIRONMENTS / environment / "bin" / "python"
     if not (ENVIRONMENTS / environment / ".ready").exists():
         raise EdgekdError(f"{environment} has no environment yet: run benchmarks/peers/environments.sh")
@@ -171,7 +176,7 @@ def _python(environment: str) -> str:
 
 def _benchmark_app(artifact: Path, threads: int) -> float:
     """The median latency that OpenVINO's own tool reports, in milliseconds."""
-    tool = Path(_python("benchmark_app")).with_name("benchmark_app")
+    tool = Path(python_of("benchmark_app")).with_name("benchmark_app")
     options = ["-hint", "none", "-nstreams", "1", "-api", "sync", "-infer_precision", "f32", "-nthreads", str(threads)]
     command = [tool, "-m", artifact, "-d", "CPU", "-t", str(SECONDS), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -182,7 +187,7 @@ def _benchmark_app(artifact: Path, threads: int) -> float:
 
 
 def _about_benchmark_app() -> dict[str, Any]:
-    python = _python("benchmark_app")
+    python = python_of("benchmark_app")
     version = subprocess.check_output([python, "-c", "import openvino; print(openvino.get_version())"], text=True)
     return {"versions": {"openvino": version.split("-")[0]}, "what": "edgekd's FP32 graph, network alone, no resizing"}
 
