@@ -6,13 +6,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from edgekd.artifact import Manifest, read_manifest
+from edgekd.artifact import Manifest, manifest_path, read_manifest
 from edgekd.cli.arguments import add_engine_arguments, add_json_argument, between, positive
-from edgekd.cli.output import answer, notes, print_table, write_json_to
+from edgekd.cli.output import answer, notes, print_table, require_writable, write_json_to
 from edgekd.data.pictures import Picture, list_pictures, read_picture
 from edgekd.engines import open_engine
+from edgekd.errors import EdgekdError
 
 MOST_PICTURES = 32
+SLOWEST_PRINTED = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="pictures to measure on (default: made ones)")
     parser.add_argument("--batch", type=positive, nargs="+", help="batch sizes (default: the graph's own, or 1 4)")
     parser.add_argument("--duration", type=between(0.1, 3600), default=10.0, help="seconds a figure (default: 10)")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a report with charts here")
     add_json_argument(parser)
 
 
@@ -27,12 +30,14 @@ def run(arguments: argparse.Namespace) -> int:
     from edgekd.profiling.bench import bench
 
     manifest = read_manifest(arguments.engine)
+    _check_outputs(arguments)
     with open_engine(arguments.engine, arguments.backend, arguments.threads) as engine:
         pictures, pictures_from = _pictures(arguments.pictures, engine.spec.height)
         batches = arguments.batch or ([engine.spec.batch] if engine.spec.batch else [1, 4])
         with notes.status("measuring") as status:
             figures = bench(
                 engine,
+                arguments.engine,
                 manifest,
                 pictures,
                 pictures_from,
@@ -41,9 +46,29 @@ def run(arguments: argparse.Namespace) -> int:
                 lambda stage: status.update(f"measuring {stage}"),
             )
     write_json_to(arguments.json, figures)
+    if arguments.html:
+        from edgekd.reports.bench_html import write_bench_report
+
+        write_bench_report(arguments.html, figures)
+        notes.print(f"wrote {arguments.html}")
     if arguments.json != Path("-"):
         print_figures(figures, manifest)
     return 0
+
+
+def _check_outputs(arguments: argparse.Namespace) -> None:
+    """Refuses, before minutes of measuring, what could not be written afterwards or would write over the artifact."""
+    if arguments.html:
+        from edgekd.reports.page import require_jinja
+
+        require_jinja("evaluate")
+    outputs = [path for path in (arguments.json, arguments.html) if path is not None]
+    for path in outputs:
+        require_writable(path)
+        if path.absolute() in (arguments.engine.absolute(), manifest_path(arguments.engine).absolute()):
+            raise EdgekdError(f"{path} belongs to the engine that is measured: give another name")
+    if len({path.absolute() for path in outputs}) < len(outputs):
+        raise EdgekdError(f"--json and --html both name {arguments.html}: give each a file of its own")
 
 
 def _pictures(folder: Path | None, size: int) -> tuple[list[Picture], str]:
@@ -81,6 +106,7 @@ def print_figures(figures: dict[str, Any], manifest: Manifest) -> None:
         answer.print(f"{speed}: {share:.0%} of the {peak:.0f} GMAC/s measured as this device's {kind} peak")
     if figures["runner_overhead"] is not None:
         answer.print(f"runner end to end: {figures['runner_overhead']:.3f} x (resize + bare engine)")
+    _print_layers(figures)
     rows = [
         ("this graph", "", f"{figures['macs'] / 1e9:.2f}", f"{2 * figures['macs'] / 1e9:.2f}", "teacher + student"),
         *_paper_rows(figures["paper"]["rows"]),
@@ -98,15 +124,24 @@ def _power(power: dict[str, Any]) -> str:
     return " ".join([parts[0] + ":", ", ".join(parts[1:])])
 
 
+def _print_layers(figures: dict[str, Any]) -> None:
+    """The slowest layers, where layers were timed."""
+    from edgekd.reports.bench_html import layer_rows, layers_told
+
+    told = layers_told(figures)
+    if told is None:
+        answer.print(f"layers are {figures['measured']['layers']}")
+        return
+    rows = [
+        (row.name, row.precision, row.time, row.share, row.floor, row.floor_share, row.bound)
+        for row in layer_rows(figures, SLOWEST_PRINTED)
+    ]
+    print_table("slowest layers", ("layer", "type", "ms", "share", "floor, ms", "floor / time", "bound by"), rows)
+    answer.print(told, soft_wrap=True)
+
+
 def _paper_rows(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
     """The paper's rows with both conventions, where it is known which one is printed."""
-    lines: list[tuple[str, ...]] = []
-    for row in rows:
-        convention, figure = row["flops_convention"], float(row["gflops"])
-        both = ("not known", "not known")
-        if convention.startswith("MACs"):
-            both = (f"{figure:.2f}", f"{2 * figure:.2f}")
-        elif convention.startswith("2xMACs") and "assumed" not in convention:
-            both = (f"{figure / 2:.2f}", f"{figure:.2f}")
-        lines.append((row["method"], row["gflops"], *both, row["included"].split(",")[0]))
-    return lines
+    from edgekd.profiling.paper_efficiency import efficiency_figures
+
+    return [(row["method"], row["gflops"], *efficiency_figures(row), row["included"].split(",")[0]) for row in rows]

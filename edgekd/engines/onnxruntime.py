@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from edgekd.artifact import Manifest
 from edgekd.engines.base import EVERY_MAP, EngineSpec, Frames, Outputs, frame_shape, wants_maps
 from edgekd.engines.host import HostEngine
 from edgekd.errors import ArtifactError, one_line
+
+
+def session_options(threads: int) -> Any:
+    """How ONNX Runtime runs a graph.
+
+    Args:
+        threads: That compute one inference.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    # Its threads otherwise go on spinning after an answer, and take the cores from whatever runs next.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return options
 
 
 class Ticket(NamedTuple):
@@ -34,13 +50,10 @@ class OnnxRuntimeEngine(HostEngine):
         import onnxruntime
 
         super().__init__()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        # Its threads otherwise go on spinning after an answer, and take the cores from whatever runs next.
-        options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(
+                str(path), session_options(threads), providers=["CPUExecutionProvider"]
+            )
         except Exception as error:  # The runtime's own exceptions share no useful base.
             raise ArtifactError(f"ONNX Runtime cannot load {path}: {one_line(error)}") from error
         batch, height, width = frame_shape(manifest)

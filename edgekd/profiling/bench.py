@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ import numpy as np
 from edgekd.artifact import Manifest
 from edgekd.data.pictures import Picture, resize_picture
 from edgekd.engines.base import Engine
-from edgekd.profiling.papers import efficiency_rows
+from edgekd.profiling.bandwidth import CONVENTION, memory_bandwidth
+from edgekd.profiling.layers import HOW, ROUNDS, profile_layers, with_floors
+from edgekd.profiling.paper_efficiency import compare_efficiency
 from edgekd.profiling.peak import peak_macs_fp32, peak_macs_int8
 from edgekd.profiling.throughput import measure_throughput
-from edgekd.profiling.timing import device_record, repeat_for, summarise
+from edgekd.profiling.timing import device_record, distribution, repeat_for, summarise
 from edgekd.result import Verdict
 from edgekd.runner.pipeline import inspect_picture
 
@@ -24,6 +27,7 @@ WARM_UP_SECONDS = 1.0
 
 def bench(
     engine: Engine,
+    artifact: Path,
     manifest: Manifest,
     pictures: Sequence[Picture],
     pictures_from: str,
@@ -35,7 +39,8 @@ def bench(
 
     Args:
         engine: To measure.
-        manifest: Of its artifact.
+        artifact: That it runs: its layers are timed in another engine, since that costs time.
+        manifest: Of the artifact.
         pictures: Decoded, uint8 [H, W, 3] BGR, of any size; taken in turn.
         pictures_from: What they are, for the record.
         batches: Batch sizes whose throughput is wanted.
@@ -43,26 +48,33 @@ def bench(
         on_progress: Told what is being measured.
 
     Returns:
-        The content of `bench --json`: device, engine, latency_ms, runner_overhead, throughput_fps, overlap, power,
-        macs, peak_share.
+        The content of `bench --json`: device, engine, latency_ms, latency_distribution, runner_overhead,
+        throughput_fps, overlap, power, macs, peak_share, layers, layers_total_ms, paper.
     """
     on_progress("peak of the device")
     precision = "int8" if manifest["precision"] == "int8" else "fp32"  # CPUs compute float16 graphs in float32.
     on_cpu = engine.spec.threads is not None
     peaks = _peaks(precision, {}) if on_cpu else {}
+    bandwidth = memory_bandwidth() if on_cpu else None
     on_progress("latency")
-    latency, overhead, iterations = _latency(engine, manifest, pictures, seconds)
+    stages, overhead = _latency(engine, manifest, pictures, seconds)
+    latency = {stage: summarise(times) for stage, times in stages.items()}
     rates = {}
     for batch in batches:
         on_progress(f"throughput at batch {batch}")
         rates[str(batch)] = measure_throughput(engine, pictures, batch, seconds)
     # Again at the end: on a shared machine one short look may fall into a slow moment, and a share above 1 be printed.
     on_progress("peak of the device, again")
-    peaks = _peaks(precision, peaks) if on_cpu else {}
+    if bandwidth is not None:
+        peaks, bandwidth = _peaks(precision, peaks), max(bandwidth, memory_bandwidth())
+    on_progress("layers")
+    profile = profile_layers(artifact, engine.spec, seconds)
+    layers = with_floors(profile.layers, peaks, bandwidth) if profile else []
     macs = int(manifest["macs"])
     achieved = macs / (latency["inference"]["median"] / 1e3)
     return {
-        "device": device_record(engine.spec.threads or 0) | {"peak_macs_per_second": peaks},
+        "device": device_record(engine.spec.threads or 0)
+        | {"peak_macs_per_second": peaks, "bandwidth_bytes_per_second": bandwidth},
         "engine": asdict(engine.spec)
         | {
             "slots": engine.slots,
@@ -75,13 +87,18 @@ def bench(
         },
         "measured": {
             "warm_up_s": WARM_UP_SECONDS,
-            "frames": iterations,
+            "frames": len(stages["end_to_end"]),
             "pictures": pictures_from,
             "timed_region": "decoded picture to verdict: resize, inference, threshold; decoding is outside",
             "peak": f"best float32 matrix product of numpy {np.__version__}, and for INT8 graphs a chain of INT8 "
             "convolutions in OpenVINO; before and after the rest",
+            "bandwidth": CONVENTION if bandwidth is not None else None,
+            "layers": HOW[engine.spec.backend].format(rounds=ROUNDS, inferences=profile.inferences)
+            if profile
+            else f"not timed on {engine.spec.backend}",
         },
         "latency_ms": latency,
+        "latency_distribution": distribution(stages["end_to_end"]),
         "runner_overhead": overhead,
         "throughput_fps": {batch: rate.frames_per_second for batch, rate in rates.items()},
         "overlap": {batch: rate.overlap for batch, rate in rates.items()},
@@ -90,7 +107,10 @@ def bench(
         "macs_per_second": achieved,
         "peak_share": achieved / peaks[precision] if precision in peaks else None,
         "peak_share_of": precision,
-        "paper": _paper(manifest["system"]),
+        "layers": layers,
+        "layers_batch": profile.batch if profile else None,
+        "layers_total_ms": sum(layer["time_ms"] for layer in layers) if profile else None,
+        "paper": compare_efficiency(manifest, on_cpu),
     }
 
 
@@ -104,8 +124,8 @@ def _peaks(precision: str, before: dict[str, float]) -> dict[str, float]:
 
 def _latency(
     engine: Engine, manifest: Manifest, pictures: Sequence[Picture], seconds: float
-) -> tuple[dict[str, dict[str, float]], float, int]:
-    """Latency by stage, the runner's end-to-end time over its bare parts' (in turn, medians), and frames timed."""
+) -> tuple[dict[str, list[float]], float]:
+    """Every frame's milliseconds by stage, and the runner's end-to-end time over its bare parts' (in turn, medians)."""
     spec = engine.spec
     stages: dict[str, list[float]] = {}
     threshold = (manifest.get("threshold") or {}).get("value", 0.0)
@@ -137,12 +157,4 @@ def _latency(
         times.clear()
     repeat_for(both, seconds, at_least=10)
     overhead = float(np.median(stages["end_to_end"]) / np.median(bare))
-    return {stage: summarise(times) for stage, times in stages.items()}, overhead, len(bare)
-
-
-def _paper(system: str) -> dict[str, Any]:
-    return {
-        "rows": efficiency_rows(system),
-        "ours": "macs are multiply-accumulates of the deployed graph, teacher and student together; "
-        "twice as many if an addition and a multiplication count as two FLOPs",
-    }
+    return stages, overhead

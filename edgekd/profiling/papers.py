@@ -72,8 +72,9 @@ def efficiency_rows(system: str) -> list[dict[str, Any]]:
         system: Such as "hkt".
 
     Returns:
-        `method`, `params_m`, `gflops`, `flops_convention`, `included`; numbers stay as printed. Empty where the paper
-        prints no such table.
+        `method`, `params_m`, `gflops`, `flops_convention`, `included`, and where the paper prints them `latency_ms` and
+        `throughput_img_s` on a device of its own, else None; numbers stay as printed. Empty where the paper prints no
+        such table.
     """
     if system not in EFFICIENCY_TABLES:
         return []
@@ -84,6 +85,8 @@ def efficiency_rows(system: str) -> list[dict[str, Any]]:
             "gflops": row["gflops"],
             "flops_convention": row["flops_convention"],
             "included": row["included"],
+            "latency_ms": row.get("latency_ms"),
+            "throughput_img_s": row.get("throughput_img_s"),
         }
         for row in read_table(EFFICIENCY_TABLES[system])
     ]

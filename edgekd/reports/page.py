@@ -18,6 +18,22 @@ class Tile(NamedTuple):
     detail: str
 
 
+def require_jinja(extra: str) -> Any:
+    """Jinja2, to be asked for before the work that a report is of.
+
+    Args:
+        extra: Of edgekd, that brings it.
+
+    Raises:
+        MachineError: It is not installed.
+    """
+    try:
+        import jinja2
+    except ImportError as error:
+        raise missing_package("Jinja2", "the HTML report", extra) from error
+    return jinja2
+
+
 def render_page(template: str, extra: str, filters: Mapping[str, Callable[..., str]], **content: Any) -> str:
     """A page from its template; every text in it is escaped.
 
@@ -30,16 +46,13 @@ def render_page(template: str, extra: str, filters: Mapping[str, Callable[..., s
     Raises:
         MachineError: Jinja2 is not installed.
     """
-    try:
-        import jinja2
-    except ImportError as error:
-        raise missing_package("Jinja2", "the HTML report", extra) from error
+    jinja2 = require_jinja(extra)
     loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= filters
-    return environment.get_template(template).render(**content)
+    return str(environment.get_template(template).render(**content))
 
 
 def write_page(path: Path, page: str) -> None:

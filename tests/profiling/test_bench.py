@@ -9,6 +9,7 @@ from edgekd.data.made_pictures import made_frames
 from edgekd.engines import open_engine
 from edgekd.models.registry import SYSTEMS
 from edgekd.profiling.bench import bench
+from edgekd.profiling.paper_efficiency import efficiency_figures
 from edgekd.profiling.papers import efficiency_rows, read_table
 from edgekd.profiling.peak import _int8_chain, peak_macs_fp32, peak_macs_int8
 from edgekd.resources import resource
@@ -26,7 +27,7 @@ def figures(exported, told):
         patch.setattr(bench_module, "WARM_UP_SECONDS", 0.05)
         with open_engine(exported, "openvino", threads=1) as engine:
             pictures = list(made_frames(3, 80))
-            return bench(engine, read_manifest(exported), pictures, "3 made ones", [1], 0.3, told.append)
+            return bench(engine, exported, read_manifest(exported), pictures, "3 made ones", [1], 0.3, told.append)
 
 
 def test_the_json_has_its_fields(figures):
@@ -62,7 +63,47 @@ def test_the_record_says_what_was_measured_on_what(figures, exported, told):
     assert figures["device"]["threads"] == 1
     assert figures["measured"]["frames"] >= 10
     assert figures["measured"]["pictures"] == "3 made ones"
-    assert told[-2:] == ["throughput at batch 1", "peak of the device, again"]
+    assert told[-3:] == ["throughput at batch 1", "peak of the device, again", "layers"]
+
+
+def test_layers_stand_beside_floors_of_the_measured_limits(figures):
+    device, layers = figures["device"], figures["layers"]
+    assert [layer["time_ms"] for layer in layers] == sorted((layer["time_ms"] for layer in layers), reverse=True)
+    assert sum(layer["macs"] for layer in layers) == figures["macs"]
+    assert figures["layers_total_ms"] == pytest.approx(sum(layer["time_ms"] for layer in layers))
+    for layer in layers:
+        compute = layer["macs"] / device["peak_macs_per_second"]["fp32"] * 1e3
+        memory = layer["bytes"] / device["bandwidth_bytes_per_second"] * 1e3
+        assert layer["floor_ms"] == pytest.approx(max(compute, memory))
+        assert layer["bound"] == ("compute" if compute > memory else "memory")
+
+
+def test_the_distribution_holds_every_frame(figures):
+    spread = figures["latency_distribution"]
+    assert sum(spread["counts"]) + spread["above"] == figures["measured"]["frames"]
+    assert spread["edges_ms"][0] == figures["latency_ms"]["end_to_end"]["min"]
+    assert spread["edges_ms"][-1] == pytest.approx(figures["latency_ms"]["end_to_end"]["p99"])
+
+
+def test_what_differs_from_the_papers_set_up_is_named(figures):
+    paper = figures["paper"]
+    assert paper["own"] == "HKT"
+    assert "size: 64 pixels; the paper's 256" in paper["differences"]
+    assert any("student only" in difference for difference in paper["differences"])
+
+
+def test_printed_latency_is_kept_as_the_papers_own():
+    rows = {row["method"]: row for row in efficiency_rows("mhkd")}
+    assert (rows["MHKD (Ours)"]["latency_ms"], rows["MHKD (Ours)"]["throughput_img_s"]) == ("8.2", "151")
+    assert efficiency_rows("hkt")[0]["latency_ms"] is None
+
+
+def test_a_printed_figure_is_turned_into_both_conventions_only_where_its_own_is_known():
+    rows = {row["method"]: efficiency_figures(row) for row in (*efficiency_rows("hkt"), *efficiency_rows("mhkd"))}
+    assert rows["HKT"] == ("20.31", "40.62")
+    assert rows["MHKD (Ours)"] == ("117.00", "234.00")
+    assert rows["DRAEM"] == rows["GCAD"] == ("not known", "not known")
+    assert rows["PatchCore"] == ("not known", "not known")  # Printed as 159 + kNN.
 
 
 def test_the_papers_rows_stand_beside_with_their_convention(figures):

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from edgekd.profiling.timing import device_record, repeat_for, summarise
+from edgekd.profiling.timing import device_record, distribution, repeat_for, summarise
 
 
 def test_percentiles_are_interpolated_between_the_two_nearest_runs():
@@ -20,6 +20,19 @@ def test_the_median_of_an_even_number_lies_between_and_an_outlier_moves_the_mean
 
 def test_one_run_is_all_its_statistics():
     assert set(summarise([7.5]).values()) == {7.5}
+
+
+def test_a_distribution_counts_to_the_99th_percentile_and_the_rest_as_above():
+    found = distribution([1.0] * 60 + [2.0] * 39 + [100.0])
+    assert found["edges_ms"][0] == 1.0
+    assert found["edges_ms"][-1] == pytest.approx(2.98)  # The 99th percentile, interpolated.
+    assert (found["counts"][0], sum(found["counts"]), found["above"]) == (60, 99, 1)
+
+
+def test_equal_durations_have_a_distribution_too():
+    found = distribution([5.0] * 4)
+    assert (sum(found["counts"]), found["above"]) == (4, 0)
+    assert found["edges_ms"] == sorted(set(found["edges_ms"]))
 
 
 def test_repeating_goes_on_for_the_time_and_times_each_run():

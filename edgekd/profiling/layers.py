@@ -1,0 +1,153 @@
+"""What each layer of an engine takes, beside the least that the device's measured limits allow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from edgekd.engines.base import EngineSpec
+
+ROUNDS = 5  # Looks of equal length; a layer's time is the median of them.
+HOW = {
+    "openvino": "compiled once more with counters, after the rest; a layer's time is the median of {rounds} rounds' "
+    "means, {inferences} inferences in all",
+    "onnxruntime": "loaded once more with profiling, after the rest; a layer's time is the median of {inferences} "
+    "inferences; its layouts pad channels, and what is computed on padding counts",
+}
+
+
+class Layer(NamedTuple):
+    """What the back end executes as one step.
+
+    Attributes:
+        name: The back end's.
+        kind: Such as "Convolution".
+        weights: What its weights are called; None where it has none, or where that is not told.
+        precision: It computes in: "fp32", "fp16", "int8", or the back end's word for another.
+        macs: Multiply-accumulates of its convolution or matrix product, 0 for other kinds; None where they cannot be
+            known.
+        bytes_moved: Of its inputs, weights and outputs, each once; None where that is not known.
+        time_ms: It took.
+    """
+
+    name: str
+    kind: str
+    weights: str | None
+    precision: str
+    macs: int | None
+    bytes_moved: int | None
+    time_ms: float
+
+
+class Profile(NamedTuple):
+    """The layers of an engine as they were executed.
+
+    Attributes:
+        layers: Those that took time or hold MACs.
+        batch: Frames an inference.
+        inferences: That were timed.
+    """
+
+    layers: list[Layer]
+    batch: int
+    inferences: int
+
+
+def profile_layers(artifact: Path, spec: EngineSpec, seconds: float) -> Profile | None:
+    """Times each layer of an artifact on the back end and threads of an engine that runs it.
+
+    Args:
+        artifact: The .onnx or .engine file, already checked against its manifest.
+        spec: Of the engine.
+        seconds: To measure for, about.
+
+    Returns:
+        None where the back end's layers are not timed, as those of TensorRT.
+    """
+    if spec.backend == "openvino":
+        from edgekd.profiling.openvino_layers import profile_openvino
+
+        return profile_openvino(artifact, spec, seconds)
+    if spec.backend == "onnxruntime":
+        from edgekd.profiling.onnxruntime_layers import profile_onnxruntime
+
+        return profile_onnxruntime(artifact, spec, seconds)
+    return None
+
+
+def convolution_macs(output: Sequence[int], weights: Sequence[int]) -> int:
+    """Multiply-accumulates of a convolution, grouped or not.
+
+    Args:
+        output: Its shape, [N, O, ...].
+        weights: Their shape, [O, I / groups, ...]; [groups, O / groups, I / groups, ...] is taken too.
+    """
+    leading = 1 + (len(weights) > len(output))
+    return math.prod(output) * math.prod(weights[leading:])
+
+
+def transposed_convolution_macs(frames: Sequence[int], weights: Sequence[int]) -> int:
+    """Multiply-accumulates of a transposed convolution.
+
+    Args:
+        frames: Shape of its input, [N, I, ...].
+        weights: Their shape, [I, O / groups, ...]; [groups, I / groups, O / groups, ...] is taken too.
+    """
+    leading = 1 + (len(weights) > len(frames))
+    return math.prod(frames) * math.prod(weights[leading:])
+
+
+def product_macs(output: Sequence[int], left: Sequence[int]) -> int:
+    """Multiply-accumulates of a matrix product.
+
+    Args:
+        output: Its shape.
+        left: Of its left side, [..., K].
+    """
+    return math.prod(output) * left[-1]
+
+
+def with_floors(layers: Iterable[Layer], peaks: Mapping[str, float], bandwidth: float | None) -> list[dict[str, Any]]:
+    """Layers beside their floors: the least time that computing and moving take at the measured limits.
+
+    Args:
+        layers: As they were executed.
+        peaks: Multiply-accumulates a second, by precision.
+        bandwidth: Bytes a second; None where it was not measured.
+
+    Returns:
+        The slowest first: `name`, `kind`, `weights`, `precision`, `macs`, `bytes`, `time_ms`, `floor_ms`,
+        `floor_share` (floor over time) and `bound` ("compute" or "memory"); the last three None where no floor is
+        known.
+    """
+    told = []
+    for layer in sorted(layers, key=lambda layer: -layer.time_ms):
+        floor, bound = _floor(layer, peaks, bandwidth)
+        told.append(
+            {
+                "name": layer.name,
+                "kind": layer.kind,
+                "weights": layer.weights,
+                "precision": layer.precision,
+                "macs": layer.macs,
+                "bytes": layer.bytes_moved,
+                "time_ms": layer.time_ms,
+                "floor_ms": floor,
+                "floor_share": floor / layer.time_ms if floor is not None and layer.time_ms else None,
+                "bound": bound,
+            }
+        )
+    return told
+
+
+def _floor(layer: Layer, peaks: Mapping[str, float], bandwidth: float | None) -> tuple[float | None, str | None]:
+    """The floor in milliseconds and what sets it; None where a limit that it needs is not known."""
+    if layer.macs is None or layer.bytes_moved is None or bandwidth is None:
+        return None, None
+    if layer.macs and layer.precision not in peaks:
+        return None, None
+    compute = layer.macs / peaks[layer.precision] * 1e3 if layer.macs else 0.0
+    memory = layer.bytes_moved / bandwidth * 1e3
+    return (compute, "compute") if compute > memory else (memory, "memory")

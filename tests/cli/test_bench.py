@@ -1,0 +1,79 @@
+"""`edgekd bench`: its report and its summary, and what is refused before anything is measured."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+import edgekd.profiling.bench as bench_module
+from edgekd.artifact import manifest_path
+from edgekd.cli.main import main
+from edgekd.cli.output import require_writable
+from edgekd.errors import EdgekdError
+
+
+@pytest.fixture
+def refused(capsys, monkeypatch, exported):
+    """Runs a bench that must be refused in one line before it measures; gives the line."""
+
+    def measured(*words: object) -> None:
+        raise AssertionError("measured before it was refused")
+
+    monkeypatch.setattr(bench_module, "bench", measured)
+
+    def run(*words: object, engine=exported) -> str:
+        assert main(["bench", "--engine", str(engine), *map(str, words)]) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        return said
+
+    return run
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_report_json_and_summary_tell_the_same(exported, backend, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(bench_module, "WARM_UP_SECONDS", 0.05)
+    page, file = tmp_path / "reports" / "bench.html", tmp_path / "bench.json"
+    words = ["--backend", backend, "--duration", "0.2", "--batch", "1", "--html", page, "--json", file]
+    assert main(["bench", "--engine", str(exported), *map(str, words)]) == 0
+    figures, said, html = json.loads(file.read_text()), capsys.readouterr().out, page.read_text()
+    assert figures["device"]["bandwidth_bytes_per_second"] > 0
+    slowest = figures["layers"][0]
+    assert slowest["time_ms"] >= figures["layers"][1]["time_ms"]
+    assert "slowest layers" in said
+    assert f"the other {len(figures['layers']) - 5}" in said
+    assert f"{len(figures['layers'])} layers take" in said
+    assert f"{len(figures['layers'])} layers take" in html
+    assert f"<title>{(slowest['weights'] or slowest['name'])}: " in html or slowest["macs"] == 0
+    assert figures["engine"]["sha256"] in html
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_measuring(refused, tmp_path):
+    (tmp_path / "file").write_text("kept")
+    assert f"{tmp_path / 'file'} is no folder" in refused("--html", tmp_path / "file" / "bench.html")
+    assert "it is a folder, give the name of a file" in refused("--json", tmp_path)
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_of_others_is_refused(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(EdgekdError, match="not yours to write"):
+        require_writable(tmp_path / "new" / "bench.html")
+
+
+def test_one_file_for_both_is_refused(refused, tmp_path):
+    said = refused("--html", tmp_path / "bench", "--json", tmp_path / "bench")
+    assert "--json and --html both name" in said
+    assert not (tmp_path / "bench").exists()
+
+
+def test_the_artifact_is_not_written_over(refused, exported, tmp_path):
+    for path in (exported, manifest_path(exported)):
+        shutil.copy(path, tmp_path / path.name)
+    copy = tmp_path / exported.name
+    before = manifest_path(copy).read_text()
+    assert "belongs to the engine that is measured" in refused("--json", manifest_path(copy), engine=copy)
+    assert "belongs to the engine that is measured" in refused("--html", copy, engine=copy)
+    assert manifest_path(copy).read_text() == before
