@@ -133,10 +133,14 @@ def _print_layers(figures: dict[str, Any]) -> None:
         answer.print(f"layers are {figures['measured']['layers']}")
         return
     rows = [
-        (row.name, row.precision, row.time, row.share, row.floor, row.floor_share, row.bound)
+        (row.name, row.time, row.share, row.floor, row.floor_share, row.bound)
         for row in layer_rows(figures, SLOWEST_PRINTED)
     ]
-    print_table("slowest layers", ("layer", "type", "ms", "share", "floor, ms", "floor / time", "bound by"), rows)
+    print_table(
+        "slowest layers, and how much of their floor they reach",
+        ("layer", "ms", "share", "floor", "reached", "bound"),
+        rows,
+    )
     answer.print(told, soft_wrap=True)
 
 

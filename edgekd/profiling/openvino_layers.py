@@ -122,7 +122,11 @@ def _weights(node: Any, kind: str) -> str | None:
     if kind not in (CONVOLUTION, TRANSPOSED, *PRODUCTS):
         return None
     source = node.inputs()[1].get_source_output().get_node()
-    return source.get_friendly_name().removesuffix("_quantized") if _told(source, "layerType") == "Const" else None
+    return (
+        source.get_friendly_name().removesuffix("_quantized").removesuffix("_half")
+        if _told(source, "layerType") == "Const"
+        else None
+    )
 
 
 def _shape(port: Any) -> list[int] | None:

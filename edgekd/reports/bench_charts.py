@@ -103,6 +103,7 @@ def roofline_svg(figures: Mapping[str, Any]) -> str | None:
         x, y = x_axis.place(whole[0]), y_axis.place(whole[1])
         corners = f"{x:.1f},{y - 8:.1f} {x + 8:.1f},{y:.1f} {x:.1f},{y + 8:.1f} {x - 8:.1f},{y:.1f}"
         parts.append(f'<polygon class="whole" points="{corners}"><title>the whole graph</title></polygon>')
+    parts += _roof_labels(peaks, bandwidth, x_axis, y_axis)  # Last, so that no dot hides them.
     parts.append(text_at(LEFT, TOP - 9, "GMAC/s", "start"))
     parts.append(text_at((LEFT + RIGHT) / 2, HEIGHT - 6, "MACs a byte moved", "middle"))
     return svg("Roofline: multiply-accumulates a second of each layer against those a byte", parts)
@@ -138,8 +139,12 @@ def _roofs(peaks: Mapping[str, float], bandwidth: float, x_axis: Axis, y_axis: A
         )
         places = " ".join(f"{x_axis.place(x):.1f},{y_axis.place(y):.1f}" for x, y in corners)
         yield f'<polyline class="roof {CSS.get(name, "good")}" points="{places}"/>'
-        label = f"{html.escape(name)} peak {peak / 1e9:.0f}"
-        yield text_at(RIGHT, y_axis.place(peak) - 6, label, "end")
+
+
+def _roof_labels(peaks: Mapping[str, float], bandwidth: float, x_axis: Axis, y_axis: Axis) -> Iterator[str]:
+    for name, peak in peaks.items():
+        yield text_at(RIGHT, y_axis.place(peak) - 6, f"{html.escape(name)} peak {peak / 1e9:.0f}", "end")
+    start = max(x_axis.low, y_axis.low / bandwidth)
     beside = max(start, 0.6 * max(peaks.values()) / bandwidth)
     x, y = x_axis.place(beside), y_axis.place(bandwidth * beside)
     yield text_at(max(x - 8, LEFT + 70), y, f"{bandwidth / 1e9:.1f} GB/s", "end")
