@@ -8,7 +8,7 @@ from typing import Any
 
 from edgekd.artifact import Manifest, manifest_path, read_manifest
 from edgekd.cli.arguments import add_engine_arguments, add_json_argument, between, positive
-from edgekd.cli.output import answer, notes, print_table, require_writable, write_json_to
+from edgekd.cli.output import answer, notes, print_table, require_outputs, write_json_to
 from edgekd.data.pictures import Picture, list_pictures, read_picture
 from edgekd.engines import open_engine
 from edgekd.errors import EdgekdError
@@ -58,17 +58,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check_outputs(arguments: argparse.Namespace) -> None:
     """Refuses, before minutes of measuring, what could not be written afterwards or would write over the artifact."""
-    if arguments.html:
-        from edgekd.reports.page import require_jinja
-
-        require_jinja("evaluate")
-    outputs = [path for path in (arguments.json, arguments.html) if path is not None]
-    for path in outputs:
-        require_writable(path)
-        if path.absolute() in (arguments.engine.absolute(), manifest_path(arguments.engine).absolute()):
+    require_outputs(arguments.json, arguments.html)
+    for path in (arguments.json, arguments.html):
+        if path and path.absolute() in (arguments.engine.absolute(), manifest_path(arguments.engine).absolute()):
             raise EdgekdError(f"{path} belongs to the engine that is measured: give another name")
-    if len({path.absolute() for path in outputs}) < len(outputs):
-        raise EdgekdError(f"--json and --html both name {arguments.html}: give each a file of its own")
 
 
 def _pictures(folder: Path | None, size: int) -> tuple[list[Picture], str]:

@@ -9,7 +9,7 @@ from typing import Any
 from edgekd.artifact import read_manifest, require_current
 from edgekd.cli.arguments import add_engine_arguments, add_json_argument
 from edgekd.cli.export import DETECTOR_FILE
-from edgekd.cli.output import answer, notes, print_table, write_json_to
+from edgekd.cli.output import answer, notes, print_table, require_outputs, write_json_to
 from edgekd.engines import open_engine
 from edgekd.errors import EdgekdError
 from edgekd.result import Verdict
@@ -29,6 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     artifact = find_artifact(arguments.engine)
     manifest = read_manifest(artifact)
     category = read_category(arguments.data)
+    require_outputs(arguments.json, arguments.html)
     with (
         open_engine(artifact, arguments.backend, arguments.threads) as engine,
         notes.status(f"evaluating {len(category.test)} pictures"),

@@ -51,6 +51,26 @@ def write_json_to(path: Path | None, content: Any) -> None:
         write_json(path, content)
 
 
+def require_outputs(json: Path | None, html: Path | None) -> None:
+    """Refuses, before minutes of measuring, what could not be written afterwards.
+
+    Args:
+        json, html: Files for figures and report; None for none.
+
+    Raises:
+        EdgekdError: One cannot be written, or both are the same file.
+        MachineError: Jinja2 is not installed, which the report needs.
+    """
+    if html is not None:
+        from edgekd.reports.page import require_jinja
+
+        require_jinja("evaluate")
+    for path in (json, html):
+        require_writable(path)
+    if json is not None and html is not None and json.absolute() == html.absolute():
+        raise EdgekdError(f"--json and --html both name {html}: give each a file of its own")
+
+
 def require_writable(path: Path | None) -> None:
     """Refuses a place that cannot be written, before the work whose figures shall stand there.
 
