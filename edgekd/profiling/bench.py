@@ -71,7 +71,7 @@ def bench(
     profile = profile_layers(artifact, engine.spec, seconds)
     layers = with_floors(profile.layers, peaks, bandwidth) if profile else []
     macs = int(manifest["macs"])
-    achieved = macs / (latency["inference"]["median"] / 1e3)
+    achieved = macs * (engine.spec.batch or 1) / (latency["inference"]["median"] / 1e3)
     return {
         "device": device_record(engine.spec.threads or 0)
         | {"peak_macs_per_second": peaks, "bandwidth_bytes_per_second": bandwidth},
@@ -134,8 +134,8 @@ def _latency(
 
     def bare_parts() -> None:
         start = time.perf_counter()
-        frames = np.ascontiguousarray(resize_picture(pictures[turn % len(pictures)], spec.height, spec.width)[None])
-        engine.infer(frames)
+        frame = resize_picture(pictures[turn % len(pictures)], spec.height, spec.width)
+        engine.infer(np.ascontiguousarray(np.broadcast_to(frame, (spec.batch or 1, *frame.shape))))
         bare.append((time.perf_counter() - start) * 1e3)
 
     def through_runner() -> None:

@@ -69,15 +69,16 @@ def inspect_picture(engine: Engine, picture: Picture, threshold: float, maps_abo
     """Inspects one decoded picture and waits for the answer.
 
     Args:
-        engine: Takes single frames.
+        engine: To ask. One that takes larger batches alone is given the picture as often as it takes.
         picture: uint8 [H, W, 3], BGR, of any size.
         threshold: Scores above it are NG.
         maps_above: The answer holds the anomaly map where the score is above it.
     """
     started = time.perf_counter()
-    frame = resize_picture(picture, engine.spec.height, engine.spec.width)[None]
+    frame = resize_picture(picture, engine.spec.height, engine.spec.width)
+    frames = np.ascontiguousarray(np.broadcast_to(frame, (engine.spec.batch or 1, *frame.shape)))
     prepared = time.perf_counter()
-    outputs = engine.infer(np.ascontiguousarray(frame), maps_above)
+    outputs = engine.infer(frames, maps_above)
     inferred = time.perf_counter()
     return _result(outputs, 0, threshold, maps_above, (started, (prepared - started) * 1e3, prepared, inferred))
 

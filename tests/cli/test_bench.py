@@ -31,6 +31,18 @@ def refused(capsys, monkeypatch, exported):
     return run
 
 
+def test_a_graph_of_a_fixed_batch_is_measured_in_batches(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench_module, "WARM_UP_SECONDS", 0.05)
+    graph, file = tmp_path / "hkt.onnx", tmp_path / "bench.json"
+    assert main(["export", "hkt", "--size", "64", "--batch", "2", "--output", str(graph)]) == 0
+    words = ["--backend", "openvino", "--duration", "0.1", "--json", file]
+    assert main(["bench", "--engine", str(graph), *map(str, words)]) == 0
+    figures = json.loads(file.read_text())
+    assert list(figures["throughput_fps"]) == ["2"]
+    inference = figures["latency_ms"]["inference"]["median"] / 1e3
+    assert figures["macs_per_second"] == pytest.approx(2 * figures["macs"] / inference)
+
+
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
 def test_report_json_and_summary_tell_the_same(exported, backend, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(bench_module, "WARM_UP_SECONDS", 0.05)
