@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+import edgekd.profiling.bench as bench_module
 from edgekd.cli.main import main
 from edgekd.data.pictures import read_picture, resize_picture
 from edgekd.models.pdn import pdn
@@ -80,6 +82,14 @@ def forty_good(elpv_pictures: list[Path], tmp_path: Path) -> Path:
     """A folder with 40 real good pictures of 64 pixels a side: enough to hold ten of them out."""
     copy_pictures(elpv_pictures[:40], tmp_path / "forty", 64)
     return tmp_path / "forty"
+
+
+@pytest.fixture
+def short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bench warms up and looks at the device's limits for moments: for tests of what it does with what it finds."""
+    for name in ("peak_macs_fp32", "peak_macs_int8", "memory_bandwidth"):
+        monkeypatch.setattr(bench_module, name, partial(getattr(bench_module, name), 0.05))
+    monkeypatch.setattr(bench_module, "WARM_UP_SECONDS", 0.05)
 
 
 @pytest.fixture

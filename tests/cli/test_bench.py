@@ -31,10 +31,10 @@ def refused(capsys, monkeypatch, exported):
     return run
 
 
-def test_a_graph_of_a_fixed_batch_is_measured_in_batches(tmp_path, monkeypatch):
-    monkeypatch.setattr(bench_module, "WARM_UP_SECONDS", 0.05)
+@pytest.mark.usefixtures("short_looks")
+def test_a_graph_of_a_fixed_batch_is_measured_in_batches(trained_run, tmp_path):
     graph, file = tmp_path / "hkt.onnx", tmp_path / "bench.json"
-    assert main(["export", "hkt", "--size", "64", "--batch", "2", "--output", str(graph)]) == 0
+    assert main(["export", str(trained_run), "--batch", "2", "--output", str(graph)]) == 0
     words = ["--backend", "openvino", "--duration", "0.1", "--json", file]
     assert main(["bench", "--engine", str(graph), *map(str, words)]) == 0
     figures = json.loads(file.read_text())
@@ -43,9 +43,9 @@ def test_a_graph_of_a_fixed_batch_is_measured_in_batches(tmp_path, monkeypatch):
     assert figures["macs_per_second"] == pytest.approx(2 * figures["macs"] / inference)
 
 
+@pytest.mark.usefixtures("short_looks")
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
-def test_report_json_and_summary_tell_the_same(exported, backend, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(bench_module, "WARM_UP_SECONDS", 0.05)
+def test_report_json_and_summary_tell_the_same(exported, backend, tmp_path, capsys):
     page, file = tmp_path / "reports" / "bench.html", tmp_path / "bench.json"
     words = ["--backend", backend, "--duration", "0.2", "--batch", "1", "--html", page, "--json", file]
     assert main(["bench", "--engine", str(exported), *map(str, words)]) == 0

@@ -8,6 +8,7 @@ import pytest
 import edgekd.cli.benchmark as benchmark
 from edgekd.cli.main import main
 
+pytestmark = pytest.mark.usefixtures("short_looks")
 OPTIONS = ("--size", "64", "--iterations", "2", "--batch", "2", "--precision", "fp32", "--duration", "0.1")
 
 
@@ -35,7 +36,7 @@ def stamps(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.suffix in (".onnx", ".safetensors")}
 
 
-def test_it_makes_one_table_and_goes_on_where_it_was_interrupted(run, tmp_path, monkeypatch, capsys):
+def test_it_makes_one_table_and_goes_on_where_it_was_interrupted(run, dataset, tmp_path, monkeypatch, capsys):
     out, real, commands = tmp_path / "out", benchmark.show_command, []
 
     def interrupted_at_the_second_export(*words):
@@ -66,6 +67,12 @@ def test_it_makes_one_table_and_goes_on_where_it_was_interrupted(run, tmp_path, 
     commands.clear()
     assert run("--precision", "fp32") == 0
     assert commands == []
+
+    words = ["benchmark", "hkt", "--data", dataset / "front", "--out", out, "--precision", "fp32"]
+    assert main([str(word) for word in words]) == 0
+    assert commands == []
+    assert [row["category"] for row in json.loads((out / "benchmark.json").read_text())] == ["front"]
+    assert (out / "front/hkt/detector.html").is_file()
 
     for option, told in (("--iterations", "--iterations 2, not 3"), ("--seed", "--seed 0, not 3")):
         assert run("--precision", "fp32", option, "3") == 2
@@ -98,21 +105,3 @@ def test_a_folder_without_categories_names_the_layouts(run, dataset, capsys):
     shutil.rmtree(dataset / "back")
     assert run(*run.options) == 2
     assert "holds no category in a layout that edgekd reads" in capsys.readouterr().err
-
-
-def test_one_category_is_a_dataset_too(dataset, tmp_path, tiny_teacher):
-    words = [
-        "benchmark",
-        "hkt",
-        "--data",
-        dataset / "front",
-        "--out",
-        tmp_path / "out",
-        *OPTIONS,
-        "--teacher",
-        tiny_teacher,
-    ]
-    assert main([str(word) for word in words]) == 0
-    assert (tmp_path / "out/front/hkt/detector.html").is_file()
-    (row,) = json.loads((tmp_path / "out/benchmark.json").read_text())
-    assert row["category"] == "front"
