@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from edgekd.recipe import RECIPE_FILE, TrainingRecipe, read_recipe
 if TYPE_CHECKING:
     from edgekd.models.detector import TrainingDefaults
     from edgekd.models.registry import System
+    from edgekd.training.teachers import Teacher
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,12 +62,51 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _started(arguments: argparse.Namespace, on_gpu: bool) -> TrainingRecipe:
     from edgekd.models.registry import find_system
-    from edgekd.training.run import require_quantizable, start_run
-    from edgekd.training.teachers import load_teacher
+    from edgekd.training.run import start_run
 
     system = find_system(arguments.system)
     if arguments.data is None:
         raise EdgekdError("--data is missing: name the folder of good pictures")
+    return start_run(arguments.run, *recipe_of(arguments, system, arguments.data, on_gpu))
+
+
+def check_start(words: Sequence[str]) -> None:
+    """Refuses what `edgekd train` would refuse before its first step, and makes nothing.
+
+    Args:
+        words: The arguments of `edgekd train`, of a run that is not there.
+
+    Raises:
+        EdgekdError: As the command's.
+    """
+    from edgekd.models.registry import find_system
+    from edgekd.training.device import choose_device
+    from edgekd.training.run import checked_start
+
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    arguments = parser.parse_args(words)
+    on_gpu = choose_device(arguments.device).type == "cuda"
+    checked_start(*recipe_of(arguments, find_system(arguments.system), arguments.data, on_gpu))
+
+
+def recipe_of(
+    arguments: argparse.Namespace, system: System, data: Path, on_gpu: bool
+) -> tuple[TrainingRecipe, list[Teacher]]:
+    """The recipe that training options ask for, and the teachers it names.
+
+    Args:
+        arguments: With the training options.
+        system: To train.
+        data: A folder of good pictures, or a category.
+        on_gpu: Whether a GPU computes it.
+
+    Raises:
+        EdgekdError: A teacher or switch is not known, or the system cannot learn as asked.
+    """
+    from edgekd.training.run import require_quantizable
+    from edgekd.training.teachers import load_teacher
+
     switches = read_switches(arguments.switch, system)
     teachers = [load_teacher(name) for name in _teacher_names(arguments, system)]
     networks = [teacher.network for teacher in teachers]
@@ -73,9 +114,9 @@ def _started(arguments: argparse.Namespace, on_gpu: bool) -> TrainingRecipe:
     batch = arguments.batch or system.training.batch
     recipe = TrainingRecipe(
         system=system.name,
-        data=str(arguments.data.resolve()),
+        data=str(data.resolve()),
         teachers={teacher.name: teacher.sha256 for teacher in teachers},
-        iterations=arguments.iterations or _paper_iterations(system.training, arguments.data, batch, arguments.seed),
+        iterations=arguments.iterations or _paper_iterations(system.training, data, batch, arguments.seed),
         size=arguments.size,
         batch=batch,
         learning_rate=arguments.learning_rate or system.training.learning_rate,
@@ -90,7 +131,7 @@ def _started(arguments: argparse.Namespace, on_gpu: bool) -> TrainingRecipe:
     )
     if arguments.quantization_aware:
         require_quantizable(recipe)
-    return start_run(arguments.run, recipe, teachers)
+    return recipe, teachers
 
 
 def _teacher_names(arguments: argparse.Namespace, system: System) -> list[str]:

@@ -50,11 +50,13 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def training_words(arguments: argparse.Namespace, system: System) -> list[str]:
-    """The options that were given, as words for `edgekd train`; of the teachers' the system's own alone."""
+    """The options that were given, as words for `edgekd train`, but for those that are for other systems."""
     words: list[str] = []
     for name in OPTIONS:
         value = getattr(arguments, name)
         if value is None or value is False or (name in TEACHER_OPTIONS and name != system.teacher_switch):
+            continue
+        if name == "textures" and not learns_from_anomalies(arguments, system):
             continue
         option = _option(name)
         if name == "switch":
@@ -62,6 +64,18 @@ def training_words(arguments: argparse.Namespace, system: System) -> list[str]:
         else:
             words += [option] if value is True else [option, *map(str, value if isinstance(value, list) else [value])]
     return words
+
+
+def learns_from_anomalies(arguments: argparse.Namespace, system: System) -> bool:
+    """Whether a system, switched as asked, learns from synthetic anomalies: --textures is for such ones."""
+    import torch
+
+    from edgekd.recipe import TrainingRecipe
+    from edgekd.training.run import makes_anomalies, untrained_detector
+
+    switches = read_switches(arguments.switch, system)
+    with torch.device("meta"):
+        return makes_anomalies(untrained_detector(TrainingRecipe(system.name, "", {}, iterations=0, switches=switches)))
 
 
 def require_same_recipe(arguments: argparse.Namespace, system: System, run: Path, data: Path) -> None:
@@ -82,11 +96,13 @@ def require_same_recipe(arguments: argparse.Namespace, system: System, run: Path
     recipe = read_recipe(run)
     pairs: list[tuple[str, Any, Any]] = [("data", str(data.resolve()), recipe.data)]
     pairs += [(name, getattr(arguments, name), getattr(recipe, name)) for name in OF_THE_RECIPE]
-    if arguments.textures is not None:
+    if arguments.textures is not None and learns_from_anomalies(arguments, system):
         pairs.append(("textures", str(arguments.textures.resolve()), recipe.textures))
     own = system.switches() | recipe.switches
     pairs += [("switch", f"{name}={value}", f"{name}={own[name]}") for name, value in switches.items()]
     pairs += _teachers(arguments, system, list(recipe.teachers))
+    if arguments.quantization_aware and recipe.quantization_aware_from is None:
+        raise EdgekdError(f"{run} was trained without --quantization-aware: leave it out, or name another --out")
     for name, given, kept in pairs:
         if given is not None and given != kept:
             raise EdgekdError(

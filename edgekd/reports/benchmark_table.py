@@ -44,7 +44,7 @@ def benchmark_row(evaluation: Mapping[str, Any], bench: Mapping[str, Any]) -> Ro
         bench: Of `bench --json`, of the same artifact.
     """
     verdicts = evaluation["verdicts"]
-    paper = (evaluation["paper"] or {"metrics": {}})["metrics"].get("image_auroc")
+    paper = (evaluation.get("paper") or {"metrics": {}})["metrics"].get("image_auroc")
     return {
         "category": evaluation["category"],
         "system": evaluation["system"],

@@ -53,17 +53,34 @@ def start_run(run: Path, recipe: TrainingRecipe, teachers: Sequence[Teacher]) ->
     """
     if (run / RECIPE_FILE).exists():
         raise EdgekdError(f"{run} holds a run already: --resume goes on with it, or name another folder")
+    recipe, detector = checked_start(recipe, teachers)
+    cards = [{"name": entry.name, "sha256": entry.sha256, "card": entry.provenance} for entry in teachers]
+    write_weights(run / TEACHER_FILE, detector.teacher.state_dict())
+    write_json(run / TEACHER_CARDS, cards)
+    write_recipe(run, recipe)
+    return recipe
+
+
+def checked_start(recipe: TrainingRecipe, teachers: Sequence[Teacher]) -> tuple[TrainingRecipe, Detector]:
+    """What a run would begin with, without making it: so that many can be checked before the first is trained.
+
+    Args:
+        recipe: What to train; `held_out` is filled in.
+        teachers: Their weights.
+
+    Returns:
+        The recipe with the held-out pictures chosen, and its detector with the teachers' weights.
+
+    Raises:
+        EdgekdError: The pictures, the batch or the size do not do, or a teacher does not fit.
+    """
     data = Path(recipe.data)
     _, held_out = split_good_pictures(find_good_pictures(data), recipe.seed)
     recipe = replace(recipe, held_out=tuple(path.relative_to(data).as_posix() for path in held_out))
     detector = untrained_detector(recipe)
     _require_what_it_needs(detector, recipe)
     _give_weights(detector, teachers)
-    cards = [{"name": entry.name, "sha256": entry.sha256, "card": entry.provenance} for entry in teachers]
-    write_weights(run / TEACHER_FILE, detector.teacher.state_dict())
-    write_json(run / TEACHER_CARDS, cards)
-    write_recipe(run, recipe)
-    return recipe
+    return recipe, detector
 
 
 def _require_what_it_needs(detector: Detector, recipe: TrainingRecipe) -> None:
