@@ -26,7 +26,7 @@ PRECISIONS = ("fp32", "fp16", "int8")
 CHOICES = ("k-centre", "random")
 METHODS = ("min-max", "percentile", "entropy", "map-error")
 PICTURES = 32
-MAX_DRIFT = 0.03
+MAX_DRIFT = 0.02
 CANDIDATES = 256  # More are thinned at random before a set is chosen: every candidate costs an inference.
 HOW_CHOSEN = ("calibration_pictures", "calibration_choice", "calibration_seed")
 ONLY_INT8 = ("calibration", *HOW_CHOSEN, "calibration_method", "max_drift")
@@ -134,7 +134,7 @@ def _quantize(
     learned = recipe.quantization_aware_from is not None  # Then INT8 is what was trained, and float is what drifts.
     max_drift = MAX_DRIFT if arguments.max_drift is None and not learned else arguments.max_drift
     with steps_progress("quantizing") as on_step:
-        quantized, about = to_int8(model, frames, method, max_drift, not learned, on_step)
+        quantized, about = to_int8(model, frames, method, max_drift, learned, on_step)
     about["calibration"] = {
         "set": manifest.name,
         "sha256": hashlib.sha256(json_text(asdict(chosen)).encode()).hexdigest(),

@@ -33,12 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     import torch
 
-    from edgekd.training.device import choose_device
+    from edgekd.training.device import choose_device, computes_bfloat16
     from edgekd.training.run import makes_anomalies, train, untrained_detector
 
     device = choose_device(arguments.device)
-    recipe = _resumed(arguments) if arguments.resume else _started(arguments, device.type == "cuda")
-    notes.print(f"teacher {' + '.join(recipe.teachers)}; {recipe.iterations} iterations on {device}")
+    recipe = _resumed(arguments) if arguments.resume else _started(arguments, computes_bfloat16(device))
+    arithmetic = ", in bfloat16" if recipe.mixed_precision else ""
+    notes.print(f"teacher {' + '.join(recipe.teachers)}; {recipe.iterations} iterations on {device}{arithmetic}")
     with torch.device("meta"):
         if makes_anomalies(untrained_detector(recipe)):
             look = (
@@ -60,14 +61,14 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _started(arguments: argparse.Namespace, on_gpu: bool) -> TrainingRecipe:
+def _started(arguments: argparse.Namespace, mixed_precision: bool) -> TrainingRecipe:
     from edgekd.models.registry import find_system
     from edgekd.training.run import start_run
 
     system = find_system(arguments.system)
     if arguments.data is None:
         raise EdgekdError("--data is missing: name the folder of good pictures")
-    return start_run(arguments.run, *recipe_of(arguments, system, arguments.data, on_gpu))
+    return start_run(arguments.run, *recipe_of(arguments, system, arguments.data, mixed_precision))
 
 
 def check_start(words: Sequence[str]) -> None:
@@ -80,18 +81,18 @@ def check_start(words: Sequence[str]) -> None:
         EdgekdError: As the command's.
     """
     from edgekd.models.registry import find_system
-    from edgekd.training.device import choose_device
+    from edgekd.training.device import choose_device, computes_bfloat16
     from edgekd.training.run import checked_start
 
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     arguments = parser.parse_args(words)
-    on_gpu = choose_device(arguments.device).type == "cuda"
-    checked_start(*recipe_of(arguments, find_system(arguments.system), arguments.data, on_gpu))
+    mixed_precision = computes_bfloat16(choose_device(arguments.device))
+    checked_start(*recipe_of(arguments, find_system(arguments.system), arguments.data, mixed_precision))
 
 
 def recipe_of(
-    arguments: argparse.Namespace, system: System, data: Path, on_gpu: bool
+    arguments: argparse.Namespace, system: System, data: Path, mixed_precision: bool
 ) -> tuple[TrainingRecipe, list[Teacher]]:
     """The recipe that training options ask for, and the teachers it names.
 
@@ -99,7 +100,7 @@ def recipe_of(
         arguments: With the training options.
         system: To train.
         data: A folder of good pictures, or a category.
-        on_gpu: Whether a GPU computes it.
+        mixed_precision: Whether convolutions are computed in bfloat16.
 
     Raises:
         EdgekdError: A teacher or switch is not known, or the system cannot learn as asked.
@@ -123,8 +124,7 @@ def recipe_of(
         weight_decay=system.training.weight_decay,
         schedule=arguments.schedule or system.training.schedule,
         seed=arguments.seed,
-        # On CPUs oneDNN's bfloat16 convolutions measured slower than its float32 ones; on GPUs they are faster.
-        mixed_precision=on_gpu,
+        mixed_precision=mixed_precision,
         textures=str(arguments.textures.resolve()) if arguments.textures else "",
         switches=switches,
         quantization_aware_from=0 if arguments.quantization_aware else None,

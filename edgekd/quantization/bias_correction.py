@@ -7,7 +7,7 @@ error has a mean. Source: Nagel et al., Data-Free Quantization Through Weight Eq
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
@@ -17,21 +17,19 @@ from onnx import helper, numpy_helper
 from edgekd.engines import Frames
 from edgekd.quantization.editing import copy_of, replace_nodes
 from edgekd.quantization.layers import Layer
-from edgekd.quantization.qdq import activation_pair, stored_weight
+from edgekd.quantization.qdq import Scheme, activation_pair, stored_weight
 from edgekd.quantization.running import tensors_of
 
 Corrections = dict[str, NDArray[np.float32]]  # By layer: what to add to its bias, float32 [C].
 
 
-def bias_corrections(
-    model: onnx.ModelProto, layers: Sequence[Layer], scales: Mapping[str, float], frames: Frames
-) -> Corrections:
+def bias_corrections(model: onnx.ModelProto, layers: Sequence[Layer], scheme: Scheme, frames: Frames) -> Corrections:
     """The mean over pictures and positions of each layer's float output less its INT8 one, both of float inputs.
 
     Args:
         model: Float.
         layers: Of it.
-        scales: Of their activations.
+        scheme: How it is quantized; its corrections are not looked at.
         frames: The calibration set, uint8 [N, H, W, 3], BGR.
     """
     both = copy_of(model)
@@ -42,9 +40,9 @@ def bias_corrections(
     means = {layer.node: f"{layer.node}_shift" for layer in layers}
     nodes = list(graph.node)
     for name in {layer.activation for layer in layers}:
-        nodes += activation_pair(graph, name, scales[name])
+        nodes += activation_pair(graph, name, scheme.scales[name])
     for name in {layer.weight for layer in layers}:
-        nodes.append(stored_weight(graph, tensors[name]))
+        nodes.append(stored_weight(graph, tensors[name], scheme.weights.get(name)))
     for layer in layers:
         nodes += _shift(by_output[layer.node], layer, means[layer.node])
     graph.output.extend(onnx.ValueInfoProto(name=name) for name in means.values())

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
 import onnx
+from onnx import numpy_helper
 
 from edgekd.errors import EdgekdError
 
 CONVOLUTION = "Conv"
 GATE = "gate: its map has one position or one channel"
 CBAM_READERS = {"ReduceMean", "ReduceMax", "Mul"}
+BYTE_TOLERANCE = 1e-4  # Of a step: what folding the normalisation in float32 may leave.
 NETWORK = "network."  # What every name in an exported graph begins with.
 
 
@@ -87,6 +90,34 @@ def centred_frames(model: onnx.ModelProto) -> str:
             if node.op_type == "Sub":
                 return str(name)
     raise EdgekdError("this graph does not begin as edgekd export writes it: give one that it wrote")
+
+
+def exact_scales(model: onnx.ModelProto) -> dict[str, float]:
+    """The scales of tensors that are bytes in another unit, which INT8 holds as they are.
+
+    They are the frames less 128, and images that a backbone's own normalisation makes of them, where one step of a
+    byte is the same in all channels and grey falls on a step; of these only a byte of 255 may be cut to 254.
+
+    Args:
+        model: Float.
+
+    Raises:
+        EdgekdError: The graph does not begin as edgekd export writes it.
+    """
+    centred = centred_frames(model)
+    held = {tensor.name: tensor for tensor in model.graph.initializer}
+    scales = {centred: 1.0}
+    for node in model.graph.node:
+        if node.op_type == CONVOLUTION and node.input[0] == centred and len(node.input) == 3:
+            weight, bias = (numpy_helper.to_array(held[name]) for name in node.input[1:])
+            step = float(np.abs(weight).max())
+            if weight.shape[1:] != (3, 1, 1) or not step:
+                continue
+            steps, offsets = weight[:, :, 0, 0] / step, bias / step
+            one_byte_each = np.allclose(np.sort(np.abs(steps), axis=1), [0, 0, 1], atol=BYTE_TOLERANCE)
+            if one_byte_each and np.allclose(offsets, np.rint(offsets), atol=BYTE_TOLERANCE):
+                scales[node.output[0]] = step
+    return scales
 
 
 def _attended(graph: onnx.GraphProto, layers: set[str]) -> dict[str, str]:

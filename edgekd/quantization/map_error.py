@@ -26,7 +26,7 @@ def scales_for_the_map(
     model: onnx.ModelProto,
     layers: Layers,
     scales: Mapping[str, float],
-    exact: str,
+    exact: Mapping[str, float],
     frames: Frames,
     on_step: Callable[[int, int], None] = lambda done, of: None,
 ) -> dict[str, float]:
@@ -36,13 +36,13 @@ def scales_for_the_map(
         model: Float.
         layers: Of it; all are quantized.
         scales: That clip nothing, to begin with.
-        exact: The tensor of frames, whose scale is 1.
+        exact: Scales that stay, of `exact_scales`.
         frames: Good pictures, uint8 [N, H, W, 3], BGR; some of them, evenly spread, are used.
         on_step: Told the tensors done, and all.
     """
     few = frames[np.linspace(0, len(frames) - 1, min(FRAMES, len(frames))).round().astype(int)]
     reference = run_graph(model, few).maps
-    whole = quantize(model, Scheme({**scales, exact: 1.0}, layers.attended), layers.quantizable)
+    whole = quantize(model, Scheme({**scales, **exact}, layers.attended), layers.quantizable)
     session = open_session(_with_open_scales(whole, scales))
     best = {name: np.float32(scale) for name, scale in scales.items()}
 

@@ -30,11 +30,13 @@ class Scheme(NamedTuple):
         scales: What one step of an activation stands for, by tensor; of every layer's activation and all attended.
         attended: Maps that are stored in INT8 between their layer and attention, by the layer's node.
         corrections: What to add to biases, by the layer's node, float32 [C].
+        weights: Steps of weights that are not rounded to the nearest, by initializer, int8 of its shape.
     """
 
     scales: Mapping[str, float]
     attended: Mapping[str, str] = MappingProxyType({})
     corrections: Mapping[str, NDArray[np.float32]] = MappingProxyType({})
+    weights: Mapping[str, NDArray[np.int8]] = MappingProxyType({})
 
 
 def quantize(model: onnx.ModelProto, scheme: Scheme, layers: Sequence[Layer]) -> onnx.ModelProto:
@@ -65,7 +67,7 @@ def quantize(model: onnx.ModelProto, scheme: Scheme, layers: Sequence[Layer]) ->
             if layer.activation not in done:
                 nodes += activation_pair(graph, layer.activation, scales[layer.activation])
             if layer.weight not in done:
-                nodes.append(stored_weight(graph, tensors[layer.weight]))
+                nodes.append(stored_weight(graph, tensors[layer.weight], scheme.weights.get(layer.weight)))
             done |= {layer.activation, layer.weight}
             node.input[0] = f"{layer.activation}_dequantized"
             node.input[1] = f"{layer.weight}_dequantized"
@@ -102,9 +104,18 @@ def activation_pair(graph: onnx.GraphProto, tensor: str, scale: float) -> list[o
     ]
 
 
-def stored_weight(graph: onnx.GraphProto, weight: onnx.TensorProto) -> onnx.NodeProto:
-    """The DQ of a weight, whose result ends in _dequantized; what it reads, in INT8, goes into the graph."""
-    steps, scale = quantized_weight(numpy_helper.to_array(weight))
+def stored_weight(
+    graph: onnx.GraphProto, weight: onnx.TensorProto, chosen: NDArray[np.int8] | None = None
+) -> onnx.NodeProto:
+    """The DQ of a weight, whose result ends in _dequantized; what it reads, in INT8, goes into the graph.
+
+    Args:
+        graph: To add to.
+        weight: Float, of the graph.
+        chosen: Its steps; None rounds it to the nearest.
+    """
+    nearest, scale = quantized_weight(numpy_helper.to_array(weight))
+    steps = nearest if chosen is None else chosen
     names = [f"{weight.name}_quantized", f"{weight.name}_scale", f"{weight.name}_zero_point"]
     _add(graph, names[0], steps)
     _add(graph, names[1], scale)

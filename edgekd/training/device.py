@@ -35,6 +35,20 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether a device multiplies bfloat16 itself: a GPU, or a CPU with AVX-512 BF16 or AMX.
+
+    Others emulate it, more slowly than they compute float32.
+    """
+    if device.type == "cuda":
+        return True
+    try:
+        capabilities = torch.cpu.get_capabilities()  # Of torch 2.10 and newer.
+    except AttributeError:
+        return False
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
 def channels_last(network: AnyModule, device: torch.device) -> AnyModule:
     """Moves a network to a device, its weights in channels-last order, which both CPUs and GPUs compute faster."""
     moved: AnyModule = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,9 +1,11 @@
+import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from edgekd.errors import EdgekdError
 from edgekd.graph.macs import count_macs
 from edgekd.quantization.float16 import to_float16
-from edgekd.quantization.layers import centred_frames, find_layers
+from edgekd.quantization.layers import centred_frames, exact_scales, find_layers
 from edgekd.quantization.qdq import Scheme, quantize
 from edgekd.quantization.splitting import split_concatenated
 
@@ -51,3 +53,44 @@ def test_a_graph_that_is_float16_already_is_refused(float_graph):
 def test_the_work_of_its_layers_is_the_graphs_but_for_gates(float_graph):
     layers = find_layers(float_graph)
     assert 0.99 * count_macs(float_graph) < sum(layer.macs for layer in layers.quantizable) <= count_macs(float_graph)
+
+
+def renormalising(weight, bias):
+    """A graph of frames less 128 and a 1 x 1 convolution of them."""
+    nodes = [
+        helper.make_node("Cast", ["frames"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["floats"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Sub", ["planes", "centre"], ["centred"]),
+        helper.make_node("Conv", ["centred", "weight", "bias"], ["images"]),
+    ]
+    held = {"centre": np.float32(128), "weight": np.reshape(weight, (3, 3, 1, 1)), "bias": np.array(bias)}
+    graph = helper.make_graph(
+        nodes,
+        "images",
+        [helper.make_tensor_value_info("frames", TensorProto.UINT8, [1, 4, 4, 3])],
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, 4, 4])],
+        [numpy_helper.from_array(np.asarray(value, np.float32), name) for name, value in held.items()],
+    )
+    return helper.make_model(graph)
+
+
+def test_images_that_are_bytes_in_another_unit_keep_their_steps():
+    to_rgb = np.eye(3)[::-1]
+    alike = exact_scales(renormalising(to_rgb / 128, [1 / 128] * 3))  # (byte - 127) / 128
+    assert alike == pytest.approx({"centred": 1.0, "images": 1 / 128})
+
+
+@pytest.mark.parametrize(
+    ("weight", "bias"),
+    [
+        (np.diag([1 / 58.4, 1 / 57.1, 1 / 57.4]), [0.0, 0.0, 0.0]),  # ImageNet's deviations differ by channel.
+        (np.eye(3) / 128, [0.5 / 128] * 3),  # Grey between two steps.
+        (np.full((3, 3), 1 / 128), [0.0] * 3),  # Sums of bytes.
+    ],
+)
+def test_images_that_steps_of_bytes_do_not_hold_are_left_to_calibration(weight, bias):
+    assert exact_scales(renormalising(weight, bias)) == {"centred": 1.0}
+
+
+def test_a_network_without_such_images_has_its_frames_alone(float_graph):
+    assert exact_scales(float_graph) == {centred_frames(float_graph): 1.0}

@@ -38,7 +38,7 @@ def test_scales_for_the_map_are_no_worse_than_those_they_begin_with(parts, frame
     split, layers, scales = parts
     exact = layers.quantizable[0].activation
     free = {name: 4 * scale for name, scale in scales.items() if name != exact}  # Four times too wide.
-    found = scales_for_the_map(split, layers, free, exact, frames)
+    found = scales_for_the_map(split, layers, free, {exact: 1.0}, frames)
     reference = run_graph(split, frames).maps
     before, after = (
         map_noise(reference, run_graph(quantize(split, Scheme({**s, exact: 1.0}), layers.quantizable), frames).maps)
@@ -52,7 +52,7 @@ def test_corrected_biases_leave_no_mean_error(parts, frames):
     split, layers, scales = parts
     layer = next(layer for layer in layers.quantizable if layer.name == "teacher.3")
     coarse = {name: 8 * scale for name, scale in scales.items()}
-    corrections = bias_corrections(split, [layer], coarse, frames)
+    corrections = bias_corrections(split, [layer], Scheme(coarse), frames)
     assert list(corrections) == [layer.node]
 
     def mean_errors(scheme):
@@ -126,7 +126,7 @@ def test_biases_are_corrected_by_the_mean_over_pictures_whatever_the_batch(train
         graph = split_concatenated(build_graph(load_run(trained_run)[0], 64, batch, 18))
         layers = find_layers(graph).quantizable
         own = {layer.activation: max(scales.values()) for layer in layers}
-        found = bias_corrections(graph, layers, own, frames)
+        found = bias_corrections(graph, layers, Scheme(own), frames)
         corrections.append({layer.name: found[layer.node] for layer in layers})
     by_ones, by_fours = corrections
     for name, expected in by_ones.items():

@@ -42,7 +42,7 @@ def test_the_network_computes_as_its_int8_graph(trained_run, exported, elpv_pict
     detector, recipe = load_run(trained_run)
     good = read_frames(training_pictures(recipe)[::8], 64)
     unseen = read_frames(elpv_pictures[300:304], 64)
-    graph, _ = to_int8(onnx.load(exported), good, "min-max", None, correct_biases=False)
+    graph, _ = to_int8(onnx.load(exported), good, "min-max", None, learned=True)
     shipped, in_float = run_graph(graph, unseen).maps, run_graph(onnx.load(exported), unseen).maps
     with torch.no_grad(), rounded_to_int8(detector, images(good)):
         rounded = np.concatenate([detector.anomaly_map(image).numpy() for image in images(unseen)])
