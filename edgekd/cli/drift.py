@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
 COLUMNS = {  # Of a row of the report: how the table heads it.
     "noise": "noise",
-    "largest": "largest",
+    "largest": "most",
     "mean": "mean",
     "rank_correlation": "rank",
     "image_auroc": "image",
     "pixel_auroc": "pixel",
     "verdict_flips": "flips",
 }
+DIGITS = {"image_auroc": 3, "pixel_auroc": 3}  # Others have four; so the table fits into 80 columns.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -120,17 +121,19 @@ def _threshold(manifest: dict[str, Any]) -> float | None:
 
 def _print(content: dict[str, Any]) -> None:
     rows = [
-        (f"{row['precision']} {row['backend']}", *("-" if row[name] is None else _short(row[name]) for name in COLUMNS))
+        (f"{row['precision']} {row['backend']}", *(_short(row[name], DIGITS.get(name, 4)) for name in COLUMNS))
         for row in content["rows"]
     ]
     title = f"{content['system']} on {content['pictures']} test pictures of {content['category']}, beside torch"
     print_table(title, ("artifact", *COLUMNS.values()), rows)
     answer.print(
-        "noise: of the map, over its standard deviation; largest, mean: difference of maps, over their range; rank: "
+        "noise: of the map, over its standard deviation; most, mean: difference of maps, over their range; rank: "
         "correlation of scores; image, pixel: AUROC; flips: other verdicts, each artifact by its own threshold",
         soft_wrap=True,
     )
 
 
-def _short(value: float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:.4f}"
+def _short(value: float | None, digits: int) -> str:
+    if value is None:
+        return "-"
+    return str(value) if isinstance(value, int) else f"{value:.{digits}f}"

@@ -35,6 +35,7 @@ def to_int8(
     method: str,
     max_drift: float | None,
     learned: bool = False,
+    judged_on: Frames | None = None,
     on_step: OnStep = lambda what, done, of: None,
 ) -> tuple[onnx.ModelProto, dict[str, Any]]:
     """Quantizes a graph's convolutions.
@@ -47,6 +48,7 @@ def to_int8(
             does not. None quantizes all.
         learned: Whether the network was trained as it will be rounded: then its weights go to the nearest step, and
             its biases have learned the shifts.
+        judged_on: Frames that the drift is measured on; some of the calibration set where none are given.
         on_step: Told how far each part is.
 
     Returns:
@@ -66,9 +68,9 @@ def to_int8(
     alone: dict[str, float] = {}
     reached: float | None = None
     if max_drift is not None:
-        few = frames[:: max(1, len(frames) // SENSITIVITY_FRAMES)][:SENSITIVITY_FRAMES]
+        judges = few_of(frames) if judged_on is None else judged_on
         found = leave_least_in_float(
-            split, layers.quantizable, scheme, few, max_drift, lambda done, of: on_step("layers", done, of)
+            split, layers.quantizable, scheme, judges, max_drift, lambda done, of: on_step("layers", done, of)
         )
         in_float, alone, reached = found.in_float, found.alone, found.noise
     kept = [layer for layer in layers.quantizable if layer.name not in in_float]
@@ -86,6 +88,11 @@ def to_int8(
         },
     }
     return quantize(split, scheme, kept), about
+
+
+def few_of(frames: Frames) -> Frames:
+    """As many frames of a calibration set, evenly spread, as the drift is measured on."""
+    return frames[:: max(1, len(frames) // SENSITIVITY_FRAMES)][:SENSITIVITY_FRAMES]
 
 
 def _scales(split: onnx.ModelProto, layers: Layers, frames: Frames, method: str, on_step: OnStep) -> dict[str, float]:
