@@ -194,7 +194,8 @@ def _report(output: Path, manifest: Manifest) -> None:
 
 
 def _report_layers(quantization: dict[str, Any]) -> None:
-    in_float, by_rule = quantization["layers_in_float"], quantization["in_float_by_rule"]
+    maps = [f"the map of {name}" for name in quantization["maps_in_float"]]
+    in_float, by_rule = quantization["layers_in_float"] + maps, quantization["in_float_by_rule"]
     left = f"; left in float for the drift: {', '.join(in_float)}" if in_float else ""
     answer.print(f"{len(quantization['layers_in_int8'])} convolutions in INT8{left}", soft_wrap=True)
     for reason in sorted(set(by_rule.values())):

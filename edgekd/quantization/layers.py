@@ -27,6 +27,7 @@ class Layer(NamedTuple):
         activation: The tensor that it reads.
         weight: Its initializer, [outputs, inputs of a group, kernel, kernel].
         macs: Its multiply-accumulates for one batch.
+        outputs: The numbers that it gives for one batch.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Layer(NamedTuple):
     activation: str
     weight: str
     macs: int
+    outputs: int
 
 
 class Layers(NamedTuple):
@@ -75,9 +77,9 @@ def find_layers(model: onnx.ModelProto) -> Layers:
         if channels == 1 or all(side == 1 for side in sides):
             in_float[name] = GATE
         else:
-            positions = math.prod(max(dimension.dim_value, 1) for dimension in shapes[node.output[0]])
-            macs = positions * math.prod(kernels[weight][1:])
-            quantizable.append(Layer(name, node.output[0], node.input[0], weight, macs))
+            outputs = math.prod(max(dimension.dim_value, 1) for dimension in shapes[node.output[0]])
+            macs = outputs * math.prod(kernels[weight][1:])
+            quantizable.append(Layer(name, node.output[0], node.input[0], weight, macs, outputs))
     return Layers(quantizable, in_float, _attended(graph, {layer.node for layer in quantizable}))
 
 

@@ -9,22 +9,19 @@ import onnx
 
 from edgekd.engines import Frames
 from edgekd.quantization.bias_correction import bias_corrections
+from edgekd.quantization.equalisation import equalise_channels
 from edgekd.quantization.histogram import observe
 from edgekd.quantization.layers import Layers, exact_scales, find_layers
 from edgekd.quantization.map_error import scales_for_the_map
 from edgekd.quantization.qdq import Scheme, quantize
 from edgekd.quantization.scales import METHODS, scales_of
-from edgekd.quantization.sensitivity import leave_least_in_float
+from edgekd.quantization.sensitivity import Sensitivity, leave_least_in_float
 from edgekd.quantization.splitting import split_concatenated
 from edgekd.quantization.weight_rounding import rounded_weights
 
 MAP_ERROR = "map-error"
 ALL_METHODS = (*METHODS, MAP_ERROR)
 SENSITIVITY_FRAMES = 8
-
-# Defects leave the range of good pictures, and what is cut off a map that attention reads goes wrong in its gates too:
-# with none, the noise on defective solar cells was a quarter higher, with this much it is none the higher on good ones.
-ATTENDED_HEADROOM = 1.5
 
 OnStep = Callable[[str, int, int], None]  # What is done, steps done, steps in all.
 
@@ -60,30 +57,33 @@ def to_int8(
     """
     split = split_concatenated(model)
     layers = find_layers(split)
+    if not learned:
+        split = equalise_channels(split, layers.quantizable, exact_scales(split), frames)
+        layers = find_layers(split)
     scheme = Scheme(_scales(split, layers, frames, method, on_step), layers.attended)
     if not learned:
         scheme = scheme._replace(weights=rounded_weights(split, layers.quantizable, scheme.scales, frames))
         scheme = scheme._replace(corrections=bias_corrections(split, layers.quantizable, scheme, frames))
-    in_float: list[str] = []
-    alone: dict[str, float] = {}
-    reached: float | None = None
+    found = Sensitivity(None, [], [], {})
     if max_drift is not None:
         judges = few_of(frames) if judged_on is None else judged_on
         found = leave_least_in_float(
             split, layers.quantizable, scheme, judges, max_drift, lambda done, of: on_step("layers", done, of)
         )
-        in_float, alone, reached = found.in_float, found.alone, found.noise
-    kept = [layer for layer in layers.quantizable if layer.name not in in_float]
+    kept = [layer for layer in layers.quantizable if layer.name not in found.in_float]
+    stored = {layer.node for layer in layers.quantizable if layer.name not in found.maps_in_float}
+    scheme = scheme._replace(attended={node: name for node, name in layers.attended.items() if node in stored})
     about = {
         "precision": "int8",
         "quantization": {
             "method": method,
             "layers_in_int8": [layer.name for layer in kept],
-            "layers_in_float": in_float,
+            "layers_in_float": found.in_float,
+            "maps_in_float": found.maps_in_float,
             "in_float_by_rule": layers.in_float,
             "max_drift": max_drift,
-            "noise": reached,
-            "noise_of_each_layer_alone": alone,
+            "noise": found.noise,
+            "noise_of_each_alone": found.alone,
             "scales": scheme.scales,
         },
     }
@@ -102,8 +102,6 @@ def _scales(split: onnx.ModelProto, layers: Layers, frames: Frames, method: str,
     tensors = list(dict.fromkeys([layer.activation for layer in layers.quantizable] + stored))
     histograms = observe(split, [name for name in tensors if name not in exact], frames)
     scales = scales_of(histograms, "min-max" if method == MAP_ERROR else method)
-    for name in stored:
-        scales[name] *= ATTENDED_HEADROOM
     if method == MAP_ERROR:
         scales = scales_for_the_map(split, layers, scales, exact, frames, lambda done, of: on_step("scales", done, of))
     return scales | {name: scale for name, scale in exact.items() if name in tensors}

@@ -55,7 +55,7 @@ def quantize(model: onnx.ModelProto, scheme: Scheme, layers: Sequence[Layer]) ->
     chosen = {layer.node: layer for layer in layers}
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     scales, corrections = scheme.scales, scheme.corrections
-    stored = {scheme.attended[node] for node in chosen if node in scheme.attended}
+    stored = set(scheme.attended.values())
     done: set[str] = set()
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:

@@ -14,10 +14,13 @@ from edgekd.quantization.layers import Layer
 from edgekd.quantization.qdq import Scheme, quantize
 from edgekd.quantization.running import run_graph
 
-RANKED_ON = 2  # Frames: their maps have pixels enough to rank layers by, and a graph is run for every layer.
+RANKED_ON = 2  # Frames: their maps have pixels enough to rank by, and a graph is run for every candidate.
+
+GROUP = 8  # Candidates that are tried together first.
+QUIET = 0.15  # Of the limit: what a group may give without being looked into.
 
 # What leaving a layer in float costs besides its own work, as a share of the graph's: reading and writing its maps in
-# float, and where attention reads them too, reading them again and again (measured with HKT: 5 of 65 ms).
+# float. Where attention reads a map, reading it again and again (the larger of HKT's: 5 of 65 ms).
 COST_OF_MAPS = 0.01
 COST_OF_ATTENDED_MAPS = 0.08
 
@@ -28,14 +31,29 @@ class Sensitivity(NamedTuple):
     """What was found.
 
     Attributes:
-        noise: Of the graph with all other layers in INT8.
+        noise: Of the graph with all else in INT8; None where it was not looked at.
         in_float: The layers to leave in float, in the order in which they pay.
-        alone: By layer: the noise that quantizing it alone gives to the first frames, largest first.
+        maps_in_float: The layers whose maps, which attention reads, are not to be stored in INT8, in that order too.
+        alone: By layer, and by "map of" a layer: the noise that rounding it alone gives to the first frames, largest
+            first. What next to nothing together give is shared out among them.
     """
 
-    noise: float
+    noise: float | None
     in_float: list[str]
+    maps_in_float: list[str]
     alone: dict[str, float]
+
+
+class _Candidate(NamedTuple):
+    """What INT8 can be for: a layer, or the map that it makes and attention reads."""
+
+    layer: Layer
+    is_map: bool
+    cost: float
+
+    @property
+    def name(self) -> str:
+        return f"map of {self.layer.name}" if self.is_map else self.layer.name
 
 
 def leave_least_in_float(
@@ -46,40 +64,34 @@ def leave_least_in_float(
     max_drift: float,
     on_step: OnStep = lambda done, of: None,
 ) -> Sensitivity:
-    """Finds the layers whose staying in float brings the noise under a limit at the least cost in speed.
+    """Finds the layers and maps whose staying in float brings the noise under a limit at the least cost in speed.
 
-    Noises of layers add up by their squares, so layers are left in the order of their own noise squared over what they
-    cost in float: a knapsack filled greedily.
+    Noises add up by their squares, so candidates are left in the order of their own noise squared over what they cost
+    in float: a knapsack filled greedily.
 
     Args:
         model: Float.
         layers: Of it.
         scheme: Of the whole graph.
-        frames: Good pictures, uint8 [N, H, W, 3], BGR, to measure on.
+        frames: To measure on, uint8 [N, H, W, 3], BGR.
         max_drift: The limit of `Drift.noise`.
         on_step: Told how far it is.
 
     Raises:
-        DriftError: The limit is not reached though but one layer is left in INT8.
+        DriftError: The limit is not reached though but one layer or map is left in INT8.
     """
     reference = run_graph(model, frames).maps
 
-    def noise_of(chosen: Sequence[Layer], count: int = len(frames)) -> float:
-        return map_noise(reference[:count], run_graph(quantize(model, scheme, chosen), frames[:count]).maps)
+    def noise_of(chosen: Sequence[_Candidate], count: int = len(frames)) -> float:
+        rounded = quantize(model, *_parts(chosen, scheme))
+        return map_noise(reference[:count], run_graph(rounded, frames[:count]).maps)
 
-    noise = noise_of(layers)
+    candidates = _candidates(layers, scheme)
+    noise = noise_of(candidates)
     if noise <= max_drift:
-        return Sensitivity(noise, [], {})
-    alone: dict[str, float] = {}
-    for index, layer in enumerate(layers):
-        alone[layer.node] = noise_of([layer], RANKED_ON)
-        on_step(index + 1, len(layers))
-    work = sum(layer.macs for layer in layers)
-
-    def cost_of(layer: Layer) -> float:
-        return layer.macs / work + (COST_OF_ATTENDED_MAPS if layer.node in scheme.attended else COST_OF_MAPS)
-
-    ranked = sorted(layers, key=lambda layer: alone[layer.node] ** 2 / cost_of(layer), reverse=True)
+        return Sensitivity(noise, [], [], {})
+    alone = _noises_alone(candidates, lambda chosen: noise_of(chosen, RANKED_ON), max_drift, on_step)
+    ranked = sorted(candidates, key=lambda each: alone[each.name] ** 2 / each.cost, reverse=True)
     few, many = 0, len(ranked)  # `few` left in float is too little; `many`, all of them, is no INT8 graph.
     reached = noise
     while many - few > 1:
@@ -91,9 +103,47 @@ def leave_least_in_float(
             few = middle
     if many == len(ranked):
         raise DriftError(
-            f"no INT8 graph drifts by {max_drift:g} or less: with all layers but {ranked[-1].name} in float it is "
+            f"no INT8 graph drifts by {max_drift:g} or less: with all but {ranked[-1].name} in float it is "
             f"{noise:.2g}; allow more, or train with --quantization-aware"
         )
-    loudest = sorted(layers, key=lambda layer: alone[layer.node], reverse=True)
-    names = {layer.name: alone[layer.node] for layer in loudest}
-    return Sensitivity(reached, [layer.name for layer in ranked[:many]], names)
+    left = ranked[:many]
+    return Sensitivity(
+        reached,
+        [candidate.layer.name for candidate in left if not candidate.is_map],
+        [candidate.layer.name for candidate in left if candidate.is_map],
+        dict(sorted(alone.items(), key=lambda entry: entry[1], reverse=True)),
+    )
+
+
+def _noises_alone(
+    candidates: Sequence[_Candidate],
+    noise_of: Callable[[Sequence[_Candidate]], float],
+    max_drift: float,
+    on_step: OnStep,
+) -> dict[str, float]:
+    """The noise that each gives alone; neighbours that give next to none together share it."""
+    alone: dict[str, float] = {}
+    for start in range(0, len(candidates), GROUP):
+        group = candidates[start : start + GROUP]
+        together = noise_of(group)
+        if together <= QUIET * max_drift:
+            alone |= {each.name: together / len(group) ** 0.5 for each in group}
+        else:
+            alone |= {each.name: noise_of([each]) for each in group}
+        on_step(len(alone), len(candidates))
+    return alone
+
+
+def _candidates(layers: Sequence[Layer], scheme: Scheme) -> list[_Candidate]:
+    work = sum(layer.macs for layer in layers)
+    attended = [layer for layer in layers if layer.node in scheme.attended]
+    largest = max((layer.outputs for layer in attended), default=1)
+    return [_Candidate(layer, False, layer.macs / work + COST_OF_MAPS) for layer in layers] + [
+        _Candidate(layer, True, COST_OF_ATTENDED_MAPS * layer.outputs / largest) for layer in attended
+    ]
+
+
+def _parts(chosen: Sequence[_Candidate], scheme: Scheme) -> tuple[Scheme, list[Layer]]:
+    """A scheme without the maps that were not chosen, and the layers that were."""
+    maps = {each.layer.node: scheme.attended[each.layer.node] for each in chosen if each.is_map}
+    return scheme._replace(attended=maps), [each.layer for each in chosen if not each.is_map]

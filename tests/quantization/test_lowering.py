@@ -78,6 +78,33 @@ def test_a_layer_that_spoils_the_map_is_left_in_float(parts, frames):
     assert found.noise <= whole / 2
 
 
+def test_a_map_that_attention_reads_stays_in_float_without_its_layer(parts, frames):
+    split, layers, scales = parts
+    layer = next(layer for layer in layers.quantizable if layer.name == "student.convolutions.1")
+    spoiled = Scheme(scales | {layers.attended[layer.node]: 50 * scales[layers.attended[layer.node]]}, layers.attended)
+    whole = map_noise(
+        run_graph(split, frames).maps, run_graph(quantize(split, spoiled, layers.quantizable), frames).maps
+    )
+    found = leave_least_in_float(split, layers.quantizable, spoiled, frames, whole / 2)
+    assert (found.in_float, found.maps_in_float) == ([], ["student.convolutions.1"])
+    assert next(iter(found.alone)) == "map of student.convolutions.1"
+
+
+def test_what_gives_next_to_no_noise_together_is_not_looked_into(parts, frames):
+    split, layers, scales = parts
+    broken = next(layer for layer in layers.quantizable if layer.name == "teacher.6")
+    spoiled = Scheme(scales | {broken.activation: 50 * scales[broken.activation]}, layers.attended)
+    whole = map_noise(
+        run_graph(split, frames).maps, run_graph(quantize(split, spoiled, layers.quantizable), frames).maps
+    )
+    found = leave_least_in_float(split, layers.quantizable, spoiled, frames, whole / 2)
+    maps = [noise for name, noise in found.alone.items() if name.startswith("map of")]
+    others = [noise for name, noise in found.alone.items() if not name.startswith("map of")]
+    assert len(maps) == 3
+    assert len(set(maps)) == 1
+    assert len(set(others)) == len(others)
+
+
 def test_nothing_is_left_in_float_where_the_limit_is_kept_anyway(parts, frames):
     split, layers, scales = parts
     found = leave_least_in_float(split, layers.quantizable, Scheme(scales), frames, 10.0)
