@@ -52,8 +52,9 @@ def profile_openvino(artifact: Path, spec: EngineSpec, seconds: float) -> Profil
         inferences += runs
         sums.append(_sums(compiled, inferences))
     rounds = list(itertools.pairwise(sums))
-    times = {
-        name: statistics.median((after[name] - before[name]) / runs for before, after in rounds) for name in sums[0]
+    times = {  # OpenVINO tells of some layers only once they took a microsecond.
+        name: statistics.median((after.get(name, 0.0) - before.get(name, 0.0)) / runs for before, after in rounds)
+        for name in sums[-1]
     }
     layers = [_layer(node, times[node.get_friendly_name()]) for node in _executed(compiled)]
     return Profile([layer for layer in layers if layer.time_ms or layer.macs], batch, ROUNDS * runs)

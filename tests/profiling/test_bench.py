@@ -11,7 +11,7 @@ from edgekd.models.registry import SYSTEMS
 from edgekd.profiling.bench import bench
 from edgekd.profiling.paper_efficiency import efficiency_figures
 from edgekd.profiling.papers import efficiency_rows, read_table
-from edgekd.profiling.peak import _int8_chain, peak_macs_fp32, peak_macs_int8
+from edgekd.profiling.peak import _chain, peak_macs_fp32, peak_macs_int8
 from edgekd.resources import resource
 
 
@@ -141,7 +141,7 @@ def test_the_int8_peak_is_that_of_integer_kernels(monkeypatch):
     openvino = pytest.importorskip("openvino")
     for name, value in (("CHANNELS", 64), ("GRID", 16), ("LAYERS", 2)):
         monkeypatch.setattr(f"edgekd.profiling.peak.{name}", value)
-    compiled = openvino.Core().compile_model(_int8_chain(), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = openvino.Core().compile_model(_chain(as_bytes=True), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     kinds = {
         node.get_rt_info()["primitiveType"].astype(str)
         for node in compiled.get_runtime_model().get_ordered_ops()
