@@ -137,8 +137,10 @@ def _quantize(
     frames = read_frames(chosen.paths(), recipe.size)
     learned = recipe.quantization_aware_from is not None  # Then INT8 is what was trained, and float is what drifts.
     max_drift = MAX_DRIFT if arguments.max_drift is None and not learned else arguments.max_drift
+    judges, what_judges = _judged_on(detector, frames)
     with steps_progress("quantizing") as on_step:
-        quantized, about = to_int8(model, frames, method, max_drift, learned, _judged_on(detector, frames), on_step)
+        quantized, about = to_int8(model, frames, method, max_drift, learned, judges, on_step)
+    about["quantization"]["judged_on"] = what_judges
     about["calibration"] = {
         "set": manifest.name,
         "sha256": hashlib.sha256(json_text(asdict(chosen)).encode()).hexdigest(),
@@ -149,7 +151,7 @@ def _quantize(
     return quantized, about
 
 
-def _judged_on(detector: Detector, frames: Frames) -> Frames:
+def _judged_on(detector: Detector, frames: Frames) -> tuple[Frames, str]:
     """The frames that the drift is measured on: good ones, and of some systems every other with a synthetic anomaly.
 
     Networks that learn from synthetic anomalies say next to nothing of good pictures; beside that any rounding is much.
@@ -159,11 +161,12 @@ def _judged_on(detector: Detector, frames: Frames) -> Frames:
     from edgekd.training.run import makes_anomalies
 
     few = few_of(frames).copy()
-    if makes_anomalies(detector):
-        rng = np.random.default_rng(0)
-        for frame in few[::2]:
-            frame[:] = corrupt(frame, [], rng)[0].round()
-    return few
+    if not makes_anomalies(detector):
+        return few, "calibration pictures"
+    rng = np.random.default_rng(0)
+    for frame in few[::2]:
+        frame[:] = corrupt(frame, [], rng)[0].round()
+    return few, "calibration pictures, every other with a synthetic anomaly"
 
 
 def _calibration_set(arguments: argparse.Namespace, detector: Detector, recipe: TrainingRecipe) -> CalibrationSet:

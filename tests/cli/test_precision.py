@@ -11,8 +11,12 @@ import pytest
 import edgekd.cli.export as export_module
 from edgekd.artifact import read_manifest, sha256
 from edgekd.cli.main import main
+from edgekd.cli.precision import _judged_on
+from edgekd.data.good_pictures import read_frames
 from edgekd.data.pictures import read_picture, resize_picture
 from edgekd.engines import open_engine
+from edgekd.models.registry import find_system
+from edgekd.quantization.lowering import few_of
 
 from ..conftest import copy_pictures
 
@@ -43,6 +47,20 @@ def test_each_precision_has_its_file_and_a_manifest_that_says_so(run):
         assert manifest["precision"] == precision
         assert manifest["threshold"]["value"] > 0
         assert manifest["parity"]["openvino"]["map"] < 1e-4
+
+
+@pytest.mark.parametrize(("system", "with_anomalies"), [("hkt", False), ("dskd", True)])
+def test_drift_is_judged_on_what_a_system_learns_from(system, with_anomalies, elpv_pictures):
+    frames = read_frames(elpv_pictures[:16], 64)
+    before = frames.copy()
+    switches = {"backbone": "efficientnet_lite0"} if system == "dskd" else {}
+    judges, what = _judged_on(find_system(system).detector(64, switches), frames)
+    changed = [not np.array_equal(judge, frame) for judge, frame in zip(judges, few_of(frames), strict=True)]
+    assert len(judges) == 8
+    assert not any(changed[1::2])
+    assert any(changed[::2]) == with_anomalies  # An anomaly's mask may be empty.
+    assert ("synthetic anomaly" in what) == with_anomalies
+    assert np.array_equal(frames, before)
 
 
 def test_the_int8_manifest_names_its_calibration_set_and_every_convolution(run):
