@@ -37,6 +37,7 @@ PEERS = {  # name -> environment, script, what it is told
 BENCHMARK_APP = "OpenVINO benchmark_app, FP32, network alone"
 SECONDS = 4  # Of benchmark_app, a round.
 PICTURES = 6
+LEAST_EFFICIENTAD = 256  # Pixels: its autoencoder's kernels are larger than what is left of smaller pictures.
 
 
 class Peer:
@@ -113,13 +114,18 @@ def compare(run: Path, folder: Path, rounds: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as temporary:
         pictures = Path(temporary) / "pictures.npz"
         np.savez(pictures, *[read_picture(path) for path in paths])
-        given = [str(pictures), str(size), str(threads)]
+
+        def given(side: int) -> list[str]:
+            return [str(pictures), str(side), str(threads)]
+
         try:
             for name, artifact in OURS.items():
-                peers[name] = Peer([sys.executable, str(HERE / "edgekd_openvino.py"), *given, str(run / artifact)])
+                peers[name] = Peer(
+                    [sys.executable, str(HERE / "edgekd_openvino.py"), *given(size), str(run / artifact)]
+                )
             for name, (environment, script, told) in PEERS.items():
-                last = str(run) if told == "run" else told
-                peers[name] = Peer([python_of(environment), str(HERE / script), *given, last])
+                last, side = (str(run), size) if told == "run" else (told, max(size, LEAST_EFFICIENTAD))
+                peers[name] = Peer([python_of(environment), str(HERE / script), *given(side), last])
             names = [*peers, BENCHMARK_APP]
             for turn in range(rounds):
                 for name in names[turn % len(names) :] + names[: turn % len(names)]:
