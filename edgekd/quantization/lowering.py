@@ -9,6 +9,7 @@ import onnx
 
 from edgekd.engines import Frames
 from edgekd.quantization.bias_correction import bias_corrections
+from edgekd.quantization.centring import centre_positive
 from edgekd.quantization.equalisation import equalise_channels
 from edgekd.quantization.histogram import observe
 from edgekd.quantization.layers import Layers, exact_scales, find_layers
@@ -59,6 +60,7 @@ def to_int8(
     layers = find_layers(split)
     if not learned:
         split = equalise_channels(split, layers.quantizable, exact_scales(split), frames)
+        split = centre_positive(split, find_layers(split).quantizable, exact_scales(split), frames)
         layers = find_layers(split)
     scheme = Scheme(_scales(split, layers, frames, method, on_step), layers.attended)
     if not learned:

@@ -22,6 +22,10 @@ from edgekd.quantization.layers import Layer
 
 LEVELS = 127  # Of either sign; -128 is not used by weights, so that they stay symmetric.
 
+# x86 processors without VNNI add two products of an unsigned and a signed byte in 16 bits and cut off what goes beyond:
+# 255 (a + b) fits as long as neighbouring weights a and b of one sign are at most this together.
+PAIR_LEVELS = 128
+
 
 class Scheme(NamedTuple):
     """How a graph is quantized, whichever of its layers are.
@@ -83,13 +87,30 @@ def quantize(model: onnx.ModelProto, scheme: Scheme, layers: Sequence[Layer]) ->
 def quantized_weight(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """A weight in INT8 and its scales, one an output channel.
 
+    The scales are such that no pair of neighbouring input channels goes beyond PAIR_LEVELS: the graph says the same on
+    every processor.
+
     Args:
         weight: Of a convolution, float32 [outputs, inputs of a group, kernel, kernel].
     """
-    largest = np.abs(weight).max(axis=(1, 2, 3))
+    largest = np.maximum(np.abs(weight).max(axis=(1, 2, 3)), _largest_pair(weight))
     scale = np.where(largest > 0, largest, 1.0).astype(np.float32) / np.float32(LEVELS)
     rounded = np.rint(weight / scale.reshape(-1, 1, 1, 1)).clip(-LEVELS, LEVELS)
     return rounded.astype(np.int8), scale
+
+
+def _largest_pair(weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The largest sum of two weights of one sign that are added up first: of channels 0 and 1, 2 and 3, ..., [outputs].
+
+    In LEVELS, not PAIR_LEVELS: rounding both up adds one.
+    """
+    outputs, inputs, *kernel = weight.shape
+    even = np.zeros((outputs, inputs + inputs % 2, *kernel), np.float32)
+    even[:, :inputs] = weight
+    pairs = even.reshape(outputs, -1, 2, *kernel)
+    sums = np.maximum(np.maximum(pairs, 0).sum(2), np.maximum(-pairs, 0).sum(2))
+    largest: NDArray[np.float32] = sums.max(axis=(1, 2, 3))
+    return largest
 
 
 def activation_pair(graph: onnx.GraphProto, tensor: str, scale: float) -> list[onnx.NodeProto]:

@@ -21,7 +21,7 @@ from onnx import helper, numpy_helper
 
 from edgekd.engines import Frames
 from edgekd.quantization.layers import Layer
-from edgekd.quantization.qdq import LEVELS, quantized_weight
+from edgekd.quantization.qdq import LEVELS, PAIR_LEVELS, quantized_weight
 from edgekd.quantization.running import tensors_of
 
 WIDEST = 2304  # Inputs of an output: 256 channels of 3 x 3. Beyond, errors average out, and the sums take gigabytes.
@@ -66,14 +66,20 @@ def rounded_weights(
         _, scale = quantized_weight(weight)
         by_group = (len(energy), len(weight) // len(energy))
         steps = _round_in_turn(
-            weight.reshape(*by_group, -1).astype(np.float64), energy, scale.reshape(by_group).astype(np.float64)
+            weight.reshape(*by_group, -1).astype(np.float64),
+            energy,
+            scale.reshape(by_group).astype(np.float64),
+            _neighbours(weight.shape[1], math.prod(weight.shape[2:])),
         )
         rounded[name] = steps.reshape(weight.shape).astype(np.int8)
     return rounded
 
 
 def _round_in_turn(
-    weight: NDArray[np.float64], energy: NDArray[np.float64], scale: NDArray[np.float64]
+    weight: NDArray[np.float64],
+    energy: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    neighbours: NDArray[np.intp],
 ) -> NDArray[np.float64]:
     """Steps [groups, outputs, inputs] of weights of that shape.
 
@@ -81,8 +87,9 @@ def _round_in_turn(
         weight: [groups, outputs, inputs].
         energy: The mean products of inputs, [groups, inputs, inputs].
         scale: [groups, outputs].
+        neighbours: `_neighbours`.
     """
-    inputs = weight.shape[2]
+    groups, outputs, inputs = weight.shape
     diagonal = np.einsum("gii->gi", energy)
     order = np.argsort(-diagonal, axis=1, kind="stable")
     energy = np.take_along_axis(np.take_along_axis(energy, order[:, :, None], 1), order[:, None, :], 2)
@@ -91,18 +98,31 @@ def _round_in_turn(
     # Row j of this factor says how an error of input j is best shared among those after it.
     sharing = np.linalg.cholesky(np.linalg.inv(energy)).swapaxes(1, 2)
     left = np.take_along_axis(weight, order[:, None, :], 2)
-    steps = np.zeros_like(left)
+    steps = np.zeros((groups, outputs, inputs + 1))  # In the weight's own order; a neighbour that is not there has 0.
+    each = np.arange(groups)
     for start in range(0, inputs, BLOCK):
         end = min(start + BLOCK, inputs)
         errors = np.zeros((*left.shape[:2], end - start))
         for index in range(start, end):
-            steps[:, :, index] = np.rint(left[:, :, index] / scale).clip(-LEVELS, LEVELS)
-            error = (left[:, :, index] - steps[:, :, index] * scale) / sharing[:, None, index, index]
+            at = order[:, index]
+            beside = steps[each, :, neighbours[at]]
+            most = np.minimum(LEVELS, PAIR_LEVELS - np.maximum(beside, 0))
+            least = -np.minimum(LEVELS, PAIR_LEVELS - np.maximum(-beside, 0))
+            chosen = np.rint(left[:, :, index] / scale).clip(least, most)
+            steps[each, :, at] = chosen
+            error = (left[:, :, index] - chosen * scale) / sharing[:, None, index, index]
             left[:, :, index + 1 : end] -= error[:, :, None] * sharing[:, None, index, index + 1 : end]
             errors[:, :, index - start] = error
         left[:, :, end:] -= errors @ sharing[:, start:end, end:]
-    back = np.argsort(order, axis=1)
-    return np.take_along_axis(steps, back[:, None, :], 2)
+    return steps[:, :, :inputs]
+
+
+def _neighbours(channels: int, positions: int) -> NDArray[np.intp]:
+    """By input: the one at the same place of the channel that `PAIR_LEVELS` pairs its own with; where there is none,
+    the number of inputs."""
+    inputs = np.arange(channels * positions)
+    channel, position = np.divmod(inputs, positions)
+    return np.where((channel ^ 1) < channels, (channel ^ 1) * positions + position, channels * positions)
 
 
 def _energies(

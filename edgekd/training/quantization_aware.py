@@ -55,7 +55,10 @@ class RoundedConvolution:
 
 
 def _rounded_weight(weight: Tensor) -> Tensor:
-    largest = weight.detach().abs().amax((1, 2, 3))
+    # By the largest pair of neighbouring channels, as `edgekd.quantization.qdq.quantized_weight` says.
+    even = functional.pad(weight.detach(), (0, 0, 0, 0, 0, weight.shape[1] % 2))
+    pairs = even.reshape(len(even), -1, 2, *even.shape[2:])
+    largest = torch.maximum(pairs.clamp_min(0).sum(2), (-pairs).clamp_min(0).sum(2)).amax((1, 2, 3))
     scale = torch.where(largest > 0, largest, torch.ones_like(largest)) / LEVELS
     zeros = torch.zeros_like(scale, dtype=torch.int32)
     return torch.fake_quantize_per_channel_affine(weight, scale, zeros, 0, -LEVELS, LEVELS)

@@ -66,6 +66,17 @@ def test_a_weight_keeps_the_step_of_its_own_channel():
     assert steps.ravel().tolist() == [127, -1, 127, 64]
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 8])
+def test_two_neighbouring_products_fit_into_16_bits(channels):
+    weight = np.random.default_rng(channels).standard_normal((6, channels, 3, 3)).astype(np.float32)
+    weight[0] = 1.0  # All as large as can be.
+    steps, scale = quantized_weight(weight)
+    pairs = [steps[:, first : first + 2].astype(int) for first in range(0, channels, 2)]
+    sums = np.array([[np.maximum(sign * pair, 0).sum(1).max() for sign in (1, -1)] for pair in pairs])
+    assert 120 < sums.max() <= 128
+    assert steps * scale[:, None, None, None] == pytest.approx(weight, abs=float(scale.max()) / 2 + 1e-6)
+
+
 def test_a_channel_of_zeros_has_a_scale():
     steps, scale = quantized_weight(np.zeros((2, 3, 1, 1), np.float32))
     assert not steps.any()

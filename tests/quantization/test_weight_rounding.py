@@ -8,7 +8,7 @@ from edgekd.quantization import weight_rounding
 from edgekd.quantization.editing import copy_of
 from edgekd.quantization.histogram import observe
 from edgekd.quantization.layers import find_layers
-from edgekd.quantization.qdq import LEVELS, quantized_weight
+from edgekd.quantization.qdq import LEVELS, PAIR_LEVELS, quantized_weight
 from edgekd.quantization.running import tensors_of
 from edgekd.quantization.scales import scales_of
 from edgekd.quantization.splitting import split_concatenated
@@ -53,9 +53,9 @@ def test_inputs_that_have_nothing_to_do_with_each_other_are_rounded_to_the_neare
     frames = np.zeros((3, 9, 9, 3), np.uint8)
     for channel in range(3):  # Each pixel is of one colour.
         frames[:, :, channel::3, channel] = 100
-    weight = np.array([[0.4, 0.6, 127.0], [127.0, 1.4, 1.6]], np.float32).reshape(2, 3, 1, 1)
+    weight = np.array([[0.4, 0.6, 127.0], [127.0, -1.4, 1.6]], np.float32).reshape(2, 3, 1, 1)
     model, layers, scales = convolution_of(weight, frames)
-    assert rounded_weights(model, layers, scales, frames)["weight"].ravel().tolist() == [0, 1, 127, 127, 1, 2]
+    assert rounded_weights(model, layers, scales, frames)["weight"].ravel().tolist() == [0, 1, 127, 127, -1, 2]
 
 
 @pytest.mark.parametrize(
@@ -120,6 +120,10 @@ def test_no_weight_goes_beyond_its_neighbouring_steps_by_much_nor_beyond_the_end
         nearest, _ = quantized_weight(held[name])
         assert steps.dtype == np.int8
         assert np.abs(steps.astype(int)).max() <= LEVELS
+        evens, odds = (steps[:, first::2].astype(int) for first in (0, 1))
+        together = [evens[:, : odds.shape[1]], odds]
+        assert sum(np.maximum(each, 0) for each in together).max(initial=0) <= PAIR_LEVELS
+        assert sum(np.maximum(-each, 0) for each in together).max(initial=0) <= PAIR_LEVELS
         assert np.abs(steps.astype(int) - nearest).mean() < 2, name
 
 

@@ -60,15 +60,17 @@ def test_afterwards_it_computes_in_float_again(trained_run, elpv_pictures):
         assert torch.equal(detector.anomaly_map(image), before)
 
 
-def test_weights_are_rounded_as_the_graph_stores_them(trained_run):
+@pytest.mark.parametrize("index", [0, 1])
+def test_weights_are_rounded_as_the_graph_stores_them(index, trained_run):
     detector, _ = load_run(trained_run)
-    first = detector.student.convolutions[0]
-    image = torch.randn(1, 3, 16, 16)
-    steps, scale = quantized_weight(first.weight.detach().numpy())
+    layer = detector.student.convolutions[index]
+    x = torch.zeros(1, layer.in_channels, 16, 16)
+    x[:, :, 8, 8] = torch.randint(-1, 2, (layer.in_channels,))  # Held by INT8 as they are.
+    steps, scale = quantized_weight(layer.weight.detach().numpy())
     weight = torch.from_numpy(steps * scale[:, None, None, None])
-    expected = torch.nn.functional.conv2d(image, weight, first.bias)
+    expected = torch.nn.functional.conv2d(x, weight, layer.bias)
     with torch.no_grad(), rounded_to_int8(detector, []):
-        assert torch.allclose(first(image), expected, atol=1e-6)
+        assert torch.allclose(layer(x), expected, atol=1e-6)
 
 
 def test_gradients_pass_the_rounding(trained_run):
