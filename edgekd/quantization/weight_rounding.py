@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import onnx
+import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
@@ -95,8 +96,7 @@ def _round_in_turn(
     energy = np.take_along_axis(np.take_along_axis(energy, order[:, :, None], 1), order[:, None, :], 2)
     floor = DAMPING * diagonal.mean(1) + np.finfo(np.float32).tiny
     energy = energy + floor[:, None, None] * np.eye(inputs)
-    # Row j of this factor says how an error of input j is best shared among those after it.
-    sharing = np.linalg.cholesky(np.linalg.inv(energy)).swapaxes(1, 2)
+    sharing = _sharing(energy)
     left = np.take_along_axis(weight, order[:, None, :], 2)
     steps = np.zeros((groups, outputs, inputs + 1))  # In the weight's own order; a neighbour that is not there has 0.
     each = np.arange(groups)
@@ -115,6 +115,16 @@ def _round_in_turn(
             errors[:, :, index - start] = error
         left[:, :, end:] -= errors @ sharing[:, start:end, end:]
     return steps[:, :, :inputs]
+
+
+def _sharing(energy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How an error of input j is best shared among those after it, in row j: R, upper triangular, of R'R = energy^-1.
+
+    It is the inverse of the factor U of energy = UU', which is Cholesky's from the last input to the first.
+    """
+    lower = torch.linalg.cholesky(torch.from_numpy(energy).flip(1, 2))
+    inverse = torch.linalg.solve_triangular(lower, torch.eye(energy.shape[1], dtype=lower.dtype), upper=False)
+    return np.asarray(inverse.flip(1, 2))
 
 
 def _neighbours(channels: int, positions: int) -> NDArray[np.intp]:
