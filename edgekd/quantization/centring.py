@@ -2,27 +2,26 @@
 
 A symmetric scale gives a map that is never negative only its positive half, 127 steps of 255. Less half its range it
 takes them all, each half as large; and what convolutions miss by that is the same everywhere, so it goes into their
-biases. Zero points stay 0, which every TensorRT asks for. Convolutions that pad are left alone: what they pad with is
-zero, and would no longer be.
+biases. Where a convolution and a clip make the map, as with ReLU6, bias and bounds are shifted instead. Zero points
+stay 0, which every TensorRT asks for. Convolutions that pad are left alone: what they pad with is zero, and would no
+longer be.
 Source: Jacob et al., Quantization and Training of Neural Networks (CVPR 2018), section 2.1, with the zero point moved
 out of the quantization and into the graph.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from edgekd.engines import Frames
 from edgekd.quantization.editing import copy_of, replace_nodes
 from edgekd.quantization.layers import Layer
 from edgekd.quantization.running import tensors_of
-
-# What bounds a convolution's output rounds it in the same kernel; a subtraction in between would cost that.
-FUSED_WITH_CONVOLUTIONS = {"Relu", "Clip"}
 
 
 def centre_positive(
@@ -38,38 +37,54 @@ def centre_positive(
     """
     centred = copy_of(model)
     graph = centred.graph
-    quantized = {layer.node for layer in layers}
+    candidates = _read_without_padding(graph, layers)
+    halves = _halves(model, [name for name in candidates if name not in exact], frames)
     held = {tensor.name: tensor for tensor in graph.initializer}
-    halves = _halves(model, [name for name in _can_be_centred(graph, layers) if name not in exact], frames)
+    makers = {node.output[0]: node for node in graph.node}
     nodes: list[onnx.NodeProto] = []
-    done: set[str] = set()
     for node in graph.node:
-        if node.output[0] in quantized and node.input[0] in halves:
-            name, less = node.input[0], f"{node.input[0]}_centred"
-            if name not in done:
-                graph.initializer.append(numpy_helper.from_array(np.asarray(halves[name]), f"{name}_half"))
-                nodes.append(helper.make_node("Sub", [name, f"{name}_half"], [less], name=f"centre_{name}"))
-                done.add(name)
-            node.input[0] = less
-            _give_back(graph, node, held, halves[name])
         nodes.append(node)
+        if node.output[0] not in halves:
+            continue
+        name, half = node.output[0], halves[node.output[0]]
+        if node.op_type == "Clip":
+            _add_to_bias(graph, makers[node.input[0]], held, np.float64(-half))
+            _shift_bounds(graph, node, held, -half)
+        else:
+            graph.initializer.append(numpy_helper.from_array(np.asarray(half), f"{name}_half"))
+            nodes.append(helper.make_node("Sub", [name, f"{name}_half"], [f"{name}_centred"], name=f"centre_{name}"))
+    for layer in layers:
+        if layer.activation in halves:
+            convolution = makers[layer.node]
+            weight = numpy_helper.to_array(held[layer.weight])
+            _add_to_bias(graph, convolution, held, halves[layer.activation] * weight.sum((1, 2, 3), np.float64))
+            if makers[layer.activation].op_type != "Clip":
+                convolution.input[0] = f"{layer.activation}_centred"
     replace_nodes(graph, nodes)
     return centred
 
 
-def _can_be_centred(graph: onnx.GraphProto, layers: Sequence[Layer]) -> list[str]:
-    """What only convolutions that do not pad read, and no activation function makes."""
-    quantized = {layer.node for layer in layers}
-    makers = {node.output[0]: node.op_type for node in graph.node}
+def _read_without_padding(graph: onnx.GraphProto, layers: Sequence[Layer]) -> list[str]:
+    """What layers read that do not pad, and that can be shifted without a pass of its own over the map."""
+    makers = {node.output[0]: node for node in graph.node}
     readers: dict[str, list[onnx.NodeProto]] = {}
     for node in graph.node:
-        readers.setdefault(node.input[0], []).append(node)
-    return [
-        name
-        for name in dict.fromkeys(layer.activation for layer in layers)
-        if makers.get(name) not in FUSED_WITH_CONVOLUTIONS
-        and all(not _pads(node) for node in readers[name] if node.output[0] in quantized)
-    ]
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    quantized = {layer.node for layer in layers}
+    names = []
+    for name in dict.fromkeys(layer.activation for layer in layers):
+        maker = makers.get(name)
+        if maker is None or any(_pads(node) for node in readers[name] if node.output[0] in quantized):
+            continue
+        if maker.op_type == "Clip":  # Computed in the kernel of its convolution, and so is its rounding.
+            before = makers.get(maker.input[0])
+            alone = all(node.output[0] in quantized for node in readers[name]) and len(readers[maker.input[0]]) == 1
+            if before is not None and before.op_type == "Conv" and alone and len(maker.input) == 3:
+                names.append(name)
+        elif maker.op_type != "Relu":  # So is a ReLU, which has no bounds to shift.
+            names.append(name)
+    return names
 
 
 def _pads(convolution: onnx.NodeProto) -> bool:
@@ -89,13 +104,29 @@ def _halves(model: onnx.ModelProto, names: list[str], frames: Frames) -> dict[st
     return {name: np.float32(most[name] / 2) for name in names if least[name] >= 0 and most[name] > 0}
 
 
-def _give_back(
-    graph: onnx.GraphProto, node: onnx.NodeProto, held: dict[str, onnx.TensorProto], half: np.float32
+def _add_to_bias(
+    graph: onnx.GraphProto,
+    node: onnx.NodeProto,
+    held: dict[str, onnx.TensorProto],
+    amount: NDArray[np.float64] | np.float64,
 ) -> None:
-    """Adds to a convolution's bias what it makes of a map that is `half` everywhere."""
-    missed = half * numpy_helper.to_array(held[node.input[1]]).sum((1, 2, 3), np.float64)
-    bias = numpy_helper.to_array(held[node.input[2]]) if len(node.input) > 2 else 0.0
+    """Gives a convolution a bias of its own, with an amount a channel, or one for all, added to it."""
+    outputs = held[node.input[1]].dims[0]
+    bias = numpy_helper.to_array(held[node.input[2]]) if len(node.input) > 2 else np.zeros(outputs)
     name = f"{node.output[0]}_centred_bias"
-    graph.initializer.append(numpy_helper.from_array((bias + missed).astype(np.float32), name))
+    if name in held:
+        held[name].CopyFrom(numpy_helper.from_array((bias + amount).astype(np.float32), name))
+        return
+    graph.initializer.append(numpy_helper.from_array((bias + amount).astype(np.float32), name))
+    held[name] = graph.initializer[-1]
     del node.input[2:]
     node.input.append(name)
+
+
+def _shift_bounds(
+    graph: onnx.GraphProto, clip: onnx.NodeProto, held: Mapping[str, onnx.TensorProto], amount: np.float32
+) -> None:
+    for index, end in ((1, "least"), (2, "most")):
+        bound = numpy_helper.to_array(held[clip.input[index]])
+        clip.input[index] = f"{clip.output[0]}_{end}"
+        graph.initializer.append(numpy_helper.from_array((bound + amount).astype(np.float32), clip.input[index]))

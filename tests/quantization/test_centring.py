@@ -40,6 +40,19 @@ def pooled(between="AveragePool", pads=(0, 0, 0, 0), activation="Relu", bias=Tru
     )
 
 
+def bounded(**switches):
+    """The same, but that a clip between 0 and 0.7 is all that stands between the two convolutions."""
+    model = pooled(between="Identity", activation="Identity", **switches)
+    convolution, reader = (node for node in model.graph.node if node.op_type == "Conv")
+    clip = helper.make_node("Clip", [convolution.output[0], "least", "most"], ["map"], name="clip")
+    nodes = [*list(model.graph.node)[:3], clip, reader]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    for name, bound in (("least", 0), ("most", 0.7)):
+        model.graph.initializer.append(numpy_helper.from_array(np.float32(bound), name))
+    return model
+
+
 @pytest.fixture
 def frames():
     return np.random.default_rng(1).integers(0, 256, (3, 16, 16, 3)).astype(np.uint8)
@@ -62,17 +75,38 @@ def test_half_the_range_is_taken_off_and_nothing_changes(bias, frames):
     assert tensor(changed, "out", frames) == pytest.approx(tensor(model, "out", frames), abs=1e-5)
 
 
+def test_a_clips_bounds_are_shifted_so_that_nothing_is_added_to_the_graph(frames):
+    model = bounded()
+    changed = centred(model, frames)
+    assert [node.op_type for node in changed.graph.node] == [node.op_type for node in model.graph.node]
+    before, after = tensor(model, "map", frames), tensor(changed, "map", frames)
+    assert before.max() == pytest.approx(0.7)
+    assert after == pytest.approx(before - np.float32(0.35), abs=1e-5)
+    assert tensor(changed, "out", frames) == pytest.approx(tensor(model, "out", frames), abs=1e-5)
+
+
+def test_a_clip_that_something_else_reads_keeps_its_bounds(frames):
+    model = bounded()
+    model.graph.node.append(helper.make_node("ReduceMean", ["map"], ["mean"]))
+    model.graph.output.append(helper.make_tensor_value_info("mean", TensorProto.FLOAT, None))
+    changed = centred(onnx.shape_inference.infer_shapes(model), frames)
+    assert tensor(changed, "map", frames) == pytest.approx(tensor(model, "map", frames))
+
+
 @pytest.mark.parametrize(
     "model",
     [
         pooled(pads=(1, 1, 1, 1)),  # Zeros around the map would no longer be zeros.
         pooled(between="Neg"),  # Never positive.
         pooled(between="Relu"),  # Would come between a convolution and its rounding.
+        bounded(pads=(1, 1, 1, 1)),
         pooled(activation="Identity"),  # Of either sign.
     ],
 )
 def test_other_maps_stay(model, frames):
-    assert [node.op_type for node in centred(model, frames).graph.node] == [node.op_type for node in model.graph.node]
+    changed = centred(model, frames).graph
+    assert list(changed.node) == list(model.graph.node)
+    assert list(changed.initializer) == list(model.graph.initializer)
 
 
 def test_a_map_that_attention_reads_too_stays_for_it(frames):
