@@ -7,8 +7,9 @@ BIN := .venv/bin
 demo: setup
 	$(BIN)/edgekd demo --out demo
 
+# A module's tests stay together, since they share what took long to make.
 test: setup lint
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 gpu: setup
 	$(BIN)/pytest -m gpu
