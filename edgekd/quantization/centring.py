@@ -67,22 +67,34 @@ def centre_positive(
 def _read_without_padding(graph: onnx.GraphProto, layers: Sequence[Layer]) -> list[str]:
     """What layers read that do not pad, and that can be shifted without a pass of its own over the map."""
     makers = {node.output[0]: node for node in graph.node}
-    readers: dict[str, list[onnx.NodeProto]] = {}
+    readers: dict[str, list[str]] = {}  # By tensor, the nodes' outputs, and "" for the graph's own.
     for node in graph.node:
         for name in node.input:
-            readers.setdefault(name, []).append(node)
+            readers.setdefault(name, []).append(node.output[0])
+    for output in graph.output:
+        readers.setdefault(output.name, []).append("")
+    held = {tensor.name for tensor in graph.initializer}
     quantized = {layer.node for layer in layers}
+
+    def has_bounds_to_shift(clip: onnx.NodeProto) -> bool:
+        """Whether only its convolution comes before it and only quantized ones after."""
+        before = makers.get(clip.input[0])
+        return (
+            before is not None
+            and before.op_type == "Conv"
+            and len(readers[clip.input[0]]) == 1
+            and quantized.issuperset(readers[clip.output[0]])
+            and len(clip.input) == 3
+            and held.issuperset(clip.input[1:])
+        )
+
     names = []
     for name in dict.fromkeys(layer.activation for layer in layers):
         maker = makers.get(name)
-        if maker is None or any(_pads(node) for node in readers[name] if node.output[0] in quantized):
+        if maker is None or any(_pads(makers[reader]) for reader in readers[name] if reader in quantized):
             continue
-        if maker.op_type == "Clip":  # Computed in the kernel of its convolution, and so is its rounding.
-            before = makers.get(maker.input[0])
-            alone = all(node.output[0] in quantized for node in readers[name]) and len(readers[maker.input[0]]) == 1
-            if before is not None and before.op_type == "Conv" and alone and len(maker.input) == 3:
-                names.append(name)
-        elif maker.op_type != "Relu":  # So is a ReLU, which has no bounds to shift.
+        # A ReLU and a clip are computed in the kernel of their convolution, and so is their rounding.
+        if has_bounds_to_shift(maker) if maker.op_type == "Clip" else maker.op_type != "Relu":
             names.append(name)
     return names
 

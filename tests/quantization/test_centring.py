@@ -85,10 +85,14 @@ def test_a_clips_bounds_are_shifted_so_that_nothing_is_added_to_the_graph(frames
     assert tensor(changed, "out", frames) == pytest.approx(tensor(model, "out", frames), abs=1e-5)
 
 
-def test_a_clip_that_something_else_reads_keeps_its_bounds(frames):
+@pytest.mark.parametrize("reader", ["a node", "the caller"])
+@pytest.mark.parametrize("read", ["map", "convolved"])
+def test_a_clip_that_something_else_reads_keeps_its_bounds(read, reader, frames):
     model = bounded()
-    model.graph.node.append(helper.make_node("ReduceMean", ["map"], ["mean"]))
-    model.graph.output.append(helper.make_tensor_value_info("mean", TensorProto.FLOAT, None))
+    if reader == "a node":
+        model.graph.node.append(helper.make_node("ReduceMean", [read], ["mean"]))
+    name = "mean" if reader == "a node" else read
+    model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
     changed = centred(onnx.shape_inference.infer_shapes(model), frames)
     assert tensor(changed, "map", frames) == pytest.approx(tensor(model, "map", frames))
 
