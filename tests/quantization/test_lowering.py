@@ -121,6 +121,20 @@ def test_a_limit_that_no_int8_graph_keeps_is_refused(parts, frames):
     assert error.value.exit_code == 1
 
 
+def test_a_graph_with_next_to_nothing_in_int8_keeps_no_limit(parts, frames):
+    split, layers, scales = parts
+    scheme = Scheme(scales)
+    reference = run_graph(split, frames).maps
+    alone = {
+        layer.name: map_noise(reference, run_graph(quantize(split, scheme, [layer]), frames).maps)
+        for layer in layers.quantizable
+    }
+    slightest = min(alone, key=lambda name: alone[name])
+    work = [layer._replace(macs=1 if layer.name == slightest else 1000) for layer in layers.quantizable]
+    with pytest.raises(DriftError, match="less than 1% of the work in INT8"):
+        leave_least_in_float(split, work, scheme, frames, 1.0001 * alone[slightest])
+
+
 def test_of_two_layers_that_hurt_alike_the_cheaper_one_is_left_in_float(parts, frames):
     split, layers, scales = parts
     few = frames[:RANKED_ON]
