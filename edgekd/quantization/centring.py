@@ -37,7 +37,7 @@ def centre_positive(
     """
     centred = copy_of(model)
     graph = centred.graph
-    candidates = _read_without_padding(graph, layers)
+    candidates = _can_be_centred(graph, layers)
     halves = _halves(model, [name for name in candidates if name not in exact], frames)
     held = {tensor.name: tensor for tensor in graph.initializer}
     makers = {node.output[0]: node for node in graph.node}
@@ -64,7 +64,7 @@ def centre_positive(
     return centred
 
 
-def _read_without_padding(graph: onnx.GraphProto, layers: Sequence[Layer]) -> list[str]:
+def _can_be_centred(graph: onnx.GraphProto, layers: Sequence[Layer]) -> list[str]:
     """What layers read that do not pad, and that can be shifted without a pass of its own over the map."""
     makers = {node.output[0]: node for node in graph.node}
     readers: dict[str, list[str]] = {}  # By tensor, the nodes' outputs, and "" for the graph's own.
@@ -126,10 +126,11 @@ def _add_to_bias(
     outputs = held[node.input[1]].dims[0]
     bias = numpy_helper.to_array(held[node.input[2]]) if len(node.input) > 2 else np.zeros(outputs)
     name = f"{node.output[0]}_centred_bias"
+    tensor = numpy_helper.from_array((bias + amount).astype(np.float32), name)
     if name in held:
-        held[name].CopyFrom(numpy_helper.from_array((bias + amount).astype(np.float32), name))
+        held[name].CopyFrom(tensor)
         return
-    graph.initializer.append(numpy_helper.from_array((bias + amount).astype(np.float32), name))
+    graph.initializer.append(tensor)
     held[name] = graph.initializer[-1]
     del node.input[2:]
     node.input.append(name)
