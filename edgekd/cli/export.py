@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 from edgekd.artifact import Manifest, read_json, sha256
 from edgekd.cli.arguments import between, positive
 from edgekd.cli.output import answer, notes
-from edgekd.cli.precision import add_precision_arguments, check_precision, float_scores_of, lower_for, write_chosen
+from edgekd.cli.precision import (
+    INT8,
+    add_precision_arguments,
+    check_precision,
+    float_scores_of,
+    lower_for,
+    write_chosen,
+)
 from edgekd.errors import EdgekdError, unknown_name
 
 if TYPE_CHECKING:
@@ -58,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def named(file: str, precision: str) -> str:
-    """The name of an artifact in a precision: x.onnx, x_fp16.onnx, x_int8.onnx."""
+    """The name of an artifact in a precision: x.onnx, x_fp16.onnx, x_int8.onnx, x_int8_fp16.onnx."""
     return file if precision == "fp32" else f"{Path(file).stem}_{precision}{Path(file).suffix}"
 
 
@@ -118,7 +125,7 @@ def _export_run(arguments: argparse.Namespace, folder: Path, batch: int | None, 
         "threshold": None,
         "parity_pictures": f"{'held-out' if held_out else 'training'} good pictures of the run",
     }
-    if recipe.quantization_aware_from is not None and arguments.precision != "int8":
+    if recipe.quantization_aware_from is not None and arguments.precision not in INT8:
         notes.print(f"this run learned as INT8 computes; in {arguments.precision} it is not what was trained")
     lower, chosen = lower_for(arguments, detector, recipe, output)
 
@@ -180,7 +187,7 @@ def _report(output: Path, manifest: Manifest) -> None:
     if manifest["precision"] != "fp32":
         noise = max(figures["noise"] for figures in manifest["agreement"].values())
         answer.print(f"that was in float32; {manifest['precision']} adds noise of {noise:.2g} of the map's deviation")
-    if manifest["precision"] == "int8":
+    if manifest["precision"] in INT8:
         _report_layers(manifest["quantization"])
     threshold = manifest["threshold"]
     if threshold is not None:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from edgekd.quantization.calibration_set import CalibrationSet
     from edgekd.recipe import TrainingRecipe
 
-PRECISIONS = ("fp32", "fp16", "int8")
+INT8 = ("int8", "int8_fp16")
+PRECISIONS = ("fp32", "fp16", *INT8)
 CHOICES = ("k-centre", "random")
 METHODS = ("min-max", "percentile", "entropy", "map-error")
 PICTURES = 32
@@ -36,7 +37,12 @@ ONLY_INT8 = ("calibration", *HOW_CHOSEN, "calibration_method", "max_drift")
 
 
 def add_precision_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="default: fp32")
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="fp32",
+        help="int8: for CPUs, float32 around it; int8_fp16: for TensorRT, float16 around it (default: fp32)",
+    )
     group = parser.add_argument_group("int8")
     group.add_argument(
         "--calibration",
@@ -60,7 +66,7 @@ def add_precision_arguments(parser: argparse.ArgumentParser) -> None:
 def check_precision(arguments: argparse.Namespace) -> None:
     """Refuses options of INT8 for another precision."""
     given = [name for name in ONLY_INT8 if getattr(arguments, name) is not None]
-    if arguments.precision != "int8" and given:
+    if arguments.precision not in INT8 and given:
         raise EdgekdError(f"{_option(given[0])} is for --precision int8")
     if arguments.calibration is not None and arguments.calibration.is_file():
         for name in HOW_CHOSEN:
@@ -131,7 +137,7 @@ def _quantize(
     manifest: Path,
 ) -> tuple[onnx.ModelProto, dict[str, Any]]:
     from edgekd.data.good_pictures import read_frames
-    from edgekd.quantization.lowering import to_int8
+    from edgekd.quantization.lowering import INT8_FLOAT16, to_int8
 
     method = arguments.calibration_method or METHODS[0]
     frames = read_frames(chosen.paths(), recipe.size)
@@ -139,7 +145,8 @@ def _quantize(
     max_drift = MAX_DRIFT if arguments.max_drift is None and not learned else arguments.max_drift
     judges, what_judges = _judged_on(detector, frames)
     with steps_progress("quantizing") as on_step:
-        quantized, about = to_int8(model, frames, method, max_drift, learned, judges, on_step)
+        float16_around = arguments.precision == INT8_FLOAT16
+        quantized, about = to_int8(model, frames, method, max_drift, learned, judges, float16_around, on_step)
     about["quantization"]["judged_on"] = what_judges
     about["calibration"] = {
         "set": manifest.name,

@@ -52,7 +52,9 @@ def bench(
         throughput_fps, overlap, power, macs, peak_share, layers, layers_total_ms, paper.
     """
     on_progress("peak of the device")
-    precision = "int8" if manifest["precision"] == "int8" else "fp32"  # CPUs compute float16 graphs in float32.
+    precision = (
+        "int8" if manifest["precision"].startswith("int8") else "fp32"
+    )  # CPUs compute float16 graphs in float32.
     on_cpu = engine.spec.threads is not None
     peaks = _peaks(precision, {}) if on_cpu else {}
     bandwidth = memory_bandwidth() if on_cpu else None

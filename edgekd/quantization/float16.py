@@ -12,7 +12,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekd.quantization.editing import copy_of, replace_nodes
-from edgekd.quantization.layers import CONVOLUTION, centred_frames, require_float
+from edgekd.quantization.layers import CONVOLUTION, require_float
 
 LARGEST = float(np.finfo(np.float16).max)
 WIDE = {"Div", "Exp", "Pow", "ReduceSum", "Sqrt", "Sub", "TopK"}  # Of norms, differences, softmaxes.
@@ -29,6 +29,15 @@ def to_float16(model: onnx.ModelProto) -> onnx.ModelProto:
         EdgekdError: The graph is float16 or quantized already.
     """
     require_float(model)
+    return narrowed(model)
+
+
+def narrowed(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A graph whose float tensors are float16 where they can be; INT8 ones stay.
+
+    Args:
+        model: Float32, or INT8 with float32 around it and of opset 19 or newer; not changed.
+    """
     narrow = copy_of(model)
     graph = narrow.graph
     wide = _wide_nodes(model)
@@ -68,7 +77,7 @@ def _wide_nodes(model: onnx.ModelProto) -> set[str]:
     """The nodes that stay float32, by their first output."""
     before_convolution: set[str] = set()  # Tensors that some convolution still comes after.
     wide = set()
-    frames = centred_frames(model)
+    constants = {tensor.name for tensor in model.graph.initializer}
     too_large = {tensor.name for tensor in model.graph.initializer if _overflows(tensor)}
     for node in reversed(model.graph.node):
         output = node.output[0]
@@ -76,7 +85,8 @@ def _wide_nodes(model: onnx.ModelProto) -> set[str]:
         if convolves or output in before_convolution:
             before_convolution.update(node.input)
             squares = node.op_type == "Mul" and node.input[0] == node.input[1]
-            if output != frames and (node.op_type in WIDE or squares or too_large & set(node.input)):
+            shifts = node.op_type == "Sub" and not constants.isdisjoint(node.input)  # By a number: nothing is lost.
+            if (node.op_type in WIDE and not shifts) or squares or too_large & set(node.input):
                 wide.add(output)
         else:
             wide.add(output)

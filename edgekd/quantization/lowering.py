@@ -1,20 +1,29 @@
-"""From a float graph to the one that ships: INT8 from a calibration set. FP16 is in float16.py."""
+"""From a float graph to the one that ships: INT8 from a calibration set, with float32 or float16 around it.
+
+FP16 alone is in float16.py.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import onnx
 
 from edgekd.engines import Frames
+from edgekd.errors import DriftError
 from edgekd.quantization.bias_correction import bias_corrections
 from edgekd.quantization.centring import centre_positive
+from edgekd.quantization.drift import map_noise
 from edgekd.quantization.equalisation import equalise_channels
+from edgekd.quantization.float16 import to_float16
 from edgekd.quantization.histogram import observe
+from edgekd.quantization.int8_float16 import to_int8_float16, worth_int8
 from edgekd.quantization.layers import Layers, exact_scales, find_layers
 from edgekd.quantization.map_error import scales_for_the_map
 from edgekd.quantization.qdq import Scheme, quantize
+from edgekd.quantization.running import run_graph
 from edgekd.quantization.scales import METHODS, scales_of
 from edgekd.quantization.sensitivity import Sensitivity, leave_least_in_float
 from edgekd.quantization.splitting import split_concatenated
@@ -23,6 +32,10 @@ from edgekd.quantization.weight_rounding import rounded_weights
 MAP_ERROR = "map-error"
 ALL_METHODS = (*METHODS, MAP_ERROR)
 SENSITIVITY_FRAMES = 8
+
+INT8_FLOAT16 = "int8_fp16"
+TOO_LITTLE_WORK = "it computes too little with each number for INT8 to pay on a GPU"
+MARGIN = 0.95  # Of what float16 leaves to INT8: that noises are independent is nearly true.
 
 OnStep = Callable[[str, int, int], None]  # What is done, steps done, steps in all.
 
@@ -34,6 +47,7 @@ def to_int8(
     max_drift: float | None,
     learned: bool = False,
     judged_on: Frames | None = None,
+    float16_around: bool = False,
     on_step: OnStep = lambda what, done, of: None,
 ) -> tuple[onnx.ModelProto, dict[str, Any]]:
     """Quantizes a graph's convolutions.
@@ -47,6 +61,7 @@ def to_int8(
         learned: Whether the network was trained as it will be rounded: then its weights go to the nearest step, and
             its biases have learned the shifts.
         judged_on: Frames that the drift is measured on; some of the calibration set where none are given.
+        float16_around: Whether what is not INT8 becomes float16, as TensorRT wants it; see int8_float16.py.
         on_step: Told how far each part is.
 
     Returns:
@@ -57,26 +72,27 @@ def to_int8(
         EdgekdError: The graph is quantized or float16 already.
     """
     split = split_concatenated(model)
-    layers = find_layers(split)
+    judges = few_of(frames) if judged_on is None else judged_on
+    layers = _layers(split, float16_around and not learned)
     if not learned:
         split = equalise_channels(split, layers.quantizable, exact_scales(split), frames)
-        split = centre_positive(split, find_layers(split).quantizable, exact_scales(split), frames)
-        layers = find_layers(split)
+        split = centre_positive(split, _layers(split, float16_around).quantizable, exact_scales(split), frames)
+        layers = _layers(split, float16_around)
     scheme = Scheme(_scales(split, layers, frames, method, on_step), layers.attended)
     if not learned:
         scheme = scheme._replace(weights=rounded_weights(split, layers.quantizable, scheme.scales, frames))
         scheme = scheme._replace(corrections=bias_corrections(split, layers.quantizable, scheme, frames))
     found = Sensitivity(None, [], [], {})
     if max_drift is not None:
-        judges = few_of(frames) if judged_on is None else judged_on
+        limit = _without_float16(model, judges, max_drift) if float16_around else max_drift
         found = leave_least_in_float(
-            split, layers.quantizable, scheme, judges, max_drift, lambda done, of: on_step("layers", done, of)
+            split, layers.quantizable, scheme, judges, limit, lambda done, of: on_step("layers", done, of)
         )
     kept = [layer for layer in layers.quantizable if layer.name not in found.in_float]
     stored = {layer.node for layer in layers.quantizable if layer.name not in found.maps_in_float}
     scheme = scheme._replace(attended={node: name for node, name in layers.attended.items() if node in stored})
-    about = {
-        "precision": "int8",
+    about: dict[str, Any] = {
+        "precision": INT8_FLOAT16 if float16_around else "int8",
         "quantization": {
             "method": method,
             "layers_in_int8": [layer.name for layer in kept],
@@ -89,12 +105,43 @@ def to_int8(
             "scales": scheme.scales,
         },
     }
-    return quantize(split, scheme, kept), about
+    quantized = quantize(split, scheme, kept)
+    if not float16_around:
+        return quantized, about
+    mixed = to_int8_float16(quantized)
+    if max_drift is not None:
+        noise = map_noise(run_graph(model, judges).maps, run_graph(mixed, judges).maps)
+        about["quantization"]["noise"] = noise
+        if noise > max_drift:
+            raise DriftError(
+                f"the graph drifts by {noise:.3g} with float16 around INT8, above {max_drift:g}: allow more"
+            )
+    return mixed, about
 
 
 def few_of(frames: Frames) -> Frames:
     """As many frames of a calibration set, evenly spread, as the drift is measured on."""
     return frames[:: max(1, len(frames) // SENSITIVITY_FRAMES)][:SENSITIVITY_FRAMES]
+
+
+def _layers(model: onnx.ModelProto, float16_around: bool) -> Layers:
+    """The layers to quantize; with float16 around them those alone that INT8 makes faster, and no map but theirs."""
+    layers = find_layers(model)
+    if not float16_around:
+        return layers
+    pays = {layer.node for layer in layers.quantizable if layer.node in worth_int8(model)}
+    small = {layer.name: TOO_LITTLE_WORK for layer in layers.quantizable if layer.node not in pays}
+    return Layers([layer for layer in layers.quantizable if layer.node in pays], layers.in_float | small, {})
+
+
+def _without_float16(model: onnx.ModelProto, judges: Frames, max_drift: float) -> float:
+    """What a limit of drift leaves to INT8 when float16 has taken its part; noises add up by their squares."""
+    noise = map_noise(run_graph(model, judges).maps, run_graph(to_float16(model), judges).maps)
+    if noise >= max_drift:
+        raise DriftError(
+            f"float16 alone drifts by {noise:.3g}, and {max_drift:g} is allowed: allow more, or ship float32"
+        )
+    return MARGIN * math.sqrt(max_drift**2 - noise**2)
 
 
 def _scales(split: onnx.ModelProto, layers: Layers, frames: Frames, method: str, on_step: OnStep) -> dict[str, float]:

@@ -1,8 +1,9 @@
-"""What a built engine consists of: its layers, what each reads, and which nodes of the graph it computes."""
+"""What a built engine consists of: its layers, what each reads and writes, and which nodes of the graph it computes."""
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -20,6 +21,11 @@ INSPECTED_TYPES = {
     "Int64": "int64",
     "Bool": "bool",
 }
+# Bytes of one number.
+SIZES = {"Int8": 1, "UInt8": 1, "Bool": 1, "FP8": 1, "Half": 2, "BFloat16": 2, "Float": 4, "Int32": 4, "Int64": 8}
+
+# Steps that compute nothing, by the abbreviations that TensorRT for RTX names its generated kernels with.
+MOVING_STEPS = {"Cast", "Conc", "Copy", "Move", "Repl", "Resh", "Slic", "Tran"}
 
 
 class Layer(NamedTuple):
@@ -31,17 +37,27 @@ class Layer(NamedTuple):
         reads: The data type of its first input, such as "Int8", "Half" or "Float"; None where it has none,
             or where it is not told.
         nodes: The graph's nodes that it computes, or computes a part of.
+        bytes_moved: What it reads and writes for one batch, weights aside, by data type; None where it is not told.
     """
 
     name: str
     kind: str
     reads: str | None
     nodes: list[str]
+    bytes_moved: dict[str, int] | None = None
 
     @property
     def is_convolution(self) -> bool:
         """Whether it is a convolution kernel."""
         return self.kind == "correlation" or "convolution" in self.kind.lower()
+
+    @property
+    def is_reformat(self) -> bool:
+        """Whether it only brings numbers into another type, order or place."""
+        if self.kind == "Reformat":
+            return True
+        generated = re.match(r"__myl_((?:[A-Z][a-z]{3})+)_", self.name)
+        return generated is not None and set(re.findall("[A-Z][a-z]{3}", generated[1])) <= MOVING_STEPS
 
 
 def layers_listed(lines: Iterable[str]) -> list[Layer]:
@@ -55,7 +71,7 @@ def layers_listed(lines: Iterable[str]) -> list[Layer]:
         start = re.match(r"Name: (.*?), LayerType: (\w+)", line)
         if start is not None:
             first = re.search(r"Inputs: \[ \{ .*?Datatype: (\w+)", line)
-            layers.append(Layer(start[1], start[2], first[1] if first else None, _nodes(line)))
+            layers.append(Layer(start[1], start[2], first[1] if first else None, _nodes(line), _bytes_moved(line)))
     return layers
 
 
@@ -76,6 +92,24 @@ def layers_inspected(text: str) -> list[Layer]:
 def convolution_inputs(layers: Iterable[Layer]) -> dict[str, int]:
     """How many convolution kernels read which data type, the most frequent first."""
     return dict(Counter(layer.reads or "unknown" for layer in layers if layer.is_convolution).most_common())
+
+
+def bytes_moved(layers: Iterable[Layer]) -> dict[str, int]:
+    """What all layers read and write for one batch, weights aside, by data type, the most first."""
+    total: Counter[str] = Counter()
+    for layer in layers:
+        total.update(layer.bytes_moved or {})
+    return dict(total.most_common())
+
+
+def _bytes_moved(line: str) -> dict[str, int]:
+    """The bytes of the inputs and outputs in a line of the builder's list."""
+    total: Counter[str] = Counter()
+    for group in re.findall(r"(?:Inputs|Outputs): \[ (\{.*?\}) ?\]", line):
+        for dimensions, kind in re.findall(r"Dimensions: \[([\d,]*)\].*?Datatype: (\w+)", group):
+            sides = [int(side) for side in dimensions.split(",") if side]
+            total[kind] += math.prod(sides) * SIZES.get(kind, 0)
+    return dict(total)
 
 
 def _nodes(metadata: str) -> list[str]:
