@@ -4,6 +4,7 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -257,35 +258,46 @@ STAND_IN = """
 import sys
 sys.path[:0] = {packages!r}
 import json, os
-import numpy, onnxruntime
+import numpy
 import triton_python_backend_utils as triton
+
+NAMES = ["score", "anomaly_map"]
+
+def onnxruntime(path):
+    import onnxruntime
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return lambda frames: session.run(NAMES, {{"frames": frames}})
+
+def openvino(path):
+    import openvino
+    compiled = openvino.Core().compile_model(path, "CPU", {{"PERFORMANCE_HINT": "LATENCY"}})
+    return lambda frames: [compiled(frames)[name].copy() for name in NAMES]
 
 class TritonPythonModel:
     def initialize(self, arguments):
-        file = json.loads(arguments["model_config"])["default_model_filename"]
-        path = os.path.join(arguments["model_repository"], arguments["model_version"], file)
-        self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        config = json.loads(arguments["model_config"])
+        path = os.path.join(arguments["model_repository"], arguments["model_version"], config["default_model_filename"])
+        self.run = globals()[config["backend"]](path)
 
     def execute(self, requests):
         return [self.answer(request) for request in requests]
 
     def answer(self, request):  # DLPack: the package's own conversion to numpy is of numpy 1.
         frames = numpy.from_dlpack(triton.get_input_tensor_by_name(request, "frames"))
-        names = ["score", "anomaly_map"]
-        tensors = self.session.run(names, {{"frames": frames}})
-        return triton.InferenceResponse([triton.Tensor.from_dlpack(*pair) for pair in zip(names, tensors)])
+        tensors = zip(NAMES, self.run(frames))
+        return triton.InferenceResponse([triton.Tensor.from_dlpack(*pair) for pair in tensors])
 """
 
 
 def back_ends(folder, name):
-    """The server's back end where it has it; else one in Python that runs ONNX Runtime, under the same name."""
+    """The server's back end where it has it; else one in Python under the same name, which runs the same runtime."""
     theirs = Path(SERVER, "backends")
     if (theirs / name).is_dir():
         return theirs
     (folder / "python").mkdir(parents=True)
     stubs = Path(SERVER, "python_backend_stubs", f"{sys.version_info[0]}.{sys.version_info[1]}")
     for file in [*(theirs / "python").iterdir(), *(stubs.iterdir() if stubs.is_dir() else [])]:
-        (folder / "python" / file.name).symlink_to(file)
+        shutil.copy(file, folder / "python")  # A link out of the folder is refused.
     (folder / name).mkdir()
     (folder / name / "model.py").write_text(STAND_IN.format(packages=[sysconfig.get_path("platlib")]))
     return folder
@@ -360,8 +372,11 @@ def test_a_server_serves_what_the_engine_computes(ask_server, trained_run, tmp_p
         wanted = opened.infer(images)
     assert reply["score"]["shape"] == scores
     assert reply["anomaly_map"]["shape"] == [frames, 64, 64]
-    np.testing.assert_allclose(reply["score"]["data"], wanted.scores, rtol=1e-5)
-    np.testing.assert_allclose(reply["anomaly_map"]["data"], wanted.maps.ravel(), rtol=1e-4, atol=1e-6)
+    # Triton's OpenVINO back end cannot be told to compute in float32: where the processor has bfloat16, that is taken.
+    range_of_map = np.ptp(wanted.anomaly_maps)
+    atol = range_of_map * (0.05 if backend == "openvino" else 1e-5)
+    np.testing.assert_allclose(reply["score"]["data"], wanted.scores, rtol=0, atol=atol)
+    np.testing.assert_allclose(reply["anomaly_map"]["data"], wanted.anomaly_maps.ravel(), rtol=0, atol=atol)
     parameters = asked("models/part/config")["parameters"]
     value = float(parameters["edgekd_threshold"]["string_value"])
     assert value == json.loads(manifest_path(artifact).read_text())["threshold"]["value"]
