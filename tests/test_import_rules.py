@@ -39,6 +39,8 @@ WITHOUT_TORCH = (
     "artifact.py",
     "result.py",
     "recipe.py",
+    "triton.py",
+    "triton_config.py",
 )
 HEAVY = {"torch", "onnx", "onnxsim", "safetensors", "onnxscript"}
 

@@ -18,7 +18,10 @@ from edgekd.cli.precision import (
     lower_for,
     write_chosen,
 )
+from edgekd.cli.triton import add_triton_arguments, plan_triton, serve_artifact, write_and_report
 from edgekd.errors import EdgekdError, unknown_name
+from edgekd.triton import refuse_other_model
+from edgekd.triton_config import TritonModel
 
 if TYPE_CHECKING:
     from edgekd.models.detector import Detector
@@ -29,7 +32,11 @@ PARITY_FRAMES = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", metavar="SYSTEM|RUN", help="a system (untrained), or the folder of a run")
+    parser.add_argument(
+        "what",
+        metavar="SYSTEM|RUN|FILE",
+        help="a system (untrained), the folder of a run, or with --triton an artifact",
+    )
     parser.add_argument("--batch", default="1", metavar="N|dynamic", help="frames a batch (default: 1)")
     parser.add_argument("--size", type=positive, help="side of a frame of an untrained system (default: 256)")
     parser.add_argument(
@@ -42,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="share of good pictures that the threshold may reject (default: 0.01)",
     )
     add_precision_arguments(parser)
+    add_triton_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -50,17 +58,24 @@ def run(arguments: argparse.Namespace) -> int:
     check_precision(arguments)
     batch = _batch(arguments.batch)
     folder = Path(arguments.what)
+    if arguments.what not in SYSTEMS and folder.is_file():
+        serve_artifact(arguments, folder)
+        return 0
     if arguments.what in SYSTEMS:
         output = _onnx(arguments.output or Path(named(f"{arguments.what}.onnx", arguments.precision)))
-        manifest = _export_untrained(arguments, batch, output)
+        served = plan_triton(arguments, output, batch)
+        manifest = _export_untrained(arguments, batch, output, served)
     elif folder.is_dir():
         if arguments.size:
             raise EdgekdError("a run keeps the size it was trained with: leave --size out, or train with another")
         output = _onnx(arguments.output or folder / named(DETECTOR_FILE, arguments.precision))
-        manifest = _export_run(arguments, folder, batch, output)
+        served = plan_triton(arguments, output, batch)
+        manifest = _export_run(arguments, folder, batch, output, served)
     else:
         raise EdgekdError(f"{unknown_name('system', arguments.what, SYSTEMS)}; and there is no run of that name")
     _report(output, manifest)
+    if served is not None:
+        write_and_report(served, output, manifest)
     return 0
 
 
@@ -69,7 +84,9 @@ def named(file: str, precision: str) -> str:
     return file if precision == "fp32" else f"{Path(file).stem}_{precision}{Path(file).suffix}"
 
 
-def _export_untrained(arguments: argparse.Namespace, batch: int | None, output: Path) -> Manifest:
+def _export_untrained(
+    arguments: argparse.Namespace, batch: int | None, output: Path, served: TritonModel | None
+) -> Manifest:
     from edgekd.data.made_pictures import made_frames
     from edgekd.graph.export import export_detector
     from edgekd.recipe import TrainingRecipe
@@ -90,6 +107,8 @@ def _export_untrained(arguments: argparse.Namespace, batch: int | None, output: 
         "threshold": None,
         "parity_pictures": "made ones",
     }
+    if served is not None:
+        refuse_other_model(served, {"system": system, "precision": arguments.precision, **origin})
     frames = made_frames(batch or PARITY_FRAMES, size)
     lower, chosen = lower_for(arguments, detector, recipe, output)
     manifest = export_detector(detector, system, size, batch, frames, output, origin, lower)
@@ -97,7 +116,9 @@ def _export_untrained(arguments: argparse.Namespace, batch: int | None, output: 
     return manifest
 
 
-def _export_run(arguments: argparse.Namespace, folder: Path, batch: int | None, output: Path) -> Manifest:
+def _export_run(
+    arguments: argparse.Namespace, folder: Path, batch: int | None, output: Path, served: TritonModel | None
+) -> Manifest:
     from edgekd.data.good_pictures import read_frames
     from edgekd.graph.export import export_detector
     from edgekd.recipe import RECIPE_FILE
@@ -125,6 +146,8 @@ def _export_run(arguments: argparse.Namespace, folder: Path, batch: int | None, 
         "threshold": None,
         "parity_pictures": f"{'held-out' if held_out else 'training'} good pictures of the run",
     }
+    if served is not None:
+        refuse_other_model(served, {"system": recipe.system, "precision": arguments.precision, **origin})
     if recipe.quantization_aware_from is not None and arguments.precision not in INT8:
         notes.print(f"this run learned as INT8 computes; in {arguments.precision} it is not what was trained")
     lower, chosen = lower_for(arguments, detector, recipe, output)
