@@ -6,6 +6,7 @@ import pytest
 from edgekd.data.good_pictures import read_frames
 from edgekd.engines.tensorrt.building import BuildOptions, build_engine
 from edgekd.engines.tensorrt.flavours import load_flavour
+from edgekd.engines.tensorrt.layers import bytes_moved, convolution_inputs
 from edgekd.errors import ArtifactError
 from edgekd.models.registry import SYSTEMS
 from edgekd.quantization.float16 import to_float16
@@ -64,6 +65,24 @@ def test_every_systems_graph_compiles_in_int8_and_its_convolutions_read_int8(sys
     # Three numbers a pixel: that one goes into the kernel that quantizes for the next.
     assert all("renormalise" in weight for name, weight in meant.items() if name not in inputs)
     assert set(inputs.values()) == {"Int8"}, {name: kind for name, kind in inputs.items() if kind != "Int8"}
+
+
+@pytest.mark.parametrize("system", list(SYSTEMS))
+def test_int8_with_float16_around_it_moves_no_more_float32_than_float16_alone(system, elpv_pictures, tmp_path):
+    paths = tuple(elpv_pictures[:4])
+    model = graph_of(system, paths, 64, 4, SWITCHES.get(system, ()))
+    mixed, about = to_int8(model, read_frames(paths, 64), "min-max", None, float16_around=True)
+    graphs = {"fp16": to_float16(model), "mixed": mixed}
+    layers = {}
+    for name, graph in graphs.items():
+        onnx.save(graph, tmp_path / f"{name}.onnx")
+        layers[name] = compile_graph(tmp_path / f"{name}.onnx").layers
+    moved = {name: bytes_moved(found) for name, found in layers.items()}
+    assert about["quantization"]["layers_in_int8"]
+    assert convolution_inputs(layers["mixed"]).get("Int8", 0) > 0
+    assert moved["mixed"]["Int8"] > 0
+    assert moved["mixed"].get("Float", 0) <= 1.02 * moved["fp16"]["Float"]  # Small gates may be fused otherwise.
+    assert convolution_inputs(layers["mixed"]).get("Float", 0) <= convolution_inputs(layers["fp16"]).get("Float", 0)
 
 
 def inputs_of_convolutions(layers, names):
