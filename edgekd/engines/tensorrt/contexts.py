@@ -68,18 +68,11 @@ class Contexts:
             ArtifactError: TensorRT refuses one of them.
             CudaMemoryError: The GPU has no room.
         """
-        context = self._contexts[slot.index]
-        if self._user_memory:
-            # Such an engine allocates nothing while it runs, which would end a capture: its activations are given.
-            size = int(self._engine.device_memory_size_v2)
-            if size > 0:
-                context.set_device_memory(self._driver.allocate(size), size)
-        # The first profile is the default of the first context alone; with a free batch the others have none otherwise.
-        if not context.set_optimization_profile_async(0, self._driver.address_of(slot.stream)):
-            raise ArtifactError(self._refused("the optimization profile"))
-        for name in TENSORS:
-            if not context.set_tensor_address(name, slot.addresses[name]):
-                raise ArtifactError(self._refused(f"the memory of {name}"))
+        size = int(self._engine.device_memory_size_v2) if self._user_memory else 0
+        # An engine built so allocates nothing while it runs, which would end a capture: its activations are given.
+        memory = self._driver.allocate(size) if size > 0 else None
+        if refused := self._bind(slot, memory, size):
+            raise ArtifactError(self._refused(refused))
 
     def start(self, slot: Slot, count: int) -> None:
         """Enqueues the inference of a batch on a slot's stream.
@@ -88,15 +81,10 @@ class Contexts:
             ArtifactError: TensorRT refuses the size.
             CudaError: It could not start.
         """
-        context = self._contexts[slot.index]
-        if self._sizes.get(slot.index) != count:
-            self._sizes.pop(slot.index, None)
-            if not context.set_input_shape("frames", (count, self._height, self._width, 3)):
-                raise ArtifactError(self._refused(f"a batch of {count}"))
-            self._sizes[slot.index] = count
-        if not context.execute_async_v3(self._driver.address_of(slot.stream)):
-            reason = self._log.take("it gives no reason")
-            raise CudaError(f"TensorRT could not start the inference: {reason}")
+        if not self._set_size(slot, count):
+            raise ArtifactError(self._refused(f"a batch of {count}"))
+        if not self._execute(slot):
+            raise CudaError(f"TensorRT could not start the inference: {self._log.take('it gives no reason')}")
 
     def capture_refusal(self, slot: Slot) -> str | None:
         """Why a slot's inference cannot be captured as a CUDA graph, as far as TensorRT says so beforehand.
@@ -125,6 +113,35 @@ class Contexts:
         self._runtime_config = None
         self._engine = None
         self._runtime = None
+
+    # Nothing is raised in these three: a traceback would keep the context, beyond the closing of the engine.
+
+    def _bind(self, slot: Slot, memory: int | None, size: int) -> str | None:
+        """What TensorRT refuses; None where all is well."""
+        context = self._contexts[slot.index]
+        if memory is not None:
+            context.set_device_memory(memory, size)  # Tells nothing; without it the inference does not start.
+        # The first profile is the default of the first context alone; with a free batch the others have none otherwise.
+        if not context.set_optimization_profile_async(0, self._driver.address_of(slot.stream)):
+            return "the optimization profile"
+        for name in TENSORS:
+            if not context.set_tensor_address(name, slot.addresses[name]):
+                return f"the memory of {name}"
+        return None
+
+    def _set_size(self, slot: Slot, count: int) -> bool:
+        if self._sizes.get(slot.index) == count:
+            return True
+        context = self._contexts[slot.index]
+        self._sizes.pop(slot.index, None)
+        if not context.set_input_shape("frames", (count, self._height, self._width, 3)):
+            return False
+        self._sizes[slot.index] = count
+        return True
+
+    def _execute(self, slot: Slot) -> bool:
+        context = self._contexts[slot.index]
+        return bool(context.execute_async_v3(self._driver.address_of(slot.stream)))
 
     def _configure(self, manifest: Manifest) -> None:
         """The configuration that all contexts share, and with it the kernels that are compiled for one of them."""
