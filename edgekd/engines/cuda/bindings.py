@@ -46,7 +46,7 @@ class BindingsDriver(Driver):
         super().__init__()
         self._cuda: Any = driver
         try:
-            (status,) = driver.cuInit(0)
+            status, *_ = driver.cuInit(0)
         except Exception as error:  # Without the driver's library the package raises something of its own.
             raise MachineError("this machine has no NVIDIA driver") from error
         if status != driver.CUresult.CUDA_SUCCESS:

@@ -47,15 +47,13 @@ class Contexts:
         try:
             self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
             if self._engine is None:
-                raise ArtifactError(
-                    f"TensorRT cannot load {path}: {self._log.take('it gives no reason')}; build it again"
-                )
+                raise ArtifactError(f"TensorRT cannot load {path}: {self._reason()}; build it again")
             if flavour.name == RTX:
                 self._configure(manifest)
             for _ in range(count):
                 self._contexts.append(self._make_context())
             if any(context is None for context in self._contexts):
-                raise no_room(path, count, self._log.take("TensorRT made no execution context"))
+                raise no_room(path, count, self._reason("TensorRT made no execution context"))
         except BaseException:
             self.release()
             raise
@@ -84,7 +82,7 @@ class Contexts:
         if not self._set_size(slot, count):
             raise ArtifactError(self._refused(f"a batch of {count}"))
         if not self._execute(slot):
-            raise CudaError(f"TensorRT could not start the inference: {self._log.take('it gives no reason')}")
+            raise CudaError(f"TensorRT could not start the inference: {self._reason()}")
 
     def capture_refusal(self, slot: Slot) -> str | None:
         """Why a slot's inference cannot be captured as a CUDA graph, as far as TensorRT says so beforehand.
@@ -176,8 +174,12 @@ class Contexts:
         return self._engine.create_execution_context()
 
     def _refused(self, what: str) -> str:
-        reason = self._log.take("it gives no reason")
-        return f"{self._flavour.title} refuses {what} for this engine ({reason}): build it again"
+        return f"{self._flavour.title} refuses {what} for this engine ({self._reason()}): build it again"
+
+    def _reason(self, otherwise: str = "it gives no reason") -> str:
+        """TensorRT's last error since this was asked; another text where there was none."""
+        error, self._log.last_error = self._log.last_error, None
+        return error or otherwise
 
 
 def no_room(path: Path, slots: int, detail: str) -> MachineError:
@@ -198,16 +200,11 @@ def _make_log(trt: Any) -> Any:
     class RuntimeLog(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
-            self._error: str | None = None
+            self.last_error: str | None = None
 
         def log(self, severity: Any, message: str) -> None:
             line = logged_once(severity, message)
             if line is not None and int(severity) <= ERROR:
-                self._error = line
-
-        def take(self, otherwise: str) -> str:
-            """The last error since this was asked; another text where there was none."""
-            error, self._error = self._error, None
-            return error or otherwise
+                self.last_error = line
 
     return RuntimeLog()

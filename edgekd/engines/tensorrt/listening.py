@@ -12,7 +12,7 @@ OnProgress = Callable[[str, int, int], None]  # With a phase, the steps done of 
 ERROR, WARNING = 1, 2
 MOST_LINES = 1000  # Of lines with addresses in them there is no end.
 
-_logger = logging.getLogger("edgekd.tensorrt")
+_edgekd_log = logging.getLogger("edgekd.tensorrt")
 _logged: set[str] = set()
 
 
@@ -31,7 +31,7 @@ def logged_once(severity: Any, message: str) -> str | None:
     line = " ".join(message.split())
     if line not in _logged and len(_logged) < MOST_LINES:
         _logged.add(line)
-        _logger.log(logging.ERROR if int(severity) <= ERROR else logging.WARNING, "%s", line)
+        _edgekd_log.log(logging.ERROR if int(severity) <= ERROR else logging.WARNING, "%s", line)
     return line
 
 

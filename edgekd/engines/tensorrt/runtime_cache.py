@@ -18,7 +18,7 @@ from edgekd.errors import EdgekdError
 
 DIGEST = 32  # Bytes of the SHA-256 that a file begins with.
 
-_logger = logging.getLogger("edgekd.tensorrt")
+_edgekd_log = logging.getLogger("edgekd.tensorrt")
 
 
 def runtime_cache_path(engine_sha256: str, device: Device, version: str) -> Path:
@@ -76,9 +76,9 @@ class RuntimeCache:
                 part.write_bytes(hashlib.sha256(kernels).digest() + kernels)
         except EdgekdError as error:
             self._writable = False
-            _logger.warning("the compiled kernels are not kept, and the next start compiles them again: %s", error)
+            _edgekd_log.warning("the compiled kernels are not kept, and the next start compiles them again: %s", error)
             return
         self._saved = kernels
 
     def _drop(self, why: str) -> None:
-        _logger.warning("the compiled kernels in %s %s: they are compiled again", self._path, why)
+        _edgekd_log.warning("the compiled kernels in %s %s: they are compiled again", self._path, why)

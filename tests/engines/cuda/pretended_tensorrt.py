@@ -1,7 +1,7 @@
 """A module of TensorRT with as much as is called, on the recording driver: without a GPU none loads a real engine.
 
-It is as strict as the documentation allows: a context without its profile, its memory or its addresses does not start, a
-refusal is a False, and an object that goes while work is queued is a fault.
+It is as strict as the documentation allows: a context without its profile, its memory or its addresses does not start,
+a refusal is a False, and an object that goes while work is queued is a fault.
 """
 
 import numpy as np

@@ -177,7 +177,9 @@ def test_what_tensorrt_for_rtx_says_of_capturing_is_asked_first(opened):
     with opened(driver, module, slots=1) as engine:
         assert engine.infer(frame(3)).scores == [3]
         assert (module.asked, "capture" in driver.log) == (1, False)
-        assert engine.cuda_graphs.startswith("off: TensorRT for RTX cannot capture this engine, as it was built without")
+        assert engine.cuda_graphs.startswith(
+            "off: TensorRT for RTX cannot capture this engine, as it was built without"
+        )
 
 
 def test_a_capture_that_tensorrt_spoils_tells_its_reason(opened):
