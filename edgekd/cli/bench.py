@@ -87,7 +87,7 @@ def print_figures(figures: dict[str, Any], manifest: Manifest) -> None:
         more += f"; {_power(power)}" if power else ""
         answer.print(f"throughput at batch {batch}: {rate:.2f} frames a second{more}", soft_wrap=True)
     if engine["cuda_graphs"] is not None:
-        answer.print(f"{engine['slots']} slots, CUDA graphs {'on' if engine['cuda_graphs'] else 'off'}")
+        answer.print(f"{engine['slots']} slots, cuda_graphs: {engine['cuda_graphs']}", soft_wrap=True)
     speed = f"{figures['macs'] / 1e9:.2f} GMACs a frame, {figures['macs_per_second'] / 1e9:.0f} GMAC/s"
     kind, share = figures["peak_share_of"], figures["peak_share"]
     if share is None and not device["threads"]:

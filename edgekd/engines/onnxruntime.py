@@ -76,4 +76,5 @@ class OnnxRuntimeEngine(HostEngine):
         return Outputs(scores, maps if wants_maps(scores, maps_above) else maps[:0])
 
     def close(self) -> None:
+        super().close()
         self._worker.shutdown()

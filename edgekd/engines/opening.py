@@ -15,6 +15,7 @@ import numpy as np
 
 from edgekd.artifact import Manifest, read_json, read_manifest, write_json
 from edgekd.engines.base import Engine
+from edgekd.engines.cache import cache_folder
 from edgekd.errors import EdgekdError, MachineError, unknown_name
 
 TRIALS = 5
@@ -98,7 +99,7 @@ def _faster_backend(path: Path, manifest: Manifest, threads: int) -> str:
         return installed[0]
     versions = [f"{backend} {importlib.metadata.version(backend)}" for backend in installed]
     key = " ".join([manifest["sha256"][:16], f"{threads} threads", *versions])
-    memory = _cache_folder() / "fastest_backend.json"
+    memory = cache_folder() / "fastest_backend.json"
     known: dict[str, str] = {}
     with contextlib.suppress(EdgekdError, TypeError, ValueError):  # A damaged file is measured anew.
         known = dict(read_json(memory))
@@ -121,10 +122,3 @@ def _median_time(backend: str, path: Path, manifest: Manifest, threads: int) -> 
             engine.infer(frames)
             times.append(time.perf_counter() - start)
     return statistics.median(times)
-
-
-def _cache_folder() -> Path:
-    """Where edgekd remembers measurements of this machine: $EDGEKD_CACHE, or the user's cache folder."""
-    if folder := os.environ.get("EDGEKD_CACHE"):
-        return Path(folder)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgekd"

@@ -80,7 +80,7 @@ def bench(
         "engine": asdict(engine.spec)
         | {
             "slots": engine.slots,
-            "cuda_graphs": engine.replays_graphs,
+            "cuda_graphs": engine.cuda_graphs,
             "system": manifest["system"],
             "precision": manifest["precision"],
             "trained": manifest.get("trained"),

@@ -10,11 +10,14 @@ from edgekd.errors import MachineError
 PACKAGES = {"cuda-bindings": "cuda.bindings", "pycuda": "pycuda"}  # The first has graphs.
 
 
-def open_driver() -> Driver:
-    """The driver of the first GPU, by cuda-bindings where that is installed, else by pycuda.
+def open_driver(index: int = 0) -> Driver:
+    """The driver of a GPU, by cuda-bindings where that is installed, else by pycuda.
+
+    Args:
+        index: Of the GPU, as CUDA counts them; see `edgekd.engines.devices.parse_device`.
 
     Raises:
-        MachineError: Neither is installed, or no GPU answers.
+        MachineError: Neither is installed, no GPU answers, or there is none of this index.
     """
     package = next((name for name, module in PACKAGES.items() if _is_installed(module)), None)
     if package is None:
@@ -22,10 +25,10 @@ def open_driver() -> Driver:
     if package == "cuda-bindings":
         from edgekd.engines.cuda.bindings import BindingsDriver
 
-        return BindingsDriver()
+        return BindingsDriver(index)
     from edgekd.engines.cuda.pycuda import PycudaDriver
 
-    return PycudaDriver()
+    return PycudaDriver(index)
 
 
 def _is_installed(module: str) -> bool:
