@@ -40,12 +40,15 @@ class EngineSpec:
     """What an engine takes and what it runs on.
 
     Attributes:
-        backend: "onnxruntime", "openvino", "tensorrt".
+        backend: "onnxruntime", "openvino", "onnxruntime:cuda", "onnxruntime:tensorrt", "openvino:gpu", "openvino:npu",
+            "tensorrt" or "tensorrt-rtx".
         version: Of the back end.
         device: Where it runs, such as "CPU".
         height, width: Of a frame, in pixels.
         batch: The one batch size it takes; None where it takes any.
         threads: That compute one inference; None on a GPU.
+        gpu_index: As CUDA counts its GPUs, under CUDA_VISIBLE_DEVICES; None where it is no GPU of CUDA.
+        gpu_uuid: As nvidia-smi prints it, "GPU-..."; None where there is none, or where it is not known.
     """
 
     backend: str
@@ -55,6 +58,8 @@ class EngineSpec:
     width: int
     batch: int | None
     threads: int | None = None
+    gpu_index: int | None = None
+    gpu_uuid: str | None = None
 
 
 class Engine(abc.ABC):
@@ -77,8 +82,8 @@ class Engine(abc.ABC):
         return None
 
     @property
-    def replays_graphs(self) -> bool | None:
-        """Whether inferences run as captured CUDA graphs; None where there is no such thing."""
+    def cuda_graphs(self) -> str | None:
+        """Whether inferences run as captured CUDA graphs: "on", "off: <reason>"; None where there is no such thing."""
         return None
 
     @abc.abstractmethod

@@ -30,12 +30,16 @@ class Device(NamedTuple):
         capability: Its compute capability, such as "8.9".
         driver: The newest CUDA version that its driver serves, such as "12.9".
         memory: Bytes.
+        index: As CUDA counts its GPUs, under CUDA_VISIBLE_DEVICES.
+        uuid: As nvidia-smi prints it, "GPU-..."; "" where it is not known.
     """
 
     name: str
     capability: str
     driver: str
     memory: int
+    index: int = 0
+    uuid: str = ""
 
 
 class Driver(abc.ABC):

@@ -10,12 +10,17 @@ from edgekd.errors import MachineError
 PACKAGES = {"cuda-bindings": "cuda.bindings", "pycuda": "pycuda"}  # The first has graphs.
 
 
-def open_driver() -> Driver:
-    """The driver of the first GPU, by cuda-bindings where that is installed, else by pycuda.
+def open_driver(index: int = 0) -> Driver:
+    """The driver of a GPU, by cuda-bindings where that is installed, else by pycuda.
+
+    Args:
+        index: Of the GPU, as CUDA counts them.
 
     Raises:
         MachineError: Neither is installed, or no GPU answers.
     """
+    if index:
+        raise MachineError(f"there is no GPU cuda:{index} here")
     package = next((name for name, module in PACKAGES.items() if _is_installed(module)), None)
     if package is None:
         raise MachineError("no Python package for CUDA is installed: pip install cuda-bindings (or pycuda)")

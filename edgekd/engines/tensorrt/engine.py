@@ -24,6 +24,8 @@ class TensorRTEngine(Engine):
     Args:
         path: The file, already checked against its manifest's hash.
         manifest: Its manifest.
+        device: The GPU, as CUDA counts them.
+        slots: Batches that may be under way at once.
 
     Raises:
         MachineError: There is no GPU that answers, or TensorRT is not installed.
@@ -32,7 +34,8 @@ class TensorRTEngine(Engine):
 
     slots = SLOTS
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
+    def __init__(self, path: Path, manifest: Manifest, device: int = 0, slots: int = SLOTS) -> None:
+        self._device = device
         self._left = contextlib.ExitStack()
         try:
             self._start(path, manifest)
@@ -42,7 +45,7 @@ class TensorRTEngine(Engine):
 
     def _start(self, path: Path, manifest: Manifest) -> None:
         try:
-            driver = open_driver()
+            driver = open_driver(self._device)
         except MachineError as error:
             raise needs_gpu(manifest, path, error) from error
         self._left.callback(driver.close)
@@ -70,6 +73,10 @@ class TensorRTEngine(Engine):
     @property
     def replays_graphs(self) -> bool:
         return self._ring.replays_graphs
+
+    @property
+    def cuda_graphs(self) -> str:
+        return "on" if self.replays_graphs else "off"
 
     def lend(self, count: int = 1) -> Frames | None:
         return self._ring.lend(count)
