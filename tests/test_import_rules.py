@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "graph": {"models", "engines"},
     "metrics": set(),
     "models": set(),
-    "profiling": {"engines", "data", "runner"},
+    "profiling": {"engines", "data", "runner", "quantization.drift"},
     "quantization": {"engines", "data", "metrics"},
     "reports": {"data", "engines", "metrics", "profiling", "runner"},
     "runner": {"engines", "data", "reports.heatmap"},

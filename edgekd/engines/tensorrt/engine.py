@@ -50,7 +50,7 @@ class TensorRTEngine(Engine):
             raise needs_gpu(manifest, path, error) from error
         self._left.callback(driver.close)
         flavour = load_flavour(manifest["engine"]["flavour"])
-        refuse_unfit(manifest, path, flavour, driver.device.capability)
+        refuse_unfit(manifest, path, flavour, driver.device.capability, driver.device.name)
         self._engine, self._contexts = _contexts(flavour.module, path)
         self._left.callback(self._let_go)
         batch, height, width = frame_shape(manifest)
