@@ -50,7 +50,8 @@ def _other_build(plan: BuildPlan, record: dict[str, Any]) -> str | None:
         if name not in record:
             return f"{plan.output} was built by an earlier edgekd, which did not record its {_words(name)}"
         if record[name] != value:
-            return f"{plan.output} was built with {_words(name)} {_text(record[name])}, and now it is {_text(value)}"
+            before, now = _text(record[name]), _text(value)
+            return f"{plan.output} was built with {_words(name)} {before}, and now it is {now}"
     return None
 
 
@@ -80,9 +81,12 @@ def _other_machine(plan: BuildPlan, manifest: Manifest, record: dict[str, Any]) 
 
 
 def _words(name: str) -> str:
-    return name.replace("_", " ")
+    """What a key of a record or manifest is about."""
+    return {"flavour": "back end", "workspace_mib": "workspace"}.get(name, name.replace("_", " "))
 
 
 def _text(value: Any) -> str:
     """A value of a record in words."""
-    return ", ".join(value) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ", ".join(value)
+    return "none" if value is None else str(value)

@@ -53,7 +53,12 @@ GIVES = {
 # Those that may: one of these that is not in GIVES could hand out an object that nobody looks at.
 MAKERS = ("create_", "build_", "deserialize_", "get_input", "get_output", "get_layer", "get_error", "add_", "serialize")
 GIVES_A_NUMBER = {"IBuilderConfig.add_optimization_profile"}
-RTX_ONLY = {"trt.ComputeCapability", "IBuilderConfig.num_compute_capabilities", "IBuilderConfig.set_compute_capability"}
+RTX_ONLY = {
+    "trt.ComputeCapability",
+    "IBuilderConfig.num_compute_capabilities",
+    "IBuilderConfig.set_compute_capability",
+    "BuilderFlag.REQUIRE_USER_ALLOCATION",
+}
 
 
 def class_of(node: ast.expr) -> str | None:

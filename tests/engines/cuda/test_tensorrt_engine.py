@@ -83,7 +83,7 @@ def opened(monkeypatch, tmp_path):
 
     def open_on(driver, module, batch=1, capability="8.9"):
         driver.device = Device("Pretended", capability, "13.0", 1 << 33)
-        monkeypatch.setattr(engine_module, "open_driver", lambda: driver)
+        monkeypatch.setattr(engine_module, "open_driver", lambda index=0: driver)
         monkeypatch.setattr(engine_module, "load_flavour", lambda name: Flavour("tensorrt-rtx", "1.7.1.116", module))
         return TensorRTEngine(path, manifest(batch))
 
