@@ -82,6 +82,12 @@ def read_recipe(run: Path) -> TrainingRecipe:
         raise ArtifactError(f"{run / RECIPE_FILE} is incomplete ({error}): train again") from error
 
 
+def held_out_images(recipe: TrainingRecipe) -> list[Path]:
+    """The good images that a recipe keeps for the threshold, those that are still there."""
+    paths = (Path(recipe.data) / name for name in recipe.held_out)
+    return [path for path in paths if path.is_file()]
+
+
 @dataclass(frozen=True)
 class ExportRecipe:
     """How a system leaves torch.

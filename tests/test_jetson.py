@@ -6,17 +6,23 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from edgekd.cli.inspect import add_arguments
+import edgekd
+from edgekd.artifact import manifest_path, read_manifest
+from edgekd.cli import build, inspect
 from edgekd.cli.main import COMMANDS, Parser
 from edgekd.profiling.jetpack import RELEASES
 
 JETSON = Path(__file__).parents[1] / "jetson"
 INSTALL = JETSON / "install.sh"
 BASH = shutil.which("bash")
+EDGEKD = "/opt/edgekd/venv/bin/edgekd"
+MAIN = "import sys; from edgekd.cli.main import main; sys.exit(main())"
+BUILDS = ("ExecStartPre", build, "BUILD_OPTIONS")
 pytestmark = pytest.mark.skipif(BASH is None, reason="no bash")
 
 
@@ -72,19 +78,59 @@ def test_the_install_script_changes_nothing_where_there_is_no_jetson():
     assert said.stderr.count("\n") == 1
 
 
-def test_the_service_calls_a_command_that_there_is_with_options_that_it_takes(service):
-    shell, option, line = shlex.split(service["Service"]["ExecStart"])
+def shell_line(service, name):
+    """What a service gives to its shell, as the shell reads it."""
+    shell, option, line = shlex.split(service["Service"][name])
     assert (shell, option) == ("/bin/sh", "-c")
-    line = line.replace("$$", "$").replace("%%", "%")
+    return line.replace("$$", "$").replace("%%", "%")
+
+
+@pytest.mark.parametrize(("name", "command", "options"), [("ExecStart", inspect, "OPTIONS"), BUILDS])
+def test_the_service_calls_a_command_that_there_is_with_options_that_it_takes(service, name, command, options):
+    line = shell_line(service, name)
     subprocess.run([BASH, "-n", "-c", line], check=True)
-    words = shlex.split(line)
-    assert words[1] == "/opt/edgekd/venv/bin/edgekd"
+    words = shlex.split(line.partition("exec ")[2])
+    assert words[0] == EDGEKD
     assert "PREFIX=/opt/edgekd\n" in INSTALL.read_text()
-    assert words[2] in COMMANDS
+    assert words[1] in COMMANDS
     parser = Parser()
-    add_arguments(parser)
-    parser.parse_args(words[3:-1])
-    assert words[-1] == "$OPTIONS"
+    command.add_arguments(parser)
+    more = shlex.split(settings()[options])
+    parser.parse_args([*words[2:-1], *more])
+    assert words[-1] == f"${options}"
+
+
+def settings():
+    """The settings that come with the service."""
+    lines = (JETSON / "inspect.env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def test_the_service_builds_the_engine_once_and_again_after_a_change(service, exported, tmp_path):
+    for path in (exported, manifest_path(exported)):
+        shutil.copy(path, tmp_path / path.name)
+    engine = tmp_path / "line.engine"
+    line = shell_line(service, "ExecStartPre").replace(EDGEKD, f"{shlex.quote(sys.executable)} -c {shlex.quote(MAIN)}")
+    root = str(Path(edgekd.__file__).parents[1])
+    given = {"GRAPH": str(tmp_path / exported.name), "ENGINE": str(engine), "BUILD_OPTIONS": "--backend openvino"}
+
+    def start(**changes):
+        environment = os.environ | {"PYTHONPATH": root} | given | changes
+        return subprocess.run(
+            ["/bin/sh", "-c", line], env=environment, capture_output=True, text=True, check=True
+        ).stdout
+
+    assert start(GRAPH="") == ""
+    assert not engine.exists()
+    assert f"wrote {engine}: " in start()
+    assert start() == f"{engine} fits this machine: nothing to do\n"
+    engine.write_bytes(b"damaged")
+    assert f"wrote {engine}: " in start()
+    assert read_manifest(engine)["verified"] is not None
+
+
+def test_a_build_has_the_time_that_it_takes(service):
+    assert int(service["Service"]["TimeoutStartSec"]) >= 1800
 
 
 def test_the_service_ends_well_and_is_watched(service):
@@ -98,9 +144,10 @@ def test_the_service_ends_well_and_is_watched(service):
 
 
 def test_the_settings_hold_what_the_service_reads(service):
-    names = set(re.findall(r"\$\$([A-Z]+)", service["Service"]["ExecStart"]))
-    lines = (JETSON / "inspect.env").read_text().splitlines()
-    assert {line.partition("=")[0] for line in lines if line and not line.startswith("#")} == names
+    names = set()
+    for name in ("ExecStart", "ExecStartPre"):
+        names |= set(re.findall(r"\$\$([A-Z_]+)", service["Service"][name]))
+    assert settings().keys() == names
 
 
 def test_systemd_takes_the_unit_where_it_is_here(tmp_path):

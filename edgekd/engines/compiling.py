@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from edgekd.artifact import Manifest, write_beside, write_manifest
+from edgekd.artifact import Manifest, manifest_path, read_manifest, write_beside, write_error, write_manifest
 from edgekd.engines.base import frame_shape
 from edgekd.engines.build_plan import OPENVINO, BuildPlan
 from edgekd.engines.cuda import open_driver
 from edgekd.engines.opening import usable_cores
 from edgekd.engines.openvino import cpu_options
-from edgekd.engines.tensorrt.building import BuildOptions, build_engine
-from edgekd.engines.tensorrt.flavours import RTX, STANDARD, TITLES, load_flavour
+from edgekd.engines.tensorrt.building import BuildOptions, build_engine, uses_user_allocation
+from edgekd.engines.tensorrt.flavours import (
+    PORTABLE_CAPABILITIES,
+    RTX,
+    STANDARD,
+    TITLES,
+    is_ampere_or_later,
+    load_flavour,
+)
 from edgekd.engines.tensorrt.listening import OnProgress
 from edgekd.errors import ArtifactError, EdgekdError, MachineError, one_line
 
+Verify = Callable[[Path, Manifest], "dict[str, Any] | None"]
+
 
 class _Compiled(NamedTuple):
-    """What a back end made of a graph: the file's content, and what the manifest says of it."""
+    """What a back end made of a graph: the file's content, and what its manifest records of it."""
 
     blob: bytes
     version: str
@@ -29,18 +42,22 @@ class _Compiled(NamedTuple):
     timing_cache: bytes | None = None
 
 
-def build(plan: BuildPlan, on_progress: OnProgress | None = None) -> Manifest:
-    """Builds an engine and writes it with its manifest.
+def build(plan: BuildPlan, on_progress: OnProgress | None = None, verify: Verify | None = None) -> Manifest:
+    """Builds an engine and writes it with its manifest, both or neither; an earlier engine stays until they are there.
 
     Args:
         plan: What to build.
         on_progress: Called from another thread with a phase, the steps done of it and its steps in all.
+        verify: Compares the new engine with its graph, before it replaces an earlier one. It is given the engine, which
+            stands in a folder of its own, and its manifest; what it returns is recorded as `verified`. Where it raises,
+            the engine is not kept. None compares nothing.
 
     Returns:
-        The engine's manifest: the graph's, with `engine`, which tells how it was built, and `layers`.
+        The engine's manifest: the graph's, with `engine`, which tells how it was built, `layers` and `verified`.
 
     Raises:
         ArtifactError: The back end does not take the graph.
+        EdgekdError: The back end or the GPU does not have what is asked for.
         MachineError: The back end is not installed, or needs a GPU that is not here; or the disk is full.
     """
     start = time.perf_counter()
@@ -48,53 +65,98 @@ def build(plan: BuildPlan, on_progress: OnProgress | None = None) -> Manifest:
     record = {
         "flavour": plan.backend,
         "version": compiled.version,
+        **requested(plan),
         "compute_capabilities": compiled.capabilities,
         "onnx": plan.onnx_path.name,
         "onnx_sha256": plan.manifest["sha256"],
-        "largest_batch": plan.largest_batch,
-        "workspace_mib": plan.workspace_mib,
         "build_seconds": round(time.perf_counter() - start, 3),
         "command": plan.command,
         "device": compiled.device,
     }
-    manifest = {**plan.manifest, "engine": record, "layers": compiled.layers}
-    _write(plan.output, compiled.blob)
-    try:
-        write_manifest(plan.output, manifest)
-    except BaseException:  # An engine without its manifest is of no use.
-        plan.output.unlink(missing_ok=True)
-        raise
+    manifest = {**plan.manifest, "engine": record, "layers": compiled.layers, "verified": None}
+    with _staged(plan.output) as staged:
+        staged.write_bytes(compiled.blob)
+        write_manifest(staged, manifest)
+        if verify is not None:
+            manifest["verified"] = verify(staged, read_manifest(staged))
+            write_manifest(staged, manifest)
     if plan.timing_cache is not None and compiled.timing_cache is not None:
-        _write(plan.timing_cache, compiled.timing_cache)
+        with write_beside(plan.timing_cache) as part:
+            part.write_bytes(compiled.timing_cache)
     return manifest
 
 
-def _write(path: Path, content: bytes) -> None:
-    with write_beside(path) as part:
-        part.write_bytes(content)
+def requested(plan: BuildPlan) -> dict[str, Any]:
+    """What of an engine's record follows from its plan alone; another value means that the engine is another one."""
+    is_portable = plan.backend == RTX and not plan.capabilities
+    return {
+        "portable": is_portable,
+        "largest_batch": plan.largest_batch,
+        "opt_batch": plan.opt_batch,
+        "workspace_mib": plan.workspace_mib,
+        "hardware_compatibility": plan.hardware_compatibility,
+        "user_allocation": uses_user_allocation(plan.backend),
+    }
+
+
+def served_by(plan: BuildPlan) -> list[str] | None:
+    """The compute capabilities that an engine of TensorRT for RTX is built for; None for other back ends."""
+    return list(plan.capabilities or PORTABLE_CAPABILITIES) if plan.backend == RTX else None
+
+
+@contextlib.contextmanager
+def _staged(output: Path) -> Iterator[Path]:
+    """A place for an engine and its manifest, which replace what is at `output` when the block ends well.
+
+    Args:
+        output: Where the engine shall be; its folder is made.
+
+    Yields:
+        The engine's path in a folder of its own, under its own name.
+
+    Raises:
+        MachineError: The disk is full or cannot be written.
+    """
+    folder = output.with_name(f".{output.stem}.{os.getpid()}.part")
+    staged = folder / output.name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield staged
+        os.replace(staged, output)
+        os.replace(manifest_path(staged), manifest_path(output))
+    except OSError as error:
+        raise write_error(output, error) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _with_tensorrt(plan: BuildPlan, on_progress: OnProgress | None) -> _Compiled:
-    device = _gpu() if plan.backend == STANDARD else None
+    device = gpu_record(plan.gpu) if plan.backend == STANDARD else None
+    if device and plan.hardware_compatibility == "ampere-plus" and not is_ampere_or_later(device["capability"]):
+        raise EdgekdError(
+            f"--hardware-compatibility ampere-plus needs a GPU of compute capability 8.0 or later to build on, and "
+            f"{device['name']} has {device['capability']}: leave it out"
+        )
     flavour = load_flavour(plan.backend)
     saved = None if plan.timing_cache is None else _saved(plan.timing_cache)
     is_free = frame_shape(plan.manifest)[0] is None
-    options = BuildOptions(plan.capabilities, plan.largest_batch or 1 if is_free else 1, plan.workspace_mib, saved)
+    largest, opt = (plan.largest_batch or 1, plan.opt_batch or 1) if is_free else (1, 1)
+    options = BuildOptions(plan.capabilities, largest, opt, plan.workspace_mib, saved, plan.hardware_compatibility)
     built = build_engine(plan.onnx_path, flavour, options, on_progress)
     return _Compiled(
         built.blob,
         flavour.version,
         [layer._asdict() for layer in built.layers],
         device,
-        [device["capability"]] if device else list(plan.capabilities),
+        served_by(plan) or ([device["capability"]] if device else []),
         built.timing_cache,
     )
 
 
-def _gpu() -> dict[str, Any]:
-    """The GPU of this machine, which the standard TensorRT builds for."""
+def gpu_record(index: int) -> dict[str, Any]:
+    """The GPU that the standard TensorRT builds on and for."""
     try:
-        driver = open_driver()
+        driver = open_driver(index)
     except MachineError as error:
         raise MachineError(
             f"{TITLES[STANDARD]} builds on the GPU that the engine is for, and none answers here: {error}; "
@@ -116,16 +178,45 @@ def _saved(timing_cache: Path) -> bytes:
         raise EdgekdError(f"cannot read --timing-cache {timing_cache}: {error.strerror or error}") from error
 
 
-def _with_openvino(plan: BuildPlan) -> _Compiled:
-    """The graph as OpenVINO exports it once it is compiled; it is read with `import_model`."""
+def installed_version(backend: str) -> str:
+    """The version of a back end that builds here, as an engine's record has it.
+
+    Args:
+        backend: "tensorrt", "tensorrt-rtx" or "openvino".
+
+    Raises:
+        MachineError: It is not installed, does not load, or is too old.
+    """
+    return openvino_version() if backend == OPENVINO else load_flavour(backend).version
+
+
+def openvino_version() -> str:
+    """The version of OpenVINO, such as "2026.4.0".
+
+    Raises:
+        MachineError: It is not installed.
+    """
+    return str(_openvino().get_version().split("-")[0])
+
+
+def processor_name() -> str:
+    """This machine's processor, as OpenVINO calls it."""
+    return str(_openvino().Core().get_property("CPU", "FULL_DEVICE_NAME"))
+
+
+def _openvino() -> Any:
     try:
         import openvino
     except ModuleNotFoundError as error:
         raise MachineError("OpenVINO is not installed: pip install openvino") from error
-    core, options = openvino.Core(), cpu_options(usable_cores())
+    return openvino
+
+
+def _with_openvino(plan: BuildPlan) -> _Compiled:
+    """The graph as OpenVINO exports it once it is compiled; it is read with `import_model`."""
+    core, options = _openvino().Core(), cpu_options(usable_cores())
     try:
         blob = core.compile_model(str(plan.onnx_path), "CPU", options).export_model()
     except RuntimeError as error:
         raise ArtifactError(f"OpenVINO cannot build {plan.onnx_path}: {one_line(error)}") from error
-    processor = {"name": str(core.get_property("CPU", "FULL_DEVICE_NAME"))}
-    return _Compiled(blob.read(), openvino.get_version().split("-")[0], [], processor, [])
+    return _Compiled(blob.read(), openvino_version(), [], {"name": processor_name()}, [])

@@ -16,6 +16,7 @@ import numpy as np
 from edgekd.artifact import Manifest, read_json, read_manifest, write_json
 from edgekd.engines.base import Engine
 from edgekd.engines.cache import cache_folder
+from edgekd.engines.devices import parse_device
 from edgekd.errors import EdgekdError, MachineError, unknown_name
 
 TRIALS = 5
@@ -36,7 +37,9 @@ def _openvino(path: Path, manifest: Manifest, threads: int) -> Engine:
 BACKENDS: dict[str, Callable[[Path, Manifest, int], Engine]] = {"onnxruntime": _onnxruntime, "openvino": _openvino}
 
 
-def open_engine(path: Path, backend: str | None = None, threads: int | None = None) -> Engine:
+def open_engine(
+    path: Path, backend: str | None = None, threads: int | None = None, device: str | None = None
+) -> Engine:
     """Loads an artifact, after checking it against its manifest.
 
     Args:
@@ -44,6 +47,7 @@ def open_engine(path: Path, backend: str | None = None, threads: int | None = No
         backend: "onnxruntime" or "openvino"; None takes the one measured as faster for this graph on this machine. An
             engine was built for one back end and takes no other.
         threads: That compute one inference; None takes as many as the process may use.
+        device: The GPU of a TensorRT engine, such as "cuda:1"; None takes the first.
 
     Raises:
         ArtifactError: The artifact is missing, damaged, or not what its manifest says.
@@ -59,7 +63,7 @@ def open_engine(path: Path, backend: str | None = None, threads: int | None = No
     manifest = read_manifest(path)
     threads = threads or usable_cores()
     if path.suffix == ".engine":
-        return _open_built(path, manifest, backend, threads)
+        return _open_built(path, manifest, backend, threads, device)
     if backend is None:
         return BACKENDS[_faster_backend(path, manifest, threads)](path, manifest, threads)
     if not _is_installed(backend):
@@ -67,7 +71,7 @@ def open_engine(path: Path, backend: str | None = None, threads: int | None = No
     return BACKENDS[backend](path, manifest, threads)
 
 
-def _open_built(path: Path, manifest: Manifest, backend: str | None, threads: int) -> Engine:
+def _open_built(path: Path, manifest: Manifest, backend: str | None, threads: int, device: str | None) -> Engine:
     """Loads an engine that edgekd build made, on the back end that it was built for."""
     from edgekd.engines.tensorrt.checks import engine_record
 
@@ -78,7 +82,7 @@ def _open_built(path: Path, manifest: Manifest, backend: str | None, threads: in
         return _openvino(path, manifest, threads)
     from edgekd.engines.tensorrt.engine import TensorRTEngine
 
-    return TensorRTEngine(path, manifest)
+    return TensorRTEngine(path, manifest, parse_device(device or "cuda"))
 
 
 def usable_cores() -> int:

@@ -20,7 +20,7 @@ from edgekd.data.synthetic_anomalies import list_textures
 from edgekd.errors import EdgekdError
 from edgekd.models.detector import Detector, Stage, TrainingDefaults
 from edgekd.models.registry import find_system, require_legal_size
-from edgekd.recipe import RECIPE_FILE, TrainingRecipe, read_recipe, write_recipe
+from edgekd.recipe import RECIPE_FILE, TrainingRecipe, held_out_images, read_recipe, write_recipe
 from edgekd.training.batches import Batches, images_of
 from edgekd.training.device import channels_last
 from edgekd.training.loop import OnStep, iterations_done, optimise
@@ -347,5 +347,4 @@ def training_pictures(recipe: TrainingRecipe) -> list[Path]:
 
 def held_out_pictures(recipe: TrainingRecipe) -> list[Path]:
     """The good pictures that a recipe keeps for the threshold, those that are still there."""
-    paths = (Path(recipe.data) / name for name in recipe.held_out)
-    return [path for path in paths if path.is_file()]
+    return held_out_images(recipe)

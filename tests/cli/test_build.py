@@ -5,6 +5,7 @@ import shutil
 import signal
 
 import numpy as np
+import onnx
 import openvino
 import pytest
 
@@ -39,7 +40,7 @@ def free_graph(graph):
 
 @pytest.fixture
 def no_gpu(monkeypatch):
-    def refuse():
+    def refuse(index):
         raise MachineError("no NVIDIA GPU answers")
 
     monkeypatch.setattr(compiling, "open_driver", refuse)
@@ -62,8 +63,12 @@ def test_an_engine_is_written_with_all_that_the_graphs_manifest_says_and_how_it_
     assert f"wrote {engine}: " in said
     assert "by TensorRT for RTX 1.7.1.116, for GPUs of compute capability 8.6 or 8.9" in said
     assert f"edgekd bench --engine {engine}" in said
+    command = "--compute-capability 8.6 --compute-capability 8.9 --workspace 64 --if-needed compares them"
+    assert "not compared with its graph, since it cannot run here: " in said
+    assert command in said
     source, built = read_manifest(graph), read_manifest(engine)
-    record, layers = built.pop("engine"), built.pop("layers")
+    record, layers, verified = (built.pop(name) for name in ("engine", "layers", "verified"))
+    assert verified is None
     assert {name: value for name, value in built.items() if name not in ("file", "sha256")} == {
         name: value for name, value in source.items() if name not in ("file", "sha256")
     }
@@ -72,10 +77,14 @@ def test_an_engine_is_written_with_all_that_the_graphs_manifest_says_and_how_it_
     assert record == {
         "flavour": "tensorrt-rtx",
         "version": "1.7.1.116",
+        "portable": False,
         "compute_capabilities": ["8.6", "8.9"],
         "onnx": "detector.onnx",
         "onnx_sha256": source["sha256"],
         "largest_batch": 1,
+        "opt_batch": 1,
+        "hardware_compatibility": "none",
+        "user_allocation": True,
         "workspace_mib": 64,
         "command": f"edgekd build {graph} --backend tensorrt-rtx --compute-capability 8.6 --compute-capability 8.9 "
         "--workspace 64",
@@ -104,13 +113,19 @@ def test_json_says_how_large_and_for_what(graph, capsys):
     assert figures["file"] == str(engine)
     assert figures["bytes"] == engine.stat().st_size
     assert figures["engine"] == read_manifest(engine)["engine"]
-    assert figures["engine"]["compute_capabilities"] == []
+    assert figures["engine"]["compute_capabilities"] == ["8.0", "8.6", "8.9", "12.0", "12.1"]
+    assert figures["engine"]["portable"] is True
+    assert figures["built"] is True
+    assert figures["verified"] is None
     assert figures["convolutions_reading"].keys() == {"Float"}
 
 
 def test_an_engine_of_openvino_says_what_the_graph_says(graph, elpv_pictures, capsys):
     assert run("build", graph, "--backend", "openvino") == 0
-    assert "by OpenVINO" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "by OpenVINO" in said
+    assert "compared with its graph in onnxruntime " in said
+    assert "on 32 made images (" in said
     path = graph.with_name("detector_openvino.engine")
     frames = read_frames(elpv_pictures[200:201], 64)
     with open_engine(graph, "openvino") as engine:
@@ -123,6 +138,10 @@ def test_an_engine_of_openvino_says_what_the_graph_says(graph, elpv_pictures, ca
     assert record["flavour"] == "openvino"
     assert record["version"] == openvino.get_version().split("-")[0]
     assert record["device"]["name"]
+    assert not record["user_allocation"]
+    verified = read_manifest(path)["verified"]
+    assert verified["on"] == record["device"]["name"]
+    assert verified["noise"] < 1e-4
 
 
 def test_the_standard_flavour_without_a_gpu_says_where_to_build(graph, no_gpu, capsys):
@@ -148,10 +167,17 @@ def test_the_standard_flavour_without_a_gpu_says_where_to_build(graph, no_gpu, c
         ([*RTX, "--timing-cache", "x.cache"], "--timing-cache is for TensorRT, which measures kernels"),
         (["--backend", "tensorrt", "--timing-cache", "."], "--timing-cache . is a folder"),
         (
-            [*RTX, "--batch", 4],
-            "takes batches of 1 and no others: leave --batch out, or export it with --batch dynamic",
+            [*RTX, "--max-batch", 4],
+            "takes batches of 1 and no others: leave --max-batch out, or export it with --batch dynamic",
         ),
-        ([*RTX, "--batch", 0], "'0' is no whole number from 1 upward"),
+        ([*RTX, "--opt-batch", 1], "takes batches of 1 and no others: leave --opt-batch out"),
+        ([*RTX, "--max-batch", 0], "'0' is no whole number from 1 upward"),
+        ([*RTX, "--batch", 4], "unrecognized arguments: --batch 4"),
+        ([*RTX, "--hardware-compatibility", "ampere-plus"], "--hardware-compatibility is for TensorRT: leave it out; "),
+        (["--backend", "openvino", "--hardware-compatibility", "ampere-plus"], "is for TensorRT: leave it out"),
+        (["--backend", "tensorrt", "--hardware-compatibility", "hopper"], "invalid choice: 'hopper'"),
+        (["--backend", "openvino", "--device", "cuda:0"], "--device is for TensorRT, and OpenVINO builds for this"),
+        ([*RTX, "--device", "gpu:1"], "'gpu:1' does not name a GPU"),
         ([*RTX, "--workspace", "-1"], "--workspace"),
         ([*RTX, "--output", "x.plan"], "--output x.plan must end in .engine"),
     ],
@@ -164,16 +190,129 @@ def test_what_does_not_fit_is_refused_in_one_line(graph, capsys, words, complain
     assert names_beside(graph) == ["detector.json", "detector.onnx"]
 
 
-def test_a_batch_for_openvino_is_refused(free_graph, capsys):
-    assert run("build", free_graph, "--backend", "openvino", "--batch", 4) == 2
-    assert "an engine of OpenVINO takes any batch" in capsys.readouterr().err
+@pytest.mark.parametrize("option", ["--max-batch", "--opt-batch"])
+def test_a_batch_for_openvino_is_refused(free_graph, capsys, option):
+    assert run("build", free_graph, "--backend", "openvino", option, 4) == 2
+    assert f"{option} is for TensorRT, and an engine of OpenVINO takes any batch" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "largest"), [(["--opt-batch", 9], "8, its default:"), (["--max-batch", 2, "--opt-batch", 3], "2:")]
+)
+def test_kernels_for_a_larger_batch_than_the_largest_are_refused(free_graph, capsys, words, largest):
+    assert run("build", free_graph, *RTX, *words) == 2
+    assert f"--opt-batch {words[-1]} must be at most --max-batch, which is {largest}" in capsys.readouterr().err
+
+
+@needs_rtx
+def test_a_free_batch_has_a_largest_and_one_that_kernels_are_chosen_for(trained_run, tmp_path, capsys):
+    graph = tmp_path / "free.onnx"
+    assert run("export", trained_run, "--batch", "dynamic", "--output", graph) == 0
+    for words, batches in ([], (8, 1)), (["--max-batch", 16, "--opt-batch", 4], (16, 4)):
+        capsys.readouterr()
+        assert run("build", graph, *RTX, *words) == 0
+        record = read_manifest(tmp_path / "free_tensorrt_rtx.engine")["engine"]
+        assert (record["largest_batch"], record["opt_batch"]) == batches
+        assert record["command"].endswith(" ".join(["tensorrt-rtx", *map(str, words)]))
+        said = capsys.readouterr().out
+        assert f"it takes batches of 1 to {batches[0]}; its kernels are chosen for {batches[1]}" in said
+
+
+def test_an_engine_is_compared_on_what_its_run_held_out(exported, tmp_path, capsys):
+    output = tmp_path / "x.engine"
+    assert run("build", exported, "--backend", "openvino", "--output", output) == 0
+    said = capsys.readouterr().out
+    assert "on 22 held-out images of the run: noise " in said
+    assert "verdicts differ" in said
+    verified = read_manifest(output)["verified"]
+    assert (verified["images"], verified["from"]) == (22, "held-out images of the run")
+    assert verified["flips"] in (0, 1)
+
+
+@pytest.fixture
+def wrong_builder(graph, tmp_path, monkeypatch):
+    """A builder whose engines compute something else than their graphs."""
+    model = onnx.load(graph)
+    weight = max(model.graph.initializer, key=lambda tensor: len(tensor.raw_data))
+    changed = onnx.numpy_helper.to_array(weight) * np.float32(1.1)
+    weight.CopyFrom(onnx.numpy_helper.from_array(changed, weight.name))
+    (tmp_path / "elsewhere").mkdir()
+    onnx.save(model, tmp_path / "elsewhere" / "other.onnx")
+    original = compiling._with_openvino
+    other = tmp_path / "elsewhere" / "other.onnx"
+    monkeypatch.setattr(compiling, "_with_openvino", lambda plan: original(plan._replace(onnx_path=other)))
+
+
+def test_an_engine_that_computes_something_else_is_not_kept(graph, wrong_builder, capsys):
+    before = names_beside(graph)
+    assert run("build", graph, "--backend", "openvino") == 1
+    line = capsys.readouterr().err.strip()
+    assert f"{graph.with_name('detector_openvino.engine')} was not written: the engine does not compute what" in line
+    assert len(line.splitlines()) == 1
+    assert names_beside(graph) == before
+
+
+def test_an_earlier_engine_stays_where_the_new_one_is_wrong(graph, request, capsys):
+    assert run("build", graph, "--backend", "openvino") == 0
+    request.getfixturevalue("wrong_builder")
+    engine = graph.with_name("detector_openvino.engine")
+    before = engine.read_bytes(), manifest_path(engine).read_bytes()
+    assert run("build", graph, "--backend", "openvino") == 1
+    assert (engine.read_bytes(), manifest_path(engine).read_bytes()) == before
+
+
+def test_if_needed_builds_once_and_again_where_the_engine_is_damaged(graph, capsys):
+    words = ("build", graph, "--backend", "openvino", "--if-needed")
+    engine = graph.with_name("detector_openvino.engine")
+    assert run(*words) == 0
+    first = capsys.readouterr()
+    assert f"building: there is no {engine} yet" in first.err
+    assert "wrote" in first.out
+    written = engine.stat().st_mtime_ns
+    assert run(*words) == 0
+    assert capsys.readouterr() == (f"{engine} fits this machine: nothing to do\n", "")
+    assert engine.stat().st_mtime_ns == written
+    engine.write_bytes(engine.read_bytes()[:-1])
+    assert run(*words) == 0
+    assert "its SHA-256 differs" in capsys.readouterr().err
+    assert read_manifest(engine)["verified"] is not None
+
+
+def test_if_needed_compares_an_engine_that_was_not_compared_on_this_machine(graph, capsys):
+    words = ("build", graph, "--backend", "openvino", "--if-needed")
+    engine = graph.with_name("detector_openvino.engine")
+    assert run(*words) == 0
+    content = engine.read_bytes()
+    here = read_manifest(engine)["verified"]
+    for verified in (None, here | {"on": "another processor"}):
+        write_manifest(engine, read_manifest(engine) | {"verified": verified})
+        capsys.readouterr()
+        assert run(*words) == 0
+        compared, last = capsys.readouterr().out.splitlines()
+        assert compared.startswith("compared with its graph in onnxruntime ")
+        assert last == f"{engine} fits this machine: nothing to build"
+        assert read_manifest(engine)["verified"] == here
+    assert engine.read_bytes() == content
+
+
+@needs_rtx
+def test_if_needed_of_an_engine_for_other_machines_builds_once(graph, capsys):
+    words = ("build", graph, *RTX, "--compute-capability", "8.9", "--if-needed")
+    assert run(*words) == 0
+    capsys.readouterr()
+    assert run(*words, "--json", "-") == 0
+    assert json.loads(capsys.readouterr().out)["built"] is False
+    assert run(*words) == 0
+    assert "is up to date: nothing to do; it cannot run here: " in capsys.readouterr().out
+    assert run(*words, "--workspace", 64) == 0
+    assert "was built with workspace none, and now it is 64" in capsys.readouterr().err
 
 
 def test_what_is_no_graph_is_refused(graph, capsys):
     shutil.copy(graph, graph.with_name("bare.onnx"))
     for name, complaint in {
         "gone.onnx": "no such artifact",
-        "detector.json": "is no graph: give an .onnx file",
+        "detector.json": "is not a graph: give an .onnx file",
         "bare.onnx": "has no manifest",
     }.items():
         assert run("build", graph.with_name(name), *RTX) == 2

@@ -1,9 +1,11 @@
 """Building engines with TensorRT for RTX, whose builder needs no GPU; all systems are built in tests/graph."""
 
 import json
+import logging
 import shutil
 import signal
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -11,15 +13,16 @@ import pytest
 from onnx import TensorProto, helper
 
 from edgekd.artifact import manifest_path
-from edgekd.engines.build_plan import plan_build
+from edgekd.engines.build_plan import BuildChoices, plan_build
 from edgekd.engines.compiling import build
-from edgekd.engines.tensorrt.building import BuildOptions, build_engine
+from edgekd.engines.tensorrt.building import BuildOptions, build_engine, uses_user_allocation
 from edgekd.engines.tensorrt.flavours import Flavour, load_flavour
 from edgekd.engines.tensorrt.layers import Layer, convolution_inputs, layers_inspected, layers_listed
-from edgekd.engines.tensorrt.listening import make_listener, make_monitor
-from edgekd.errors import ArtifactError
+from edgekd.engines.tensorrt.listening import logged_once, make_listener, make_monitor
+from edgekd.errors import ArtifactError, EdgekdError
 
 trt = pytest.importorskip("tensorrt_rtx")
+LEVEL = "same-compute-capability"
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +75,51 @@ def test_a_free_batch_is_opened_up_to_the_largest(flavour, free_graph):
 
 @pytest.mark.parametrize("largest", [2_000_000_000, 1 << 31, 1 << 64])
 def test_a_batch_that_is_too_large_says_what_to_try(flavour, free_graph, largest):
-    with pytest.raises(ArtifactError, match=r"cannot build .*free\.onnx: .*; try a smaller --batch$"):
+    with pytest.raises(ArtifactError, match=r"cannot build .*free\.onnx: .*; try a smaller --max-batch$"):
         build_engine(free_graph, flavour, BuildOptions(("8.6",), largest))
 
 
+def test_kernels_are_chosen_for_another_batch_than_the_largest(flavour, free_graph):
+    few, many = (build_engine(free_graph, flavour, BuildOptions(("8.6",), 8, opt)).blob for opt in (1, 8))
+    assert few == tensorrts_own(free_graph, (1, 1, 8), capture=True)
+    assert many == tensorrts_own(free_graph, (1, 8, 8), capture=True)
+    assert few != many
+
+
+def test_a_batch_for_kernels_above_the_largest_is_one_line(flavour, free_graph):
+    with pytest.raises(ArtifactError, match=r"cannot build .*MIN<=OPT<=MAX.*; try a smaller --max-batch$"):
+        build_engine(free_graph, flavour, BuildOptions(("8.6",), 8, 9))
+
+
+def tensorrts_own(path, batches, capture):
+    """What TensorRT for RTX makes of a graph for 8.6, asked directly; the same bytes each time."""
+    builder = trt.Builder(trt.Logger(trt.Logger.ERROR))
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, trt.Logger(trt.Logger.ERROR))
+    assert parser.parse_from_file(str(path))
+    config = builder.create_builder_config()
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    config.num_compute_capabilities = 1
+    config.set_compute_capability(trt.ComputeCapability.SM86, 0)
+    if capture:
+        config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
+    profile = builder.create_optimization_profile()
+    profile.set_shape("frames", *([batch, 16, 16, 3] for batch in batches))
+    config.add_optimization_profile(profile)
+    return bytes(memoryview(builder.build_serialized_network(network, config)))
+
+
+def test_engines_of_tensorrt_for_rtx_are_built_to_be_captured_and_standard_ones_without_the_flag(flavour, free_graph):
+    with_flag, without = (tensorrts_own(free_graph, (1, 1, 4), capture) for capture in (True, False))
+    assert with_flag != without
+    options = BuildOptions(("8.6",), 4)
+    assert build_engine(free_graph, flavour, options).blob == with_flag
+    assert build_engine(free_graph, Flavour("tensorrt", trt.__version__, trt), options).blob == without
+    assert (uses_user_allocation("tensorrt-rtx"), uses_user_allocation("tensorrt")) == (True, False)
+
+
 def test_a_workspace_that_is_too_small_says_what_to_try(flavour, free_graph):
-    with pytest.raises(ArtifactError, match=r"workspace limit.*; try a smaller --batch or a larger --workspace$"):
+    with pytest.raises(ArtifactError, match=r"workspace limit.*; try a smaller --max-batch or a larger --workspace$"):
         build_engine(free_graph, flavour, BuildOptions(("8.6",), 4096, workspace_mib=1))
     assert build_engine(free_graph, flavour, BuildOptions(("8.6",), 4096, workspace_mib=256)).blob
 
@@ -100,6 +142,73 @@ def test_the_standard_flavours_steps_run_as_far_as_they_can_without_a_gpu(graph,
     assert first.blob
     assert again.timing_cache == first.timing_cache
     assert first.timing_cache not in (None, b"", saved)
+
+
+@pytest.fixture
+def lines(caplog):
+    """Reads the lines that TensorRT's warnings and errors came to the user in."""
+    logged_once.cache_clear()
+    caplog.set_level(logging.WARNING, "edgekd.tensorrt")
+    return lambda: [record.getMessage() for record in caplog.records if record.name == "edgekd.tensorrt"]
+
+
+def test_a_warning_reaches_the_user_once_in_one_line(flavour, tmp_path, lines):
+    frames = helper.make_tensor_value_info("frames", TensorProto.UINT8, [1, 16, 16, 3])
+    out = helper.make_tensor_value_info("anomaly_map", TensorProto.FLOAT, [1, 16, 16, 3])
+    nodes = [
+        helper.make_node("Cast", ["frames"], ["float"], "same", to=TensorProto.FLOAT),
+        helper.make_node("Relu", ["float"], ["anomaly_map"], "same"),
+    ]
+    onnx.save(
+        helper.make_model(helper.make_graph(nodes, "g", [frames], [out]), opset_imports=[helper.make_opsetid("", 18)]),
+        tmp_path / "two.onnx",
+    )
+    for _ in range(2):
+        build_engine(tmp_path / "two.onnx", flavour, BuildOptions())
+    (line,) = lines()
+    assert "A node named same already exists" in line
+    assert "\n" not in line
+
+
+def test_a_build_on_the_cpu_warns_of_nothing(flavour, graph, free_graph, lines):
+    build_engine(graph, flavour, BuildOptions())
+    build_engine(free_graph, flavour, BuildOptions(("8.6", "12.0"), 4))
+    assert lines() == []
+
+
+def test_a_failed_build_reports_the_first_error_once(flavour, free_graph, tmp_path, lines):
+    (tmp_path / "text.onnx").write_text("no graph")
+    with pytest.raises(ArtifactError):
+        build_engine(tmp_path / "text.onnx", flavour, BuildOptions())
+    assert lines() == []
+    with pytest.raises(ArtifactError) as caught:
+        build_engine(free_graph, flavour, BuildOptions(("8.6",), 8, 9))
+    others = lines()
+    assert others
+    assert not any(line in str(caught.value) for line in others)
+    assert not any("CUDA driver" in line for line in others)
+
+
+@pytest.mark.parametrize("name", ["same-compute-capability", "ampere-plus"])
+def test_hardware_compatibility_is_set(graph, lines, name):
+    # The one for RTX has the attribute and says that it does nothing there, which tells that it was set.
+    build_engine(graph, Flavour("tensorrt", "10.13", trt), BuildOptions(hardware_compatibility=name))
+    assert "setHardwareCompatibilityLevel() is unsupported in TensorRT-RTX." in lines()
+
+
+def test_no_hardware_compatibility_is_set_unless_asked_for(graph, lines):
+    build_engine(graph, Flavour("tensorrt", "10.13", trt), BuildOptions())
+    assert lines() == []
+
+
+def test_a_level_of_compatibility_that_tensorrt_lacks_is_one_line(graph):
+    older = SimpleNamespace(HardwareCompatibilityLevel=SimpleNamespace(NONE=0, AMPERE_PLUS=1))  # As 10.3 has it.
+    with pytest.raises(EdgekdError) as caught:
+        build_engine(graph, Flavour("tensorrt", "10.3.0", older), BuildOptions(hardware_compatibility=LEVEL))
+    assert str(caught.value) == (
+        "TensorRT 10.3.0 does not have --hardware-compatibility same-compute-capability: update TensorRT, leave the "
+        "option out, or give ampere-plus"
+    )
 
 
 def test_what_is_no_graph_is_one_line(flavour, tmp_path):
@@ -133,7 +242,7 @@ def test_a_cancelled_monitor_ends_the_building(graph):
 def test_ctrl_c_ends_a_build_and_leaves_no_file(exported, tmp_path):
     for path in (exported, manifest_path(exported)):
         shutil.copy(path, tmp_path / path.name)
-    plan = plan_build(tmp_path / exported.name, backend="tensorrt-rtx")
+    plan = plan_build(tmp_path / exported.name, BuildChoices(backend="tensorrt-rtx"))
     pressed = []
 
     def press(*step):

@@ -1,6 +1,7 @@
 """What is refused before TensorRT sees it; and which TensorRT is taken."""
 
 import importlib
+import shlex
 import sys
 from pathlib import Path
 
@@ -16,7 +17,11 @@ RTX = Flavour("tensorrt-rtx", "1.7.1.116", None)
 STANDARD = Flavour("tensorrt", "10.3.0", None)
 
 
-def manifest_of(flavour: Flavour, *capabilities: str) -> dict[str, object]:
+PORTABLE = ["8.0", "8.6", "8.9", "12.0", "12.1"]
+A4000, A6000 = "NVIDIA RTX A4000", "NVIDIA RTX A6000"  # Two models of the same compute capability.
+
+
+def manifest_of(flavour: Flavour, *capabilities: str, built_on: str | None = None, **more: str) -> dict[str, object]:
     return {
         "engine": {
             "flavour": flavour.name,
@@ -24,13 +29,15 @@ def manifest_of(flavour: Flavour, *capabilities: str) -> dict[str, object]:
             "compute_capabilities": list(capabilities),
             "onnx": "detector.onnx",
             "command": f"edgekd build detector.onnx --backend {flavour.name}",
+            "device": None if built_on is None else {"name": built_on, "capability": capabilities[0]},
+            **more,
         }
     }
 
 
-def refusal(manifest: dict[str, object], flavour: Flavour, capability: str) -> str:
+def refusal(manifest: dict[str, object], flavour: Flavour, capability: str, gpu_name: str = A4000) -> str:
     with pytest.raises(ArtifactError) as caught:
-        refuse_unfit(manifest, PATH, flavour, capability)
+        refuse_unfit(manifest, PATH, flavour, capability, gpu_name)
     line = str(caught.value)
     assert line.startswith(str(PATH))
     assert "\n" not in line
@@ -42,13 +49,65 @@ def refusal(manifest: dict[str, object], flavour: Flavour, capability: str) -> s
     [
         (RTX, ["8.6"], "8.6"),
         (RTX, ["8.6", "8.9"], "8.9"),
-        (RTX, [], "8.0"),
+        (RTX, PORTABLE, "8.0"),
+        (RTX, PORTABLE, "12.1"),
+        (RTX, [], "8.0"),  # As earlier manifests have it.
         (RTX, [], "12.0"),
         (STANDARD, ["8.7"], "8.7"),
     ],
 )
 def test_an_engine_for_this_machine_passes(flavour, built_for, capability):
-    refuse_unfit(manifest_of(flavour, *built_for), PATH, flavour, capability)
+    refuse_unfit(manifest_of(flavour, *built_for), PATH, flavour, capability, A4000)
+
+
+@pytest.mark.parametrize("built_for", [PORTABLE, []])
+@pytest.mark.parametrize("capability", ["8.7", "9.0", "10.0", "11.0"])
+def test_a_portable_engine_is_refused_where_rtx_does_not_run(built_for, capability):
+    line = refusal(manifest_of(RTX, *built_for), RTX, capability)
+    assert f"is for compute capability 8.0, 8.6, 8.9, 12.0 or 12.1 and this GPU has {capability}" in line
+    assert line.endswith("edgekd build 'line 2/detector.onnx' --backend tensorrt")
+
+
+def test_a_standard_engine_is_refused_on_another_model_of_the_same_compute_capability():
+    manifest = manifest_of(STANDARD, "8.6", built_on=A4000)
+    refuse_unfit(manifest, PATH, STANDARD, "8.6", A4000)
+    line = refusal(manifest, STANDARD, "8.6", A6000)
+    assert f"was built on {A4000} and this GPU is {A6000}" in line
+    assert "build it again on this machine with edgekd build detector.onnx --backend tensorrt, or once" in line
+    assert line.endswith(
+        "edgekd build detector.onnx --backend tensorrt --hardware-compatibility same-compute-capability"
+    )
+
+
+@pytest.mark.parametrize(
+    ("compatibility", "capability", "passes"),
+    [
+        ("none", "8.9", False),
+        ("same-compute-capability", "8.6", True),
+        ("same-compute-capability", "8.9", False),
+        ("ampere-plus", "8.6", True),
+        ("ampere-plus", "8.0", True),
+        ("ampere-plus", "12.0", True),
+        ("ampere-plus", "7.5", False),
+    ],
+)
+def test_hardware_compatibility_opens_an_engine_to_other_gpus(compatibility, capability, passes):
+    manifest = manifest_of(STANDARD, "8.6", built_on=A4000, hardware_compatibility=compatibility)
+    if passes:
+        refuse_unfit(manifest, PATH, STANDARD, capability, A6000)
+    else:
+        line = refusal(manifest, STANDARD, capability, A6000)
+        assert "build detector.onnx --backend tensorrt" in line or "build 'line 2/detector.onnx'" in line
+
+
+def test_the_command_names_the_graph_beside_the_engine_where_only_that_is_there(tmp_path):
+    (tmp_path / "line 2").mkdir()
+    (tmp_path / "line 2" / "detector.onnx").touch()
+    manifest = manifest_of(STANDARD, "8.6", command="edgekd build /gone/detector.onnx --backend tensorrt")
+    with pytest.raises(ArtifactError) as caught:
+        refuse_unfit(manifest, tmp_path / PATH, STANDARD, "8.7", A4000)
+    command = shlex.split(str(caught.value).partition(" on this machine with ")[2])
+    assert command == ["edgekd", "build", str(tmp_path / "line 2" / "detector.onnx"), "--backend", "tensorrt"]
 
 
 def test_another_gpu_is_refused_with_the_command_that_builds_for_it_too():
@@ -59,13 +118,13 @@ def test_another_gpu_is_refused_with_the_command_that_builds_for_it_too():
 
 def test_an_engine_for_ampere_and_later_is_refused_on_turing():
     line = refusal(manifest_of(RTX), RTX, "7.5")
-    assert "is for compute capability 8.0 or later and this GPU has 7.5" in line
+    assert "is for compute capability 8.0, 8.6, 8.9, 12.0 or 12.1 and this GPU has 7.5" in line
     assert line.endswith("--compute-capability 7.5")
 
 
 def test_a_gpu_that_rtx_does_not_serve_is_sent_to_the_standard_flavour():
     line = refusal(manifest_of(RTX, "8.6"), RTX, "8.7")
-    assert line.endswith("build for this machine with edgekd build detector.onnx --backend tensorrt")
+    assert line.endswith("build for this machine with edgekd build 'line 2/detector.onnx' --backend tensorrt")
 
 
 def test_a_standard_engine_of_another_gpu_is_built_again_here():
@@ -84,13 +143,13 @@ def test_another_version_is_refused_with_the_command_that_built_it():
 def test_another_flavour_is_refused_with_what_to_install_or_build():
     line = refusal(manifest_of(RTX, "8.6"), STANDARD, "8.6")
     assert "is an engine of TensorRT for RTX and not of TensorRT: pip install 'edgekd[tensorrt-rtx]', or build" in line
-    assert line.endswith("edgekd build detector.onnx --backend tensorrt")
+    assert line.endswith("edgekd build 'line 2/detector.onnx' --backend tensorrt")
 
 
 @pytest.mark.parametrize("record", [None, {}, [], "tensorrt", {"flavour": "tensorrt"}])
 def test_a_manifest_without_a_record_of_the_build_is_refused(record):
     with pytest.raises(ArtifactError, match="does not say how it was built"):
-        refuse_unfit({"engine": record}, PATH, RTX, "8.6")
+        refuse_unfit({"engine": record}, PATH, RTX, "8.6", A4000)
 
 
 def test_without_a_gpu_the_graph_is_named_that_runs_without_one():
@@ -100,10 +159,11 @@ def test_without_a_gpu_the_graph_is_named_that_runs_without_one():
         "without one run edgekd bench --engine 'line 2/detector.onnx'"
     )
     assert error.exit_code == 3
+    portable = needs_gpu(manifest_of(RTX), PATH, MachineError("no driver"))
+    assert "needs an NVIDIA GPU of compute capability 8.0, 8.6, 8.9, 12.0 or 12.1, and" in str(portable)
 
 
 def test_capabilities_in_words():
-    assert capabilities_text([]) == "compute capability 8.0 or later"
     assert capabilities_text(["8.6"]) == "compute capability 8.6"
     assert capabilities_text(["8.6", "8.9"]) == "compute capability 8.6 or 8.9"
 

@@ -73,6 +73,7 @@ RTX_ONLY = {
     "IRuntimeConfig.set_runtime_cache",
     "DynamicShapesKernelSpecializationStrategy.EAGER",
     "trt.DynamicShapesKernelSpecializationStrategy",
+    "BuilderFlag.REQUIRE_USER_ALLOCATION",
 }
 
 

@@ -1,4 +1,9 @@
-"""Whether TensorRT for RTX parses and compiles every system's graph in every precision; its builder needs no GPU."""
+"""Whether TensorRT for RTX parses and compiles every system's graph in every precision; its builder needs no GPU.
+
+The engines are built to be captured in CUDA graphs: a graph that would allocate memory while it infers does not build.
+"""
+
+import logging
 
 import onnx
 import pytest
@@ -7,6 +12,7 @@ from edgekd.data.good_pictures import read_frames
 from edgekd.engines.tensorrt.building import BuildOptions, build_engine
 from edgekd.engines.tensorrt.flavours import load_flavour
 from edgekd.engines.tensorrt.layers import bytes_moved, convolution_inputs
+from edgekd.engines.tensorrt.listening import logged_once
 from edgekd.errors import ArtifactError
 from edgekd.models.registry import SYSTEMS
 from edgekd.quantization.float16 import to_float16
@@ -19,6 +25,15 @@ pytest.importorskip("tensorrt_rtx")
 # The variants whose graphs are built for other tests too.
 SWITCHES = {"dskd": (("backbone", "efficientnet_lite0"),), "hkt_plus": (("teacher", "efficientnet_lite0"),)}
 CAPABILITIES = ("8.6", "8.9", "12.0")
+
+
+@pytest.fixture(autouse=True)
+def no_warnings(caplog):
+    """TensorRT has nothing to say against any of the graphs."""
+    logged_once.cache_clear()
+    with caplog.at_level(logging.WARNING, "edgekd.tensorrt"):
+        yield
+    assert [record.getMessage() for record in caplog.records if record.name == "edgekd.tensorrt"] == []
 
 
 def compile_graph(path):

@@ -5,14 +5,19 @@ The network is strongly typed: the graph says which precision each layer has, an
 
 from __future__ import annotations
 
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from edgekd.engines.tensorrt.flavours import STANDARD, Flavour, capability_name
+from edgekd.engines.tensorrt.flavours import RTX, STANDARD, Flavour, capability_name
 from edgekd.engines.tensorrt.layers import Layer, layers_inspected, layers_listed
-from edgekd.engines.tensorrt.listening import OnProgress, make_listener, make_monitor
-from edgekd.errors import ArtifactError
+from edgekd.engines.tensorrt.listening import OnProgress, logged_once, make_listener, make_monitor
+from edgekd.errors import ArtifactError, EdgekdError
+
+NO_COMPATIBILITY = "none"
+# How the manifest and the command line call a level of TensorRT's hardware compatibility, and its name in TensorRT.
+COMPATIBILITY_LEVELS = {"same-compute-capability": "SAME_COMPUTE_CAPABILITY", "ampere-plus": "AMPERE_PLUS"}
 
 
 class BuildOptions(NamedTuple):
@@ -20,15 +25,20 @@ class BuildOptions(NamedTuple):
 
     Attributes:
         capabilities: Compute capabilities such as "8.6", only for TensorRT for RTX; none for Ampere and later.
-        largest_batch: Frames, of a graph whose batch is free; 1 for any other.
+        largest_batch: Images in a batch at most, of a graph whose batch is free; 1 for any other.
+        opt_batch: The batch that kernels are chosen for, 1..largest_batch, of a graph whose batch is free.
         workspace_mib: Device memory that a kernel may take for its work, in MiB; None for what the GPU has.
         timing_cache: What an earlier build has measured; None measures anew and keeps nothing. Only the standard one.
+        hardware_compatibility: Other GPUs that the engine shall run on: "none", "same-compute-capability" or
+            "ampere-plus". Only the standard one.
     """
 
     capabilities: tuple[str, ...] = ()
     largest_batch: int = 1
+    opt_batch: int = 1
     workspace_mib: int | None = None
     timing_cache: bytes | None = None
+    hardware_compatibility: str = NO_COMPATIBILITY
 
 
 class Built(NamedTuple):
@@ -58,30 +68,67 @@ def build_engine(
 
     Raises:
         ArtifactError: TensorRT does not take the graph, or cannot compile it.
+        EdgekdError: This version of TensorRT lacks the level of hardware compatibility.
     """
+    level = _compatibility_level(flavour, options.hardware_compatibility)
     listener = make_listener(flavour.module)
     monitor = make_monitor(flavour.module, on_progress)
     # In a thread of its own, so that Ctrl-C comes to this one and not into TensorRT's calls back.
     with ThreadPoolExecutor(1) as pool:
-        building = pool.submit(_compiled, onnx_path, flavour, options, listener, monitor)
+        building = pool.submit(_compiled, onnx_path, flavour, options, level, listener, monitor)
         try:
             built = building.result()
         except BaseException:
             monitor.cancelled = True
             raise
+    for line in listener.errors:
+        if not isinstance(built, str) or line not in built:
+            logged_once(logging.ERROR, line)
     if isinstance(built, str):
         raise ArtifactError(f"{flavour.title} cannot build {onnx_path}: {built}{_hint(options)}")
     return built
 
 
+def uses_user_allocation(flavour: str) -> bool:
+    """Whether engines of a flavour are built with REQUIRE_USER_ALLOCATION, so that their inference can be captured.
+
+    TensorRT for RTX may otherwise allocate memory while it infers, which CUDA does not allow in a capture. The standard
+    TensorRT does not have the flag, up to 11.4 at least, and does not need it.
+    """
+    return flavour == RTX
+
+
+def _compatibility_level(flavour: Flavour, name: str) -> Any:
+    """TensorRT's own value of a level of hardware compatibility; None where none is asked for.
+
+    Raises:
+        EdgekdError: This version lacks it: 10.3 lacks SAME_COMPUTE_CAPABILITY.
+    """
+    if name == NO_COMPATIBILITY:
+        return None
+    level = getattr(flavour.module.HardwareCompatibilityLevel, COMPATIBILITY_LEVELS[name], None)
+    if level is None:
+        others = [other for other in COMPATIBILITY_LEVELS if other != name]
+        raise EdgekdError(
+            f"{flavour.title} {flavour.version} does not have --hardware-compatibility {name}: update TensorRT, leave "
+            f"the option out, or give {' or '.join(others)}"
+        )
+    return level
+
+
 def _hint(options: BuildOptions) -> str:
     """What may help, of what was asked for."""
-    asked = {"a smaller --batch": options.largest_batch > 1, "a larger --workspace": options.workspace_mib is not None}
+    asked = {
+        "a smaller --max-batch": options.largest_batch > 1,
+        "a larger --workspace": options.workspace_mib is not None,
+    }
     hints = [hint for hint, is_asked in asked.items() if is_asked]
     return f"; try {' or '.join(hints)}" if hints else ""
 
 
-def _compiled(onnx_path: Path, flavour: Flavour, options: BuildOptions, listener: Any, monitor: Any) -> Built | str:
+def _compiled(
+    onnx_path: Path, flavour: Flavour, options: BuildOptions, level: Any, listener: Any, monitor: Any
+) -> Built | str:
     """The engine, or what TensorRT has against the graph.
 
     Nothing is raised here: a traceback would keep the builder, and with it its logger for all builders to come.
@@ -100,11 +147,14 @@ def _compiled(onnx_path: Path, flavour: Flavour, options: BuildOptions, listener
     config.progress_monitor = monitor
     if options.workspace_mib is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mib << 20)
-    _set_capabilities(trt, config, options.capabilities)
-    try:
-        _set_batch(builder, network, config, options.largest_batch)
-    except (RuntimeError, TypeError):  # Of numbers that its dimensions do not hold.
-        return f"it takes no batch of {options.largest_batch}"
+    if uses_user_allocation(flavour.name):
+        config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
+    if level is not None:
+        config.hardware_compatibility_level = level
+    if not _set_capabilities(trt, config, options.capabilities):
+        return _complaint(listener, f"it does not build for compute capability {', '.join(options.capabilities)}")
+    if not _set_batch(builder, network, config, options):
+        return _complaint(listener, f"it takes no batch of {options.largest_batch}")
     if options.timing_cache is not None:
         _set_timing_cache(config, options.timing_cache)
     blob = builder.build_serialized_network(network, config)
@@ -115,21 +165,27 @@ def _compiled(onnx_path: Path, flavour: Flavour, options: BuildOptions, listener
     return Built(serialised, layers, None if options.timing_cache is None else _measured(config))
 
 
-def _set_capabilities(trt: Any, config: Any, capabilities: tuple[str, ...]) -> None:
+def _set_capabilities(trt: Any, config: Any, capabilities: tuple[str, ...]) -> bool:
+    """Names the GPUs that the engine is for; False where TensorRT does not accept one."""
     if capabilities:
         config.num_compute_capabilities = len(capabilities)
-    for index, capability in enumerate(capabilities):
-        config.set_compute_capability(getattr(trt.ComputeCapability, capability_name(capability)), index)
+    names = [getattr(trt.ComputeCapability, capability_name(capability)) for capability in capabilities]
+    return all(config.set_compute_capability(name, index) for index, name in enumerate(names))
 
 
-def _set_batch(builder: Any, network: Any, config: Any, largest: int) -> None:
-    """Opens a graph's free batch from 1 to `largest`; the kernels are chosen for the largest."""
+def _set_batch(builder: Any, network: Any, config: Any, options: BuildOptions) -> bool:
+    """Opens a graph's free batch, from 1 to the largest; False where TensorRT does not accept it."""
     tensor = network.get_input(0)
     batch, *frame = tensor.shape
-    if batch == -1:
-        profile = builder.create_optimization_profile()
-        profile.set_shape(tensor.name, [1, *frame], [largest, *frame], [largest, *frame])
-        config.add_optimization_profile(profile)
+    if batch != -1:
+        return True
+    profile = builder.create_optimization_profile()
+    sizes = (1, options.opt_batch, options.largest_batch)
+    try:
+        profile.set_shape(tensor.name, *([size, *frame] for size in sizes))
+    except (RuntimeError, TypeError):  # Of numbers that its dimensions do not hold.
+        return False
+    return bool(config.add_optimization_profile(profile) >= 0)
 
 
 def _set_timing_cache(config: Any, saved: bytes) -> None:
@@ -163,6 +219,7 @@ def _parser_complaint(parser: Any, listener: Any) -> str:
         return _complaint(listener, "it is no ONNX graph")
     refusal = parser.get_error(0)
     node = f"{refusal.node_operator()} {refusal.node_name()}: " if refusal.node() >= 0 else ""
+    listener.errors.clear()  # The parser logs the same refusal in pieces.
     return " ".join(f"{node}{refusal.desc()}".split())
 
 

@@ -1,7 +1,7 @@
-"""Whether an .engine file is for this machine, said before TensorRT sees it, with the command that mends it.
+"""Whether an .engine file is for this machine, reported before TensorRT reads it, with the command that mends it.
 
-TensorRT reads an engine only in the version that wrote it and on the GPUs that it was built for; what it says
-otherwise names neither.
+TensorRT reads an engine only in the version that wrote it and on the GPUs that it was built for; its own message names
+neither.
 """
 
 from __future__ import annotations
@@ -14,24 +14,26 @@ from typing import Any
 from edgekd.artifact import Manifest
 from edgekd.engines.tensorrt.flavours import (
     INSTALLS,
+    PORTABLE_CAPABILITIES,
     RTX,
     RTX_CAPABILITIES,
     STANDARD,
     TITLES,
     Flavour,
-    is_portable_to,
+    is_ampere_or_later,
 )
 from edgekd.errors import ArtifactError, MachineError
 
 
-def refuse_unfit(manifest: Manifest, path: Path, flavour: Flavour, capability: str) -> None:
+def refuse_unfit(manifest: Manifest, path: Path, flavour: Flavour, capability: str, gpu_name: str) -> None:
     """Refuses an engine that this TensorRT or this GPU cannot run.
 
     Args:
         manifest: The engine's.
         path: The engine, to be named.
         flavour: That would load it.
-        capability: Of this machine's GPU, such as "8.9".
+        capability: Compute capability of this machine's GPU, such as "8.9".
+        gpu_name: Of this machine's GPU, as its driver calls it, such as "NVIDIA L4".
 
     Raises:
         ArtifactError: It is another flavour's, another version's, or for other GPUs.
@@ -41,10 +43,14 @@ def refuse_unfit(manifest: Manifest, path: Path, flavour: Flavour, capability: s
         built_by = TITLES.get(record["flavour"], record["flavour"])
         install = f"{INSTALLS[record['flavour']]}, or " if record["flavour"] in INSTALLS else ""
         raise ArtifactError(
-            f"{path} is an engine of {built_by} and not of {flavour.title}: {install}{_other(record, flavour.name)}"
+            f"{path} is an engine of {built_by} and not of {flavour.title}: {install}"
+            f"{_build_for(record, path, flavour.name)}"
         )
     refuse_other_version(manifest, path, flavour.title, flavour.version)
-    _refuse_other_gpu(record, path, flavour, capability)
+    if flavour.name == RTX:
+        _refuse_unserved(record, path, capability)
+    else:
+        _refuse_other_gpu(record, path, capability, gpu_name)
 
 
 def refuse_other_version(manifest: Manifest, path: Path, title: str, version: str) -> None:
@@ -63,7 +69,7 @@ def refuse_other_version(manifest: Manifest, path: Path, title: str, version: st
     if record["version"] != version:
         raise ArtifactError(
             f"{path} was built by {title} {record['version']} and {version}, which is here, cannot read it: "
-            f"build it again with {record['command']}"
+            f"build it again with {_command(record, path)}"
         )
 
 
@@ -76,47 +82,98 @@ def needs_gpu(manifest: Manifest, path: Path, error: MachineError) -> MachineErr
         error: Why no GPU answers.
     """
     record = engine_record(manifest, path)
-    onnx = shlex.quote(str(path.with_name(record["onnx"])))
     return MachineError(
-        f"{path} needs an NVIDIA GPU of {capabilities_text(record['compute_capabilities'])}, and none answers here: "
-        f"{error}; without one run edgekd bench --engine {onnx}"
+        f"{path} needs an NVIDIA GPU of {capabilities_text(served_capabilities(record))}, and none answers here: "
+        f"{error}; without one run edgekd bench --engine {_graph(record, path)}"
     )
 
 
 def capabilities_text(capabilities: Sequence[str]) -> str:
     """The GPUs that an engine is for, in words."""
-    if not capabilities:
-        return "compute capability 8.0 or later"
     *others, last = capabilities
     return f"compute capability {', '.join(others)} or {last}" if others else f"compute capability {last}"
 
 
+def served_capabilities(record: dict[str, Any]) -> list[str]:
+    """The compute capabilities that an engine is for.
+
+    Args:
+        record: How it was built. A portable engine of an earlier edgekd has an empty list there.
+    """
+    return list(record["compute_capabilities"]) or list(PORTABLE_CAPABILITIES)
+
+
 def engine_record(manifest: Manifest, path: Path) -> dict[str, Any]:
-    """What a manifest says of how its engine was built.
+    """How an engine was built, as its manifest records it.
 
     Raises:
-        ArtifactError: It does not say so.
+        ArtifactError: The manifest does not say how.
     """
     record = manifest.get("engine")
     wanted = {"flavour", "version", "compute_capabilities", "onnx", "command"}
     if not isinstance(record, dict) or not wanted <= record.keys():
-        raise ArtifactError(f"the manifest of {path} does not say how it was built: build it again with edgekd build")
+        raise ArtifactError(
+            f"the manifest of {path} does not say how it was built: build it again with edgekd build GRAPH.onnx "
+            f"--output {shlex.quote(str(path))}"
+        )
     return dict(record)
 
 
-def _refuse_other_gpu(record: dict[str, Any], path: Path, flavour: Flavour, capability: str) -> None:
-    built_for = record["compute_capabilities"]
-    if capability in built_for or (not built_for and is_portable_to(capability)):
+def _refuse_unserved(record: dict[str, Any], path: Path, capability: str) -> None:
+    """Refuses an engine of TensorRT for RTX on a GPU whose compute capability it was not built for."""
+    served = served_capabilities(record)
+    if capability in served:
         return
-    if flavour.name == STANDARD:
-        mend = f"build it again on this machine with {record['command']}"
-    elif capability in RTX_CAPABILITIES:
-        mend = f"build it again with {record['command']} --compute-capability {capability}"
+    if capability in RTX_CAPABILITIES:
+        mend = f"build it again with {_command(record, path)} --compute-capability {capability}"
     else:
-        mend = f"{TITLES[RTX]} does not build for this one: {_other(record, STANDARD)}"
-    raise ArtifactError(f"{path} is for {capabilities_text(built_for)} and this GPU has {capability}: {mend}")
+        mend = f"{TITLES[RTX]} does not build for this one: {_build_for(record, path, STANDARD)}"
+    raise ArtifactError(f"{path} is for {capabilities_text(served)} and this GPU has {capability}: {mend}")
 
 
-def _other(record: dict[str, Any], backend: str) -> str:
-    """How to build for another flavour, on the machine where it shall run."""
-    return f"build for this machine with edgekd build {shlex.quote(record['onnx'])} --backend {backend}"
+def _refuse_other_gpu(record: dict[str, Any], path: Path, capability: str, gpu_name: str) -> None:
+    """Refuses a standard engine on a GPU of another model, unless it was built to be compatible with it."""
+    compatibility = record.get("hardware_compatibility", "none")
+    if compatibility == "ampere-plus" and is_ampere_or_later(capability):
+        return
+    if compatibility == "ampere-plus":
+        raise ArtifactError(
+            f"{path} is for compute capability 8.0 or later and this GPU has {capability}: "
+            f"{_build_for(record, path, STANDARD)}"
+        )
+    again = f"build it again on this machine with {_command(record, path)}"
+    if capability not in record["compute_capabilities"]:
+        built_for = capabilities_text(record["compute_capabilities"])
+        raise ArtifactError(f"{path} is for {built_for} and this GPU has {capability}: {again}")
+    built_on = (record.get("device") or {}).get("name", gpu_name)
+    if built_on != gpu_name and compatibility != "same-compute-capability":
+        raise ArtifactError(
+            f"{path} was built on {built_on} and this GPU is {gpu_name}: TensorRT chose kernels for the other model; "
+            f"{again}, or once for both with {_command(record, path)} --hardware-compatibility same-compute-capability"
+        )
+
+
+def _graph(record: dict[str, Any], path: Path) -> str:
+    """The graph beside an engine, quoted for a shell."""
+    return shlex.quote(str(path.with_name(record["onnx"])))
+
+
+def _command(record: dict[str, Any], path: Path) -> str:
+    """The command that built an engine, to be pasted.
+
+    It names the graph as it was named then. Where that is gone and the graph stands beside the engine, as after both
+    were copied to another machine, it names that one.
+    """
+    words = shlex.split(record["command"])
+    beside = path.with_name(record["onnx"])
+    words = [str(beside) if Path(word).name == record["onnx"] and _is_only(beside, word) else word for word in words]
+    return shlex.join(words)
+
+
+def _is_only(beside: Path, named: str) -> bool:
+    return beside.is_file() and not Path(named).is_file()
+
+
+def _build_for(record: dict[str, Any], path: Path, backend: str) -> str:
+    """How to build for another flavour, on the machine where the engine shall run."""
+    return f"build for this machine with edgekd build {_graph(record, path)} --backend {backend}"

@@ -57,7 +57,7 @@ class TensorRTEngine(Engine):
         self._left.callback(driver.close)
         flavour = load_flavour(manifest["engine"]["flavour"])
         device = driver.device
-        refuse_unfit(manifest, path, flavour, device.capability)
+        refuse_unfit(manifest, path, flavour, device.capability, device.name)
         self._contexts = Contexts(flavour, path, manifest, driver, self.slots)
         # The last first when it is closed: what is under way ends, TensorRT lets go, and the memory is given back.
         self._left.callback(self._contexts.release)

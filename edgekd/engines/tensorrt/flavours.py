@@ -24,7 +24,10 @@ INSTALLS = {
 OLDEST = {STANDARD: (10, 3), RTX: (1, 7)}
 
 RTX_CAPABILITIES = ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")
-PORTABLE_FROM = (8, 0)  # What TensorRT for RTX builds for when it is told no compute capability: Ampere and later.
+# What an engine of TensorRT for RTX serves that was built without a compute capability: of Ampere and later those that
+# TensorRT for RTX runs on. Jetson Orin (8.7), Hopper (9.0) and Jetson Thor (11.0) are not among them.
+PORTABLE_CAPABILITIES = ("8.0", "8.6", "8.9", "12.0", "12.1")
+AMPERE = (8, 0)
 JETSONS = {"7.2": "a Jetson Xavier", "8.7": "a Jetson Orin", "11.0": "a Jetson Thor"}
 
 
@@ -123,9 +126,9 @@ def capability_name(text: str) -> str:
     return f"SM{text.replace('.', '')}"
 
 
-def is_portable_to(capability: str) -> bool:
-    """Whether an engine for no compute capability in particular is for this one."""
-    return _numbers(capability) >= PORTABLE_FROM
+def is_ampere_or_later(capability: str) -> bool:
+    """Whether a GPU is an Ampere or a later one: compute capability 8.0 or higher."""
+    return _numbers(capability) >= AMPERE
 
 
 def _numbers(version: str) -> tuple[int, ...]:

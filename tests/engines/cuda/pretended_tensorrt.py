@@ -149,7 +149,7 @@ class Pretended:
     """
 
     class ILogger:
-        pass
+        ERROR, WARNING = 1, 2
 
     class ExecutionContextAllocationStrategy:
         USER_MANAGED = "USER_MANAGED"
