@@ -266,7 +266,10 @@ def test_the_list_of_layers_is_read():
         "Bindings:",
     ]
     layers = layers_listed(lines)
-    assert layers == [Layer("wait_3", "wait", None, []), Layer("conv_6", "correlation", "Int8", ["conv", "relu"])]
+    assert layers == [
+        Layer("wait_3", "wait", None, [], {}),
+        Layer("conv_6", "correlation", "Int8", ["conv", "relu"], {"Int8": 4, "Float": 4}),
+    ]
     assert convolution_inputs(layers) == {"Int8": 1}
 
 
