@@ -38,7 +38,7 @@ class Device(NamedTuple):
     capability: str
     driver: str
     memory: int
-    index: int = 0
+    index: int = 0  # type: ignore[assignment]  # It hides the search of tuple, which nothing asks for.
     uuid: str = ""
 
 
