@@ -137,9 +137,7 @@ def _for_an_accelerator(name: str, machine: Machine, lacking: str | None) -> str
     if name == NPU:
         return lacking if machine.intel_npu else None
     if machine.l4t is not None:
-        return (
-            "install a wheel of onnxruntime-gpu that was built for this JetPack: those of PyPI are for other machines"
-        )
+        return "install a wheel of onnxruntime-gpu built for this JetPack: those of PyPI are for other machines"
     if machine.gpu is None:
         return NVIDIA_DRIVER if machine.nvidia_card else None
     return lacking
