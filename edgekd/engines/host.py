@@ -20,6 +20,7 @@ class HostEngine(Engine):
         self._spare: list[Frames] = []
 
     def lend(self, count: int = 1) -> Frames | None:
+        self.require_open()
         if len(self._lent) == self.slots:
             return None
         kept = next((index for index, frames in enumerate(self._spare) if len(frames) == count), None)
@@ -32,5 +33,11 @@ class HostEngine(Engine):
 
     def give_back(self, frames: Frames) -> None:
         """Frees the slot of lent frames; others belong to the caller."""
+        self.require_open()
         if self._lent.pop(id(frames), None) is not None:
             self._spare = [*self._spare, frames][-self.slots :]
+
+    def close(self) -> None:
+        self.closed = True
+        self._lent.clear()
+        self._spare.clear()

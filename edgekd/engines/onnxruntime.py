@@ -67,6 +67,7 @@ class SessionEngine(HostEngine):
         return Outputs(scores, maps if wants_maps(scores, maps_above) else maps[:0])
 
     def close(self) -> None:
+        super().close()
         self._worker.shutdown()
 
 

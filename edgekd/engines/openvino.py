@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -85,6 +86,7 @@ class OpenVINOEngine(HostEngine):
         self.spec = EngineSpec(backend_of(device), version, name, height, width, batch, threads)
         self._tensor = openvino.Tensor
         self._requests = deque(compiled.create_infer_request() for _ in range(self.slots))
+        self._every_request = list(self._requests)
 
     def submit(self, frames: Frames, maps_above: float = EVERY_MAP) -> Ticket:
         self.check(frames)
@@ -111,4 +113,9 @@ class OpenVINOEngine(HostEngine):
             self.give_back(ticket.frames)
 
     def close(self) -> None:
+        super().close()
+        for request in self._every_request:
+            with contextlib.suppress(RuntimeError):  # What failed is told to nobody any more.
+                request.wait()
         self._requests.clear()
+        self._every_request.clear()

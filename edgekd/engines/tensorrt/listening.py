@@ -2,10 +2,37 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 OnProgress = Callable[[str, int, int], None]  # With a phase, the steps done of it and its steps in all.
+
+# TensorRT's severities, which are numbers in both flavours: 0 an internal error, 1 an error, 2 a warning, then less.
+ERROR, WARNING = 1, 2
+MOST_LINES = 1000  # Of lines with addresses in them there is no end.
+
+_edgekd_log = logging.getLogger("edgekd.tensorrt")
+_logged: set[str] = set()
+
+
+def logged_once(severity: Any, message: str) -> str | None:
+    """Hands a warning or an error of TensorRT to the log "edgekd.tensorrt": one line, and each distinct one once.
+
+    Args:
+        severity: TensorRT's own. What is less than a warning is left.
+        message: Of any number of lines.
+
+    Returns:
+        The message in one line; None where it was left for its severity.
+    """
+    if int(severity) > WARNING:
+        return None
+    line = " ".join(message.split())
+    if line not in _logged and len(_logged) < MOST_LINES:
+        _logged.add(line)
+        _edgekd_log.log(logging.ERROR if int(severity) <= ERROR else logging.WARNING, "%s", line)
+    return line
 
 
 def make_listener(trt: Any) -> Any:
