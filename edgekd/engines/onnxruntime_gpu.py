@@ -20,7 +20,7 @@ from edgekd.artifact import Manifest
 from edgekd.engines.accelerators import CUDA, TENSORRT, TRIAL_GRAPH, TRIAL_INPUT, AcceleratorError, check_trial
 from edgekd.engines.base import EngineSpec, Frames, Outputs, frame_shape
 from edgekd.engines.cache import cache_folder
-from edgekd.engines.cuda import Device, open_driver
+from edgekd.engines.cuda import Device, NoSuchGpuError, open_driver
 from edgekd.engines.onnxruntime import SessionEngine, session_options
 from edgekd.errors import ArtifactError, MachineError, one_line
 
@@ -197,6 +197,8 @@ def _gpu(backend: str, index: int) -> Device | None:
         return None
     try:
         driver = open_driver(index)
+    except NoSuchGpuError:  # It says how many there are.
+        raise
     except MachineError as error:
         raise AcceleratorError(backend, str(error), "look with nvidia-smi which GPUs answer") from error
     try:
@@ -208,11 +210,13 @@ def _gpu(backend: str, index: int) -> Device | None:
 def _missing_library(runtime: Any, backend: str) -> str | None:
     """Which library a provider lacks, by loading the provider once more; None where that is not what is wrong."""
     library = Path(runtime.__file__).parent / "capi" / LIBRARIES[backend]
+    if not library.is_file():  # On other systems than Linux it has another name.
+        return None
     try:
         ctypes.CDLL(str(library))
     except OSError as error:
         if "cannot open shared object file" in str(error):
-            return f"{str(error).partition(':')[0]} is missing, which {PROVIDERS[backend]} needs"
+            return f"{Path(str(error).partition(':')[0]).name} is missing, which {PROVIDERS[backend]} needs"
     return None
 
 

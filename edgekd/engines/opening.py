@@ -67,6 +67,8 @@ def open_engine(
     """
     if backend is not None and backend not in ALL_BACKENDS:
         raise unknown_name("back end", backend, ALL_BACKENDS)
+    if slots is not None and slots < 1:
+        raise EdgekdError(f"slots must be a positive integer, got {slots}")
     index = 0 if device is None else parse_device(device)
     if path.is_file() and path.suffix not in (".onnx", ".engine"):
         raise EdgekdError(
@@ -115,7 +117,7 @@ def _open_built(
         return _openvino(path, manifest, threads, slots)
     from edgekd.engines.tensorrt.engine import SLOTS, TensorRTEngine
 
-    return TensorRTEngine(path, manifest, 0 if device is None else parse_device(device), slots or SLOTS)
+    return TensorRTEngine(path, manifest, parse_device(device) if device else 0, slots or SLOTS)
 
 
 def usable_cores() -> int:
@@ -127,6 +129,14 @@ def _is_installed(backend: str) -> bool:
     return importlib.util.find_spec(backend) is not None
 
 
+def _version(backend: str) -> str:
+    """The version of an installed back end, by whichever package brings it: onnxruntime-gpu is onnxruntime too."""
+    for package in (backend, f"{backend}-gpu"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.version(package)
+    return "of another package"
+
+
 def _faster_backend(path: Path, manifest: Manifest, threads: int) -> str:
     """The faster back end for a graph: measured once, remembered by graph, machine and versions."""
     installed = [backend for backend in BACKENDS if _is_installed(backend)]
@@ -134,7 +144,7 @@ def _faster_backend(path: Path, manifest: Manifest, threads: int) -> str:
         raise MachineError("no back end is installed: pip install onnxruntime openvino")
     if len(installed) == 1:
         return installed[0]
-    versions = [f"{backend} {importlib.metadata.version(backend)}" for backend in installed]
+    versions = [f"{backend} {_version(backend)}" for backend in installed]
     key = " ".join([manifest["sha256"][:16], f"{threads} threads", *versions])
     memory = cache_folder() / "fastest_backend.json"
     known: dict[str, str] = {}
