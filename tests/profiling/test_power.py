@@ -93,9 +93,13 @@ def test_tegrastats_is_ended_at_ctrl_c(tmp_path):
         import time
         from edgekd.profiling.power import find_sampler, measure_by
         with measure_by(find_sampler({program!r})):
+            print("in the block", flush=True)
             time.sleep(60)
     """
-    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert process.stdout.readline() == b"in the block\n"
     wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip())
     process.send_signal(signal.SIGINT)
     assert process.wait(10) != 0
