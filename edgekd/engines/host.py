@@ -8,9 +8,14 @@ from edgekd.engines.base import Engine, Frames
 
 
 class HostEngine(Engine):
-    """An engine that reads frames where they lie. Its slots' memory is kept for the next batch of the same size."""
+    """An engine that reads frames where they lie. Its slots' memory is kept for the next batch of the same size.
 
-    def __init__(self) -> None:
+    Args:
+        slots: Batches that may be lent or under way at once; None for the class's own number.
+    """
+
+    def __init__(self, slots: int | None = None) -> None:
+        self.slots = slots or self.slots
         self._lent: dict[int, Frames] = {}
         self._spare: list[Frames] = []
 
