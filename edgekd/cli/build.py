@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from edgekd.artifact import Manifest, manifest_path, read_manifest, write_manifest
 from edgekd.cli.arguments import add_json_argument, positive
+from edgekd.cli.export import DETECTOR_FILE, named
 from edgekd.cli.output import answer, notes, write_json_to
 from edgekd.engines.build_plan import (
     BUILDERS,
@@ -31,10 +32,16 @@ from edgekd.engines.tensorrt.flavours import RTX, RTX_CAPABILITIES, STANDARD, TI
 from edgekd.engines.tensorrt.layers import Layer, convolution_inputs
 from edgekd.errors import DriftError, EdgekdError
 from edgekd.profiling.verification import HELD_OUT, images_for, place_for, verify_engine
+from edgekd.recipe import read_recipe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("graph", type=Path, metavar="FILE.onnx", help="that edgekd export wrote")
+    parser.add_argument(
+        "graph",
+        type=Path,
+        metavar="FILE.onnx|RUN",
+        help="graph that edgekd export wrote, or a run with an INT8 one; for TensorRT, INT8 gets float16 around it",
+    )
     parser.add_argument("--backend", help=f"{', '.join(BUILDERS)} (default: the TensorRT that is installed)")
     parser.add_argument(
         "--compute-capability",
@@ -91,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.hardware_compatibility,
         arguments.device,
     )
-    plan = plan_build(arguments.graph, choices)
+    plan = plan_build(_graph_for(arguments.graph, arguments.backend), choices)
     if arguments.json is not None and arguments.json.resolve() in _manifests(plan):
         raise EdgekdError(f"--json {arguments.json} is where a manifest stands: give another name")
     reason = reason_to_build(plan) if arguments.if_needed else None
@@ -114,6 +121,47 @@ def run(arguments: argparse.Namespace) -> int:
         for line in lines:
             answer.print(line, soft_wrap=True)
     return 0
+
+
+def _graph_for(source: Path, backend: str | None) -> Path:
+    """The graph to build: of a run its INT8 one; for TensorRT with float16 around INT8 instead of float32."""
+    if not source.exists():
+        raise EdgekdError(f"no such graph or run: {source}")
+    graph = source
+    if source.is_dir():
+        read_recipe(source)  # Refuses a folder that is no run.
+        graph = source / named(DETECTOR_FILE, "int8")
+        mixed = source / named(DETECTOR_FILE, "int8_fp16")
+        if not graph.is_file() and mixed.is_file() and backend != OPENVINO:
+            return mixed
+        if not graph.is_file():
+            raise EdgekdError(
+                f"{source} holds no INT8 graph to build: edgekd export {shlex.quote(str(source))} --precision int8, "
+                "or name an .onnx file of another precision"
+            )
+    if backend == OPENVINO or graph.suffix != ".onnx" or not graph.is_file():
+        return graph
+    manifest = read_manifest(graph)
+    if manifest.get("precision") != "int8":
+        return graph
+    try:
+        from edgekd.quantization.for_tensorrt import current_float16, float16_path, write_float16
+    except ModuleNotFoundError:
+        notes.print(
+            f"warning: onnx is not installed, so the engine computes in float32 around the INT8 of {graph}, slower "
+            "than with float16: pip install onnx, or build where onnx is",
+            soft_wrap=True,
+        )
+        return graph
+    mixed_graph = current_float16(graph, manifest)
+    if mixed_graph is not None:
+        notes.print(f"taking {mixed_graph}, which has float16 around INT8", soft_wrap=True)
+        return mixed_graph
+    with notes.status(f"bringing what {graph.name} leaves in float32 to float16"):
+        frames = images_for(graph, manifest).frames
+        written = write_float16(graph, manifest, frames)
+    notes.print(f"wrote {float16_path(graph)}, with float16 around INT8: TensorRT is built from it", soft_wrap=True)
+    return written
 
 
 def _built(plan: BuildPlan) -> tuple[Manifest, list[str]]:
@@ -160,7 +208,8 @@ def _compared(plan: BuildPlan, engine: Path, manifest: Manifest, on: str) -> tup
     """Compares an engine with its graph on this machine; the manifest's `verified`, and the same in one line."""
     images = images_for(plan.onnx_path, plan.manifest)
     verified = verify_engine(engine, manifest, plan.onnx_path, images, on, plan.gpu)
-    flips = "" if verified["flips"] is None else f", {verified['flips']} verdicts differ"
+    verdicts = "verdict differs" if verified["flips"] == 1 else "verdicts differ"
+    flips = "" if verified["flips"] is None else f", {verified['flips']} {verdicts}"
     why = "" if images.origin == HELD_OUT else f" ({images.why_made})"
     line = (
         f"compared with its graph in {verified['reference']}, on {verified['images']} {verified['from']}{why}: noise "

@@ -137,7 +137,8 @@ def _quantize(
     manifest: Path,
 ) -> tuple[onnx.ModelProto, dict[str, Any]]:
     from edgekd.data.good_pictures import read_frames
-    from edgekd.quantization.lowering import INT8_FLOAT16, to_int8
+    from edgekd.quantization.int8_float16 import INT8_FLOAT16
+    from edgekd.quantization.lowering import to_int8
 
     method = arguments.calibration_method or METHODS[0]
     frames = read_frames(chosen.paths(), recipe.size)

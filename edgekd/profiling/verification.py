@@ -31,7 +31,7 @@ from edgekd.recipe import RECIPE_FILE, held_out_images, read_recipe
 
 # The largest noise that an engine may add: root mean square of the maps' difference over the maps' standard deviation.
 # TF32, which GPUs use for float32 convolutions, rounds to as many digits as FP16 does: FP16 costs 0.001 to 0.006.
-LIMITS = {"fp32": 0.01, "fp16": 0.05, "int8": 0.05}
+LIMITS = {"fp32": 0.01, "fp16": 0.05, "int8": 0.05, "int8_fp16": 0.05}
 CPU_BACKENDS = ("onnxruntime", OPENVINO)  # That run the graph; the first one that is installed.
 MOST_IMAGES = 16
 HELD_OUT = "held-out images of the run"

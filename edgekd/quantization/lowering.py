@@ -19,7 +19,7 @@ from edgekd.quantization.drift import map_noise
 from edgekd.quantization.equalisation import equalise_channels
 from edgekd.quantization.float16 import to_float16
 from edgekd.quantization.histogram import observe
-from edgekd.quantization.int8_float16 import to_int8_float16, worth_int8
+from edgekd.quantization.int8_float16 import INT8_FLOAT16, to_int8_float16, worth_int8
 from edgekd.quantization.layers import Layers, exact_scales, find_layers
 from edgekd.quantization.map_error import scales_for_the_map
 from edgekd.quantization.qdq import Scheme, quantize
@@ -33,7 +33,6 @@ MAP_ERROR = "map-error"
 ALL_METHODS = (*METHODS, MAP_ERROR)
 SENSITIVITY_FRAMES = 8
 
-INT8_FLOAT16 = "int8_fp16"
 TOO_LITTLE_WORK = "it computes too little with each number for INT8 to pay on a GPU"
 MARGIN = 0.95  # Of what float16 leaves to INT8: that noises are independent is nearly true.
 
