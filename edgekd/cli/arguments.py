@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from edgekd.engines import ACCELERATED, BACKENDS, Engine, open_engine
+
 
 def positive(number: str) -> int:
     """A whole number from 1 upward."""
@@ -37,11 +39,33 @@ def between(low: float, high: float) -> Callable[[str], float]:
 
 
 def add_engine_arguments(parser: argparse.ArgumentParser, takes_run: bool = False) -> None:
-    """--engine, --backend and --threads."""
+    """--engine, --backend, --threads, --device and --slots; see `open_from`."""
     what = "an .onnx artifact, or a run that was exported" if takes_run else "an .onnx artifact"
     parser.add_argument("--engine", type=Path, required=True, metavar="FILE", help=what)
-    parser.add_argument("--backend", help="onnxruntime or openvino (default: the faster, measured once)")
-    parser.add_argument("--threads", type=positive, help="that compute one inference (default: all)")
+    parser.add_argument(
+        "--backend",
+        metavar="NAME",
+        help=f"{', '.join(BACKENDS)} on the CPU (default: the faster, measured once); {', '.join(ACCELERATED)} on "
+        "a GPU or NPU; edgekd doctor tells which of them work here",
+    )
+    parser.add_argument("--threads", type=positive, help="CPU threads that compute one inference (default: all)")
+    parser.add_argument("--device", metavar="cuda:N", help="the NVIDIA GPU, as CUDA counts them (default: cuda:0)")
+    parser.add_argument(
+        "--slots",
+        type=positive,
+        metavar="N",
+        help="batches under way at once; each takes memory for one set of activations (default: the engine's own)",
+    )
+
+
+def open_from(arguments: argparse.Namespace, artifact: Path) -> Engine:
+    """The engine that a command was asked for.
+
+    Args:
+        arguments: Of a parser that has those of `add_engine_arguments`.
+        artifact: To open.
+    """
+    return open_engine(artifact, arguments.backend, arguments.threads, arguments.device, arguments.slots)
 
 
 def add_json_argument(parser: argparse.ArgumentParser) -> None:

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from edgekd.artifact import Manifest, manifest_path, read_manifest
-from edgekd.cli.arguments import add_engine_arguments, add_json_argument, between, positive
+from edgekd.cli.arguments import add_engine_arguments, add_json_argument, between, open_from, positive
 from edgekd.cli.output import answer, notes, print_table, require_outputs, write_json_to
 from edgekd.data.pictures import Picture, list_pictures, read_picture
-from edgekd.engines import open_engine
 from edgekd.errors import EdgekdError
 
 MOST_PICTURES = 32
@@ -31,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     manifest = read_manifest(arguments.engine)
     _check_outputs(arguments)
-    with open_engine(arguments.engine, arguments.backend, arguments.threads) as engine:
+    with open_from(arguments, arguments.engine) as engine:
         pictures, pictures_from = _pictures(arguments.pictures, engine.spec.height)
         batches = arguments.batch or ([engine.spec.batch] if engine.spec.batch else [1, 4])
         with notes.status("measuring") as status:
@@ -86,8 +85,10 @@ def print_figures(figures: dict[str, Any], manifest: Manifest) -> None:
         more = f", {overlap:.2f} device stages at once" if overlap else ""
         more += f"; {_power(power)}" if power else ""
         answer.print(f"throughput at batch {batch}: {rate:.2f} frames a second{more}", soft_wrap=True)
+    if device["gpu"] is not None:
+        _print_gpu(device["gpu"])
     if engine["cuda_graphs"] is not None:
-        answer.print(f"{engine['slots']} slots, CUDA graphs {'on' if engine['cuda_graphs'] else 'off'}")
+        answer.print(f"{engine['slots']} slots; cuda_graphs: {engine['cuda_graphs']}", soft_wrap=True)
     speed = f"{figures['macs'] / 1e9:.2f} GMACs a frame, {figures['macs_per_second'] / 1e9:.0f} GMAC/s"
     kind, share = figures["peak_share_of"], figures["peak_share"]
     if share is None and not device["threads"]:
@@ -105,6 +106,18 @@ def print_figures(figures: dict[str, Any], manifest: Manifest) -> None:
         *_paper_rows(figures["paper"]["rows"]),
     ]
     print_table("beside the paper", ("method", "GFLOPs printed", "as MACs", "as 2 x MACs", "includes"), rows)
+
+
+def _print_gpu(gpu: dict[str, Any]) -> None:
+    """The GPU's record, and a warning where it was slowed down: the figures are then of that."""
+    from edgekd.reports.gpu_text import gpu_text, throttling_unseen
+
+    answer.print(f"GPU: {gpu_text(gpu)}", soft_wrap=True)
+    if gpu["throttling"]:
+        warning = f"warning: the GPU was slowed down while it was measured: {'; '.join(gpu['throttling'])}"
+        answer.print(warning, style="bold yellow", soft_wrap=True)
+    else:
+        answer.print(f"throttling: {throttling_unseen(gpu)}")
 
 
 def _power(power: dict[str, Any]) -> str:

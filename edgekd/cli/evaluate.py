@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from edgekd.artifact import read_manifest, require_current
-from edgekd.cli.arguments import add_engine_arguments, add_json_argument
+from edgekd.cli.arguments import add_engine_arguments, add_json_argument, open_from
 from edgekd.cli.export import DETECTOR_FILE
 from edgekd.cli.output import answer, notes, print_table, require_outputs, write_json_to
-from edgekd.engines import open_engine
 from edgekd.errors import EdgekdError
 from edgekd.result import Verdict
 
@@ -31,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     category = read_category(arguments.data)
     require_outputs(arguments.json, arguments.html)
     with (
-        open_engine(artifact, arguments.backend, arguments.threads) as engine,
+        open_from(arguments, artifact) as engine,
         notes.status(f"evaluating {len(category.test)} pictures"),
     ):
         evaluation = evaluate(engine, manifest, category)

@@ -10,9 +10,9 @@ from pathlib import Path
 from rich.text import Text
 
 from edgekd.artifact import Manifest, read_manifest
-from edgekd.cli.arguments import add_engine_arguments, add_json_argument, between
+from edgekd.cli.arguments import add_engine_arguments, add_json_argument, between, open_from
 from edgekd.cli.output import answer, notes, write_json_to
-from edgekd.engines import EVERY_MAP, NO_MAP, open_engine
+from edgekd.engines import EVERY_MAP, NO_MAP
 from edgekd.errors import EdgekdError
 from edgekd.result import Verdict
 from edgekd.runner import Answer, inspect_stream, open_source, watchdog
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     rows: list[dict[str, object]] = []
     dropped = 0
     with contextlib.ExitStack() as stack:
-        engine = stack.enter_context(open_engine(arguments.engine, arguments.backend, arguments.threads))
+        engine = stack.enter_context(open_from(arguments, arguments.engine))
         log = _log(stack, arguments.out, threshold, source.live) if arguments.out else None
         keep = arguments.out is not None
         maps_above = (EVERY_MAP if arguments.heat_maps == "all" else threshold) if keep else NO_MAP

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -39,6 +40,17 @@ class Parser(argparse.ArgumentParser):
         raise EdgekdError(f"{message}; see {self.prog} --help")
 
 
+class WarningLines(logging.Handler):
+    """Shows what the package logs as a warning or worse, one line each, on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = " ".join(record.getMessage().split())
+            print(f"edgekd: warning: {line}", file=sys.stderr)  # Whatever it is by now: a spinner may have taken it.
+        except Exception:  # What goes wrong with a warning must not end the work that it is about.
+            self.handleError(record)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command.
 
@@ -51,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    _show_warnings()
     try:
         return _run(words)
     except EdgekdError as error:
@@ -65,6 +78,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # The reader left; flushing would fail again.
         return 0
+
+
+def _show_warnings() -> None:
+    logger = logging.getLogger("edgekd")
+    if not any(isinstance(handler, WarningLines) for handler in logger.handlers):
+        logger.addHandler(WarningLines(logging.WARNING))
 
 
 def _run(words: list[str]) -> int:

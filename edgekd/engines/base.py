@@ -47,8 +47,8 @@ class EngineSpec:
         height, width: Of a frame, in pixels.
         batch: The one batch size it takes; None where it takes any.
         threads: That compute one inference; None on a GPU.
-        gpu_index: As CUDA counts its GPUs, under CUDA_VISIBLE_DEVICES; None where it is no GPU of CUDA.
-        gpu_uuid: As nvidia-smi prints it, "GPU-..."; None where there is none, or where it is not known.
+        gpu_index: Of the GPU, as CUDA counts them; None on a CPU.
+        gpu_uuid: Of the GPU, as nvidia-smi prints it; None on a CPU, and where it is not known.
     """
 
     backend: str
@@ -71,10 +71,12 @@ class Engine(abc.ABC):
     Attributes:
         spec: What it takes and what it runs on.
         slots: How many batches may be lent or under way at once.
+        closed: Whether it was closed. It then refuses everything, whatever was lent or submitted before.
     """
 
     spec: EngineSpec
     slots: int = 1
+    closed: bool = False
 
     @property
     def broken(self) -> str | None:
@@ -83,7 +85,7 @@ class Engine(abc.ABC):
 
     @property
     def cuda_graphs(self) -> str | None:
-        """Whether inferences run as captured CUDA graphs: "on", "off: <reason>"; None where there is no such thing."""
+        """Whether inferences run as captured CUDA graphs: "on", or "off: " and why; None where there are none."""
         return None
 
     @abc.abstractmethod
@@ -107,7 +109,7 @@ class Engine(abc.ABC):
             The ticket for `collect`.
 
         Raises:
-            EdgekdError: The frames are not what `spec` says.
+            EdgekdError: The frames are not what `spec` says, or the engine is closed.
         """
 
     @abc.abstractmethod
@@ -116,7 +118,10 @@ class Engine(abc.ABC):
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Gives back what the engine holds. Closing twice does no harm."""
+        """Gives back what the engine holds, once what is under way has ended. Closing twice does no harm.
+
+        Frames that were lent stay readable and writable memory, and are refused from then on.
+        """
 
     def infer(self, frames: Frames, maps_above: float = EVERY_MAP) -> Outputs:
         """Runs one batch and waits for it; see `submit`."""
@@ -130,8 +135,18 @@ class Engine(abc.ABC):
     ) -> None:
         self.close()
 
+    def require_open(self) -> None:
+        """Refuses to go on once the engine is closed.
+
+        Raises:
+            EdgekdError: It is.
+        """
+        if self.closed:
+            raise EdgekdError("this engine is closed: open it again")
+
     def check(self, frames: Frames) -> None:
-        """Refuses frames that are not what `spec` says."""
+        """Refuses frames that are not what `spec` says, and any once the engine is closed."""
+        self.require_open()
         spec = self.spec
         wanted = (spec.batch if spec.batch is not None else len(frames), spec.height, spec.width, 3)
         if frames.dtype != np.uint8 or frames.shape != wanted:

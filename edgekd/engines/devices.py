@@ -1,4 +1,4 @@
-"""How a GPU is named on the command line: "cuda:1"."""
+"""Which GPU is meant by `--device`."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from edgekd.errors import EdgekdError
 
 
 def parse_device(text: str) -> int:
-    """The index of a GPU, as CUDA counts them.
+    """The index of a GPU as CUDA counts them, which is under CUDA_VISIBLE_DEVICES where that is set.
 
     Args:
-        text: "cuda:N"; "cuda" is the first.
+        text: "cuda" for the first GPU, "cuda:1" for the second.
 
     Raises:
-        EdgekdError: It is neither.
+        EdgekdError: It is anything else.
     """
-    found = re.fullmatch(r"cuda(?::(\d+))?", text)
+    found = re.fullmatch(r"cuda(?::(\d{1,4}))?", text, re.ASCII)
     if found is None:
-        raise EdgekdError(f"'{text}' does not name a GPU: give cuda, cuda:0, cuda:1 and so on")
+        raise EdgekdError(f"--device must be cuda, or cuda:N with the number of a GPU such as cuda:1, got '{text}'")
     return int(found[1] or 0)

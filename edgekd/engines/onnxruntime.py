@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU."""
+"""ONNX Runtime on the CPU, and what its engines on any device share."""
 
 from __future__ import annotations
 
@@ -35,30 +35,21 @@ class Ticket(NamedTuple):
     frames: Frames
 
 
-class OnnxRuntimeEngine(HostEngine):
-    """An .onnx graph in ONNX Runtime. It runs one batch at a time; another waits, and one is being filled.
+class SessionEngine(HostEngine):
+    """A session of ONNX Runtime. It runs one batch at a time; another waits, and one is being filled.
 
     Args:
-        path: The graph.
-        manifest: Its manifest, already checked against the file.
-        threads: That compute one inference.
+        session: Of ONNX Runtime, on a graph with our inputs and outputs.
+        spec: What it takes and what it runs on.
+        slots: Batches that may be lent or under way at once; None for 3.
     """
 
     slots = 3
 
-    def __init__(self, path: Path, manifest: Manifest, threads: int) -> None:
-        import onnxruntime
-
-        super().__init__()
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(path), session_options(threads), providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # The runtime's own exceptions share no useful base.
-            raise ArtifactError(f"ONNX Runtime cannot load {path}: {one_line(error)}") from error
-        batch, height, width = frame_shape(manifest)
-        version = onnxruntime.__version__
-        self.spec = EngineSpec("onnxruntime", version, "CPU", height, width, batch, threads)
+    def __init__(self, session: Any, spec: EngineSpec, slots: int | None = None) -> None:
+        super().__init__(slots)
+        self._session = session
+        self.spec = spec
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="onnxruntime")
 
     def submit(self, frames: Frames, maps_above: float = EVERY_MAP) -> Ticket:
@@ -76,4 +67,29 @@ class OnnxRuntimeEngine(HostEngine):
         return Outputs(scores, maps if wants_maps(scores, maps_above) else maps[:0])
 
     def close(self) -> None:
+        super().close()
         self._worker.shutdown()
+
+
+class OnnxRuntimeEngine(SessionEngine):
+    """An .onnx graph in ONNX Runtime on the CPU.
+
+    Args:
+        path: The graph.
+        manifest: Its manifest, already checked against the file.
+        threads: That compute one inference.
+        slots: See `SessionEngine`.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, threads: int, slots: int | None = None) -> None:
+        import onnxruntime
+
+        try:
+            session = onnxruntime.InferenceSession(
+                str(path), session_options(threads), providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # The runtime's own exceptions share no useful base.
+            raise ArtifactError(f"ONNX Runtime cannot load {path}: {one_line(error)}") from error
+        batch, height, width = frame_shape(manifest)
+        version = onnxruntime.__version__
+        super().__init__(session, EngineSpec("onnxruntime", version, "CPU", height, width, batch, threads), slots)

@@ -6,6 +6,7 @@ import contextlib
 import importlib.metadata
 import importlib.util
 import os
+import shlex
 import statistics
 import time
 from collections.abc import Callable
@@ -14,47 +15,61 @@ from pathlib import Path
 import numpy as np
 
 from edgekd.artifact import Manifest, read_json, read_manifest, write_json
+from edgekd.engines.accelerators import ACCELERATED, ON_CUDA, open_accelerated
 from edgekd.engines.base import Engine
+from edgekd.engines.cache import cache_folder
 from edgekd.engines.devices import parse_device
 from edgekd.errors import EdgekdError, MachineError, unknown_name
 
 TRIALS = 5
 
 
-def _onnxruntime(path: Path, manifest: Manifest, threads: int) -> Engine:
+def _onnxruntime(path: Path, manifest: Manifest, threads: int, slots: int | None = None) -> Engine:
     from edgekd.engines.onnxruntime import OnnxRuntimeEngine
 
-    return OnnxRuntimeEngine(path, manifest, threads)
+    return OnnxRuntimeEngine(path, manifest, threads, slots)
 
 
-def _openvino(path: Path, manifest: Manifest, threads: int) -> Engine:
+def _openvino(path: Path, manifest: Manifest, threads: int, slots: int | None = None) -> Engine:
     from edgekd.engines.openvino import OpenVINOEngine
 
-    return OpenVINOEngine(path, manifest, threads)
+    return OpenVINOEngine(path, manifest, threads, slots)
 
 
-BACKENDS: dict[str, Callable[[Path, Manifest, int], Engine]] = {"onnxruntime": _onnxruntime, "openvino": _openvino}
+# Those that compute on the CPU, and so run everywhere.
+BACKENDS: dict[str, Callable[..., Engine]] = {"onnxruntime": _onnxruntime, "openvino": _openvino}
+BUILT = ("tensorrt", "tensorrt-rtx")  # They run what edgekd build makes, and no graph.
+ALL_BACKENDS = (*BACKENDS, *ACCELERATED, *BUILT)
 
 
 def open_engine(
-    path: Path, backend: str | None = None, threads: int | None = None, device: str | None = None
+    path: Path,
+    backend: str | None = None,
+    threads: int | None = None,
+    device: str | None = None,
+    slots: int | None = None,
 ) -> Engine:
     """Loads an artifact, after checking it against its manifest.
 
     Args:
         path: An .onnx or .engine file with its manifest beside it.
-        backend: "onnxruntime" or "openvino"; None takes the one measured as faster for this graph on this machine. An
-            engine was built for one back end and takes no other.
-        threads: That compute one inference; None takes as many as the process may use.
-        device: The GPU of a TensorRT engine, such as "cuda:1"; None takes the first.
+        backend: One of ALL_BACKENDS; None takes that of BACKENDS which was measured as faster for this graph on this
+            machine. An engine was built for one back end and takes no other.
+        threads: That compute one inference on the CPU; None takes as many as the process may use.
+        device: The GPU, such as "cuda:1", as CUDA counts them; None for the first. Only for what runs on CUDA.
+        slots: Batches that may be lent or under way at once, each with memory of its own; None for the engine's own
+            number.
 
     Raises:
         ArtifactError: The artifact is missing, damaged, or not what its manifest says.
-        EdgekdError: There is no such back end.
+        EdgekdError: There is no such back end, or it takes no such file or device.
         MachineError: It is not installed, or needs a GPU that is not here.
     """
-    if backend is not None and backend not in BACKENDS:
-        raise unknown_name("back end", backend, BACKENDS)
+    if backend is not None and backend not in ALL_BACKENDS:
+        raise unknown_name("back end", backend, ALL_BACKENDS)
+    if slots is not None and slots < 1:
+        raise EdgekdError(f"slots must be a positive integer, got {slots}")
+    index = 0 if device is None else parse_device(device)
     if path.is_file() and path.suffix not in (".onnx", ".engine"):
         raise EdgekdError(
             f"{path} is no artifact that can be run: give an .onnx file of edgekd export, or an .engine of edgekd build"
@@ -62,15 +77,34 @@ def open_engine(
     manifest = read_manifest(path)
     threads = threads or usable_cores()
     if path.suffix == ".engine":
-        return _open_built(path, manifest, backend, threads, device)
+        return _open_built(path, manifest, backend, threads, device, slots)
+    if backend in BUILT:
+        raise EdgekdError(
+            f"{backend} runs engines, and {path} is a graph: edgekd build {shlex.quote(str(path))} --backend {backend}"
+        )
+    if device is not None and backend not in ON_CUDA:
+        raise _no_device(device, path, backend)
+    if backend in ACCELERATED:
+        return open_accelerated(path, manifest, backend, index, slots)
     if backend is None:
-        return BACKENDS[_faster_backend(path, manifest, threads)](path, manifest, threads)
+        return BACKENDS[_faster_backend(path, manifest, threads)](path, manifest, threads, slots)
     if not _is_installed(backend):
         raise MachineError(f"the back end {backend} is not installed: pip install {backend}")
-    return BACKENDS[backend](path, manifest, threads)
+    return BACKENDS[backend](path, manifest, threads, slots)
 
 
-def _open_built(path: Path, manifest: Manifest, backend: str | None, threads: int, device: str | None) -> Engine:
+def _no_device(device: str, path: Path, backend: str | None) -> EdgekdError:
+    """The error for a GPU of CUDA where nothing runs on CUDA."""
+    if backend is None:
+        others = " or ".join(ON_CUDA)
+        return EdgekdError(f"--device {device} is for NVIDIA GPUs, and {path} runs on the CPU: give --backend {others}")
+    where = "Intel's devices" if backend in ACCELERATED else "the CPU"
+    return EdgekdError(f"--device {device} is for NVIDIA GPUs, and {backend} computes on {where}: leave --device out")
+
+
+def _open_built(
+    path: Path, manifest: Manifest, backend: str | None, threads: int, device: str | None, slots: int | None
+) -> Engine:
     """Loads an engine that edgekd build made, on the back end that it was built for."""
     from edgekd.engines.tensorrt.checks import engine_record
 
@@ -78,10 +112,12 @@ def _open_built(path: Path, manifest: Manifest, backend: str | None, threads: in
     if backend is not None and backend != flavour:
         raise EdgekdError(f"{path} was built for {flavour} and runs on nothing else: leave --backend {backend} out")
     if flavour == "openvino":
-        return _openvino(path, manifest, threads)
-    from edgekd.engines.tensorrt.engine import TensorRTEngine
+        if device is not None:
+            raise _no_device(device, path, flavour)
+        return _openvino(path, manifest, threads, slots)
+    from edgekd.engines.tensorrt.engine import SLOTS, TensorRTEngine
 
-    return TensorRTEngine(path, manifest, parse_device(device or "cuda"))
+    return TensorRTEngine(path, manifest, parse_device(device) if device else 0, slots or SLOTS)
 
 
 def usable_cores() -> int:
@@ -93,6 +129,14 @@ def _is_installed(backend: str) -> bool:
     return importlib.util.find_spec(backend) is not None
 
 
+def _version(backend: str) -> str:
+    """The version of an installed back end, by whichever package brings it: onnxruntime-gpu is onnxruntime too."""
+    for package in (backend, f"{backend}-gpu"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.version(package)
+    return "of another package"
+
+
 def _faster_backend(path: Path, manifest: Manifest, threads: int) -> str:
     """The faster back end for a graph: measured once, remembered by graph, machine and versions."""
     installed = [backend for backend in BACKENDS if _is_installed(backend)]
@@ -100,9 +144,9 @@ def _faster_backend(path: Path, manifest: Manifest, threads: int) -> str:
         raise MachineError("no back end is installed: pip install onnxruntime openvino")
     if len(installed) == 1:
         return installed[0]
-    versions = [f"{backend} {importlib.metadata.version(backend)}" for backend in installed]
+    versions = [f"{backend} {_version(backend)}" for backend in installed]
     key = " ".join([manifest["sha256"][:16], f"{threads} threads", *versions])
-    memory = _cache_folder() / "fastest_backend.json"
+    memory = cache_folder() / "fastest_backend.json"
     known: dict[str, str] = {}
     with contextlib.suppress(EdgekdError, TypeError, ValueError):  # A damaged file is measured anew.
         known = dict(read_json(memory))
@@ -125,10 +169,3 @@ def _median_time(backend: str, path: Path, manifest: Manifest, threads: int) -> 
             engine.infer(frames)
             times.append(time.perf_counter() - start)
     return statistics.median(times)
-
-
-def _cache_folder() -> Path:
-    """Where edgekd remembers measurements of this machine: $EDGEKD_CACHE, or the user's cache folder."""
-    if folder := os.environ.get("EDGEKD_CACHE"):
-        return Path(folder)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgekd"

@@ -1,7 +1,8 @@
-"""OpenVINO on the CPU."""
+"""OpenVINO, on the CPU and on Intel's GPUs and NPUs."""
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,8 +10,16 @@ from typing import Any, NamedTuple
 from edgekd.artifact import Manifest
 from edgekd.engines.base import EVERY_MAP, EngineSpec, Frames, Outputs, frame_shape, wants_maps
 from edgekd.engines.host import HostEngine
+from edgekd.engines.openvino_devices import (
+    backend_of,
+    cause,
+    device_name,
+    device_options,
+    refuse_free_batch,
+    require_device,
+)
 from edgekd.engines.tensorrt.checks import refuse_other_version
-from edgekd.errors import ArtifactError, EdgekdError, one_line
+from edgekd.errors import ArtifactError, EdgekdError, MachineError
 
 
 def cpu_options(threads: int) -> dict[str, Any]:
@@ -41,28 +50,43 @@ class OpenVINOEngine(HostEngine):
     Args:
         path: The .onnx or .engine file.
         manifest: Its manifest, already checked against the file.
-        threads: That compute one inference.
+        threads: That compute one inference on the CPU; None on another device.
+        slots: Batches that may be lent or under way at once; None for 3.
+        device: "CPU", "GPU" or "NPU"; never another one instead.
+
+    Raises:
+        AcceleratorError: The device is not here.
+        ArtifactError: It does not take the file.
     """
 
     slots = 3
 
-    def __init__(self, path: Path, manifest: Manifest, threads: int) -> None:
+    def __init__(
+        self, path: Path, manifest: Manifest, threads: int | None, slots: int | None = None, device: str = "CPU"
+    ) -> None:
         import openvino
 
-        super().__init__()
+        super().__init__(slots)
+        batch, height, width = frame_shape(manifest)
+        refuse_free_batch(path, batch, device)
+        core = openvino.Core()
+        if device != "CPU":
+            require_device(core, device)
+        options = cpu_options(threads or 0) if device == "CPU" else device_options(device, manifest["precision"])
         version = openvino.get_version().split("-")[0]
         try:
             if path.suffix == ".engine":
                 refuse_other_version(manifest, path, "OpenVINO", version)
-                compiled = openvino.Core().import_model(path.read_bytes(), "CPU", cpu_options(threads))
+                compiled = core.import_model(path.read_bytes(), device, options)
             else:
-                compiled = openvino.Core().compile_model(str(path), "CPU", cpu_options(threads))
+                compiled = core.compile_model(str(path), device, options)
         except RuntimeError as error:
-            raise ArtifactError(f"OpenVINO cannot load {path}: {one_line(error)}") from error
-        batch, height, width = frame_shape(manifest)
-        self.spec = EngineSpec("openvino", version, "CPU", height, width, batch, threads)
+            raise ArtifactError(f"OpenVINO cannot load {path}: {cause(error)}") from error
+        name = "CPU" if device == "CPU" else device_name(core, device)
+        self.spec = EngineSpec(backend_of(device), version, name, height, width, batch, threads)
         self._tensor = openvino.Tensor
         self._requests = deque(compiled.create_infer_request() for _ in range(self.slots))
+        self._every_request = list(self._requests)
 
     def submit(self, frames: Frames, maps_above: float = EVERY_MAP) -> Ticket:
         self.check(frames)
@@ -82,9 +106,16 @@ class OpenVINOEngine(HostEngine):
             request.wait()
             scores, maps = request.get_tensor("score").data.copy(), request.get_tensor("anomaly_map").data
             return Outputs(scores, (maps if wants_maps(scores, ticket.maps_above) else maps[:0]).copy())
+        except RuntimeError as error:
+            raise MachineError(f"{self.spec.backend} failed on {self.spec.device}: {cause(error)}") from error
         finally:
             self._requests.append(request)
             self.give_back(ticket.frames)
 
     def close(self) -> None:
+        super().close()
+        for request in self._every_request:
+            with contextlib.suppress(RuntimeError):  # What failed is told to nobody any more.
+                request.wait()
         self._requests.clear()
+        self._every_request.clear()

@@ -12,13 +12,15 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from edgekd.engines.accelerators import ACCELERATED, GPU, NPU, ON_CUDA, AcceleratorError, try_accelerator
 from edgekd.engines.cuda import open_driver
 from edgekd.engines.tensorrt.flavours import RTX, RTX_CAPABILITIES, STANDARD, is_installed, load_flavour
 from edgekd.errors import EdgekdError, MachineError, one_line
 from edgekd.profiling.machine import Gpu, Machine
 
-BACKENDS = ("openvino", "onnxruntime", STANDARD, RTX)
+BACKENDS = ("openvino", "onnxruntime", *ACCELERATED, STANDARD, RTX)
 TRIAL_SECONDS = 120.0
+NVIDIA_DRIVER = "install the NVIDIA driver, then run edgekd doctor again"
 CUDA_13_DRIVER = 580  # The first Linux driver that serves CUDA 13.
 
 _TRIAL = (
@@ -66,18 +68,20 @@ def try_cuda() -> tuple[dict[str, str] | None, str | None]:
 
 
 def try_here(name: str) -> dict[str, Any]:
-    """Loads a back end into this process, and for TensorRT asks the GPU for an answer too.
+    """Loads a back end into this process, and asks the GPU or NPU that it needs for an answer too.
 
     Args:
         name: Of a back end, or "cuda" for the GPU alone.
 
     Returns:
-        `version`, `why_not`, and for "cuda" the `device`.
+        `version`, `why_not`, for "cuda" the `device`, and for an accelerator `install`, what it lacks.
     """
     version: str | None = None
     try:
         if name == "cuda":
             return {"version": None, "why_not": None, "device": _gpu()}
+        if name in ACCELERATED:
+            return {"version": try_accelerator(name), "why_not": None}
         if name in (STANDARD, RTX):
             if not is_installed(name):
                 return {"version": None, "why_not": "it is not installed"}
@@ -89,6 +93,8 @@ def try_here(name: str) -> dict[str, Any]:
                 )
         else:
             version = _load_for_cpu(name)
+    except AcceleratorError as error:
+        return {"version": version, "why_not": error.why, "install": error.install}
     except ModuleNotFoundError as error:
         return {"version": version, "why_not": "it is not installed" if error.name == name else one_line(error)}
     except (EdgekdError, ImportError, OSError, RuntimeError) as error:
@@ -96,22 +102,25 @@ def try_here(name: str) -> dict[str, Any]:
     return {"version": version, "why_not": None}
 
 
-def install_line(name: str, machine: Machine) -> str | None:
+def install_line(name: str, machine: Machine, lacking: str | None = None) -> str | None:
     """What to type to make a back end usable on a machine.
 
     Args:
         name: Of the back end.
         machine: The machine.
+        lacking: What an accelerator itself said is to be installed.
 
     Returns:
         None where nothing would.
     """
+    if name in ACCELERATED:
+        return _for_an_accelerator(name, machine, lacking)
     if name not in (STANDARD, RTX):
         return f"pip install {name}"
     if machine.l4t is not None:
         return _on_a_jetson(machine) if name == STANDARD else None
     if machine.gpu is None:
-        return "install the NVIDIA driver, then run edgekd doctor again" if machine.nvidia_card else None
+        return NVIDIA_DRIVER if machine.nvidia_card else None
     if _cuda_major(machine.gpu) >= 13:
         package = "tensorrt" if name == STANDARD else "'edgekd[tensorrt-rtx]'"
         return f"pip install {package} cuda-bindings"
@@ -120,6 +129,18 @@ def install_line(name: str, machine: Machine) -> str | None:
     return (
         f"update the NVIDIA driver to {CUDA_13_DRIVER} or newer, then pip install 'edgekd[tensorrt-rtx]' cuda-bindings"
     )
+
+
+def _for_an_accelerator(name: str, machine: Machine, lacking: str | None) -> str | None:
+    if name == GPU:
+        return lacking if machine.intel_gpu else None
+    if name == NPU:
+        return lacking if machine.intel_npu else None
+    if machine.l4t is not None:
+        return "install a wheel of onnxruntime-gpu built for this JetPack: those of PyPI are for other machines"
+    if machine.gpu is None:
+        return NVIDIA_DRIVER if machine.nvidia_card else None
+    return lacking
 
 
 def _on_a_jetson(machine: Machine) -> str:
@@ -139,11 +160,14 @@ def _cuda_major(gpu: Gpu) -> int:
 
 def _tried(name: str, machine: Machine) -> Backend:
     said = _in_a_process(name)
-    version = said["version"] or machine.packages.get(name)
+    package = name.partition(":")[0]
+    version = said["version"] or machine.packages.get(package)
+    if version is None and name in ON_CUDA:
+        version = machine.packages.get("onnxruntime-gpu")
     why_not = said["why_not"]
     if why_not is None:
         return Backend(name, version, True, None, None)
-    return Backend(name, version, False, why_not, install_line(name, machine))
+    return Backend(name, version, False, why_not, install_line(name, machine, said.get("install")))
 
 
 def _in_a_process(name: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from edgekd.artifact import Manifest
 from edgekd.data.pictures import Picture, resize_picture
 from edgekd.engines.base import Engine
 from edgekd.profiling.bandwidth import CONVENTION, memory_bandwidth
+from edgekd.profiling.gpu_record import watch_gpu
 from edgekd.profiling.layers import HOW, ROUNDS, profile_layers, with_floors
 from edgekd.profiling.paper_efficiency import compare_efficiency
 from edgekd.profiling.peak import peak_macs_fp32, peak_macs_int8
@@ -56,13 +57,14 @@ def bench(
     on_cpu = engine.spec.threads is not None
     peaks = _peaks(precision, {}) if on_cpu else {}
     bandwidth = memory_bandwidth() if on_cpu else None
-    on_progress("latency")
-    stages, overhead = _latency(engine, manifest, pictures, seconds)
-    latency = {stage: summarise(times) for stage, times in stages.items()}
     rates = {}
-    for batch in batches:
-        on_progress(f"throughput at batch {batch}")
-        rates[str(batch)] = measure_throughput(engine, pictures, batch, seconds)
+    with watch_gpu(engine.spec) as watch:
+        on_progress("latency")
+        stages, overhead = _latency(engine, manifest, pictures, seconds)
+        for batch in batches:
+            on_progress(f"throughput at batch {batch}")
+            rates[str(batch)] = measure_throughput(engine, pictures, batch, seconds)
+    latency = {stage: summarise(times) for stage, times in stages.items()}
     # Again at the end: on a shared machine one short look may fall into a slow moment, and a share above 1 be printed.
     on_progress("peak of the device, again")
     if bandwidth is not None:
@@ -74,11 +76,15 @@ def bench(
     achieved = macs * (engine.spec.batch or 1) / (latency["inference"]["median"] / 1e3)
     return {
         "device": device_record(engine.spec.threads or 0)
-        | {"peak_macs_per_second": peaks, "bandwidth_bytes_per_second": bandwidth},
+        | {
+            "gpu": watch.record if watch else None,
+            "peak_macs_per_second": peaks,
+            "bandwidth_bytes_per_second": bandwidth,
+        },
         "engine": asdict(engine.spec)
         | {
             "slots": engine.slots,
-            "cuda_graphs": engine.replays_graphs,
+            "cuda_graphs": engine.cuda_graphs,
             "system": manifest["system"],
             "precision": manifest["precision"],
             "trained": manifest.get("trained"),

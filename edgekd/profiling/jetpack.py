@@ -52,6 +52,9 @@ RELEASES = (
     JetPack("38.4.0", "7.1", "13.0", "10.13", "3.12"),
     JetPack("39.2.0", "7.2", "13.2", "10.16", "3.12"),
     JetPack("39.2.1", "7.2.1", "13.2", "10.16", "3.12"),
+    # NVIDIA's notes of TensorRT 11.4.1 name JetPack 7.2.2 as the first that takes it, from NVIDIA's package for SBSA;
+    # what 7.2.2 itself brings is taken to be what 7.2.1 does, and its L4T the next revision.
+    JetPack("39.2.2", "7.2.2", "13.2", "10.16", "3.12"),
 )
 
 

@@ -12,12 +12,23 @@ from pathlib import Path
 
 from edgekd.engines.opening import usable_cores
 from edgekd.profiling.jetpack import JetPack, find_jetpack, read_l4t
-from edgekd.profiling.power_sources import open_nvml
+from edgekd.profiling.nvml import open_nvml
 
 # What computes products of 8-bit integers, as the kernel calls it: on x86_64, on aarch64.
 INT8_INSTRUCTIONS = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 ARM_CORES = {("0x41", "0xd42"): "Arm Cortex-A78AE", ("0x41", "0xd83"): "Arm Neoverse-V3AE"}  # Of Orin; of Thor.
-PACKAGES = ("openvino", "onnxruntime", "tensorrt", "tensorrt-rtx", "cuda-bindings", "pycuda", "torch")
+PACKAGES = (
+    "openvino",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "tensorrt",
+    "tensorrt-rtx",
+    "cuda-bindings",
+    "pycuda",
+    "torch",
+)
+NVIDIA, INTEL = "0x10de", "0x8086"  # Vendors of PCI devices,
+DISPLAY, ACCELERATOR = "0x03", "0x12"  # and how their classes begin.
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,8 @@ class Machine:
         cpu: The processor.
         gpu: The first NVIDIA GPU; None without a driver, and on Jetsons whose driver is part of L4T and not asked so.
         nvidia_card: Whether an NVIDIA graphics card is plugged in, with or without a driver.
+        intel_gpu: Whether there is a GPU of Intel, with or without a driver.
+        intel_npu: Whether there is an NPU of Intel, with or without a driver.
         memory_bytes: All of it; None where the kernel does not say.
         free_disk_bytes: Where this is run.
         packages: Installed version by package; None for one that is not installed.
@@ -80,6 +93,8 @@ class Machine:
     cpu: Cpu
     gpu: Gpu | None
     nvidia_card: bool
+    intel_gpu: bool
+    intel_npu: bool
     memory_bytes: int | None
     free_disk_bytes: int
     packages: dict[str, str | None]
@@ -107,7 +122,9 @@ def read_machine(
         jetpack=find_jetpack(l4t) if l4t else None,
         cpu=read_cpu(proc),
         gpu=_gpu_by_nvml() or _gpu_by_kernel(proc),
-        nvidia_card=_has_nvidia_card(sys_folder),
+        nvidia_card=_has_device(sys_folder, NVIDIA, DISPLAY),
+        intel_gpu=_has_device(sys_folder, INTEL, DISPLAY),
+        intel_npu=_has_device(sys_folder, INTEL, ACCELERATOR),
         memory_bytes=int(memory[1]) * 1024 if memory else None,
         free_disk_bytes=shutil.disk_usage(disk).free,
         packages={package: installed_version(package) for package in PACKAGES},
@@ -177,11 +194,11 @@ def _gpu_by_kernel(proc: Path) -> Gpu | None:
     return Gpu(name=names[0] if names else None, driver=driver[1], cuda=None, memory_bytes=None)
 
 
-def _has_nvidia_card(sys_folder: Path) -> bool:
-    """Whether a PCI device is NVIDIA's (0x10de) and a display controller (class 0x03)."""
-    cards = sys_folder.glob("bus/pci/devices/*")
+def _has_device(sys_folder: Path, vendor: str, kind: str) -> bool:
+    """Whether there is a PCI device of a vendor and a class."""
+    devices = sys_folder.glob("bus/pci/devices/*")
     return any(
-        _read(card / "vendor").strip() == "0x10de" and _read(card / "class").startswith("0x03") for card in cards
+        _read(device / "vendor").strip() == vendor and _read(device / "class").startswith(kind) for device in devices
     )
 
 

@@ -55,29 +55,36 @@ class PowerReading:
 
 
 @contextlib.contextmanager
-def measure_power() -> Iterator[PowerReading]:
+def measure_power(gpu_uuid: str | None = None) -> Iterator[PowerReading]:
     """Samples power and temperature for as long as the block runs.
+
+    Args:
+        gpu_uuid: Of the NVIDIA GPU that computes, as CUDA tells it; "" for one whose UUID is not known; None where none
+            computes: what a GPU draws that idles meanwhile is not asked.
 
     Yields:
         The reading, to be read after the block; where nothing on this machine measures power, it says so by None.
     """
-    with measure_by(find_sampler()) as reading:
+    with measure_by(find_sampler(gpu_uuid=gpu_uuid)) as reading:
         yield reading
 
 
-def find_sampler(tegrastats: str = "tegrastats", powercap: Path = POWERCAP) -> Sampler | None:
-    """What measures power here: tegrastats on a Jetson, else NVML for an NVIDIA GPU, else RAPL for an Intel or AMD CPU.
+def find_sampler(
+    tegrastats: str = "tegrastats", powercap: Path = POWERCAP, gpu_uuid: str | None = None
+) -> Sampler | None:
+    """What measures the power of what computes: tegrastats on a Jetson, else NVML for a GPU, else RAPL for a CPU.
 
     Args:
         tegrastats: The program.
         powercap: The folder of the kernel's RAPL counters.
+        gpu_uuid: See `measure_power`.
 
     Returns:
-        None where there is none of them, or none that this user may read.
+        None where there is none of them, or none that this user may read. The CPU's power never stands in for a GPU's.
     """
     if (program := shutil.which(tegrastats)) is not None:
         return TegrastatsSampler(program)
-    return NvmlSampler.open() or RaplSampler.open(powercap)
+    return RaplSampler.open(powercap) if gpu_uuid is None else NvmlSampler.open(gpu_uuid)
 
 
 @contextlib.contextmanager

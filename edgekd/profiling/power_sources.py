@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import contextlib
-import importlib
 import os
 import signal
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgekd.errors import EdgekdError
+from edgekd.profiling.nvml import ask, find_gpu, is_slice, open_nvml
 from edgekd.profiling.tegrastats import parse_tegrastats
 
 INTERVAL_SECONDS = 0.1
@@ -97,61 +97,49 @@ class TegrastatsSampler(Sampler):
 
 
 class NvmlSampler(Sampler):
-    """NVIDIA's management library: the power and temperature of the first GPU, without the rest of the machine.
+    """NVIDIA's management library: the power and temperature of one GPU, without the rest of the machine.
 
     Args:
         nvml: The module pynvml, initialised.
+        gpu: Its handle of the GPU.
+        name: Of the GPU.
     """
 
-    name = "NVML, GPU 0"
-
-    def __init__(self, nvml: Any) -> None:
+    def __init__(self, nvml: Any, gpu: Any, name: str) -> None:
+        self.name = f"NVML, {name}"
         self._nvml = nvml
-        self._gpu = nvml.nvmlDeviceGetHandleByIndex(0)
+        self._gpu = gpu
 
     @classmethod
-    def open(cls) -> NvmlSampler | None:
-        """None where nvidia-ml-py, the NVIDIA driver or a GPU is missing."""
+    def open(cls, uuid: str) -> NvmlSampler | None:
+        """The sampler of a GPU.
+
+        Args:
+            uuid: As CUDA tells it; "" where that is not known: then the machine's only GPU.
+
+        Returns:
+            None where nvidia-ml-py, the NVIDIA driver or the GPU is missing, or where it is a slice of one (MIG): NVML
+            measures the power of the whole, which others use too.
+        """
         nvml = open_nvml()
         if nvml is None:
             return None
-        try:
-            return cls(nvml)
-        except nvml.NVMLError:
+        gpu = find_gpu(nvml, uuid)
+        if gpu is None or is_slice(nvml, gpu):
             nvml.nvmlShutdown()
             return None
+        return cls(nvml, gpu, uuid or "the only GPU")
 
     def samples(self, stop: threading.Event) -> Iterator[Sample]:
         stopped = False
         while not stopped:  # And once more at the end, so that a short block has a sample too.
             stopped = stop.wait(INTERVAL_SECONDS)
-            watts = self._ask("nvmlDeviceGetPowerUsage")
-            yield Sample(
-                None if watts is None else watts / 1000,
-                self._ask("nvmlDeviceGetTemperature", self._nvml.NVML_TEMPERATURE_GPU),
-            )
+            milliwatts = ask(self._nvml, "nvmlDeviceGetPowerUsage", self._gpu)
+            celsius = ask(self._nvml, "nvmlDeviceGetTemperature", self._gpu, self._nvml.NVML_TEMPERATURE_GPU)
+            yield Sample(None if milliwatts is None else milliwatts / 1000, None if celsius is None else float(celsius))
 
     def end(self) -> None:
         """Does nothing: NVML stays open, since the thread may still be asking it."""
-
-    def _ask(self, function: str, *arguments: Any) -> float | None:
-        try:
-            return float(getattr(self._nvml, function)(self._gpu, *arguments))
-        except self._nvml.NVMLError:  # Not every GPU measures everything.
-            return None
-
-
-def open_nvml() -> Any | None:
-    """The module pynvml, initialised; None where nvidia-ml-py or the NVIDIA driver is missing."""
-    try:
-        nvml: Any = importlib.import_module("pynvml")
-    except ImportError:
-        return None
-    try:
-        nvml.nvmlInit()
-    except nvml.NVMLError:
-        return None
-    return nvml
 
 
 class RaplSampler(Sampler):

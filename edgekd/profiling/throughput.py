@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from edgekd.data.pictures import Picture, resize_into
-from edgekd.engines.base import Engine
+from edgekd.engines.base import Engine, EngineSpec
 from edgekd.errors import EdgekdError
 from edgekd.profiling.power import measure_power
 
@@ -45,7 +45,7 @@ def measure_throughput(engine: Engine, pictures: Sequence[Picture], batch: int, 
     """
     engine.collect(_start(engine, pictures, batch))
     device = 0.0
-    with measure_power() as power:
+    with measure_power(_gpu_of(engine.spec)) as power:
         start, done = time.perf_counter(), 0
         tickets = deque(_start(engine, pictures, batch) for _ in range(engine.slots))
         while tickets:
@@ -65,6 +65,11 @@ def measure_throughput(engine: Engine, pictures: Sequence[Picture], batch: int, 
     }
     overlap = device / 1e3 / elapsed if device else None
     return Throughput(done * batch / elapsed, overlap, told if power.samples else None)
+
+
+def _gpu_of(spec: EngineSpec) -> str | None:
+    """The NVIDIA GPU whose power counts, as `measure_power` takes it."""
+    return spec.gpu_uuid or ("" if spec.gpu_index is not None else None)
 
 
 def _start(engine: Engine, pictures: Sequence[Picture], batch: int) -> Any:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from edgekd.profiling.paper_efficiency import efficiency_figures
 from edgekd.profiling.timing import STATISTICS
 from edgekd.reports.bench_charts import latency_svg, roofline_svg
+from edgekd.reports.gpu_text import gpu_text, throttling_unseen
 from edgekd.reports.page import Tile, render_page, write_page
 
 MOST_LAYERS = 20
@@ -219,6 +220,11 @@ def _record(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "Back end", f"{engine['backend']} {engine['version']} on {engine['device']}"
     if device["threads"]:
         yield "Threads", str(device["threads"])
+    if device["gpu"]:
+        yield "GPU", gpu_text(device["gpu"])
+        yield "Throttling", "; ".join(device["gpu"]["throttling"] or ()) or throttling_unseen(device["gpu"])
+    if engine["cuda_graphs"] is not None:
+        yield "CUDA graphs", engine["cuda_graphs"]
     yield "Processor", f"{device['processor']}, {device['machine']}"
     yield "System", f"{device['system']}, Python {device['python']}"
     yield "Governor", device["governor"]

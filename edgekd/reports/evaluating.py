@@ -82,7 +82,7 @@ def evaluate(engine: Engine, manifest: Manifest, category: Category) -> Evaluati
         "size": engine.spec.height,
         "iterations": manifest.get("iterations"),
         "teachers": [{key: teacher[key] for key in ("name", "sha256")} for teacher in manifest.get("teachers", [])],
-        "engine": {"backend": engine.spec.backend, "version": engine.spec.version},
+        "engine": {"backend": engine.spec.backend, "version": engine.spec.version, "device": engine.spec.device},
         "device": device_record(engine.spec.threads or 0),
     }
     figures["paper"] = compare_with_paper(manifest, category, figures)
@@ -148,7 +148,7 @@ def _report(
         "trained": f"{manifest['iterations']} iterations" if manifest.get("trained") else "no: answers mean nothing",
         "teacher": "; ".join(teachers) or "none",
         "graph": f"{manifest['file']}, SHA-256 {manifest['sha256'][:16]}",
-        "engine": f"{spec.backend} {spec.version}, {spec.threads} threads",
+        "engine": f"{spec.backend} {spec.version}, {f'{spec.threads} threads' if spec.threads else spec.device}",
         "device": f"{device['processor']}, {device['system']}",
     }
     return EvaluationReport(

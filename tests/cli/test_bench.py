@@ -7,7 +7,8 @@ import shutil
 import pytest
 
 import edgekd.profiling.bench as bench_module
-from edgekd.artifact import manifest_path
+from edgekd.artifact import manifest_path, read_manifest
+from edgekd.cli.bench import print_figures
 from edgekd.cli.main import main
 from edgekd.cli.output import require_writable
 from edgekd.errors import EdgekdError
@@ -59,6 +60,11 @@ def test_report_json_and_summary_tell_the_same(exported, backend, tmp_path, caps
     assert f"{len(figures['layers'])} layers take" in html
     assert f"<title>{(slowest['weights'] or slowest['name'])}: " in html or slowest["macs"] == 0
     assert figures["engine"]["sha256"] in html
+    assert "cuda_graphs" not in said
+    for told in ("on", "off: pycuda has no CUDA graphs"):
+        figures["engine"]["cuda_graphs"] = told
+        print_figures(figures, read_manifest(exported))
+        assert f"\n3 slots, cuda_graphs: {told}\n" in capsys.readouterr().out
 
 
 def test_a_place_that_cannot_be_written_is_refused_before_measuring(refused, tmp_path):

@@ -34,6 +34,8 @@ CLASSES = {
     "engine": "ICudaEngine",
     "context": "IExecutionContext",
     "inspector": "EngineInspector",
+    "runtime_config": "IRuntimeConfig",
+    "runtime_cache": "IRuntimeCache",
 }
 # The methods that give something of TensorRT again.
 GIVES = {
@@ -49,15 +51,29 @@ GIVES = {
     "Runtime.deserialize_cuda_engine": "ICudaEngine",
     "ICudaEngine.create_engine_inspector": "EngineInspector",
     "ICudaEngine.create_execution_context": "IExecutionContext",
+    "ICudaEngine.create_runtime_config": "IRuntimeConfig",
+    "IRuntimeConfig.create_runtime_cache": "IRuntimeCache",
+    "IRuntimeCache.serialize": "IHostMemory",
 }
 # Those that may: one of these that is not in GIVES could hand out an object that nobody looks at.
 MAKERS = ("create_", "build_", "deserialize_", "get_input", "get_output", "get_layer", "get_error", "add_", "serialize")
 GIVES_A_NUMBER = {"IBuilderConfig.add_optimization_profile"}
+# Some version of the standard flavour lacks them, and code of RTX alone uses them.
 RTX_ONLY = {
     "trt.ComputeCapability",
     "IBuilderConfig.num_compute_capabilities",
     "IBuilderConfig.set_compute_capability",
     "BuilderFlag.REQUIRE_USER_ALLOCATION",
+    "ICudaEngine.create_runtime_config",
+    "IExecutionContext.is_stream_capturable",
+    "IRuntimeCache.deserialize",
+    "IRuntimeCache.serialize",
+    "IRuntimeConfig.create_runtime_cache",
+    "IRuntimeConfig.dynamic_shapes_kernel_specialization_strategy",
+    "IRuntimeConfig.set_execution_context_allocation_strategy",
+    "IRuntimeConfig.set_runtime_cache",
+    "DynamicShapesKernelSpecializationStrategy.EAGER",
+    "trt.DynamicShapesKernelSpecializationStrategy",
 }
 
 
@@ -139,6 +155,10 @@ def test_the_reader_sees_what_the_package_uses():
         "ITimingCache.serialize",
         "ParserError.desc",
         "ICudaEngine.create_engine_inspector",
+        "ICudaEngine.device_memory_size_v2",
+        "IExecutionContext.set_device_memory",
+        "IExecutionContext.set_optimization_profile_async",
+        "ExecutionContextAllocationStrategy.USER_MANAGED",
         "EngineInspector.get_engine_information",
     }
 
@@ -158,6 +178,9 @@ def test_the_reader_sees_what_the_package_uses():
         ("built = builder.create_network(1)", "built is INetworkDefinition"),
         ("with trt.Runtime(logger) as started: ...", "started is Runtime"),
         ("x = network.get_layer(0)", "INetworkDefinition.get_layer"),
+        ("context.is_capturable(stream)", "IExecutionContext.is_capturable"),
+        ("kernels = self._runtime_config.create_runtime_cache()", "kernels is IRuntimeCache"),
+        ("runtime_cache.load(blob)", "IRuntimeCache.load"),
     ],
 )
 def test_a_name_that_some_version_lacks_or_that_hides_its_class_is_found_out(source, complaint):

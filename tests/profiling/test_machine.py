@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from edgekd.engines import ACCELERATED, ALL_BACKENDS
 from edgekd.profiling.backends import Backend, install_line, try_backends, try_cuda
 from edgekd.profiling.jetpack import RELEASES, find_jetpack, read_l4t
 from edgekd.profiling.machine import Gpu, Machine, read_cpu, read_machine
@@ -87,6 +88,7 @@ def write(path: Path, content: str) -> None:
         (R36, "36.4.7", "6.2.1", "10.3", "3.10"),
         (R38, "38.2.0", "7.0", "10.13", "3.12"),
         (R39, "39.2.0", "7.2", "10.16", "3.12"),
+        (R39.replace("2.0", "2.2"), "39.2.2", "7.2.2", "10.16", "3.12"),
         (R35, "35.3.1", "5.1.1", "8.5", "3.8"),
     ],
 )
@@ -191,16 +193,41 @@ def test_each_machine_gets_the_line_that_fits_it(machine):
     assert "580 or newer" in install_line("tensorrt-rtx", old_driver)
 
 
+def test_an_accelerator_gets_a_line_where_the_machine_has_it_and_none_elsewhere(machine):
+    plain = dataclasses.replace(machine, gpu=None, nvidia_card=False, intel_gpu=False, intel_npu=False, l4t=None)
+    for name in ACCELERATED:
+        assert install_line(name, plain, "what it lacks") is None
+    assert install_line("openvino:gpu", dataclasses.replace(plain, intel_gpu=True), "its driver") == "its driver"
+    assert install_line("openvino:npu", dataclasses.replace(plain, intel_npu=True), "its driver") == "its driver"
+    assert "NVIDIA driver" in install_line("onnxruntime:cuda", dataclasses.replace(plain, nvidia_card=True), "x")
+    assert install_line("onnxruntime:cuda", station(plain, "580.65.06", "13.0"), "pip install it") == "pip install it"
+    assert "built for this JetPack" in install_line("onnxruntime:tensorrt", jetson(plain, "36.4.3"), "pip install it")
+
+
+def test_intels_devices_are_seen_with_and_without_a_driver(tmp_path):
+    devices = tmp_path / "bus" / "pci" / "devices"
+    write(devices / "0000:00:1f.3" / "vendor", "0x8086\n")
+    write(devices / "0000:00:1f.3" / "class", "0x040100\n")  # Its audio.
+    seen = read_machine(sys_folder=tmp_path, proc=tmp_path)
+    assert (seen.intel_gpu, seen.intel_npu) == (False, False)
+    for place, kind in (("0000:00:02.0", "0x030000"), ("0000:00:0b.0", "0x120000")):
+        write(devices / place / "vendor", "0x8086\n")
+        write(devices / place / "class", f"{kind}\n")
+    seen = read_machine(sys_folder=tmp_path, proc=tmp_path)
+    assert (seen.intel_gpu, seen.intel_npu, seen.nvidia_card) == (True, True, False)
+
+
 def test_back_ends_are_tried_for_real(machine):
     tried = {backend.name: backend for backend in try_backends(machine)}
-    assert list(tried) == ["openvino", "onnxruntime", "tensorrt", "tensorrt-rtx"]
+    assert set(tried) == set(ALL_BACKENDS)
+    assert [name for name in tried if ":" in name] == list(ACCELERATED)
     assert tried["onnxruntime"] == Backend("onnxruntime", machine.packages["onnxruntime"], True, None, None)
     device, why_not = try_cuda()
     assert (device is None) == bool(why_not)
     for backend in tried.values():
         assert backend.usable == (backend.why_not is None)
     if device is None:
-        assert not tried["tensorrt-rtx"].usable
+        assert not any(tried[name].usable for name in ("tensorrt-rtx", "onnxruntime:cuda", "onnxruntime:tensorrt"))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ import pytest
 from edgekd.profiling.power import PowerReading, find_sampler, measure_by, measure_power
 from edgekd.profiling.power_sources import NvmlSampler, RaplSampler, TegrastatsSampler
 
+from .pretended_nvml import PretendedNvml, made_gpu
+
 # Two recorded lines of an Orin Nano, 4.761 and 12.479 W, and one that was cut.
 LINES = (
     "04-27-2026 14:59:41 RAM 775/7620MB (lfb 3x4MB) SWAP 0/3810MB (cached 0MB) CPU [1%@729,0%@729,0%@729,0%@729,0%@729,"
@@ -91,9 +93,13 @@ def test_tegrastats_is_ended_at_ctrl_c(tmp_path):
         import time
         from edgekd.profiling.power import find_sampler, measure_by
         with measure_by(find_sampler({program!r})):
+            print("in the block", flush=True)
             time.sleep(60)
     """
-    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert process.stdout.readline() == b"in the block\n"
     wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip())
     process.send_signal(signal.SIGINT)
     assert process.wait(10) != 0
@@ -156,13 +162,52 @@ def test_a_machine_that_measures_nothing_says_so(tmp_path):
     assert reading == PowerReading()
 
 
-def test_nvml_without_a_driver_is_no_source_and_with_one_it_is_read():
-    sampler = NvmlSampler.open()
-    if sampler is None:
-        return  # No driver here: that it says so, and raises nothing, is all there is to see.
-    with measure_by(sampler) as reading:
+@pytest.fixture
+def has_gpus(monkeypatch):
+    """Pretends a PC with GPUs; gives its NVML."""
+
+    def pretend(*gpus, **more):
+        library = PretendedNvml(gpus, **more)
+        monkeypatch.setitem(sys.modules, "pynvml", library)
+        monkeypatch.setattr("edgekd.profiling.power.shutil.which", lambda program: None)
+        return library
+
+    return pretend
+
+
+def test_nvml_without_a_driver_is_no_source():
+    assert NvmlSampler.open("GPU-of-no-machine") is None
+
+
+def test_power_is_that_of_the_gpu_that_computes(has_gpus):
+    library = has_gpus(made_gpu("GPU-a", milliwatts=9000), made_gpu("GPU-b", milliwatts=41500, celsius=70))
+    with measure_power("GPU-b") as reading:
         pass
-    assert reading.samples == 1
+    assert (reading.source, reading.samples) == ("NVML, GPU-b", 1)
+    assert (reading.mean_watts, reading.highest_celsius) == (41.5, 70.0)
+    assert {handle for handle, _ in library.asked} == {1}
+
+
+def test_a_gpu_that_idles_beside_the_cpu_is_not_what_was_measured(has_gpus, tmp_path):
+    library = has_gpus(made_gpu("GPU-a"))
+    sampler = find_sampler(powercap=powercap(tmp_path, ("package-0", 0)))
+    assert sampler.name == "RAPL, CPU packages"
+    assert library.asked == []
+
+
+def test_the_cpus_power_never_stands_in_for_a_gpus(has_gpus, tmp_path):
+    folder = powercap(tmp_path, ("package-0", 0))
+    library = has_gpus(made_gpu("GPU-a"), made_gpu("GPU-b"), slices={"MIG-c": 0})
+    for uuid in ("GPU-of-no-machine", "", "GPU-c"):  # Not here; not known, and two are here; a slice of one.
+        assert find_sampler(powercap=folder, gpu_uuid=uuid) is None
+    assert library.open == 0
+
+
+def test_a_gpu_without_a_known_uuid_is_the_only_one(has_gpus):
+    has_gpus(made_gpu("GPU-a", milliwatts=30000))
+    with measure_power("") as reading:
+        pass
+    assert (reading.source, reading.mean_watts) == ("NVML, the only GPU", 30.0)
 
 
 def test_this_machine_is_measured_by_what_it_has():

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import math
+import uuid
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from edgekd.engines.cuda.driver import (
     CudaError,
+    CudaMemoryError,
     Device,
     Driver,
+    blocking_waits,
     bytes_of,
     capability_text,
+    no_such_gpu,
     version_text,
-    view_of,
 )
 from edgekd.errors import MachineError
 
@@ -26,32 +28,43 @@ NAME_LENGTH = 128
 
 
 class BindingsDriver(Driver):
-    """The first GPU's primary context, which TensorRT uses too.
+    """A GPU's primary context, which TensorRT uses too.
+
+    Args:
+        index: Of the GPU, as CUDA counts them.
 
     Raises:
-        MachineError: There is no NVIDIA driver, or no GPU.
+        MachineError: There is no NVIDIA driver, or no such GPU.
     """
 
     package = "cuda-bindings"
     graphs = True
 
-    def __init__(self) -> None:
+    def __init__(self, index: int = 0) -> None:
         from cuda.bindings import driver
 
         super().__init__()
         self._cuda: Any = driver
         try:
-            self._call("cuInit", 0)
-        except CudaError as error:
-            raise MachineError(f"no NVIDIA GPU answers ({error})") from error
+            status, *_ = driver.cuInit(0)
         except Exception as error:  # Without the driver's library the package raises something of its own.
             raise MachineError("this machine has no NVIDIA driver") from error
+        if status != driver.CUresult.CUDA_SUCCESS:
+            raise MachineError(f"no NVIDIA GPU answers (CUDA's cuInit failed: {status.name})")
+        count = int(self._call("cuDeviceGetCount"))
+        if not 0 <= index < count:
+            raise no_such_gpu(index, count)
         try:
-            device = self._call("cuDeviceGet", 0)
+            device = self._call("cuDeviceGet", index)
             context = self._call("cuDevicePrimaryCtxRetain", device)
             self._hold(context, lambda: self._call("cuDevicePrimaryCtxRelease", device))
             self._call("cuCtxSetCurrent", context)
-            self.device = self._describe(device)
+            attribute = driver.CUdevice_attribute
+            self._locks = self._has(attribute.CU_DEVICE_ATTRIBUTE_HOST_REGISTER_SUPPORTED, device)
+            blocks = blocking_waits(self._has(attribute.CU_DEVICE_ATTRIBUTE_INTEGRATED, device))
+            flags = driver.CUevent_flags
+            self._event_flags = int(flags.CU_EVENT_BLOCKING_SYNC if blocks else flags.CU_EVENT_DEFAULT)
+            self.device = self._describe(device, index)
         except BaseException:
             self.close()
             raise
@@ -61,24 +74,27 @@ class BindingsDriver(Driver):
         self._hold(pointer, lambda: self._call("cuMemFree", pointer))
         return int(pointer)
 
-    def pinned(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-        size = math.prod(shape) * np.dtype(dtype).itemsize
-        address = int(self._call("cuMemHostAlloc", size, 0))
-        self._hold(address, lambda: self._call("cuMemFreeHost", address))
-        return view_of((ctypes.c_uint8 * size).from_address(address), shape, dtype)
+    def _lock(self, block: NDArray[np.uint8]) -> bool:
+        if self._locks:
+            address = block.ctypes.data
+            self._call("cuMemHostRegister", address, block.nbytes, 0)
+            self._hold(block, lambda: self._call("cuMemHostUnregister", address))
+        return self._locks
 
     def stream(self) -> Any:
         stream = self._call("cuStreamCreate", int(self._cuda.CUstream_flags.CU_STREAM_NON_BLOCKING))
         self._hold(stream, lambda: self._call("cuStreamDestroy", stream))
+        self._streams.append(stream)
         return stream
 
     def event(self) -> Any:
-        event = self._call("cuEventCreate", int(self._cuda.CUevent_flags.CU_EVENT_DEFAULT))
+        event = self._call("cuEventCreate", self._event_flags)
         self._hold(event, lambda: self._call("cuEventDestroy", event))
         return event
 
     def address_of(self, stream: Any) -> int:
-        return int(stream)
+        # The object holds the handle, and getPtr() tells where; int() of the object is deprecated.
+        return ctypes.c_void_p.from_address(int(stream.getPtr())).value or 0
 
     def copy_in(self, address: int, host: NDArray[Any], stream: Any) -> None:
         self._call("cuMemcpyHtoDAsync", address, host.ctypes.data, bytes_of(host), stream)
@@ -119,7 +135,7 @@ class BindingsDriver(Driver):
     def launch(self, graph: Any, stream: Any) -> None:
         self._call("cuGraphLaunch", graph, stream)
 
-    def _describe(self, device: Any) -> Device:
+    def _describe(self, device: Any, index: int) -> Device:
         attribute = self._cuda.CUdevice_attribute
         major, minor = (
             int(self._call("cuDeviceGetAttribute", name, device))
@@ -128,14 +144,33 @@ class BindingsDriver(Driver):
                 attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
             )
         )
-        name = self._call("cuDeviceGetName", NAME_LENGTH, device).decode().rstrip("\0")
-        driver = version_text(int(self._call("cuDriverGetVersion")))
-        return Device(name, capability_text(major, minor), driver, int(self._call("cuDeviceTotalMem", device)))
+        return Device(
+            name=self._call("cuDeviceGetName", NAME_LENGTH, device).decode().rstrip("\0"),
+            capability=capability_text(major, minor),
+            driver=version_text(int(self._call("cuDriverGetVersion"))),
+            memory=int(self._call("cuDeviceTotalMem", device)),
+            index=index,
+            uuid=self._uuid(device),
+        )
+
+    def _uuid(self, device: Any) -> str:
+        try:
+            return f"GPU-{uuid.UUID(bytes=bytes(self._call('cuDeviceGetUuid', device).bytes))}"
+        except CudaError:  # It only helps to read this GPU's power.
+            return ""
+
+    def _has(self, attribute: Any, device: Any) -> bool:
+        return bool(self._call("cuDeviceGetAttribute", attribute, device))
 
     def _call(self, function: str, *arguments: Any) -> Any:
         """Calls a function of the driver and returns what it gives besides its status."""
         self._check_thread()
-        status, *values = getattr(self._cuda, function)(*arguments)
-        if status != self._cuda.CUresult.CUDA_SUCCESS:
-            raise CudaError(f"CUDA's {function} failed: {status.name}")
+        try:
+            status, *values = getattr(self._cuda, function)(*arguments)
+        except RuntimeError as error:  # How the package says that the driver's library has no such function.
+            raise CudaError(f"this NVIDIA driver has no {function}: update the NVIDIA driver") from error
+        results = self._cuda.CUresult
+        if status != results.CUDA_SUCCESS:
+            kind = CudaMemoryError if status == results.CUDA_ERROR_OUT_OF_MEMORY else CudaError
+            raise kind(f"CUDA's {function} failed: {status.name}")
         return values[0] if values else None

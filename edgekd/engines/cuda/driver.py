@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import logging
+import math
+import mmap
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -15,11 +18,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from edgekd.engines.opening import usable_cores
 from edgekd.errors import MachineError
+
+FEW_CORES = 6  # A Jetson Orin Nano's: one that spins is missed by the readers.
 
 
 class CudaError(MachineError):
     """A call that CUDA refused."""
+
+
+class CudaMemoryError(CudaError):
+    """There is not enough memory."""
+
+
+class NoSuchGpuError(MachineError):
+    """The machine has GPUs, and not as many."""
 
 
 class Device(NamedTuple):
@@ -30,15 +44,15 @@ class Device(NamedTuple):
         capability: Its compute capability, such as "8.9".
         driver: The newest CUDA version that its driver serves, such as "12.9".
         memory: Bytes.
-        index: As CUDA counts its GPUs, under CUDA_VISIBLE_DEVICES.
-        uuid: As nvidia-smi prints it, "GPU-..."; "" where it is not known.
+        index: As CUDA counts the GPUs, which is under CUDA_VISIBLE_DEVICES.
+        uuid: As nvidia-smi prints it, such as "GPU-00112233-4455-..."; empty where it is not known.
     """
 
     name: str
     capability: str
     driver: str
     memory: int
-    index: int = 0
+    index: int = 0  # type: ignore[assignment]  # A tuple's method of this name is not missed here.
     uuid: str = ""
 
 
@@ -58,14 +72,31 @@ class Driver(abc.ABC):
     def __init__(self) -> None:
         self._owner = threading.get_ident()
         self._held: list[tuple[Any, Callable[[], object]]] = []  # What is to be given back, and how.
+        self._streams: list[Any] = []
+        self._told_pageable = False
 
     @abc.abstractmethod
     def allocate(self, size: int) -> int:
         """The address of `size` bytes of device memory."""
 
-    @abc.abstractmethod
     def pinned(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-        """Page-locked host memory, which copies need in order to overlap with computing."""
+        """Page-locked host memory, which copies need in order to overlap with computing.
+
+        It is memory of this process that CUDA is told to lock, and not memory that CUDA gives: so a view that somebody
+        keeps longer than the driver is still memory.
+        """
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        block = whole_pages(size)
+        if not self._lock(block) and not self._told_pageable:
+            self._told_pageable = True
+            logging.getLogger("edgekd.runner").warning(
+                "%s cannot lock the pages of host memory: copies will not overlap with computing", self.device.name
+            )
+        return view_of(block[:size], shape, dtype)
+
+    @abc.abstractmethod
+    def _lock(self, block: NDArray[np.uint8]) -> bool:
+        """Page-locks whole pages until the driver is closed; False where this GPU cannot."""
 
     @abc.abstractmethod
     def stream(self) -> Any:
@@ -115,8 +146,19 @@ class Driver(abc.ABC):
         """Enqueues a captured graph."""
         raise CudaError(f"{self.package} has no CUDA graphs")
 
+    def drain_all(self) -> None:
+        """Blocks until every stream is empty, or will never be because the device is gone."""
+        for stream in self._streams:
+            with contextlib.suppress(CudaError):  # Its work failed: then it is no longer under way either.
+                self.drain(stream)
+
     def close(self) -> None:
-        """Gives everything back, the last first, even where the device no longer answers. Twice does no harm."""
+        """Gives everything back, the last first, even where the device no longer answers. Twice does no harm.
+
+        What is still under way is waited for, since it reads and writes what is given back.
+        """
+        self.drain_all()
+        self._streams.clear()
         while self._held:
             _, release = self._held.pop()
             with contextlib.suppress(CudaError):  # A device that is gone cannot take its memory back.
@@ -146,6 +188,41 @@ def bytes_of(host: NDArray[Any]) -> int:
     if not host.flags.c_contiguous:
         raise ValueError(f"a copy needs memory in one piece, not strides {host.strides}")
     return host.nbytes
+
+
+def whole_pages(size: int) -> NDArray[np.uint8]:
+    """Memory that begins and ends with a page and shares none with anything else, as page-locking wants it.
+
+    Args:
+        size: Bytes that are needed at least.
+    """
+    page = mmap.PAGESIZE
+    whole = max(1, -(-size // page)) * page
+    block = np.empty(whole + page, np.uint8)
+    start = -block.ctypes.data % page
+    return block[start : start + whole]
+
+
+def blocking_waits(integrated: bool) -> bool:
+    """Whether the host sleeps while it waits for the GPU, instead of spinning on a core.
+
+    Args:
+        integrated: Whether the GPU shares its memory with the processor, as on a Jetson.
+    """
+    return integrated and usable_cores() <= FEW_CORES
+
+
+def no_such_gpu(index: int, count: int) -> MachineError:
+    """The error for a GPU that is not there.
+
+    Args:
+        index: That was asked for.
+        count: How many there are.
+    """
+    if count == 0:
+        return MachineError("no NVIDIA GPU answers (the driver finds none; CUDA_VISIBLE_DEVICES may hide it)")
+    there = "one GPU, cuda:0" if count == 1 else f"{count} GPUs, cuda:0 to cuda:{count - 1}"
+    return NoSuchGpuError(f"there is no cuda:{index}: this machine has {there}")
 
 
 def capability_text(major: int, minor: int) -> str:

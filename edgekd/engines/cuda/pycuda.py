@@ -2,60 +2,103 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from typing import Any
 
-from numpy.typing import DTypeLike, NDArray
+import numpy as np
+from numpy.typing import NDArray
 
-from edgekd.engines.cuda.driver import CudaError, Device, Driver, bytes_of, capability_text, version_text
+from edgekd.engines.cuda.driver import (
+    CudaError,
+    CudaMemoryError,
+    Device,
+    Driver,
+    blocking_waits,
+    bytes_of,
+    capability_text,
+    no_such_gpu,
+    version_text,
+)
 from edgekd.errors import MachineError, one_line
+
+# Of the driver's C interface, for what pycuda does not name.
+STREAM_NON_BLOCKING = 1
+OUT_OF_MEMORY, NOT_SUPPORTED = 2, 801
 
 
 class PycudaDriver(Driver):
-    """The first GPU's primary context, which TensorRT uses too.
+    """A GPU's primary context, which TensorRT uses too.
+
+    Args:
+        index: Of the GPU, as CUDA counts them.
 
     Raises:
-        MachineError: There is no NVIDIA driver, or no GPU.
+        MachineError: There is no NVIDIA driver, or no such GPU.
     """
 
     package = "pycuda"
     graphs = False
 
-    def __init__(self) -> None:
+    def __init__(self, index: int = 0) -> None:
         super().__init__()
         try:
             import pycuda.driver
 
             pycuda.driver.init()
-            device = pycuda.driver.Device(0)
+            count = pycuda.driver.Device.count()
+            device = pycuda.driver.Device(index) if 0 <= index < count else None
         except Exception as error:  # Without the driver's library already the import fails.
             raise MachineError(f"no NVIDIA GPU answers ({one_line(error)})") from error
+        if device is None:
+            raise no_such_gpu(index, count)
         self._cuda: Any = pycuda.driver
         self._kept: dict[int, Any] = {}
         context = self._call(device.retain_primary_context)
         self._call(context.push)
         # Of a primary context: released, and no longer current.
         self._hold(context, lambda: self._call(context.detach))
-        major, minor = device.compute_capability()
-        driver = version_text(self._cuda.get_driver_version())
-        self.device = Device(device.name(), capability_text(major, minor), driver, device.total_memory())
+        try:
+            integrated = bool(self._call(device.get_attribute, self._cuda.device_attribute.INTEGRATED))
+            self._event_flags = int(self._cuda.event_flags.BLOCKING_SYNC) if blocking_waits(integrated) else 0
+            major, minor = device.compute_capability()
+            driver = version_text(self._cuda.get_driver_version())
+            # pycuda tells no UUID.
+            self.device = Device(device.name(), capability_text(major, minor), driver, device.total_memory(), index)
+        except BaseException:
+            self.close()
+            raise
 
     def allocate(self, size: int) -> int:
         memory = self._call(self._cuda.mem_alloc, size)
         self._hold(memory, lambda: self._call(memory.free))
         return int(memory)
 
-    def pinned(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-        array: NDArray[Any] = self._call(self._cuda.pagelocked_empty, shape, dtype)
-        owner: Any = array.base
-        self._hold(array, lambda: self._call(owner.free))
-        return array
+    def _lock(self, block: NDArray[np.uint8]) -> bool:
+        # pycuda.driver.register_host_memory fails since 2024.1.2 (its issue 459): so by the driver's own library.
+        library = driver_library()
+        address = ctypes.c_void_p(block.ctypes.data)
+
+        def call(function: str, *arguments: Any) -> int:
+            self._check_thread()
+            status: int = getattr(library, function)(*arguments)
+            if status not in (0, NOT_SUPPORTED):
+                kind = CudaMemoryError if status == OUT_OF_MEMORY else CudaError
+                raise kind(f"CUDA's {function} failed: error {status}")
+            return status
+
+        status = call("cuMemHostRegister_v2", address, ctypes.c_size_t(block.nbytes), ctypes.c_uint(0))
+        if status == 0:
+            self._hold(block, lambda: call("cuMemHostUnregister", address))
+        return status == 0
 
     def stream(self) -> Any:
-        return self._keep(self._call(self._cuda.Stream))
+        stream = self._keep(self._call(self._cuda.Stream, STREAM_NON_BLOCKING))
+        self._streams.append(stream)
+        return stream
 
     def event(self) -> Any:
-        return self._keep(self._call(self._cuda.Event))
+        return self._keep(self._call(self._cuda.Event, self._event_flags))
 
     def address_of(self, stream: Any) -> int:
         return int(self._kept[stream].handle)
@@ -93,5 +136,12 @@ class PycudaDriver(Driver):
         self._check_thread()
         try:
             return function(*arguments)
+        except self._cuda.MemoryError as error:
+            raise CudaMemoryError(f"CUDA: {one_line(error)}") from error
         except self._cuda.Error as error:
             raise CudaError(f"CUDA: {one_line(error)}") from error
+
+
+def driver_library() -> Any:
+    """The NVIDIA driver's library, which pycuda has loaded already."""
+    return ctypes.CDLL("libcuda.so.1")

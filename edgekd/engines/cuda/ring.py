@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from edgekd.engines.base import EVERY_MAP, Frames, Outputs, wants_maps
 from edgekd.engines.cuda.driver import CudaError, Driver
 from edgekd.errors import EdgekdError
+
+_logger = logging.getLogger("edgekd.runner")
 
 
 @dataclass
@@ -60,9 +63,11 @@ class SlotRing:
         count: Slots.
         compute: Enqueues the inference of a batch of a size on a slot's stream.
         capture: Whether inferences are captured as graphs where the driver can.
+        refusal: Asked before a capture, after the inference ran once: why it cannot be captured; None where it can.
 
     Attributes:
         broken: Why the device answers no more; None while it does.
+        why_no_graphs: Why an inference could not be captured, the first time; None where that did not happen.
     """
 
     def __init__(
@@ -72,19 +77,27 @@ class SlotRing:
         count: int,
         compute: Callable[[Slot, int], None],
         capture: bool = True,
+        refusal: Callable[[Slot], str | None] = lambda slot: None,
     ) -> None:
         self.broken: str | None = None
+        self.why_no_graphs: str | None = None
         self._driver = driver
         self._compute = compute
+        self._refusal = refusal
         self._capture = capture and driver.graphs
+        if not self._capture:
+            self.why_no_graphs = "not asked for" if driver.graphs else f"{driver.package} has no CUDA graphs"
         self.slots = [_make_slot(driver, index, shape) for index in range(count)]
         self._free = deque(self.slots)
         self._lent: dict[int, tuple[Frames, Slot]] = {}  # By the id of the frames, which lives as long as they do.
 
     @property
-    def replays_graphs(self) -> bool:
-        """Whether any inference runs as a captured graph."""
-        return any(slot.graph is not None for slot in self.slots)
+    def cuda_graphs(self) -> str:
+        """Whether inferences run as captured graphs; see `Engine.cuda_graphs`."""
+        used = [slot for slot in self.slots if slot.captured]
+        if used and all(slot.graph is not None for slot in used):
+            return "on"
+        return f"off: {self.why_no_graphs or 'nothing has run yet'}"
 
     def lend(self, count: int) -> Frames | None:
         """The page-locked frames of a free slot, [count, H, W, 3]; None where all are taken."""
@@ -167,9 +180,15 @@ class SlotRing:
         self._compute(slot, count)  # What is set up on the first run must not fall into the capture.
         driver.drain(slot.stream)
         try:
-            slot.graph = driver.capture(slot.stream, lambda: self._compute(slot, count))
-        except CudaError:
+            reason = self._refusal(slot)
+            if reason is None:
+                slot.graph = driver.capture(slot.stream, lambda: self._compute(slot, count))
+        except CudaError as error:
             driver.drain(slot.stream)  # A device that is gone says so here; otherwise it goes on without.
+            reason = str(error)
+        if reason is not None and self.why_no_graphs is None:
+            self.why_no_graphs = " ".join(reason.split())
+            _logger.warning("inference runs without CUDA graphs: %s", self.why_no_graphs)
 
     @contextlib.contextmanager
     def _frees(self, slot: Slot) -> Iterator[None]:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Any
 
 from edgekd.artifact import Manifest
 from edgekd.engines.base import EVERY_MAP, Engine, EngineSpec, Frames, Outputs, frame_shape
-from edgekd.engines.cuda import CudaError, Driver, open_driver
-from edgekd.engines.cuda.ring import Slot, SlotRing, Ticket
+from edgekd.engines.cuda import CudaMemoryError, Driver, NoSuchGpuError, open_driver
+from edgekd.engines.cuda.ring import SlotRing, Ticket
 from edgekd.engines.tensorrt.checks import needs_gpu, refuse_unfit
+from edgekd.engines.tensorrt.contexts import Contexts, no_room
 from edgekd.engines.tensorrt.flavours import load_flavour
-from edgekd.errors import ArtifactError, MachineError
+from edgekd.errors import ArtifactError, EdgekdError, MachineError
 
 SLOTS = 4  # One is filled, one copies in, one computes, one copies out.
-TENSORS = ("frames", "score", "anomaly_map")
 
 
 class TensorRTEngine(Engine):
@@ -25,63 +24,83 @@ class TensorRTEngine(Engine):
         path: The file, already checked against its manifest's hash.
         manifest: Its manifest.
         device: The GPU, as CUDA counts them.
-        slots: Batches that may be under way at once.
+        slots: Batches that may be under way at once. Each takes a set of activations and of buffers on the GPU.
 
     Raises:
-        MachineError: There is no GPU that answers, or TensorRT is not installed.
+        EdgekdError: There are to be no slots.
+        MachineError: There is no GPU that answers, it has no room, or TensorRT is not installed.
         ArtifactError: The engine was built for another GPU, or by another TensorRT.
     """
 
-    slots = SLOTS
-
     def __init__(self, path: Path, manifest: Manifest, device: int = 0, slots: int = SLOTS) -> None:
-        self._device = device
+        if slots < 1:
+            raise EdgekdError(f"--slots must be 1 or more, got {slots}")
+        self.slots = slots
+        self._answered: set[int] = set()  # Sizes of batches whose kernels were kept.
         self._left = contextlib.ExitStack()
         try:
-            self._start(path, manifest)
+            self._start(path, manifest, device)
+        except CudaMemoryError as error:
+            self.close()
+            raise no_room(path, slots, str(error)) from error
         except BaseException:
             self.close()
             raise
 
-    def _start(self, path: Path, manifest: Manifest) -> None:
+    def _start(self, path: Path, manifest: Manifest, index: int) -> None:
         try:
-            driver = open_driver(self._device)
+            driver: Driver = open_driver(index)
+        except (CudaMemoryError, NoSuchGpuError):
+            raise
         except MachineError as error:
             raise needs_gpu(manifest, path, error) from error
         self._left.callback(driver.close)
         flavour = load_flavour(manifest["engine"]["flavour"])
-        refuse_unfit(manifest, path, flavour, driver.device.capability, driver.device.name)
-        self._engine, self._contexts = _contexts(flavour.module, path)
-        self._left.callback(self._let_go)
+        device = driver.device
+        refuse_unfit(manifest, path, flavour, device.capability, device.name)
+        self._contexts = Contexts(flavour, path, manifest, driver, self.slots)
+        # The last first when it is closed: what is under way ends, TensorRT lets go, and the memory is given back.
+        self._left.callback(self._contexts.release)
+        self._left.callback(self._keep_kernels)
+        self._left.callback(driver.drain_all)
         batch, height, width = frame_shape(manifest)
-        largest = batch or int(manifest["engine"]["largest_batch"])
-        self._shape = (height, width)
-        self._sizes: dict[int, int] = {}  # The batch that each slot's context is set to.
-        self._driver: Driver = driver
-        self._largest = largest
-        self._ring = SlotRing(driver, (largest, height, width), SLOTS, self._compute)
-        for slot, context in zip(self._ring.slots, self._contexts, strict=True):
-            for name in TENSORS:
-                context.set_tensor_address(name, slot.addresses[name])
-        device = f"{driver.device.name} ({driver.device.capability})"
-        self.spec = EngineSpec(flavour.name, flavour.version, device, height, width, batch)
+        self._largest = batch or int(manifest["engine"]["largest_batch"])
+        self._ring = SlotRing(
+            driver,
+            (self._largest, height, width),
+            self.slots,
+            self._contexts.start,
+            refusal=self._contexts.capture_refusal,
+        )
+        for slot in self._ring.slots:
+            self._contexts.bind(slot)
+            driver.drain(slot.stream)  # A profile is set on the stream.
+        name = f"{device.name} ({device.capability})"
+        self.spec = EngineSpec(
+            flavour.name,
+            flavour.version,
+            name,
+            height,
+            width,
+            batch,
+            gpu_index=device.index,
+            gpu_uuid=device.uuid or None,
+        )
 
     @property
     def broken(self) -> str | None:
         return self._ring.broken
 
     @property
-    def replays_graphs(self) -> bool:
-        return self._ring.replays_graphs
-
-    @property
     def cuda_graphs(self) -> str:
-        return "on" if self.replays_graphs else "off"
+        return self._ring.cuda_graphs
 
     def lend(self, count: int = 1) -> Frames | None:
+        self.require_open()
         return self._ring.lend(count)
 
     def give_back(self, frames: Frames) -> None:
+        self.require_open()
         self._ring.give_back(frames)
 
     def submit(self, frames: Frames, maps_above: float = EVERY_MAP) -> Ticket:
@@ -89,38 +108,22 @@ class TensorRTEngine(Engine):
         return self._ring.submit(frames, maps_above)
 
     def collect(self, ticket: Ticket) -> Outputs:
-        return self._ring.collect(ticket)
+        self.require_open()
+        outputs = self._ring.collect(ticket)
+        if ticket.size not in self._answered:
+            self._answered.add(ticket.size)
+            self._contexts.keep_kernels()
+        return outputs
 
     def close(self) -> None:
+        self.closed = True
         self._left.close()
 
-    def _let_go(self) -> None:
-        """Frees what TensorRT holds on the device, while there is a context to free it in."""
-        self._contexts.clear()
-        self._engine = None
+    def _keep_kernels(self) -> None:
+        if self._answered and self.broken is None:
+            self._contexts.keep_kernels()
 
     def check(self, frames: Frames) -> None:
         super().check(frames)
         if len(frames) > self._largest:
             raise ArtifactError(f"this engine takes {self._largest} frames at most, got {len(frames)}: build again")
-
-    def _compute(self, slot: Slot, count: int) -> None:
-        context = self._contexts[slot.index]
-        if self._sizes.get(slot.index) != count:
-            context.set_input_shape("frames", (count, *self._shape, 3))
-            self._sizes[slot.index] = count
-        if not context.execute_async_v3(self._driver.address_of(slot.stream)):
-            raise CudaError("TensorRT could not start the inference")
-
-
-def _contexts(trt: Any, path: Path) -> tuple[Any, list[Any]]:
-    """The engine and an execution context for each slot."""
-    logger = trt.Logger(trt.Logger.ERROR)
-    runtime = trt.Runtime(logger)
-    engine = runtime.deserialize_cuda_engine(path.read_bytes())
-    if engine is None:
-        raise ArtifactError(f"TensorRT cannot load {path}: build it again")
-    contexts = [engine.create_execution_context() for _ in range(SLOTS)]
-    if any(context is None for context in contexts):
-        raise MachineError(f"the GPU has no room for {path.name} with {SLOTS} slots: close what else runs on it")
-    return engine, contexts

@@ -1,7 +1,8 @@
 """A CUDA driver without a GPU: device memory and streams as they are promised to behave, no kinder.
 
 Work on a stream happens in its order, but as late as the promises allow and mixed at random with other streams'. So
-whoever reads a buffer too early, or writes it too early again, gets wrong numbers.
+whoever reads a buffer too early, or writes it too early again, gets wrong numbers. Nothing may be given back while work
+is queued that uses it; a kernel may use any device memory.
 """
 
 import random
@@ -9,7 +10,7 @@ from collections import deque
 
 import numpy as np
 
-from edgekd.engines.cuda.driver import CudaError, Device, Driver, bytes_of
+from edgekd.engines.cuda.driver import CudaError, CudaMemoryError, Device, Driver, bytes_of
 
 
 class RecordingDriver(Driver):
@@ -19,53 +20,61 @@ class RecordingDriver(Driver):
         seed: Of the order in which streams get on.
         fails_at: Number of the call that fails, from 0; None for none.
         sticky: Whether every call after it fails too, as when the device is gone.
+        room: Bytes of device memory that there are.
     """
 
     package = "recording"
     device = Device("none", "0.0", "0.0", 1 << 30)
     graphs = True
 
-    def __init__(self, seed=0, fails_at=None, sticky=False):
+    def __init__(self, seed=0, fails_at=None, sticky=False, room=1 << 30):
         super().__init__()
+        self.room = room
         self.log = []
         self.memory = {}  # By address.
         self.live = set()  # What was taken and not given back.
         self.fails_at, self.sticky = fails_at, sticky
         self.failed = None  # The call that failed first.
         self._chance = random.Random(seed)
-        self._queues = {}
+        self._queues = {}  # Of each stream: the work, and what it uses.
+        self._blocks = {}  # What is page-locked, by what is given back.
         self._clock = 0.0
         self._capturing = None
         self._next = 1
 
     def allocate(self, size):
         self._call("allocate")
+        self.room -= size
+        if self.room < 0:
+            raise CudaMemoryError("CUDA's allocate failed: OUT OF MEMORY")
         address = self._taken("memory")
         self.memory[address] = np.full(size, 0xA5, np.uint8)
         return address
 
-    def pinned(self, shape, dtype):
+    def _lock(self, block):
         self._call("pinned")
-        self._taken("pinned")
-        return np.full(int(np.prod(shape)) * np.dtype(dtype).itemsize, 0x5A, np.uint8).view(dtype).reshape(shape)
+        block[:] = 0x5A
+        self._blocks[("pinned", self._taken("pinned"))] = block
+        return True
 
     def stream(self):
         self._call("stream")
         stream = self._taken("stream")
         self._queues[stream] = deque()
+        self._streams.append(stream)
         return stream
 
     def event(self):
         self._call("event")
-        self._taken("event")
-        return {"happened": None, "pending": 0}
+        return {"happened": None, "pending": 0, "number": self._taken("event")}
 
     def address_of(self, stream):
         return stream
 
     def copy_in(self, address, host, stream):
         size = bytes_of(host)
-        self._enqueue("copy_in", stream, lambda: self._write(address, host.reshape(-1).view(np.uint8)[:size]))
+        uses = {("memory", address), self._block_of(host)}
+        self._enqueue("copy_in", stream, lambda: self._write(address, host.reshape(-1).view(np.uint8)[:size]), uses)
 
     def copy_out(self, host, address, stream):
         size = bytes_of(host)
@@ -73,11 +82,11 @@ class RecordingDriver(Driver):
         def copy():
             host.reshape(-1).view(np.uint8)[:] = self.memory[address][:size]
 
-        self._enqueue("copy_out", stream, copy)
+        self._enqueue("copy_out", stream, copy, {("memory", address), self._block_of(host)})
 
     def compute(self, stream, work):
         """Enqueues a kernel; what a test's `compute` does."""
-        self._enqueue("compute", stream, work)
+        self._enqueue("compute", stream, work, {key for key in self.live if key[0] == "memory"})
 
     def record(self, event, stream):
         def happen():
@@ -85,7 +94,8 @@ class RecordingDriver(Driver):
             self._clock += 1.0
             event["happened"] = self._clock
 
-        self._enqueue("record", stream, happen, lambda: event.update(pending=event["pending"] + 1, stream=stream))
+        accepted = lambda: event.update(pending=event["pending"] + 1, stream=stream)  # noqa: E731
+        self._enqueue("record", stream, happen, {("event", event["number"])}, accepted)
 
     def wait(self, event):
         self._call("wait")
@@ -109,33 +119,42 @@ class RecordingDriver(Driver):
         finally:
             self._capturing = None
         self._call("instantiate")
-        self._taken("graph", graph)
+        key = ("graph", self._taken("graph", graph))
+        graph[:] = [(work, uses | {key}) for work, uses in graph]
         return graph
 
     def launch(self, graph, stream):
         self._call("launch")
         self._queues[stream].extend(graph)
 
+    def is_busy(self):
+        """Whether any work is queued."""
+        return any(self._queues.values())
+
+    def _block_of(self, host):
+        """The page-locked block that an array lies in; copies are of no other memory."""
+        return next(key for key, block in self._blocks.items() if np.may_share_memory(block, host))
+
     def _write(self, address, data):
         self.memory[address][: len(data)] = data
 
-    def _enqueue(self, name, stream, work, accepted=lambda: None):
+    def _enqueue(self, name, stream, work, uses, accepted=lambda: None):
         self._call(name)
         accepted()
         if self._capturing is not None:
-            self._capturing.append(work)
+            self._capturing.append((work, uses))
             return
-        self._queues[stream].append(work)
+        self._queues[stream].append((work, uses))
         self._let_others_go_on()
 
     def _let_others_go_on(self):
         for queue in self._queues.values():
             while queue and self._chance.random() < 0.2:
-                queue.popleft()()
+                queue.popleft()[0]()
 
     def _advance(self, stream, until):
         while not until():
-            self._queues[stream].popleft()()
+            self._queues[stream].popleft()[0]()
             self._let_others_go_on()
 
     def _taken(self, kind, what=None):
@@ -146,7 +165,12 @@ class RecordingDriver(Driver):
         return self._next
 
     def _give_back(self, key):
+        kind, number = key
+        assert kind != "stream" or not self._queues[number], f"{key} is given back with work on it"
+        queued = [uses for queue in self._queues.values() for _, uses in queue]
+        assert not any(key in uses for uses in queued), f"{key} is given back while work is queued that uses it"
         self.live.discard(key)
+        self._blocks.pop(key, None)
         self._call("release")
 
     def _call(self, name):
@@ -155,4 +179,7 @@ class RecordingDriver(Driver):
         self.log.append(name)
         if self.fails_at is not None and (number == self.fails_at or (self.sticky and number > self.fails_at)):
             self.failed = self.failed or name
+            if self.sticky:  # Nothing runs any more on a device that is gone.
+                for queue in self._queues.values():
+                    queue.clear()
             raise CudaError(f"CUDA's {name} failed: INJECTED")

@@ -35,11 +35,11 @@ def kernel(driver):
 class RingEngine(Engine):
     """A ring behind the contract of an engine, as TensorRT's is."""
 
-    def __init__(self, driver, batch=1, slots=4):
+    def __init__(self, driver, batch=1, slots=4, **options):
         self.driver, self.slots = driver, slots
         self.spec = EngineSpec("ring", "0", "none", SIDE, SIDE, batch)
         try:
-            self.ring = SlotRing(driver, (batch, SIDE, SIDE), slots, kernel(driver))
+            self.ring = SlotRing(driver, (batch, SIDE, SIDE), slots, kernel(driver), **options)
         except BaseException:
             driver.close()
             raise
@@ -170,18 +170,64 @@ def test_a_driver_without_graphs_computes_the_same():
     driver.graphs = False
     with RingEngine(driver) as engine:
         assert [answer.result.score for answer in inspect_stream(engine, stream_of(20), 1.0)] == list(range(20))
-        assert not engine.ring.replays_graphs
+        assert engine.ring.cuda_graphs == "off: recording has no CUDA graphs"
     assert "capture" not in driver.log
 
 
-def test_an_inference_that_cannot_be_captured_runs_without_a_graph():
+def test_an_inference_that_cannot_be_captured_runs_without_a_graph_and_the_reason_is_kept(caplog):
     driver = RecordingDriver()
     engine = RingEngine(driver, slots=1)
+    assert engine.ring.cuda_graphs == "off: nothing has run yet"
     driver.fails_at = next_call_of(driver, "capture", lambda: RingEngine(RecordingDriver(), slots=1))
     assert engine.infer(frame(3)).scores == [3]
     assert driver.failed == "capture"
-    assert not engine.ring.replays_graphs
+    assert engine.ring.cuda_graphs == "off: CUDA's capture failed: INJECTED"
     assert engine.infer(frame(4)).scores == [4]
+    assert [(entry.name, entry.getMessage()) for entry in caplog.records] == [
+        ("edgekd.runner", "inference runs without CUDA graphs: CUDA's capture failed: INJECTED")
+    ]
+
+
+def test_what_says_beforehand_that_it_cannot_be_captured_is_not_tried_and_told_once(caplog):
+    driver = RecordingDriver()
+    engine = RingEngine(driver, refusal=lambda slot: f"slot {slot.index}\ncannot")
+    for number in range(8):
+        assert engine.infer(frame(number)).scores == [number]
+    assert "capture" not in driver.log
+    assert engine.ring.cuda_graphs == "off: slot 0 cannot"
+    assert len(caplog.records) == 1
+
+
+def test_graphs_are_on_once_every_slot_that_ran_has_one():
+    engine = RingEngine(RecordingDriver())
+    engine.infer(frame(1))
+    assert engine.ring.cuda_graphs == "on"
+    assert engine.ring.why_no_graphs is None
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("warm", [False, True])
+def test_nothing_is_given_back_while_work_is_queued(seed, warm):
+    driver = RecordingDriver(seed)
+    engine = RingEngine(driver)
+    if warm:
+        for number in range(4):
+            engine.infer(frame(number))
+    for number in range(3):
+        engine.submit(frame(number))
+    assert driver.is_busy()
+    engine.close()
+    assert not driver.is_busy()
+    assert driver.live == set()
+
+
+def test_a_device_that_is_gone_is_closed_all_the_same():
+    driver = RecordingDriver()
+    engine = RingEngine(driver)
+    engine.submit(frame(1))
+    driver.fails_at, driver.sticky = len(driver.log), True
+    engine.close()
+    assert driver.live == set()
 
 
 def next_call_of(driver, name, make):
