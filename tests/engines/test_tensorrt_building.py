@@ -12,13 +12,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+import edgekd.engines.tensorrt.listening as listening
 from edgekd.artifact import manifest_path
 from edgekd.engines.build_plan import BuildChoices, plan_build
 from edgekd.engines.compiling import build
 from edgekd.engines.tensorrt.building import BuildOptions, build_engine, uses_user_allocation
 from edgekd.engines.tensorrt.flavours import Flavour, load_flavour
 from edgekd.engines.tensorrt.layers import Layer, convolution_inputs, layers_inspected, layers_listed
-from edgekd.engines.tensorrt.listening import logged_once, make_listener, make_monitor
+from edgekd.engines.tensorrt.listening import make_listener, make_monitor
 from edgekd.errors import ArtifactError, EdgekdError
 
 trt = pytest.importorskip("tensorrt_rtx")
@@ -147,7 +148,7 @@ def test_the_standard_flavours_steps_run_as_far_as_they_can_without_a_gpu(graph,
 @pytest.fixture
 def lines(caplog):
     """Reads the lines that TensorRT's warnings and errors came to the user in."""
-    logged_once.cache_clear()
+    listening._logged.clear()
     caplog.set_level(logging.WARNING, "edgekd.tensorrt")
     return lambda: [record.getMessage() for record in caplog.records if record.name == "edgekd.tensorrt"]
 

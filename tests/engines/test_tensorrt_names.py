@@ -63,6 +63,7 @@ RTX_ONLY = {
     "trt.ComputeCapability",
     "IBuilderConfig.num_compute_capabilities",
     "IBuilderConfig.set_compute_capability",
+    "BuilderFlag.REQUIRE_USER_ALLOCATION",
     "ICudaEngine.create_runtime_config",
     "IExecutionContext.is_stream_capturable",
     "IRuntimeCache.deserialize",
@@ -73,7 +74,6 @@ RTX_ONLY = {
     "IRuntimeConfig.set_runtime_cache",
     "DynamicShapesKernelSpecializationStrategy.EAGER",
     "trt.DynamicShapesKernelSpecializationStrategy",
-    "BuilderFlag.REQUIRE_USER_ALLOCATION",
 }
 
 

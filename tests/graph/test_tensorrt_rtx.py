@@ -8,11 +8,11 @@ import logging
 import onnx
 import pytest
 
+import edgekd.engines.tensorrt.listening as listening
 from edgekd.data.good_pictures import read_frames
 from edgekd.engines.tensorrt.building import BuildOptions, build_engine
 from edgekd.engines.tensorrt.flavours import load_flavour
 from edgekd.engines.tensorrt.layers import bytes_moved, convolution_inputs
-from edgekd.engines.tensorrt.listening import logged_once
 from edgekd.errors import ArtifactError
 from edgekd.models.registry import SYSTEMS
 from edgekd.quantization.float16 import to_float16
@@ -30,7 +30,7 @@ CAPABILITIES = ("8.6", "8.9", "12.0")
 @pytest.fixture(autouse=True)
 def no_warnings(caplog):
     """TensorRT has nothing to say against any of the graphs."""
-    logged_once.cache_clear()
+    listening._logged.clear()
     with caplog.at_level(logging.WARNING, "edgekd.tensorrt"):
         yield
     assert [record.getMessage() for record in caplog.records if record.name == "edgekd.tensorrt"] == []

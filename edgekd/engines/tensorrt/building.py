@@ -5,14 +5,13 @@ The network is strongly typed: the graph says which precision each layer has, an
 
 from __future__ import annotations
 
-import logging
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgekd.engines.tensorrt.flavours import RTX, STANDARD, Flavour, capability_name
 from edgekd.engines.tensorrt.layers import Layer, layers_inspected, layers_listed
-from edgekd.engines.tensorrt.listening import OnProgress, logged_once, make_listener, make_monitor
+from edgekd.engines.tensorrt.listening import ERROR, OnProgress, logged_once, make_listener, make_monitor
 from edgekd.errors import ArtifactError, EdgekdError
 
 NO_COMPATIBILITY = "none"
@@ -83,7 +82,7 @@ def build_engine(
             raise
     for line in listener.errors:
         if not isinstance(built, str) or line not in built:
-            logged_once(logging.ERROR, line)
+            logged_once(ERROR, line)
     if isinstance(built, str):
         raise ArtifactError(f"{flavour.title} cannot build {onnx_path}: {built}{_hint(options)}")
     return built

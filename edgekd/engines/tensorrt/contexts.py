@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from edgekd.engines.base import frame_shape
 from edgekd.engines.cuda import CudaError, Driver
 from edgekd.engines.cuda.ring import Slot
 from edgekd.engines.tensorrt.flavours import RTX, Flavour
-from edgekd.engines.tensorrt.listening import logged_once
+from edgekd.engines.tensorrt.listening import ERROR, WARNING, logged_once
 from edgekd.engines.tensorrt.runtime_cache import RuntimeCache, runtime_cache_path
 from edgekd.errors import ArtifactError, MachineError
 
@@ -166,8 +165,7 @@ class Contexts:
             self._kernels = kernels
         else:
             logged_once(
-                logging.WARNING,
-                f"{self._flavour.title} takes no cache: every start compiles this engine's kernels anew",
+                WARNING, f"{self._flavour.title} takes no cache: every start compiles this engine's kernels anew"
             )
 
     def _make_context(self) -> Any:
@@ -205,11 +203,8 @@ def _make_log(trt: Any) -> Any:
             self.last_error: str | None = None
 
         def log(self, severity: Any, message: str) -> None:
-            if severity > trt.ILogger.WARNING:
-                return
-            line, is_error = " ".join(message.split()), severity <= trt.ILogger.ERROR
-            logged_once(logging.ERROR if is_error else logging.WARNING, line)
-            if is_error:
+            line = logged_once(severity, message)
+            if line is not None and int(severity) <= ERROR:
                 self.last_error = line
 
     return RuntimeLog()

@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 from collections.abc import Callable
 from typing import Any
 
 OnProgress = Callable[[str, int, int], None]  # With a phase, the steps done of it and its steps in all.
 
-TENSORRT_LOG = logging.getLogger("edgekd.tensorrt")
+# TensorRT's severities, which are numbers in both flavours: 0 an internal error, 1 an error, 2 a warning, then less.
+ERROR, WARNING = 1, 2
+MOST_LINES = 1000  # Of lines with addresses in them there is no end.
+
 # CUDA's complaints on a machine without a driver (35) or without a GPU (100). TensorRT for RTX makes them in builds
 # that need neither; a build that needs a GPU is refused with a line of its own before it begins.
 WITHOUT_A_GPU = ("cudaError 35:", "cudaError 100:")
 
+_edgekd_log = logging.getLogger("edgekd.tensorrt")
+_logged: set[str] = set()
 
-@functools.lru_cache(maxsize=1024)  # A call with a line that was logged before does nothing.
-def logged_once(level: int, line: str) -> None:
-    """Logs a line of TensorRT's, each distinct one once in the life of the process.
+
+def logged_once(severity: Any, message: str) -> str | None:
+    """Hands a warning or an error of TensorRT to the log "edgekd.tensorrt": one line, and each distinct one once.
 
     Args:
-        level: Of the logging module, such as logging.WARNING.
-        line: The message, in one line.
+        severity: TensorRT's own. What is less than a warning is left.
+        message: Of any number of lines.
+
+    Returns:
+        The message in one line; None where it was left for its severity.
     """
-    TENSORRT_LOG.log(level, line)
+    if int(severity) > WARNING:
+        return None
+    line = " ".join(message.split())
+    if line not in _logged and len(_logged) < MOST_LINES:
+        _logged.add(line)
+        _edgekd_log.log(logging.ERROR if int(severity) <= ERROR else logging.WARNING, "%s", line)
+    return line
 
 
 def make_listener(trt: Any) -> Any:
     """A logger that keeps `errors`, one line each, and `layers`, the lines of the builder's list of layers.
 
-    Warnings are passed on to Python's logging at once. Errors are kept: the first one of a build that fails is the
-    message of the exception, and the caller logs the others.
+    Warnings are handed to the log at once. Errors are kept: the first one of a build that fails is the message of the
+    exception, and the caller logs the others.
 
     Args:
         trt: The module of a flavour; its logger is the base class.
@@ -45,13 +58,12 @@ def make_listener(trt: Any) -> Any:
         def log(self, severity: Any, message: str) -> None:
             if message.startswith("Layers:"):
                 self.layers += message.splitlines()[1:]
-            if severity > trt.ILogger.WARNING or any(code in message for code in WITHOUT_A_GPU):
+            if any(code in message for code in WITHOUT_A_GPU):
                 return
-            line = " ".join(message.split())
-            if severity <= trt.ILogger.ERROR:
-                self.errors.append(line)
+            if int(severity) <= ERROR:
+                self.errors.append(" ".join(message.split()))
             else:
-                logged_once(logging.WARNING, line)
+                logged_once(severity, message)
 
     return Listener()
 

@@ -149,7 +149,7 @@ class Pretended:
     """
 
     class ILogger:
-        ERROR, WARNING = 1, 2
+        pass
 
     class ExecutionContextAllocationStrategy:
         USER_MANAGED = "USER_MANAGED"

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import edgekd.engines.tensorrt.engine as engine_module
+import edgekd.engines.tensorrt.listening as listening
 from edgekd.engines.cuda.driver import CudaError, Device, NoSuchGpuError, no_such_gpu
-from edgekd.engines.tensorrt import listening
 from edgekd.engines.tensorrt.engine import SLOTS, TensorRTEngine
 from edgekd.engines.tensorrt.flavours import Flavour
 from edgekd.errors import ArtifactError, EdgekdError, MachineError
@@ -41,7 +41,7 @@ def manifest(batch=1, is_rtx=True, **record):
 def cache(monkeypatch, tmp_path):
     """An empty cache folder, and a log in which nothing was said yet."""
     monkeypatch.setenv("EDGEKD_CACHE", str(tmp_path / "cache"))
-    listening.logged_once.cache_clear()
+    monkeypatch.setattr(listening, "_logged", set())
     return tmp_path / "cache" / "tensorrt_rtx"
 
 
@@ -431,7 +431,8 @@ def test_each_line_of_tensorrt_reaches_the_log_once(opened, caplog):
     ]
 
 
-def test_severities_of_the_pretended_one_are_tensorrts_own():
+def test_severities_are_tensorrts_own():
     trt = pytest.importorskip("tensorrt_rtx")
-    real, pretended = trt.ILogger, Pretended.ILogger
-    assert (int(real.ERROR), int(real.WARNING)) == (pretended.ERROR, pretended.WARNING)
+    assert (int(trt.ILogger.ERROR), int(trt.ILogger.WARNING)) == (listening.ERROR, listening.WARNING)
+    assert listening.logged_once(trt.ILogger.WARNING, "a\n warning") == "a warning"
+    assert listening.logged_once(trt.ILogger.INFO, "an information") is None
