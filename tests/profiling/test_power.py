@@ -183,7 +183,8 @@ def test_power_is_that_of_the_gpu_that_computes(has_gpus):
     library = has_gpus(made_gpu("GPU-a", milliwatts=9000), made_gpu("GPU-b", milliwatts=41500, celsius=70))
     with measure_power("GPU-b") as reading:
         pass
-    assert (reading.source, reading.samples) == ("NVML, GPU-b", 1)
+    assert reading.source == "NVML, GPU-b"
+    assert reading.samples >= 1
     assert (reading.mean_watts, reading.highest_celsius) == (41.5, 70.0)
     assert {handle for handle, _ in library.asked} == {1}
 
