@@ -4,6 +4,7 @@ The engines are built to be captured in CUDA graphs: a graph that would allocate
 """
 
 import logging
+from functools import cache
 
 import onnx
 import pytest
@@ -16,6 +17,7 @@ from edgekd.engines.tensorrt.layers import bytes_moved, convolution_inputs
 from edgekd.errors import ArtifactError
 from edgekd.models.registry import SYSTEMS
 from edgekd.quantization.float16 import to_float16
+from edgekd.quantization.int8_float16 import to_int8_float16
 from edgekd.quantization.lowering import to_int8
 
 from .graphs import graph_of
@@ -61,20 +63,29 @@ def test_every_systems_graph_compiles_in_float16(system, elpv_pictures, tmp_path
     assert set(inputs.values()) == {"Half"}, inputs
 
 
-@pytest.mark.parametrize("system", list(SYSTEMS))
-def test_every_systems_graph_compiles_in_int8_and_its_convolutions_read_int8(system, elpv_pictures, tmp_path):
-    paths = tuple(elpv_pictures[:4])
-    model, about = to_int8(
-        graph_of(system, paths, 64, 4, SWITCHES.get(system, ())), read_frames(paths, 64), "min-max", None
-    )
-    onnx.save(model, tmp_path / "x.onnx")
-    built = compile_graph(tmp_path / "x.onnx")
+@cache
+def int8_of(system, paths):
+    """A system's INT8 graph, and what is said of it. Read it, do not change it."""
+    model = graph_of(system, paths, 64, 4, SWITCHES.get(system, ()))
+    return to_int8(model, read_frames(paths, 64), "min-max", None)
+
+
+def int8_convolutions(model):
+    """The weights of convolutions between DequantizeLinear, by the convolution's name."""
     dequantized = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
-    meant = {
+    return {
         node.name: node.input[1]
         for node in model.graph.node
         if node.op_type == "Conv" and set(node.input[:2]) <= dequantized
     }
+
+
+@pytest.mark.parametrize("system", list(SYSTEMS))
+def test_every_systems_graph_compiles_in_int8_and_its_convolutions_read_int8(system, elpv_pictures, tmp_path):
+    model, about = int8_of(system, tuple(elpv_pictures[:4]))
+    onnx.save(model, tmp_path / "x.onnx")
+    built = compile_graph(tmp_path / "x.onnx")
+    meant = int8_convolutions(model)
     inputs = inputs_of_convolutions(built.layers, set(meant))
     assert len(meant) >= len(about["quantization"]["layers_in_int8"])
     # Three numbers a pixel: that one goes into the kernel that quantizes for the next.
@@ -85,19 +96,20 @@ def test_every_systems_graph_compiles_in_int8_and_its_convolutions_read_int8(sys
 @pytest.mark.parametrize("system", list(SYSTEMS))
 def test_int8_with_float16_around_it_moves_no_more_float32_than_float16_alone(system, elpv_pictures, tmp_path):
     paths = tuple(elpv_pictures[:4])
-    model = graph_of(system, paths, 64, 4, SWITCHES.get(system, ()))
-    mixed, about = to_int8(model, read_frames(paths, 64), "min-max", None, float16_around=True)
-    graphs = {"fp16": to_float16(model), "mixed": mixed}
+    mixed = to_int8_float16(int8_of(system, paths)[0])
+    graphs = {"fp16": to_float16(graph_of(system, paths, 64, 4, SWITCHES.get(system, ()))), "mixed": mixed}
     layers = {}
     for name, graph in graphs.items():
         onnx.save(graph, tmp_path / f"{name}.onnx")
         layers[name] = compile_graph(tmp_path / f"{name}.onnx").layers
-    moved = {name: bytes_moved(found) for name, found in layers.items()}
-    assert about["quantization"]["layers_in_int8"]
-    assert convolution_inputs(layers["mixed"]).get("Int8", 0) > 0
-    assert moved["mixed"]["Int8"] > 0
-    assert moved["mixed"].get("Float", 0) <= 1.02 * moved["fp16"]["Float"]  # Small gates may be fused otherwise.
-    assert convolution_inputs(layers["mixed"]).get("Float", 0) <= convolution_inputs(layers["fp16"]).get("Float", 0)
+    meant = int8_convolutions(mixed)
+    # Untrained, DSKD's maps are too small for scales in float16: all its convolutions are float16 then.
+    assert bool(meant) == (system != "dskd")
+    assert set(inputs_of_convolutions(layers["mixed"], set(meant)).values()) <= {"Int8"}
+    assert convolution_inputs(layers["mixed"]).get("Int8", 0) == len(meant)
+    for name in ("fp16", "mixed"):
+        assert convolution_inputs(layers[name]).get("Float", 0) <= 1
+    assert bytes_moved(layers["mixed"]).get("Float", 0) <= 1.02 * bytes_moved(layers["fp16"])["Float"]
 
 
 def inputs_of_convolutions(layers, names):
