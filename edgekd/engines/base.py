@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edgekd.artifact import Manifest
 from edgekd.errors import ArtifactError, EdgekdError
+from edgekd.resize_rules import CURRENT_RESIZE_RULE
 
 Frames = NDArray[np.uint8]  # [N, H, W, 3], BGR
 
@@ -46,6 +47,7 @@ class EngineSpec:
         height, width: Of a frame, in pixels.
         batch: The one batch size it takes; None where it takes any.
         threads: That compute one inference; None on a GPU.
+        resize: The rule by which images must be resized to its frames; `open_engine` takes it from the manifest.
     """
 
     backend: str
@@ -55,6 +57,7 @@ class EngineSpec:
     width: int
     batch: int | None
     threads: int | None = None
+    resize: str = CURRENT_RESIZE_RULE
 
 
 class Engine(abc.ABC):

@@ -9,6 +9,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from edgekd.artifact import Manifest, read_json, read_manifest, write_json
 from edgekd.engines.base import Engine
 from edgekd.errors import EdgekdError, MachineError, unknown_name
+from edgekd.resize_rules import resize_rule
 
 TRIALS = 5
 
@@ -56,7 +58,14 @@ def open_engine(path: Path, backend: str | None = None, threads: int | None = No
             f"{path} is no artifact that can be run: give an .onnx file of edgekd export, or an .engine of edgekd build"
         )
     manifest = read_manifest(path)
-    threads = threads or usable_cores()
+    rule = resize_rule(manifest)
+    engine = _open(path, manifest, backend, threads or usable_cores())
+    engine.spec = replace(engine.spec, resize=rule)
+    return engine
+
+
+def _open(path: Path, manifest: Manifest, backend: str | None, threads: int) -> Engine:
+    """Loads a checked artifact on the back end that is asked for, or on the faster one."""
     if path.suffix == ".engine":
         return _open_built(path, manifest, backend, threads)
     if backend is None:

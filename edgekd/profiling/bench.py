@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from edgekd.artifact import Manifest
-from edgekd.data.pictures import Picture, resize_picture
+from edgekd.data.pictures import Picture
+from edgekd.data.resizing import resize_picture
 from edgekd.engines.base import Engine
 from edgekd.profiling.bandwidth import CONVENTION, memory_bandwidth
 from edgekd.profiling.layers import HOW, ROUNDS, profile_layers, with_floors

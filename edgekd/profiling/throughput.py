@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from edgekd.data.pictures import Picture, resize_into
+from edgekd.data.pictures import Picture
+from edgekd.data.resizing import resize_into
 from edgekd.engines.base import Engine
 from edgekd.errors import EdgekdError
 from edgekd.profiling.power import measure_power
