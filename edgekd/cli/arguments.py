@@ -44,6 +44,16 @@ def add_engine_arguments(parser: argparse.ArgumentParser, takes_run: bool = Fals
     parser.add_argument("--threads", type=positive, help="that compute one inference (default: all)")
 
 
+def add_readers_argument(parser: argparse.ArgumentParser) -> None:
+    """--readers N."""
+    parser.add_argument(
+        "--readers",
+        type=positive,
+        metavar="N",
+        help="threads that decode and resize images (default: from the cores; docs/runner.md)",
+    )
+
+
 def add_json_argument(parser: argparse.ArgumentParser) -> None:
     """--json FILE."""
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here; - for standard output")

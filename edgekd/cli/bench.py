@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekd.artifact import Manifest, manifest_path, read_manifest
-from edgekd.cli.arguments import add_engine_arguments, add_json_argument, between, positive
+from edgekd.cli.arguments import add_engine_arguments, add_json_argument, add_readers_argument, between, positive
 from edgekd.cli.output import answer, notes, print_table, require_outputs, write_json_to
 from edgekd.data.pictures import Picture, list_pictures, read_picture
 from edgekd.engines import open_engine
@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=positive, nargs="+", help="batch sizes (default: the graph's own, or 1 4)")
     parser.add_argument("--duration", type=between(0.1, 3600), default=10.0, help="seconds a figure (default: 10)")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a report with charts here")
+    add_readers_argument(parser)
     add_json_argument(parser)
 
 
@@ -44,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
                 batches,
                 arguments.duration,
                 lambda stage: status.update(f"measuring {stage}"),
+                arguments.readers,
             )
     write_json_to(arguments.json, figures)
     if arguments.html:
@@ -85,7 +87,10 @@ def print_figures(figures: dict[str, Any], manifest: Manifest) -> None:
         overlap, power = figures["overlap"][batch], figures["power"][batch]
         more = f", {overlap:.2f} device stages at once" if overlap else ""
         more += f"; {_power(power)}" if power else ""
-        answer.print(f"throughput at batch {batch}: {rate:.2f} frames a second{more}", soft_wrap=True)
+        bare = figures["throughput_fps_engine"][batch]
+        readers = figures["measured"]["readers"]
+        speed = f"{rate:.2f} frames a second with resizing in {readers} readers, {bare:.2f} without"
+        answer.print(f"throughput at batch {batch}: {speed}{more}", soft_wrap=True)
     if engine["cuda_graphs"] is not None:
         answer.print(f"{engine['slots']} slots, CUDA graphs {'on' if engine['cuda_graphs'] else 'off'}")
     speed = f"{figures['macs'] / 1e9:.2f} GMACs a frame, {figures['macs_per_second'] / 1e9:.0f} GMAC/s"
