@@ -180,7 +180,8 @@ def _print_scores(figures: dict[str, Any]) -> None:
     for name, row in figures.items():
         if isinstance(row, dict):
             before, after = row["auroc"]
-            flips = f"{row['flips_at_own_thresholds']} verdicts flip, {row['flips_at_the_first_threshold']} at one threshold"
+            own, same = row["flips_at_own_thresholds"], row["flips_at_the_first_threshold"]
+            flips = f"{own} verdicts flip, {same} at the same threshold"
             apart = f"scores at most {row['largest_relative_change']:.2%} apart"
             print(f"{name}: AUROC {before:.6f} and {after:.6f}; {apart}; {flips}")
 

@@ -79,8 +79,9 @@ def read_recipe(run: Path) -> TrainingRecipe:
     names = {entry.name for entry in fields(TrainingRecipe)}
     if not isinstance(content, dict) or not content.keys() <= names:
         raise ArtifactError(f"{run / RECIPE_FILE} is no recipe of this edgekd: train again")
+    older: dict[str, Any] = {"resize": AREA}
     try:
-        recipe = TrainingRecipe(**{"resize": AREA} | content | {"held_out": tuple(content.get("held_out", ()))})
+        recipe = TrainingRecipe(**older | content | {"held_out": tuple(content.get("held_out", ()))})
     except TypeError as error:
         raise ArtifactError(f"{run / RECIPE_FILE} is incomplete ({error}): train again") from error
     known_rule(recipe.resize, str(run / RECIPE_FILE))

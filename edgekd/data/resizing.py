@@ -96,9 +96,7 @@ def _shrink_by_area(picture: Picture, out: Picture) -> None:
     np.copyto(out, np.rint(whole, out=whole), casting="unsafe")
 
 
-def _add_whole_rows(
-    flat: NDArray[np.uint8], height: int, period: int, first: int, sums: NDArray[np.float32]
-) -> None:
+def _add_whole_rows(flat: NDArray[np.uint8], height: int, period: int, first: int, sums: NDArray[np.float32]) -> None:
     """Adds up the image's rows that lie wholly inside each row of the result.
 
     Args:

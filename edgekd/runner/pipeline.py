@@ -108,18 +108,16 @@ def inspect_stream(
     readers = readers or default_readers(engine.spec)
     filling: deque[_Filling] = deque()
     running: deque[_Running] = deque()
-    held = batch if live else batch * engine.slots  # Of a live source the newest frame is the one that matters.
-    with Readers(iter(frames), engine.spec, readers, held, live, keep_pictures) as reading:
+    with Readers(iter(frames), engine, batch, readers, live, keep_pictures) as reading:
         try:
             while True:
                 memory = None
                 while engine.broken is None and (memory := engine.lend(batch)) is not None:
-                    reads = reading.read_into(memory, wait=not filling and not running)
+                    reads = reading.next_batch(memory, wait=not filling and not running)
                     if not reads:
                         engine.give_back(memory)
                         break
                     filling.append(_Filling(memory, reads))
-                reading.read_ahead()
                 while filling and (not running or all(read.done() for read in filling[0].reads)):
                     running.append(_start(engine, filling.popleft(), maps_above))
                 if running:
@@ -145,8 +143,8 @@ def inspect_stream(
 def _start(engine: Engine, filled: _Filling, maps_above: float) -> _Running:
     reads = [read.result() for read in filled.reads]
     for read, memory in zip(reads, filled.memory, strict=False):
-        if read.error is None and not np.may_share_memory(read.frame, memory):  # It was read ahead.
-            np.copyto(memory, read.frame)
+        if read.error is None and not np.may_share_memory(read.resized, memory):  # It was read ahead.
+            np.copyto(memory, read.resized)
     submitted = time.perf_counter()
     if all(read.error for read in reads):
         engine.give_back(filled.memory)
@@ -173,7 +171,7 @@ def _finish(engine: Engine, running: _Running, threshold: float, maps_above: flo
         else:
             times = (read.started, read.milliseconds, running.submitted, inferred)
             result = _result(outputs, index, threshold, maps_above, times)
-        yield Answer(read.taken.frame.name, read.picture, result, read.taken.dropped)
+        yield Answer(read.name, read.picture, result, read.dropped)
 
 
 def _result(

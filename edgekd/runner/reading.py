@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
@@ -13,10 +12,10 @@ import numpy as np
 
 from edgekd.data.pictures import Picture
 from edgekd.data.resizing import resize_into
-from edgekd.engines.base import EngineSpec, Frames
+from edgekd.engines.base import Engine, EngineSpec, Frames
 from edgekd.engines.opening import usable_cores
 from edgekd.errors import EdgekdError
-from edgekd.runner.intake import Intake, Taken
+from edgekd.runner.intake import Intake
 from edgekd.runner.sources import Frame
 
 FEWEST_READERS, MOST_READERS = 2, 8
@@ -27,17 +26,19 @@ class Read(NamedTuple):
     """A frame that was read, or why it could not be.
 
     Attributes:
-        taken: The frame.
+        name: Of the frame.
+        dropped: Frames of a live source that were dropped just before it.
         picture: As it was decoded; None where it was not kept.
-        frame: Resized, uint8 [h, w, 3]; in the slot that it was meant for, or in memory of its own.
+        resized: uint8 [h, w, 3]: in the slot that it was read for, or in memory of its own.
         error: Why there is none.
         started: When, on the clock of `time.perf_counter`, in seconds.
         milliseconds: That decoding and resizing took.
     """
 
-    taken: Taken
+    name: str
+    dropped: int
     picture: Picture | None
-    frame: Picture
+    resized: Picture
     error: str | None
     started: float
     milliseconds: float
@@ -58,27 +59,26 @@ def default_readers(spec: EngineSpec) -> int:
 class Readers:
     """Reads the frames of a source in threads. Use it as a context manager.
 
-    Frames are read into the slot of the engine that is free; where none is, each reader reads one frame ahead, into
-    memory of its own. Of a live source nothing is read ahead: the newest frame is the one that matters, and those that
-    wait are dropped unread.
+    Frames of a source that can wait are read ahead into memory of their own, so that all readers are busy however many
+    slots the engine has. Those of a live source are read into a slot once one is free: the newest frame is the one that
+    matters, and what waits for a slot is dropped unread.
 
     Args:
         frames: The source.
-        spec: Of the engine: the size of its frames and the rule to resize by.
+        engine: Whose slots and rule of resizing the frames are for.
+        batch: Frames a batch.
         count: Threads.
-        held: Frames that the source is asked for in advance, at most.
         live: Whether the source cannot wait.
         keep_pictures: Whether to hold on to the decoded images.
     """
 
     def __init__(
-        self, frames: Iterator[Frame], spec: EngineSpec, count: int, held: int, live: bool, keep_pictures: bool
+        self, frames: Iterator[Frame], engine: Engine, batch: int, count: int, live: bool, keep_pictures: bool
     ) -> None:
+        self._spec, self._keep = engine.spec, keep_pictures
         self._pool = ThreadPoolExecutor(count, "reader")
-        self._intake = Intake(frames, held, live)
-        self._ahead: deque[Future[Read]] = deque()
-        self._most_ahead = 0 if live else count
-        self._shape, self._rule, self._keep = (spec.height, spec.width, 3), spec.resize, keep_pictures
+        self._waiting = Intake(frames, batch, live=True) if live else None
+        self._begun = Intake(self._begin(frames), max(count, batch), live=False) if not live else None
 
     def __enter__(self) -> Readers:
         self._intake.__enter__()
@@ -87,25 +87,29 @@ class Readers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for read in self._ahead:
-            read.cancel()
         self._intake.__exit__(kind, error, traceback)
-        self._pool.shutdown()
+        self._pool.shutdown(cancel_futures=True)
+
+    @property
+    def _intake(self) -> Intake[Frame] | Intake[Future[Read]]:
+        intake = self._waiting or self._begun
+        assert intake is not None
+        return intake
 
     @property
     def ended(self) -> bool:
         """Whether all frames were given out."""
-        return not self._ahead and self._intake.ended
+        return self._intake.ended
 
     def raise_failure(self) -> None:
         """Raises what the source raised, if it ended so."""
         self._intake.raise_failure()
 
-    def read_into(self, memory: Frames, wait: bool) -> list[Future[Read]]:
-        """Starts reading the next batch, or hands out what was read ahead of it.
+    def next_batch(self, memory: Frames, wait: bool) -> list[Future[Read]]:
+        """The reading of the next frames.
 
         Args:
-            memory: Of a slot, uint8 [N, h, w, 3]; what was read ahead has to be copied there.
+            memory: Of a free slot, uint8 [N, h, w, 3]. Frames that were read ahead still have to be copied there.
             wait: For a first frame, where none is there.
 
         Returns:
@@ -113,29 +117,41 @@ class Readers:
         """
         reads: list[Future[Read]] = []
         for frame in memory:
-            if self._ahead:
-                reads.append(self._ahead.popleft())
-            elif taken := self._intake.get(wait or bool(reads)):
-                reads.append(self._pool.submit(self._read, taken, frame))
-            else:
+            read = self._next(frame, wait or bool(reads))
+            if read is None:
                 break
+            reads.append(read)
         return reads
 
-    def read_ahead(self) -> None:
-        """Starts reading what no slot is free for yet."""
-        while len(self._ahead) < self._most_ahead and (taken := self._intake.get(wait=False)):
-            self._ahead.append(self._pool.submit(self._read, taken, None))
+    def _next(self, memory: Picture, wait: bool) -> Future[Read] | None:
+        if self._waiting is not None:
+            taken = self._waiting.get(wait)
+            return self._pool.submit(self._read, taken.frame, taken.dropped, memory) if taken else None
+        assert self._begun is not None
+        begun = self._begun.get(wait)
+        return begun.frame if begun else None
 
-    def _read(self, taken: Taken, memory: Picture | None) -> Read:
+    def _begin(self, frames: Iterator[Frame]) -> Iterator[Future[Read]]:
+        """Starts to read each frame as it is asked for; the intake asks, and holds as many as are wanted ahead."""
+        try:
+            for frame in frames:
+                yield self._pool.submit(self._read, frame, 0, None)
+        finally:
+            close = getattr(frames, "close", None)
+            if close is not None:
+                close()
+
+    def _read(self, frame: Frame, dropped: int, memory: Picture | None) -> Read:
         started = time.perf_counter()
-        frame = np.empty(self._shape, np.uint8) if memory is None else memory
+        resized = np.empty((self._spec.height, self._spec.width, 3), np.uint8) if memory is None else memory
         picture = error = None
         try:
-            picture = taken.frame.load()
-            resize_into(picture, frame, self._rule)
+            picture = frame.load()
+            resize_into(picture, resized, self._spec.resize)
         except EdgekdError as failure:
             error = str(failure)
         except Exception as failure:  # Whatever goes wrong with one frame is that frame's ERROR, not the line's stop.
-            error = f"{taken.frame.name}: {type(failure).__name__}: {failure}"
+            error = f"{frame.name}: {type(failure).__name__}: {failure}"
         milliseconds = (time.perf_counter() - started) * 1e3
-        return Read(taken, picture if self._keep else None, frame, error, started, milliseconds)
+        kept = picture if self._keep else None
+        return Read(frame.name, dropped, kept, resized, error, started, milliseconds)
