@@ -4,8 +4,8 @@
 
 Each large image is a mosaic of photographs in their own pixels, none enlarged. Times are the best and the median of
 many turns on one thread, the rules in turn. With --run, the run's detector.onnx scores the test images under each rule,
-and the threshold is set anew from the held-out ones; as they are, and enlarged to 2048 x 2448. The same is asked of a
-JPEG that is decoded at a quarter of its scale, beside the same file decoded whole, which is what a camera would give.
+and the threshold is set anew from the held-out ones: as they are, and some enlarged to 2048 x 2448. The enlarged ones
+are also compared as a file with the array that a camera gives, and as a file decoded at a quarter of its scale.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ import numpy as np
 
 from edgekd.artifact import write_json
 from edgekd.data.layouts import read_category
-from edgekd.data.pictures import Picture, list_pictures, read_picture
+from edgekd.data.pictures import Picture, decode_picture, list_pictures, read_picture
 from edgekd.data.resizing import resize_picture
 from edgekd.engines import Engine, open_engine
 from edgekd.metrics.auroc import image_auroc
@@ -44,6 +43,7 @@ def main() -> None:
     parser.add_argument("--photographs", type=Path, required=True)
     parser.add_argument("--run", type=Path, help="that was exported: its detector.onnx is asked")
     parser.add_argument("--data", type=Path, help="a category with test images, for --run")
+    parser.add_argument("--enlarged", type=int, default=60, help="test images that are enlarged, at most")
     parser.add_argument("--turns", type=int, default=30)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -58,7 +58,7 @@ def main() -> None:
         print(f"JPEG decoded at 1/{row['scale']}: {row['min']:.2f} ms; at most {row['most']}, mean {row['mean']:.3f}")
     figures: dict[str, Any] = {"to": SIDE, "turns": arguments.turns, "sizes": rows, "decoding": decoding}
     if arguments.run:
-        figures["scores"] = compare_scores(arguments.run, arguments.data)
+        figures["scores"] = compare_scores(arguments.run, arguments.data, arguments.enlarged)
         _print_scores(figures["scores"])
     if arguments.json:
         write_json(arguments.json, figures | {"device": device_record(1)})
@@ -105,60 +105,63 @@ def compare_decoding(image: Picture, turns: int) -> list[dict[str, Any]]:
     return rows
 
 
-def compare_scores(run: Path, data: Path) -> dict[str, Any]:
-    """What a run's detector gives for test images under each rule, small, enlarged, and from a reduced JPEG."""
+def compare_scores(run: Path, data: Path, enlarged: int) -> dict[str, Any]:
+    """What a run's detector gives for test images under each rule; and for some of them enlarged, and as JPEGs."""
     category, recipe = read_category(data), read_recipe(run)
-    tested, good = [entry.path for entry in category.test], held_out_pictures(recipe)
-    defective = [entry.defective for entry in category.test]
-    rows: dict[str, Any] = {}
+    good, test = held_out_pictures(recipe), category.test
+    few = test[:: -(-len(test) // enlarged)]
     with open_engine(run / "detector.onnx") as engine:
-        for name, prepare in _preparations().items():
-            scores = {}
-            for rule in RESIZE_RULES:
-                scores[rule] = [_scores(engine, paths, prepare, rule) for paths in (good, tested)]
-            rows[name] = _verdicts(scores, defective)
-        reduced = [_scores(engine, paths, _reduced_jpeg, AREA_2) for paths in (good, tested)]
-        as_files = [_scores(engine, paths, _whole_jpeg, AREA_2) for paths in (good, tested)]
-    rows["reduced_jpeg_beside_whole"] = _verdicts({AREA: as_files, AREA_2: reduced}, defective)
-    return {"system": recipe.system, "category": category.name, "test": len(tested), "held_out": len(good), **rows}
+        small = [_scores(engine, [entry.path for entry in test], _both_rules), _scores(engine, good, _both_rules)]
+        large = [_scores(engine, [entry.path for entry in few], _from_large), _scores(engine, good, _from_large)]
+    return {
+        "system": recipe.system,
+        "category": category.name,
+        "size": recipe.size,
+        "test": len(test),
+        "held_out": len(good),
+        "enlarged": len(few),
+        "as_they_are": _verdicts(*small, (AREA, AREA_2), [entry.defective for entry in test]),
+        "enlarged_2048_x_2448": _verdicts(*large, (AREA, AREA_2), [entry.defective for entry in few]),
+        "file_beside_camera": _verdicts(*large, ("camera", "file"), [entry.defective for entry in few]),
+        "reduced_file_beside_camera": _verdicts(*large, ("camera", "reduced"), [entry.defective for entry in few]),
+    }
 
 
-def _preparations() -> dict[str, Callable[[Picture], Picture]]:
-    return {"as_they_are": lambda image: image, "enlarged": _enlarge}
+def _both_rules(image: Picture, side: int) -> dict[str, Picture]:
+    return {rule: resize_picture(image, side, side, rule) for rule in RESIZE_RULES}
 
 
-def _enlarge(image: Picture) -> Picture:
-    return np.asarray(cv2.resize(image, ENLARGED[::-1], interpolation=cv2.INTER_CUBIC))
+def _from_large(image: Picture, side: int) -> dict[str, Picture]:
+    """Frames of an image as large as a camera's: under both rules, and of its JPEG decoded in three ways."""
+    large = np.asarray(cv2.resize(image, ENLARGED[::-1], interpolation=cv2.INTER_CUBIC))
+    data = cv2.imencode(".jpg", large, [cv2.IMWRITE_JPEG_QUALITY, 95])[1]
+    taken = cv2.imdecode(data, cv2.IMREAD_COLOR)  # What a camera hands over whose stream is made of JPEGs.
+    file = decode_picture(data.tobytes(), "the file")
+    images = {"camera": taken, "file": file, "reduced": cv2.imdecode(data, REDUCED[4])}
+    return _both_rules(large, side) | {name: resize_picture(each, side, side) for name, each in images.items()}
 
 
-def _jpeg(image: Picture, flag: int) -> Picture:
-    data = cv2.imencode(".jpg", _enlarge(image), [cv2.IMWRITE_JPEG_QUALITY, 95])[1]
-    return np.asarray(cv2.imdecode(data, flag))
+def _scores(
+    engine: Engine, paths: Sequence[Path], frames_of: Callable[[Picture, int], dict[str, Picture]]
+) -> dict[str, list[float]]:
+    scores: dict[str, list[float]] = {}
+    for path in paths:
+        for name, frame in frames_of(read_picture(path), engine.spec.height).items():
+            scores.setdefault(name, []).append(float(engine.infer(frame[None]).scores[0]))
+    return scores
 
 
-def _whole_jpeg(image: Picture) -> Picture:
-    return _jpeg(image, cv2.IMREAD_COLOR)
-
-
-def _reduced_jpeg(image: Picture) -> Picture:
-    return _jpeg(image, REDUCED[4])
-
-
-def _scores(engine: Engine, paths: Sequence[Path], prepare: Callable[[Picture], Picture], rule: str) -> list[float]:
-    side = engine.spec.height
-    frames = (resize_picture(prepare(read_picture(path)), side, side, rule) for path in paths)
-    return [float(engine.infer(frame[None]).scores[0]) for frame in frames]
-
-
-def _verdicts(scores: dict[str, list[list[float]]], defective: Sequence[bool]) -> dict[str, Any]:
+def _verdicts(
+    tested: dict[str, list[float]], good: dict[str, list[float]], pair: tuple[str, str], defective: Sequence[bool]
+) -> dict[str, Any]:
     """Two ways side by side: scores, AUROC, thresholds from held-out images, and verdicts."""
-    (old_good, old), (new_good, new) = ([np.asarray(part) for part in scores[rule]] for rule in (AREA, AREA_2))
-    old_limit, new_limit = (threshold_from_good(list(good), FALSE_REJECTS) for good in (old_good, new_good))
+    old, new = (np.asarray(tested[way]) for way in pair)
+    old_limit, new_limit = (threshold_from_good(good[way], FALSE_REJECTS) for way in pair)
     return {
         "auroc": [image_auroc(list(old), defective), image_auroc(list(new), defective)],
         "largest_relative_change": float((np.abs(new - old) / old).max()),
         "mean_relative_change": float((np.abs(new - old) / old).mean()),
-        "thresholds": [asdict(old_limit)["value"], asdict(new_limit)["value"]],
+        "thresholds": [old_limit.value, new_limit.value],
         "flips_at_own_thresholds": int(((old > old_limit.value) != (new > new_limit.value)).sum()),
         "flips_at_the_first_threshold": int(((old > old_limit.value) != (new > old_limit.value)).sum()),
     }
