@@ -112,6 +112,7 @@ def compare_scores(run: Path, data: Path, enlarged: int) -> dict[str, Any]:
     few = test[:: -(-len(test) // enlarged)]
     with open_engine(run / "detector.onnx") as engine:
         small = [_scores(engine, [entry.path for entry in test], _both_rules), _scores(engine, good, _both_rules)]
+        halved = [_scores(engine, [entry.path for entry in test], _from_double), _scores(engine, good, _from_double)]
         large = [_scores(engine, [entry.path for entry in few], _from_large), _scores(engine, good, _from_large)]
     return {
         "system": recipe.system,
@@ -121,6 +122,7 @@ def compare_scores(run: Path, data: Path, enlarged: int) -> dict[str, Any]:
         "held_out": len(good),
         "enlarged": len(few),
         "as_they_are": _verdicts(*small, (AREA, AREA_2), [entry.defective for entry in test]),
+        "of_twice_the_side": _verdicts(*halved, (AREA, AREA_2), [entry.defective for entry in test]),
         "enlarged_2048_x_2448": _verdicts(*large, (AREA, AREA_2), [entry.defective for entry in few]),
         "file_beside_camera": _verdicts(*large, ("camera", "file"), [entry.defective for entry in few]),
         "reduced_file_beside_camera": _verdicts(*large, ("camera", "reduced"), [entry.defective for entry in few]),
@@ -129,6 +131,11 @@ def compare_scores(run: Path, data: Path, enlarged: int) -> dict[str, Any]:
 
 def _both_rules(image: Picture, side: int) -> dict[str, Picture]:
     return {rule: resize_picture(image, side, side, rule) for rule in RESIZE_RULES}
+
+
+def _from_double(image: Picture, side: int) -> dict[str, Picture]:
+    """Of images of twice the frame's side, where "area" rounds halves up and is brighter by an eighth of a level."""
+    return _both_rules(np.asarray(cv2.resize(image, (2 * side, 2 * side), interpolation=cv2.INTER_AREA)), side)
 
 
 def _from_large(image: Picture, side: int) -> dict[str, Picture]:

@@ -1,6 +1,6 @@
 """What the runner costs: a stream of picture files to verdicts, beside the bare engine on frames that lie ready.
 
-    python benchmarks/runner_throughput.py ENGINE --pictures FOLDER [--count 200] [--rounds 5] [--readers N] [--json FILE]
+    python benchmarks/runner_throughput.py ENGINE --pictures FOLDER [--count 200] [--rounds 5] [--readers N] [--json F]
 
 Both in turn, round by round. The runner reads, decodes and resizes every file; the bare engine is given frames that
 were read before, one after the other, and none waits for another. A ratio is the runner's frames a second over the
