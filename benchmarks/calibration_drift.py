@@ -38,9 +38,9 @@ def main() -> None:
     arguments = parser.parse_args()
     recipe, category = read_recipe(arguments.run), read_category(arguments.data)
     model = onnx.load(arguments.run / "detector.onnx")
-    test = read_frames([picture.path for picture in category.test], recipe.size)
+    test = read_frames([picture.path for picture in category.test], recipe.size, recipe.resize)
     defective = [picture.defective for picture in category.test]
-    good = read_frames(training_pictures(recipe), recipe.size)
+    good = read_frames(training_pictures(recipe), recipe.size, recipe.resize)
     descriptors = picture_descriptors(load_run(arguments.run)[0], good)
     reference = run_graph(model, test)
     sets = [(choice, size, "min-max") for size in SIZES for choice in ("k-centre", "random 0", "random 1")]

@@ -1,6 +1,6 @@
 """What the runner costs: a stream of picture files to verdicts, beside the bare engine on frames that lie ready.
 
-    python benchmarks/runner_throughput.py ENGINE --pictures FOLDER [--count 200] [--rounds 5] [--json FILE]
+    python benchmarks/runner_throughput.py ENGINE --pictures FOLDER [--count 200] [--rounds 5] [--readers N] [--json F]
 
 Both in turn, round by round. The runner reads, decodes and resizes every file; the bare engine is given frames that
 were read before, one after the other, and none waits for another. A ratio is the runner's frames a second over the
@@ -23,6 +23,7 @@ from edgekd.engines import Engine, Frames, open_engine
 from edgekd.profiling.timing import device_record
 from edgekd.result import Verdict
 from edgekd.runner import inspect_stream
+from edgekd.runner.reading import default_readers
 from edgekd.runner.sources import picture_frames
 
 
@@ -33,15 +34,20 @@ def main() -> None:
     parser.add_argument("--backend")
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--readers", type=int, help="of the runner (default: its own)")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     paths = list(islice(cycle(list_pictures(arguments.pictures)), arguments.count))
     with open_engine(arguments.engine, arguments.backend) as engine:
-        frames = read_frames(paths, engine.spec.height)
+        readers = arguments.readers or default_readers(engine.spec)
+        frames = read_frames(paths, engine.spec.height, engine.spec.resize)
         bare_fps, runner_fps = [], []
         _bare(engine, frames[:10])
         for turn in range(arguments.rounds):
-            measures = [(bare_fps, lambda: _bare(engine, frames)), (runner_fps, lambda: _streamed(engine, paths))]
+            measures = [
+                (bare_fps, lambda: _bare(engine, frames)),
+                (runner_fps, lambda: _streamed(engine, paths, readers)),
+            ]
             for rates, measure in measures if turn % 2 else reversed(measures):
                 start = time.perf_counter()
                 measure()
@@ -60,6 +66,7 @@ def main() -> None:
             "backend": f"{spec.backend} {spec.version}",
             "pictures": len(paths),
             "size": spec.height,
+            "readers": readers,
             "bare_fps": bare_fps,
             "runner_fps": runner_fps,
             "ratio": {"min": low, "median": median, "max": high},
@@ -72,8 +79,8 @@ def _bare(engine: Engine, frames: Frames) -> None:
         engine.infer(frames[index : index + 1])
 
 
-def _streamed(engine: Engine, paths: list[Path]) -> None:
-    for answer in inspect_stream(engine, picture_frames(paths), 0.0):
+def _streamed(engine: Engine, paths: list[Path], readers: int) -> None:
+    for answer in inspect_stream(engine, picture_frames(paths), 0.0, readers=readers):
         assert answer.result.verdict is not Verdict.ERROR
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from edgekd.artifact import read_json, write_json
 from edgekd.errors import ArtifactError, EdgekdError
+from edgekd.resize_rules import AREA, CURRENT_RESIZE_RULE, known_rule
 from edgekd.resources import resource
 
 if sys.version_info >= (3, 11):
@@ -39,6 +40,7 @@ class TrainingRecipe:
         textures: A folder of pictures that synthetic anomalies take their looks from; empty for made noise.
         switches: The system's own arguments, where they are not its paper's.
         quantization_aware_from: The iteration from which on everything computes as in INT8; None for never.
+        resize: The rule by which images are brought to that size; runs of before there were rules keep the first.
     """
 
     system: str
@@ -56,6 +58,7 @@ class TrainingRecipe:
     textures: str = ""
     switches: dict[str, Any] = field(default_factory=dict)
     quantization_aware_from: int | None = None
+    resize: str = CURRENT_RESIZE_RULE
 
 
 def write_recipe(run: Path, recipe: TrainingRecipe) -> None:
@@ -76,10 +79,13 @@ def read_recipe(run: Path) -> TrainingRecipe:
     names = {entry.name for entry in fields(TrainingRecipe)}
     if not isinstance(content, dict) or not content.keys() <= names:
         raise ArtifactError(f"{run / RECIPE_FILE} is no recipe of this edgekd: train again")
+    older: dict[str, Any] = {"resize": AREA}
     try:
-        return TrainingRecipe(**content | {"held_out": tuple(content.get("held_out", ()))})
+        recipe = TrainingRecipe(**older | content | {"held_out": tuple(content.get("held_out", ()))})
     except TypeError as error:
         raise ArtifactError(f"{run / RECIPE_FILE} is incomplete ({error}): train again") from error
+    known_rule(recipe.resize, str(run / RECIPE_FILE))
+    return recipe
 
 
 def held_out_images(recipe: TrainingRecipe) -> list[Path]:

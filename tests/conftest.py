@@ -15,7 +15,8 @@ import torch
 
 import edgekd.profiling.bench as bench_module
 from edgekd.cli.main import main
-from edgekd.data.pictures import read_picture, resize_picture
+from edgekd.data.pictures import read_picture
+from edgekd.data.resizing import resize_picture
 from edgekd.models.pdn import pdn
 from edgekd.recipe import TrainingRecipe
 from edgekd.training.run import start_run, train

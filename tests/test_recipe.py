@@ -35,6 +35,16 @@ def test_what_an_older_recipe_does_not_say_is_the_default(tmp_path):
     assert recipe.held_out == ()
 
 
+def test_a_recipe_of_before_there_were_rules_of_resizing_keeps_the_first(tmp_path):
+    assert RECIPE.resize == "area-2"
+    content = {"system": "hkt", "data": "d", "teachers": {"t": "s"}, "iterations": 3}
+    (tmp_path / RECIPE_FILE).write_text(json.dumps(content))
+    assert read_recipe(tmp_path).resize == "area"
+    (tmp_path / RECIPE_FILE).write_text(json.dumps(content | {"resize": "area-9"}))
+    with pytest.raises(ArtifactError, match=r"recipe\.json needs images resized by the rule 'area-9'"):
+        read_recipe(tmp_path)
+
+
 def test_a_folder_without_recipe_is_no_run(tmp_path):
     with pytest.raises(EdgekdError, match=r"is no run: it has no recipe\.json; make one with edgekd train"):
         read_recipe(tmp_path)

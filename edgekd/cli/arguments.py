@@ -68,6 +68,16 @@ def open_from(arguments: argparse.Namespace, artifact: Path) -> Engine:
     return open_engine(artifact, arguments.backend, arguments.threads, arguments.device, arguments.slots)
 
 
+def add_readers_argument(parser: argparse.ArgumentParser) -> None:
+    """--readers N."""
+    parser.add_argument(
+        "--readers",
+        type=positive,
+        metavar="N",
+        help="threads that decode and resize images (default: from the cores; docs/runner.md)",
+    )
+
+
 def add_json_argument(parser: argparse.ArgumentParser) -> None:
     """--json FILE."""
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here; - for standard output")

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from edgekd.artifact import Manifest, manifest_path, read_manifest
-from edgekd.cli.arguments import add_engine_arguments, add_json_argument, between, open_from, positive
+from edgekd.cli.arguments import (
+    add_engine_arguments,
+    add_json_argument,
+    add_readers_argument,
+    between,
+    open_from,
+    positive,
+)
 from edgekd.cli.output import answer, notes, print_table, require_outputs, write_json_to
 from edgekd.data.pictures import Picture, list_pictures, read_picture
 from edgekd.errors import EdgekdError
@@ -22,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=positive, nargs="+", help="batch sizes (default: the graph's own, or 1 4)")
     parser.add_argument("--duration", type=between(0.1, 3600), default=10.0, help="seconds a figure (default: 10)")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a report with charts here")
+    add_readers_argument(parser)
     add_json_argument(parser)
 
 
@@ -43,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
                 batches,
                 arguments.duration,
                 lambda stage: status.update(f"measuring {stage}"),
+                arguments.readers,
             )
     write_json_to(arguments.json, figures)
     if arguments.html:
@@ -84,7 +93,10 @@ def print_figures(figures: dict[str, Any], manifest: Manifest) -> None:
         overlap, power = figures["overlap"][batch], figures["power"][batch]
         more = f", {overlap:.2f} device stages at once" if overlap else ""
         more += f"; {_power(power)}" if power else ""
-        answer.print(f"throughput at batch {batch}: {rate:.2f} frames a second{more}", soft_wrap=True)
+        bare = figures["throughput_fps_engine"][batch]
+        readers = figures["measured"]["readers"]
+        speed = f"{rate:.2f} frames a second with resizing in {readers} readers, {bare:.2f} without"
+        answer.print(f"throughput at batch {batch}: {speed}{more}", soft_wrap=True)
     if device["gpu"] is not None:
         _print_gpu(device["gpu"])
     if engine["cuda_graphs"] is not None:

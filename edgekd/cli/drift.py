@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     for path in artifacts:
         require_current(path, read_manifest(path), arguments.run)
     category = read_category(arguments.data)
-    frames = read_frames([test.path for test in category.test], recipe.size)
+    frames = read_frames([test.path for test in category.test], recipe.size, recipe.resize)
     rows = [_in_torch(arguments.run, artifacts, frames)]
     for path in artifacts:
         rows += _on_engines(path, frames)

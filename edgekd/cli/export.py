@@ -135,10 +135,11 @@ def _export_run(
     held_out = held_out_pictures(recipe)
     pictures = held_out or training_pictures(recipe)
     count = batch or PARITY_FRAMES
-    frames = read_frames([pictures[index % len(pictures)] for index in range(count)], recipe.size)
+    frames = read_frames([pictures[index % len(pictures)] for index in range(count)], recipe.size, recipe.resize)
     made_from = {name: sha256(folder / name) for name in (RECIPE_FILE, STUDENT_FILE, TEACHER_FILE)}
     origin = {
         "trained": True,
+        "resize": {"rule": recipe.resize},
         "made_from": made_from,
         "iterations": recipe.iterations,
         "teachers": read_json(folder / TEACHER_CARDS),
@@ -173,7 +174,7 @@ def _threshold(
     scores = _scores(artifact, pictures)
     if arguments.precision == "fp32" or recipe.quantization_aware_from is not None:
         return asdict(threshold_from_good(scores, false_reject_rate))
-    float_scores = float_scores_of(detector, pictures, recipe.size)
+    float_scores = float_scores_of(detector, pictures, recipe.size, recipe.resize)
     return asdict(carried_threshold(threshold_from_good(float_scores, false_reject_rate), float_scores, scores))
 
 

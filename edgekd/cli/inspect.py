@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.text import Text
 
 from edgekd.artifact import Manifest, read_manifest
-from edgekd.cli.arguments import add_engine_arguments, add_json_argument, between, open_from
+from edgekd.cli.arguments import add_engine_arguments, add_json_argument, add_readers_argument, between, open_from
 from edgekd.cli.output import answer, notes, write_json_to
 from edgekd.engines import EVERY_MAP, NO_MAP
 from edgekd.errors import EdgekdError
@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threshold", type=between(0, 1e30), help="instead of the artifact's own")
     parser.add_argument("--heat-maps", choices=("ng", "all"), default="ng", help="whose to write (default: ng)")
     parser.add_argument("--fail-on-ng", action="store_true", help="leave with 1 if any frame is NG or ERROR")
+    add_readers_argument(parser)
     add_json_argument(parser)
 
 
@@ -50,7 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
         maps_above = (EVERY_MAP if arguments.heat_maps == "all" else threshold) if keep else NO_MAP
         stack.callback(watchdog.stopping)
         watchdog.ready()
-        for reply in inspect_stream(engine, source.frames, threshold, maps_above, keep, source.live):
+        stream = inspect_stream(engine, source.frames, threshold, maps_above, keep, source.live, arguments.readers)
+        for reply in stream:
             counts[reply.result.verdict.value] += 1
             dropped += reply.dropped
             watchdog.alive()

@@ -141,7 +141,7 @@ def _quantize(
     from edgekd.quantization.lowering import to_int8
 
     method = arguments.calibration_method or METHODS[0]
-    frames = read_frames(chosen.paths(), recipe.size)
+    frames = read_frames(chosen.paths(), recipe.size, recipe.resize)
     learned = recipe.quantization_aware_from is not None  # Then INT8 is what was trained, and float is what drifts.
     max_drift = MAX_DRIFT if arguments.max_drift is None and not learned else arguments.max_drift
     judges, what_judges = _judged_on(detector, frames)
@@ -231,7 +231,8 @@ def _choose(
     else:
         candidates = [paths[index] for index in at_random(len(paths), max(CANDIDATES, count), seed)]
         with notes.status(f"comparing {len(candidates)} pictures by what the teacher says of them"):
-            indices = k_centre(picture_descriptors(detector, read_frames(candidates, recipe.size)), count)
+            frames = read_frames(candidates, recipe.size, recipe.resize)
+            indices = k_centre(picture_descriptors(detector, frames), count)
     chosen = [candidates[index] for index in indices]
     return CalibrationSet(hashed(root, chosen), str(root.resolve()), choice, seed, len(paths))
 
@@ -251,7 +252,8 @@ def _without_outliers(
     paths = [paths[index] for index in at_random(len(paths), candidates, arguments.calibration_seed or 0)]
     known = held_out_pictures(recipe) or training_pictures(recipe)[:PICTURES]
     with notes.status(f"looking at {len(paths)} pictures for defective ones"):
-        odd = outliers(float_scores_of(detector, paths, recipe.size), float_scores_of(detector, known, recipe.size))
+        scores, usual = (float_scores_of(detector, some, recipe.size, recipe.resize) for some in (paths, known))
+        odd = outliers(scores, usual)
     names = [paths[index].relative_to(root).as_posix() for index in odd]
     if names:
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
@@ -262,10 +264,17 @@ def _without_outliers(
     return replace(chosen, left_out=tuple(names), chosen_from=there)
 
 
-def float_scores_of(detector: Detector, pictures: Sequence[Path], size: int) -> list[float]:
-    """What the network itself scores pictures, one by one."""
+def float_scores_of(detector: Detector, pictures: Sequence[Path], size: int, rule: str) -> list[float]:
+    """What the network itself scores pictures, one by one.
+
+    Args:
+        detector: Trained.
+        pictures: Their files.
+        size: The side of a frame, in pixels.
+        rule: To resize by, that of the run.
+    """
     from edgekd.data.good_pictures import read_frames
     from edgekd.graph.parity import torch_outputs
 
-    frames = read_frames(pictures, size)
+    frames = read_frames(pictures, size, rule)
     return [float(torch_outputs(detector, frames[index : index + 1])[0][0]) for index in range(len(frames))]

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekd.data.pictures import read_picture, resize_picture
+from edgekd.data.pictures import read_picture
+from edgekd.data.resizing import resize_picture
 from edgekd.errors import EdgekdError
+from edgekd.resize_rules import CURRENT_RESIZE_RULE
 
 HELD_OUT_SHARE = 0.1
 ENOUGH_FOR_A_THRESHOLD, MANY_ENOUGH_TO_SPARE_THEM = 10, 40
@@ -42,12 +44,13 @@ def split_good_pictures(paths: Sequence[Path], seed: int) -> tuple[list[Path], l
     return training, [path for index, path in enumerate(paths) if index in held_out]
 
 
-def read_frames(paths: Sequence[Path], size: int) -> NDArray[np.uint8]:
+def read_frames(paths: Sequence[Path], size: int, rule: str = CURRENT_RESIZE_RULE) -> NDArray[np.uint8]:
     """Reads pictures and brings them to one size.
 
     Args:
         paths: Of the pictures.
         size: The side, in pixels.
+        rule: To resize by: that of the run or the artifact that the frames are for.
 
     Returns:
         uint8 [N, size, size, 3], BGR.
@@ -58,7 +61,7 @@ def read_frames(paths: Sequence[Path], size: int) -> NDArray[np.uint8]:
     frames = np.empty((len(paths), size, size, 3), np.uint8)
 
     def read(index: int) -> None:
-        frames[index] = resize_picture(read_picture(paths[index]), size, size)
+        frames[index] = resize_picture(read_picture(paths[index]), size, size, rule)
 
     with ThreadPoolExecutor(4) as readers:
         list(readers.map(read, range(len(paths))))

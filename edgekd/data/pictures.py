@@ -108,35 +108,6 @@ def as_bgr8(picture: NDArray[Any], name: str) -> Picture:
     return picture
 
 
-def resize_picture(picture: Picture, height: int, width: int) -> Picture:
-    """Stretches a picture to a size: by area when both sides shrink, else bilinear.
-
-    Args:
-        picture: uint8 [H, W, 3].
-        height, width: Of the result, in pixels.
-    """
-    if picture.shape[:2] == (height, width):
-        return picture
-    resized = np.empty((height, width, 3), np.uint8)
-    resize_into(picture, resized)
-    return resized
-
-
-def resize_into(picture: Picture, out: Picture) -> None:
-    """Stretches a picture into memory that is there already; see `resize_picture`.
-
-    Args:
-        picture: uint8 [H, W, 3].
-        out: uint8 [h, w, 3], in one piece.
-    """
-    height, width = out.shape[:2]
-    if picture.shape == out.shape:
-        np.copyto(out, picture)
-        return
-    shrinks = picture.shape[0] >= height and picture.shape[1] >= width
-    cv2.resize(picture, (width, height), dst=out, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-
-
 def _is_cut_off(data: bytes) -> bool:
     """Whether a JPEG or PNG lacks its end mark; OpenCV would silently paint the rest grey."""
     if data.startswith(b"\xff\xd8\xff"):

@@ -9,8 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekd.data.pictures import list_pictures, read_picture, resize_picture
+from edgekd.data.pictures import list_pictures, read_picture
+from edgekd.data.resizing import resize_picture
 from edgekd.errors import EdgekdError
+from edgekd.resize_rules import CURRENT_RESIZE_RULE
 
 Textures = Sequence[Path]  # Empty: the textures are made of noise.
 
@@ -39,7 +41,7 @@ def list_textures(folder: Path) -> list[Path]:
 
 
 def corrupt(
-    frame: NDArray[np.uint8], textures: Textures, rng: np.random.Generator
+    frame: NDArray[np.uint8], textures: Textures, rng: np.random.Generator, rule: str = CURRENT_RESIZE_RULE
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Blends a texture into a good picture where a random mask says so.
 
@@ -50,6 +52,7 @@ def corrupt(
         frame: uint8 [side, side, 3], BGR.
         textures: Pictures, one of which is drawn and stretched to the frame; where there is none, one is made.
         rng: The source of all that is random.
+        rule: To resize textures by: that of the run.
 
     Returns:
         The corrupted frame, float32 [side, side, 3], BGR, 0..255, and the mask, float32 [side, side], 0 or 1. The mask
@@ -63,7 +66,7 @@ def corrupt(
     share = np.float32(rng.uniform(FAINTEST, STRONGEST))
     if textures:
         picture = read_picture(textures[int(rng.integers(len(textures)))])
-        texture = resize_picture(picture, side, side).astype(np.float32)
+        texture = resize_picture(picture, side, side, rule).astype(np.float32)
     else:
         texture = procedural_texture(side, rng)
     good = frame.astype(np.float32)

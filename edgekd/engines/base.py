@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edgekd.artifact import Manifest
 from edgekd.errors import ArtifactError, EdgekdError
+from edgekd.resize_rules import CURRENT_RESIZE_RULE
 
 Frames = NDArray[np.uint8]  # [N, H, W, 3], BGR
 
@@ -48,6 +49,7 @@ class EngineSpec:
         threads: That compute one inference; None on a GPU.
         gpu_index: Of the GPU, as CUDA counts them; None on a CPU.
         gpu_uuid: Of the GPU, as nvidia-smi prints it; None on a CPU, and where it is not known.
+        resize: The rule by which images must be resized to its frames; `open_engine` takes it from the manifest.
     """
 
     backend: str
@@ -59,6 +61,7 @@ class EngineSpec:
     threads: int | None = None
     gpu_index: int | None = None
     gpu_uuid: str | None = None
+    resize: str = CURRENT_RESIZE_RULE
 
 
 class Engine(abc.ABC):

@@ -10,6 +10,7 @@ import shlex
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from edgekd.engines.base import Engine
 from edgekd.engines.cache import cache_folder
 from edgekd.engines.devices import parse_device
 from edgekd.errors import EdgekdError, MachineError, unknown_name
+from edgekd.resize_rules import resize_rule
 
 TRIALS = 5
 
@@ -69,13 +71,23 @@ def open_engine(
         raise unknown_name("back end", backend, ALL_BACKENDS)
     if slots is not None and slots < 1:
         raise EdgekdError(f"slots must be a positive integer, got {slots}")
-    index = 0 if device is None else parse_device(device)
+    if device is not None:
+        parse_device(device)  # Said before anything is read.
     if path.is_file() and path.suffix not in (".onnx", ".engine"):
         raise EdgekdError(
             f"{path} is no artifact that can be run: give an .onnx file of edgekd export, or an .engine of edgekd build"
         )
     manifest = read_manifest(path)
-    threads = threads or usable_cores()
+    rule = resize_rule(manifest)
+    engine = _open(path, manifest, backend, threads or usable_cores(), device, slots)
+    engine.spec = replace(engine.spec, resize=rule)
+    return engine
+
+
+def _open(
+    path: Path, manifest: Manifest, backend: str | None, threads: int, device: str | None, slots: int | None
+) -> Engine:
+    """Loads a checked artifact on the back end that is asked for, or on the faster one."""
     if path.suffix == ".engine":
         return _open_built(path, manifest, backend, threads, device, slots)
     if backend in BUILT:
@@ -85,7 +97,7 @@ def open_engine(
     if device is not None and backend not in ON_CUDA:
         raise _no_device(device, path, backend)
     if backend in ACCELERATED:
-        return open_accelerated(path, manifest, backend, index, slots)
+        return open_accelerated(path, manifest, backend, parse_device(device) if device else 0, slots)
     if backend is None:
         return BACKENDS[_faster_backend(path, manifest, threads)](path, manifest, threads, slots)
     if not _is_installed(backend):

@@ -23,6 +23,7 @@ from edgekd.graph.parity import measure_agreement, measure_parity
 from edgekd.graph.rewrites import rewrite
 from edgekd.models.detector import Detector
 from edgekd.recipe import read_export_recipe
+from edgekd.resize_rules import CURRENT_RESIZE_RULE
 
 Lower = Callable[[onnx.ModelProto], tuple[onnx.ModelProto, dict[str, Any]]]
 Settle = Callable[[Path], dict[str, Any]]
@@ -48,7 +49,8 @@ def export_detector(
         batch: Frames a batch; None leaves it free.
         frames: Real pictures, uint8 [N, size, size, 3] BGR, to prove parity on; N as the batch, if that is fixed.
         output: The .onnx file; its manifest stands beside it.
-        origin: What it was made from, for the manifest: trained, made_from, threshold.
+        origin: What it was made from, for the manifest: trained, made_from, threshold; and `resize`, the rule that the
+            run resized its images by, where that is not the current one.
         lower: Makes the graph that ships of the proved float32 one, and says what the manifest shall say of it; None
             ships the float32 one.
         settle: Is given the artifact as it will ship, and says what else the manifest shall say, such as a threshold.
@@ -70,6 +72,7 @@ def export_detector(
             "score": {"dtype": "float32", "shape": [batch or "batch"]},
             "anomaly_map": {"dtype": "float32", "shape": [batch or "batch", size, size]},
         },
+        "resize": {"rule": CURRENT_RESIZE_RULE},
         **origin,
         "macs": count_macs(model),
         "operators": _operators(model),

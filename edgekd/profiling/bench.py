@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from edgekd.artifact import Manifest
-from edgekd.data.pictures import Picture, resize_picture
+from edgekd.data.pictures import Picture
+from edgekd.data.resizing import resize_picture
 from edgekd.engines.base import Engine
 from edgekd.profiling.bandwidth import CONVENTION, memory_bandwidth
 from edgekd.profiling.gpu_record import watch_gpu
@@ -22,6 +23,7 @@ from edgekd.profiling.throughput import measure_throughput
 from edgekd.profiling.timing import device_record, distribution, repeat_for, summarise
 from edgekd.result import Verdict
 from edgekd.runner.pipeline import inspect_picture
+from edgekd.runner.reading import default_readers
 
 WARM_UP_SECONDS = 1.0
 
@@ -35,6 +37,7 @@ def bench(
     batches: Sequence[int],
     seconds: float,
     on_progress: Callable[[str], None] = lambda stage: None,
+    readers: int | None = None,
 ) -> dict[str, Any]:
     """Measures an engine; every figure comes from this run.
 
@@ -47,25 +50,26 @@ def bench(
         batches: Batch sizes whose throughput is wanted.
         seconds: To measure latency for, and each batch size.
         on_progress: Told what is being measured.
+        readers: Threads that resize while throughput is measured; None for the runner's default.
 
     Returns:
         The content of `bench --json`: device, engine, latency_ms, latency_distribution, runner_overhead,
-        throughput_fps, overlap, power, macs, peak_share, layers, layers_total_ms, paper.
+        throughput_fps, throughput_fps_engine, overlap, power, macs, peak_share, layers, layers_total_ms, paper.
     """
     on_progress("peak of the device")
-    precision = (
-        "int8" if manifest["precision"].startswith("int8") else "fp32"
-    )  # CPUs compute float16 graphs in float32.
+    # CPUs compute float16 graphs, and what float16 there is around INT8, in float32.
+    precision = "int8" if manifest["precision"].startswith("int8") else "fp32"
     on_cpu = engine.spec.threads is not None
     peaks = _peaks(precision, {}) if on_cpu else {}
     bandwidth = memory_bandwidth() if on_cpu else None
+    readers = readers or default_readers(engine.spec)
     rates = {}
     with watch_gpu(engine.spec) as watch:
         on_progress("latency")
         stages, overhead = _latency(engine, manifest, pictures, seconds)
         for batch in batches:
             on_progress(f"throughput at batch {batch}")
-            rates[str(batch)] = measure_throughput(engine, pictures, batch, seconds)
+            rates[str(batch)] = measure_throughput(engine, pictures, batch, seconds, readers)
     latency = {stage: summarise(times) for stage, times in stages.items()}
     # Again at the end: on a shared machine one short look may fall into a slow moment, and a share above 1 be printed.
     on_progress("peak of the device, again")
@@ -97,6 +101,7 @@ def bench(
             "warm_up_s": WARM_UP_SECONDS,
             "frames": len(stages["end_to_end"]),
             "pictures": pictures_from,
+            "readers": readers,
             "timed_region": "decoded picture to verdict: resize, inference, threshold; decoding is outside",
             "peak": f"best float32 matrix product of numpy {np.__version__}, and for INT8 graphs a chain of INT8 "
             "convolutions in OpenVINO; before and after the rest",
@@ -109,6 +114,7 @@ def bench(
         "latency_distribution": distribution(stages["end_to_end"]),
         "runner_overhead": overhead,
         "throughput_fps": {batch: rate.frames_per_second for batch, rate in rates.items()},
+        "throughput_fps_engine": {batch: rate.engine_frames_per_second for batch, rate in rates.items()},
         "overlap": {batch: rate.overlap for batch, rate in rates.items()},
         "power": {batch: rate.power for batch, rate in rates.items()},
         "macs": macs,
@@ -142,7 +148,7 @@ def _latency(
 
     def bare_parts() -> None:
         start = time.perf_counter()
-        frame = resize_picture(pictures[turn % len(pictures)], spec.height, spec.width)
+        frame = resize_picture(pictures[turn % len(pictures)], spec.height, spec.width, spec.resize)
         engine.infer(np.ascontiguousarray(np.broadcast_to(frame, (spec.batch or 1, *frame.shape))))
         bare.append((time.perf_counter() - start) * 1e3)
 

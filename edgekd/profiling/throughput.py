@@ -1,16 +1,22 @@
-"""Throughput: as many batches under way as an engine has slots, and what that costs in power."""
+"""Throughput: as many batches under way as an engine has slots, with readers and without; and its cost in power."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
-from edgekd.data.pictures import Picture, resize_into
-from edgekd.engines.base import Engine, EngineSpec
+import numpy as np
+
+from edgekd.data.pictures import Picture
+from edgekd.data.resizing import resize_into
+from edgekd.engines.base import EVERY_MAP, Engine, EngineSpec, Frames
 from edgekd.errors import EdgekdError
 from edgekd.profiling.power import measure_power
+from edgekd.runner.pipeline import inspect_stream
+from edgekd.runner.sources import Frame
 
 DEVICE_STAGES = ("h2d", "gpu_compute", "d2h")
 FEWEST_BATCHES = 3
@@ -20,51 +26,53 @@ class Throughput(NamedTuple):
     """What was measured at one batch size.
 
     Attributes:
-        frames_per_second: Resize included, decoding not.
-        overlap: The device's copies and computing, added up over all slots, over the time that went by: above 1 they
-            overlapped. None where the engine tells no stages of the device.
-        power: What measured it, mean and peak watts, joules a frame, highest temperature; None where nothing measures.
+        frames_per_second: Through the runner: readers resize, decoding is outside.
+        engine_frames_per_second: Of frames that lie ready in the engine's slots.
+        overlap: The device's copies and computing, added up over all slots, over the time that went by while frames lay
+            ready: above 1 they overlapped. None where the engine tells no stages of the device.
+        power: What measured it, mean and peak watts, joules a frame, highest temperature, all of the run with readers;
+            None where nothing measures.
     """
 
     frames_per_second: float
+    engine_frames_per_second: float
     overlap: float | None
     power: dict[str, Any] | None
 
 
-def measure_throughput(engine: Engine, pictures: Sequence[Picture], batch: int, seconds: float) -> Throughput:
-    """Keeps all slots of an engine busy.
+def measure_throughput(
+    engine: Engine, pictures: Sequence[Picture], batch: int, seconds: float, readers: int | None = None
+) -> Throughput:
+    """Keeps all slots of an engine busy: first with frames that lie ready, then through the runner.
 
     Args:
         engine: Taking this batch.
         pictures: Decoded, uint8 [H, W, 3] BGR; taken in turn.
         batch: Frames a batch.
-        seconds: To go on for.
+        seconds: To go on for, each of the two.
+        readers: Threads that resize; None for the runner's default.
 
     Raises:
-        EdgekdError: The engine takes another batch.
+        EdgekdError: The engine takes another batch, or failed.
     """
-    engine.collect(_start(engine, pictures, batch))
-    device = 0.0
+    bare, overlap = _of_the_engine(engine, pictures, batch, seconds)
     with measure_power(_gpu_of(engine.spec)) as power:
         start, done = time.perf_counter(), 0
-        tickets = deque(_start(engine, pictures, batch) for _ in range(engine.slots))
-        while tickets:
-            timings = engine.collect(tickets.popleft()).timings
-            device += sum(timings.get(stage, 0.0) for stage in DEVICE_STAGES)
+        frames = _frames_for(pictures, batch, start, seconds)
+        for answer in inspect_stream(engine, frames, np.inf, EVERY_MAP, readers=readers, batch=batch):
+            if answer.result.error is not None:
+                raise EdgekdError(f"throughput cannot be measured: {answer.result.error}")
             done += 1
-            if time.perf_counter() - start < seconds or done + len(tickets) < FEWEST_BATCHES:
-                tickets.append(_start(engine, pictures, batch))
         elapsed = time.perf_counter() - start
     told = {
         "source": power.source,
         "mean_watts": power.mean_watts,
         "peak_watts": power.peak_watts,
-        "joules_per_frame": power.joules_per_frame(done * batch),
+        "joules_per_frame": power.joules_per_frame(done),
         "highest_celsius": power.highest_celsius,
         "samples": power.samples,
     }
-    overlap = device / 1e3 / elapsed if device else None
-    return Throughput(done * batch / elapsed, overlap, told if power.samples else None)
+    return Throughput(done / elapsed, bare, overlap, told if power.samples else None)
 
 
 def _gpu_of(spec: EngineSpec) -> str | None:
@@ -72,12 +80,49 @@ def _gpu_of(spec: EngineSpec) -> str | None:
     return spec.gpu_uuid or ("" if spec.gpu_index is not None else None)
 
 
-def _start(engine: Engine, pictures: Sequence[Picture], batch: int) -> Any:
+def _frames_for(pictures: Sequence[Picture], batch: int, start: float, seconds: float) -> Iterator[Frame]:
+    """Decoded images in turn, whole batches of them, until the time is over."""
+    number = 0
+    while number % batch or number < FEWEST_BATCHES * batch or time.perf_counter() - start < seconds:
+        yield Frame(str(number), partial(pictures.__getitem__, number % len(pictures)))
+        number += 1
+
+
+def _of_the_engine(
+    engine: Engine, pictures: Sequence[Picture], batch: int, seconds: float
+) -> tuple[float, float | None]:
+    """Frames a second, and the overlap, where every slot's memory holds its frames already."""
+    engine.collect(_submitted(engine, _filled(engine, pictures, batch)))  # To warm up, and to see that it takes these.
+    for frames in [_filled(engine, pictures, batch) for _ in range(engine.slots)]:
+        engine.give_back(frames)
+    device = 0.0
+    start, done = time.perf_counter(), 0
+    tickets = deque(_submitted(engine, _lent(engine, batch)) for _ in range(engine.slots))
+    while tickets:
+        timings = engine.collect(tickets.popleft()).timings
+        device += sum(timings.get(stage, 0.0) for stage in DEVICE_STAGES)
+        done += 1
+        if time.perf_counter() - start < seconds or done + len(tickets) < FEWEST_BATCHES:
+            tickets.append(_submitted(engine, _lent(engine, batch)))
+    elapsed = time.perf_counter() - start
+    return done * batch / elapsed, device / 1e3 / elapsed if device else None
+
+
+def _filled(engine: Engine, pictures: Sequence[Picture], batch: int) -> Frames:
+    frames = _lent(engine, batch)
+    for index, memory in enumerate(frames):
+        resize_into(pictures[index % len(pictures)], memory, engine.spec.resize)
+    return frames
+
+
+def _lent(engine: Engine, batch: int) -> Frames:
     frames = engine.lend(batch)
     if frames is None:
         raise EdgekdError("no slot of the engine is free: collect what was submitted first")
-    for index, memory in enumerate(frames):
-        resize_into(pictures[index % len(pictures)], memory)
+    return frames
+
+
+def _submitted(engine: Engine, frames: Frames) -> Any:
     try:
         return engine.submit(frames)
     except BaseException:

@@ -28,6 +28,7 @@ from edgekd.engines.tensorrt.flavours import load_flavour
 from edgekd.errors import DriftError, EdgekdError, MachineError
 from edgekd.quantization.drift import map_noise
 from edgekd.recipe import RECIPE_FILE, held_out_images, read_recipe
+from edgekd.resize_rules import resize_rule
 
 # The largest noise that an engine may add: root mean square of the maps' difference over the maps' standard deviation.
 # TF32, which GPUs use for float32 convolutions, rounds to as many digits as FP16 does: FP16 costs 0.001 to 0.006.
@@ -101,7 +102,8 @@ def images_for(graph: Path, manifest: Manifest) -> Images:
     """
     _, size, _ = frame_shape(manifest)
     try:
-        good, origin, why_made = read_frames(_held_out(graph, manifest)[:MOST_IMAGES], size), HELD_OUT, None
+        good = read_frames(_held_out(graph, manifest)[:MOST_IMAGES], size, resize_rule(manifest))
+        origin, why_made = HELD_OUT, None
     except EdgekdError as error:
         good, origin, why_made = made_frames(MOST_IMAGES, size), MADE, str(error)
     rng = np.random.default_rng(0)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgekd.artifact import Manifest
 from edgekd.data.layouts import Category, TestPicture, read_mask
-from edgekd.data.pictures import resize_picture
+from edgekd.data.resizing import resize_picture
 from edgekd.engines import EVERY_MAP, Engine
 from edgekd.errors import EdgekdError
 from edgekd.profiling.paper_comparison import compare_with_paper

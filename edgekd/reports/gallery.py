@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from edgekd.data.pictures import Picture, resize_picture
+from edgekd.data.pictures import Picture
+from edgekd.data.resizing import resize_picture
 from edgekd.reports.evaluation import EvaluationReport, ReportSample
 from edgekd.reports.heatmap import outline, overlay
 from edgekd.result import Verdict

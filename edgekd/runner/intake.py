@@ -5,20 +5,22 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from types import TracebackType
-from typing import NamedTuple
+from typing import Generic, TypeVar
 
-from edgekd.runner.sources import Frame
+T = TypeVar("T")  # A frame, or the reading of one.
 
 
-class Taken(NamedTuple):
+@dataclass(frozen=True)
+class Taken(Generic[T]):
     """A frame, and how many of a live source were dropped just before it."""
 
-    frame: Frame
+    frame: T
     dropped: int
 
 
-class Intake:
+class Intake(Generic[T]):
     """Takes frames from a source, ahead of whoever asks for them.
 
     A source that can wait is made to. One that is live cannot: of its frames the oldest that nobody asked for yet is
@@ -30,18 +32,18 @@ class Intake:
         live: Whether the source cannot wait.
     """
 
-    def __init__(self, frames: Iterator[Frame], ahead: int, live: bool) -> None:
+    def __init__(self, frames: Iterator[T], ahead: int, live: bool) -> None:
         self._dropped = 0  # Since a frame was last taken.
         self._frames = frames
         self._ahead = ahead
         self._live = live
-        self._held: deque[Frame] = deque()
+        self._held: deque[T] = deque()
         self._changed = threading.Condition()
         self._ended = self._stopped = False
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._take, name="intake", daemon=True)
 
-    def __enter__(self) -> Intake:
+    def __enter__(self) -> Intake[T]:
         self._thread.start()
         return self
 
@@ -54,7 +56,7 @@ class Intake:
         # A camera that gives no frame blocks its thread; a line that stops does not wait for it.
         self._thread.join(timeout=None if not self._live else 2.0)
 
-    def get(self, wait: bool) -> Taken | None:
+    def get(self, wait: bool) -> Taken[T] | None:
         """The next frame.
 
         Args:
@@ -99,7 +101,7 @@ class Intake:
                 self._ended = True
                 self._changed.notify_all()
 
-    def _put(self, frame: Frame) -> bool:
+    def _put(self, frame: T) -> bool:
         with self._changed:
             if self._live and len(self._held) == self._ahead:
                 self._held.popleft()

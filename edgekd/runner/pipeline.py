@@ -1,4 +1,4 @@
-"""The pipeline: worker threads read frames into the engine's slots while others are computed; answers come in order."""
+"""The pipeline: readers prepare frames for the engine's slots while others are computed; answers come in order."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from edgekd.data.pictures import Picture, resize_into, resize_picture
+from edgekd.data.pictures import Picture
+from edgekd.data.resizing import resize_picture
 from edgekd.engines.base import EVERY_MAP, NO_MAP, Engine, Frames, Outputs
 from edgekd.errors import EdgekdError, MachineError, one_line
 from edgekd.result import AnomalyResult, error_result, verdict_of
-from edgekd.runner.intake import Intake, Taken
+from edgekd.runner.reading import Read, Readers, default_readers
 from edgekd.runner.sources import Frame
 
-READERS = 2
 STAGES = ("pre", "inference", "post", "end_to_end")
 
 
@@ -39,27 +39,17 @@ class Answer(NamedTuple):
     dropped: int = 0
 
 
-class _Read(NamedTuple):
-    """A frame that was read into its slot, or why it could not be."""
-
-    taken: Taken
-    picture: Picture | None
-    error: str | None
-    started: float
-    milliseconds: float
-
-
 class _Filling(NamedTuple):
     """A slot that frames are read into."""
 
     memory: Frames
-    reads: list[Future[_Read]]
+    reads: list[Future[Read]]
 
 
 class _Running(NamedTuple):
     """A batch that the engine works on; no ticket where it could not start."""
 
-    reads: list[_Read]
+    reads: list[Read]
     ticket: Any
     submitted: float
     error: str | None
@@ -75,7 +65,7 @@ def inspect_picture(engine: Engine, picture: Picture, threshold: float, maps_abo
         maps_above: The answer holds the anomaly map where the score is above it.
     """
     started = time.perf_counter()
-    frame = resize_picture(picture, engine.spec.height, engine.spec.width)
+    frame = resize_picture(picture, engine.spec.height, engine.spec.width, engine.spec.resize)
     frames = np.ascontiguousarray(np.broadcast_to(frame, (engine.spec.batch or 1, *frame.shape)))
     prepared = time.perf_counter()
     outputs = engine.infer(frames, maps_above)
@@ -90,6 +80,8 @@ def inspect_stream(
     maps_above: float = NO_MAP,
     keep_pictures: bool = False,
     live: bool = False,
+    readers: int | None = None,
+    batch: int | None = None,
 ) -> Iterator[Answer]:
     """Inspects a stream of frames; reading, computing and answering overlap.
 
@@ -102,6 +94,8 @@ def inspect_stream(
         maps_above: Answers hold the anomaly map where the score is above it: EVERY_MAP, NO_MAP, or the threshold.
         keep_pictures: Whether answers hold the picture as it was read.
         live: Whether frames come whether or not anybody takes them; then the oldest that wait are dropped.
+        readers: Threads that decode and resize; None for `default_readers`.
+        batch: Frames a batch, of an engine that takes any; None for the engine's own, or 1.
 
     Yields:
         One answer a frame, in the order of the frames.
@@ -110,20 +104,19 @@ def inspect_stream(
         MachineError: The engine's device is gone. What was under way is answered with ERROR first.
         Exception: What the source raised, after the frames before it are answered.
     """
-    batch = engine.spec.batch or 1
+    batch = batch or engine.spec.batch or 1
+    readers = readers or default_readers(engine.spec)
     filling: deque[_Filling] = deque()
     running: deque[_Running] = deque()
-    ahead = batch if live else batch * engine.slots  # Of a live source the newest frame is the one that matters.
-    with ThreadPoolExecutor(READERS, "reader") as readers, Intake(iter(frames), ahead, live) as intake:
+    with Readers(iter(frames), engine, batch, readers, live, keep_pictures) as reading:
         try:
             while True:
                 memory = None
                 while engine.broken is None and (memory := engine.lend(batch)) is not None:
-                    group = _group(intake, batch, wait=not filling and not running)
-                    if not group:
+                    reads = reading.next_batch(memory, wait=not filling and not running)
+                    if not reads:
                         engine.give_back(memory)
                         break
-                    reads = [readers.submit(_read, *pair, keep_pictures) for pair in zip(group, memory, strict=False)]
                     filling.append(_Filling(memory, reads))
                 while filling and (not running or all(read.done() for read in filling[0].reads)):
                     running.append(_start(engine, filling.popleft(), maps_above))
@@ -131,8 +124,8 @@ def inspect_stream(
                     yield from _finish(engine, running.popleft(), threshold, maps_above)
                 elif engine.broken is not None:
                     raise MachineError(f"{engine.broken}; what follows was not inspected: start again")
-                elif intake.ended:
-                    intake.raise_failure()
+                elif reading.ended:
+                    reading.raise_failure()
                     return
                 elif memory is None:
                     raise EdgekdError("all slots of the engine are taken by others: collect or give them back first")
@@ -140,37 +133,19 @@ def inspect_stream(
             for left in filling:
                 for read in left.reads:
                     read.cancel() or read.exception()
-                engine.give_back(left.memory)
+                with contextlib.suppress(EdgekdError):  # The engine may be closed by now.
+                    engine.give_back(left.memory)
             for started in running:
                 if started.ticket is not None:
                     with contextlib.suppress(Exception):
                         engine.collect(started.ticket)
 
 
-def _group(intake: Intake, size: int, wait: bool) -> list[Taken]:
-    """The next frames of a batch; fewer at the end of the source, none where none is there and nobody waits."""
-    group: list[Taken] = []
-    while len(group) < size and (taken := intake.get(wait or bool(group))) is not None:
-        group.append(taken)
-    return group
-
-
-def _read(taken: Taken, memory: Picture, keep_picture: bool) -> _Read:
-    started = time.perf_counter()
-    picture = error = None
-    try:
-        picture = taken.frame.load()
-        resize_into(picture, memory)
-    except EdgekdError as failure:
-        error = str(failure)
-    except Exception as failure:  # Whatever goes wrong with one frame is that frame's ERROR, not the line's stop.
-        error = f"{taken.frame.name}: {type(failure).__name__}: {failure}"
-    milliseconds = (time.perf_counter() - started) * 1e3
-    return _Read(taken, picture if keep_picture else None, error, started, milliseconds)
-
-
 def _start(engine: Engine, filled: _Filling, maps_above: float) -> _Running:
     reads = [read.result() for read in filled.reads]
+    for read, memory in zip(reads, filled.memory, strict=False):
+        if read.error is None and not np.may_share_memory(read.resized, memory):  # It was read ahead.
+            np.copyto(memory, read.resized)
     submitted = time.perf_counter()
     if all(read.error for read in reads):
         engine.give_back(filled.memory)
@@ -197,7 +172,7 @@ def _finish(engine: Engine, running: _Running, threshold: float, maps_above: flo
         else:
             times = (read.started, read.milliseconds, running.submitted, inferred)
             result = _result(outputs, index, threshold, maps_above, times)
-        yield Answer(read.taken.frame.name, read.picture, result, read.taken.dropped)
+        yield Answer(read.name, read.picture, result, read.dropped)
 
 
 def _result(

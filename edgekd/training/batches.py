@@ -13,6 +13,7 @@ from torch import Tensor
 from edgekd.data.synthetic_anomalies import corrupt
 from edgekd.models.detector import Batch, Detector, Stage, Targets
 from edgekd.models.normalisation import normalise
+from edgekd.resize_rules import CURRENT_RESIZE_RULE
 from edgekd.training.targets import TargetCache
 
 Frames = NDArray[np.uint8]  # [N, H, W, 3], BGR
@@ -28,6 +29,7 @@ class Batches:
         seed: Of the order and of the synthetic anomalies.
         textures: Pictures that the anomalies take their looks from; none for made noise.
         device: Where batches are wanted.
+        rule: To resize textures by: that of the run.
     """
 
     def __init__(
@@ -38,9 +40,10 @@ class Batches:
         seed: int,
         textures: Sequence[Path],
         device: torch.device,
+        rule: str = CURRENT_RESIZE_RULE,
     ) -> None:
         self._frames, self._batch, self._seed, self._textures = frames, batch, seed, textures
-        self._device = device
+        self._device, self._rule = device, rule
         self._cache = TargetCache(detector, lambda index: images_of(frames[index : index + 1], device), len(frames))
 
     def targets(self, index: int) -> Targets:
@@ -62,7 +65,7 @@ class Batches:
 
     def _corrupt(self, frames: Frames, iteration: int, stage: str) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng((self._seed, iteration, *stage.encode()))
-        pairs = [corrupt(frame, self._textures, rng) for frame in frames]
+        pairs = [corrupt(frame, self._textures, rng, self._rule) for frame in frames]
         masks = torch.from_numpy(np.stack([mask for _, mask in pairs])).to(self._device)
         return images_of(np.stack([frame for frame, _ in pairs]), self._device), masks
 

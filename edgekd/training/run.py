@@ -189,11 +189,12 @@ def train(run: Path, device: torch.device, on_step: OnStep) -> None:
     recipe = read_recipe(run)
     detector = build_detector(recipe, read_weights(run / TEACHER_FILE))
     channels_last(detector, device).eval().requires_grad_(False)
-    frames = read_frames(training_pictures(recipe), recipe.size)
-    held_out = read_frames(held_out_pictures(recipe), recipe.size)  # Now, so that what is wrong with them shows now.
+    frames = read_frames(training_pictures(recipe), recipe.size, recipe.resize)
+    # Now, so that what is wrong with them shows now.
+    held_out = read_frames(held_out_pictures(recipe), recipe.size, recipe.resize)
     _require_enough_to_settle(detector, recipe, len(held_out))
     textures = list_textures(Path(recipe.textures)) if recipe.textures else []
-    batches = Batches(detector, frames, recipe.batch, recipe.seed, textures, device)
+    batches = Batches(detector, frames, recipe.batch, recipe.seed, textures, device, recipe.resize)
     with _arithmetic(detector, recipe, frames, device):
         detector.prepare(batches.targets(index) for index in range(len(frames)))
         done = 0

@@ -19,11 +19,13 @@ import torch
 from torch import Tensor, nn
 
 from edgekd.artifact import read_json, write_json
-from edgekd.data.pictures import Picture, read_picture, resize_picture
+from edgekd.data.pictures import Picture, read_picture
+from edgekd.data.resizing import resize_picture
 from edgekd.errors import EdgekdError, PictureError
 from edgekd.models.normalisation import normalise
 from edgekd.models.patch_features import PatchFeatures
 from edgekd.models.pdn import BORDER, FEATURES
+from edgekd.resize_rules import AREA  # A distillation that is resumed must see the crops that it began with.
 from edgekd.training.device import channels_last
 from edgekd.training.loop import OnStep, optimise
 
@@ -90,7 +92,7 @@ class CropSource:
         shorter = min(picture.shape[:2])
         side = int(random.integers(round(shorter * 0.6), shorter + 1))
         top, left = (int(random.integers(length - side + 1)) for length in picture.shape[:2])
-        crop = resize_picture(picture[top : top + side, left : left + side], self._side, self._side)
+        crop = resize_picture(picture[top : top + side, left : left + side], self._side, self._side, AREA)
         if random.random() < 0.5:
             crop = crop[:, ::-1]
         crop = crop.astype(np.float32)
@@ -227,7 +229,7 @@ def _read_for_crops(path: Path, side: int) -> Picture:
     picture = read_picture(path)
     height, width = picture.shape[:2]
     scale = side / min(height, width)
-    return resize_picture(picture, round(height * scale), round(width * scale))
+    return resize_picture(picture, round(height * scale), round(width * scale), AREA)
 
 
 def _centre_crop(path: Path, side: int) -> Tensor:

@@ -115,6 +115,27 @@ def test_bench_writes_the_fields_of_its_contract(exported, tmp_path):
     assert 0 < content["peak_share"] < 1.5
     assert content["macs"] > 1e8
     assert content["throughput_fps"]["1"] > 0
+    assert content["throughput_fps_engine"]["1"] > 0
+    assert content["engine"]["resize"] == "area-2"
+    assert content["measured"]["readers"] >= 2
+
+
+def test_readers_are_as_many_as_asked_for(exported, good_folder, tmp_path, capsys):
+    words = ["--engine", str(exported), "--backend", "onnxruntime"]
+    said = []
+    for readers in ("1", "3"):
+        file = tmp_path / f"{readers}.json"
+        more = ["--source", str(good_folder), "--threshold", "1", "--readers", readers, "--json", str(file)]
+        assert main(["inspect", *words, *more]) == 0
+        said.append(json.loads(file.read_text()))
+    assert said[0] == said[1]
+    assert len(said[0]["frames"]) == 24
+    file = tmp_path / "bench.json"
+    assert main(["bench", *words, "--duration", "0.1", "--readers", "3", "--json", str(file)]) == 0
+    assert json.loads(file.read_text())["measured"]["readers"] == 3
+    assert "frames a second with resizing in 3 readers, " in capsys.readouterr().out
+    for command in (["inspect", "--source", str(good_folder)], ["bench"]):
+        assert main([*command, *words, "--readers", "0"]) == 2
 
 
 def test_inspect_tells_a_service_manager_that_it_is_up_and_alive(exported, good_folder, tmp_path, monkeypatch):

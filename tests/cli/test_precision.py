@@ -13,7 +13,8 @@ from edgekd.artifact import read_manifest, sha256
 from edgekd.cli.main import main
 from edgekd.cli.precision import _judged_on
 from edgekd.data.good_pictures import read_frames
-from edgekd.data.pictures import read_picture, resize_picture
+from edgekd.data.pictures import read_picture
+from edgekd.data.resizing import resize_picture
 from edgekd.engines import open_engine
 from edgekd.models.registry import find_system
 from edgekd.quantization.lowering import few_of

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edgekd.data.pictures import list_pictures, read_picture, resize_picture
+from edgekd.data.pictures import list_pictures, read_picture
+from edgekd.data.resizing import resize_picture
 from edgekd.errors import EdgekdError, PictureError
 
 

@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -8,7 +9,10 @@ import torch
 
 import edgekd.engines.opening as opening
 from edgekd.artifact import manifest_path, read_manifest, sha256
+from edgekd.cli.main import main
 from edgekd.data.good_pictures import read_frames
+from edgekd.data.pictures import read_picture
+from edgekd.data.resizing import resize_into
 from edgekd.engines import BACKENDS, open_engine
 from edgekd.engines.opening import usable_cores
 from edgekd.errors import ArtifactError, EdgekdError
@@ -165,6 +169,29 @@ def test_the_manifest_says_what_the_artifact_is_and_where_it_comes_from(trained_
     assert set(manifest["tools"]) >= {"edgekd", "torch", "onnx"}
     for figures in manifest["parity"].values():
         assert figures["map"] <= TOLERANCE
+
+
+@pytest.mark.parametrize("rule", ["area", "area-2"])
+def test_an_artifact_keeps_the_rule_that_its_run_resized_images_by(trained_run, tmp_path, monkeypatch, rule):
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run, ignore=shutil.ignore_patterns("detector*", "checkpoint*"))
+    recipe = json.loads((run / "recipe.json").read_text())
+    assert recipe.pop("resize") == "area-2"
+    (run / "recipe.json").write_text(json.dumps(recipe if rule == "area" else recipe | {"resize": rule}))
+    used = set()
+
+    def resize(picture, out, rule):
+        used.add(rule)
+        resize_into(picture, out, rule)
+
+    monkeypatch.setattr("edgekd.data.resizing.resize_into", resize)  # Of parity's frames.
+    monkeypatch.setattr("edgekd.runner.reading.resize_into", resize)  # Of the threshold's.
+    monkeypatch.setattr("edgekd.data.good_pictures.read_picture", lambda path: read_picture(path).repeat(2, 0))
+    assert main(["export", str(run)]) == 0
+    assert used == {rule}
+    assert read_manifest(run / "detector.onnx")["resize"] == {"rule": rule}
+    with open_engine(run / "detector.onnx", "onnxruntime") as engine:
+        assert engine.spec.resize == rule
 
 
 def test_a_changed_file_is_refused_before_anything_parses_it(exported, tmp_path, monkeypatch):

@@ -7,7 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from edgekd.data.pictures import read_picture, resize_picture
+from edgekd.data.pictures import read_picture
+from edgekd.data.resizing import resize_picture
 from edgekd.errors import EdgekdError
 from edgekd.graph.parity import RESOLUTION
 from edgekd.models.detector import Batch

@@ -1,0 +1,157 @@
+"""Readers: threads that decode images and resize them, ahead of the thread that submits them to the engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import NamedTuple
+
+import numpy as np
+
+from edgekd.data.pictures import Picture
+from edgekd.data.resizing import resize_into
+from edgekd.engines.base import Engine, EngineSpec, Frames
+from edgekd.engines.opening import usable_cores
+from edgekd.errors import EdgekdError
+from edgekd.runner.intake import Intake
+from edgekd.runner.sources import Frame
+
+FEWEST_READERS, MOST_READERS = 2, 8
+CORES_A_READER_ON_CPU = 4  # Where the engine computes on the same cores.
+
+
+class Read(NamedTuple):
+    """A frame that was read, or why it could not be.
+
+    Attributes:
+        name: Of the frame.
+        dropped: Frames of a live source that were dropped just before it.
+        picture: As it was decoded; None where it was not kept.
+        resized: uint8 [h, w, 3]: in the slot that it was read for, or in memory of its own.
+        error: Why there is none.
+        started: When, on the clock of `time.perf_counter`, in seconds.
+        milliseconds: That decoding and resizing took.
+    """
+
+    name: str
+    dropped: int
+    picture: Picture | None
+    resized: Picture
+    error: str | None
+    started: float
+    milliseconds: float
+
+
+def default_readers(spec: EngineSpec) -> int:
+    """How many threads read for an engine where nobody says so.
+
+    Args:
+        spec: Of the engine. A CPU engine computes on the cores that the readers want; a GPU engine leaves them all but
+            the one that submits.
+    """
+    cores = usable_cores()
+    wanted = cores - 1 if spec.threads is None else cores // CORES_A_READER_ON_CPU
+    return min(max(wanted, FEWEST_READERS), MOST_READERS)
+
+
+class Readers:
+    """Reads the frames of a source in threads. Use it as a context manager.
+
+    Frames of a source that can wait are read ahead into memory of their own, so that all readers are busy however many
+    slots the engine has. Those of a live source are read into a slot once one is free: the newest frame is the one that
+    matters, and what waits for a slot is dropped unread.
+
+    Args:
+        frames: The source.
+        engine: Whose slots and rule of resizing the frames are for.
+        batch: Frames a batch.
+        count: Threads.
+        live: Whether the source cannot wait.
+        keep_pictures: Whether to hold on to the decoded images.
+    """
+
+    def __init__(
+        self, frames: Iterator[Frame], engine: Engine, batch: int, count: int, live: bool, keep_pictures: bool
+    ) -> None:
+        self._spec, self._keep = engine.spec, keep_pictures
+        self._pool = ThreadPoolExecutor(count, "reader")
+        self._waiting = Intake(frames, batch, live=True) if live else None
+        self._begun = Intake(self._begin(frames), max(count, batch), live=False) if not live else None
+
+    def __enter__(self) -> Readers:
+        self._intake.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._intake.__exit__(kind, error, traceback)
+        self._pool.shutdown(cancel_futures=True)
+
+    @property
+    def _intake(self) -> Intake[Frame] | Intake[Future[Read]]:
+        intake = self._waiting or self._begun
+        assert intake is not None
+        return intake
+
+    @property
+    def ended(self) -> bool:
+        """Whether all frames were given out."""
+        return self._intake.ended
+
+    def raise_failure(self) -> None:
+        """Raises what the source raised, if it ended so."""
+        self._intake.raise_failure()
+
+    def next_batch(self, memory: Frames, wait: bool) -> list[Future[Read]]:
+        """The reading of the next frames.
+
+        Args:
+            memory: Of a free slot, uint8 [N, h, w, 3]. Frames that were read ahead still have to be copied there.
+            wait: For a first frame, where none is there.
+
+        Returns:
+            N at most: fewer at the end of the source, none where none is there and nobody waits.
+        """
+        reads: list[Future[Read]] = []
+        for frame in memory:
+            read = self._next(frame, wait or bool(reads))
+            if read is None:
+                break
+            reads.append(read)
+        return reads
+
+    def _next(self, memory: Picture, wait: bool) -> Future[Read] | None:
+        if self._waiting is not None:
+            taken = self._waiting.get(wait)
+            return self._pool.submit(self._read, taken.frame, taken.dropped, memory) if taken else None
+        assert self._begun is not None
+        begun = self._begun.get(wait)
+        return begun.frame if begun else None
+
+    def _begin(self, frames: Iterator[Frame]) -> Iterator[Future[Read]]:
+        """Starts to read each frame as it is asked for; the intake asks, and holds as many as are wanted ahead."""
+        try:
+            for frame in frames:
+                yield self._pool.submit(self._read, frame, 0, None)
+        finally:
+            close = getattr(frames, "close", None)
+            if close is not None:
+                close()
+
+    def _read(self, frame: Frame, dropped: int, memory: Picture | None) -> Read:
+        started = time.perf_counter()
+        resized = np.empty((self._spec.height, self._spec.width, 3), np.uint8) if memory is None else memory
+        picture = error = None
+        try:
+            picture = frame.load()
+            resize_into(picture, resized, self._spec.resize)
+        except EdgekdError as failure:
+            error = str(failure)
+        except Exception as failure:  # Whatever goes wrong with one frame is that frame's ERROR, not the line's stop.
+            error = f"{frame.name}: {type(failure).__name__}: {failure}"
+        milliseconds = (time.perf_counter() - started) * 1e3
+        kept = picture if self._keep else None
+        return Read(frame.name, dropped, kept, resized, error, started, milliseconds)
