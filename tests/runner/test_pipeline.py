@@ -177,6 +177,14 @@ def test_stopping_early_leaves_the_engine_usable(engine, paths, after):
     assert [answer.result.score for answer in inspect_stream(engine, picture_frames(paths), 1.0)] == expected
 
 
+def test_a_stream_that_is_left_after_its_engine_was_closed_ends_without_an_error(exported, paths):
+    engine = open_engine(exported, "onnxruntime", threads=1)
+    answers = inspect_stream(engine, picture_frames(paths), 1.0)
+    next(answers)
+    engine.close()
+    answers.close()
+
+
 def test_stopping_early_collects_what_is_under_way_and_reads_no_further():
     engine, taken = FaultyEngine(), []
 
