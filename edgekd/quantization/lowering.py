@@ -5,25 +5,20 @@ FP16 alone is in float16.py.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import onnx
 
 from edgekd.engines import Frames
-from edgekd.errors import DriftError
 from edgekd.quantization.bias_correction import bias_corrections
 from edgekd.quantization.centring import centre_positive
-from edgekd.quantization.drift import map_noise
 from edgekd.quantization.equalisation import equalise_channels
-from edgekd.quantization.float16 import to_float16
 from edgekd.quantization.histogram import observe
 from edgekd.quantization.int8_float16 import INT8_FLOAT16, to_int8_float16, worth_int8
 from edgekd.quantization.layers import Layers, exact_scales, find_layers
 from edgekd.quantization.map_error import scales_for_the_map
 from edgekd.quantization.qdq import Scheme, quantize
-from edgekd.quantization.running import run_graph
 from edgekd.quantization.scales import METHODS, scales_of
 from edgekd.quantization.sensitivity import Sensitivity, leave_least_in_float
 from edgekd.quantization.splitting import split_concatenated
@@ -34,7 +29,6 @@ ALL_METHODS = (*METHODS, MAP_ERROR)
 SENSITIVITY_FRAMES = 8
 
 TOO_LITTLE_WORK = "it computes too little with each number for INT8 to pay on a GPU"
-MARGIN = 0.95  # Of what float16 leaves to INT8: that noises are independent is nearly true.
 
 OnStep = Callable[[str, int, int], None]  # What is done, steps done, steps in all.
 
@@ -83,9 +77,16 @@ def to_int8(
         scheme = scheme._replace(corrections=bias_corrections(split, layers.quantizable, scheme, frames))
     found = Sensitivity(None, [], [], {})
     if max_drift is not None:
-        limit = _without_float16(model, judges, max_drift) if float16_around else max_drift
+        floor = _noise_of_float16(model, judges, max_drift) if float16_around else 0.0
         found = leave_least_in_float(
-            split, layers.quantizable, scheme, judges, limit, lambda done, of: on_step("layers", done, of)
+            split,
+            layers.quantizable,
+            scheme,
+            judges,
+            max_drift,
+            lambda done, of: on_step("layers", done, of),
+            to_int8_float16 if float16_around else lambda quantized: quantized,
+            floor,
         )
     kept = [layer for layer in layers.quantizable if layer.name not in found.in_float]
     stored = {layer.node for layer in layers.quantizable if layer.name not in found.maps_in_float}
@@ -105,22 +106,7 @@ def to_int8(
         },
     }
     quantized = quantize(split, scheme, kept)
-    if not float16_around:
-        return quantized, about
-    mixed = to_int8_float16(quantized)
-    if max_drift is not None:
-        noise = map_noise(run_graph(model, judges).maps, run_graph(mixed, judges).maps)
-        about["quantization"]["noise"] = noise
-        if noise > max_drift:
-            raise DriftError(
-                f"the graph drifts by {noise:.3g} with float16 around INT8, above {max_drift:g}: allow more"
-            )
-    return mixed, about
-
-
-def few_of(frames: Frames) -> Frames:
-    """As many frames of a calibration set, evenly spread, as the drift is measured on."""
-    return frames[:: max(1, len(frames) // SENSITIVITY_FRAMES)][:SENSITIVITY_FRAMES]
+    return (to_int8_float16(quantized) if float16_around else quantized), about
 
 
 def _layers(model: onnx.ModelProto, float16_around: bool) -> Layers:
@@ -133,14 +119,17 @@ def _layers(model: onnx.ModelProto, float16_around: bool) -> Layers:
     return Layers([layer for layer in layers.quantizable if layer.node in pays], layers.in_float | small, {})
 
 
-def _without_float16(model: onnx.ModelProto, judges: Frames, max_drift: float) -> float:
-    """What a limit of drift leaves to INT8 when float16 has taken its part; noises add up by their squares."""
+def _noise_of_float16(model: onnx.ModelProto, judges: Frames, max_drift: float) -> float:
+    """The noise of the graph in float16, without any INT8."""
     noise = map_noise(run_graph(model, judges).maps, run_graph(to_float16(model), judges).maps)
     if noise >= max_drift:
-        raise DriftError(
-            f"float16 alone drifts by {noise:.3g}, and {max_drift:g} is allowed: allow more, or ship float32"
-        )
-    return MARGIN * math.sqrt(max_drift**2 - noise**2)
+        raise DriftError(f"float16 alone drifts by {noise:.3g}, and {max_drift:g} is allowed: allow more")
+    return noise
+
+
+def few_of(frames: Frames) -> Frames:
+    """As many frames of a calibration set, evenly spread, as the drift is measured on."""
+    return frames[:: max(1, len(frames) // SENSITIVITY_FRAMES)][:SENSITIVITY_FRAMES]
 
 
 def _scales(split: onnx.ModelProto, layers: Layers, frames: Frames, method: str, on_step: OnStep) -> dict[str, float]:

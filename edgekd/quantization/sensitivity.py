@@ -66,6 +66,8 @@ def leave_least_in_float(
     frames: Frames,
     max_drift: float,
     on_step: OnStep = lambda done, of: None,
+    finish: Callable[[onnx.ModelProto], onnx.ModelProto] = lambda quantized: quantized,
+    floor: float = 0.0,
 ) -> Sensitivity:
     """Finds the layers and maps whose staying in float brings the noise under a limit at the least cost in speed.
 
@@ -79,6 +81,8 @@ def leave_least_in_float(
         frames: To measure on, uint8 [N, H, W, 3], BGR.
         max_drift: The limit of `Drift.noise`.
         on_step: Told how far it is.
+        finish: What is done to the quantized graph before it ships.
+        floor: Noise that this gives without any INT8. It is in the noise of every candidate alone.
 
     Raises:
         DriftError: The limit is not reached though hardly any work is left in INT8.
@@ -86,7 +90,7 @@ def leave_least_in_float(
     reference = run_graph(model, frames).maps
 
     def noise_of(chosen: Sequence[_Candidate], count: int = len(frames)) -> float:
-        rounded = quantize(model, *_parts(chosen, scheme))
+        rounded = finish(quantize(model, *_parts(chosen, scheme)))
         return map_noise(reference[:count], run_graph(rounded, frames[:count]).maps)
 
     candidates = _candidates(layers, scheme)
@@ -94,7 +98,7 @@ def leave_least_in_float(
     if noise <= max_drift:
         return Sensitivity(noise, [], [], {})
     alone = _noises_alone(candidates, lambda chosen: noise_of(chosen, RANKED_ON), max_drift, on_step)
-    ranked = sorted(candidates, key=lambda each: alone[each.name] ** 2 / each.cost, reverse=True)
+    ranked = sorted(candidates, key=lambda each: max(alone[each.name] ** 2 - floor**2, 0.0) / each.cost, reverse=True)
     few, many = 0, len(ranked)  # `few` left in float is too little; `many`, all of them, is no INT8 graph.
     reached = noise
     while many - few > 1:
