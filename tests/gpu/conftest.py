@@ -1,6 +1,6 @@
 """Everything that tests/gpu needs, so that it runs alone, where the other tests' packages are not installed:
 
-    PYTHONPATH=. pytest -p no:cacheprovider --rootdir tests/gpu --confcutdir tests/gpu tests/gpu -m gpu
+PYTHONPATH=. pytest -p no:cacheprovider --rootdir tests/gpu --confcutdir tests/gpu tests/gpu -m gpu
 """
 
 import sys

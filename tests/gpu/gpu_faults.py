@@ -22,7 +22,7 @@ from gpu_kernels import ByteKernel, SlotTensors, expected_answers
 from edgekd.engines import EVERY_MAP
 from edgekd.engines.cuda import CudaError, open_driver
 from edgekd.engines.cuda.ring import SlotRing
-from edgekd.errors import EdgekdError
+from edgekd.errors import EdgekdError, one_line
 
 SIDE = 64
 SMALLEST = 1 << 20
@@ -42,10 +42,13 @@ def fault(driver):
 
     def compute(slot, count):
         runs.append(slot)
-        kernel(slot, count)
-        if len(runs) == 3:
-            with torch.cuda.stream(tensors.of(slot)[3]):
-                torch._assert_async(zero)
+        try:
+            kernel(slot, count)
+            if len(runs) == 3:
+                with torch.cuda.stream(tensors.of(slot)[3]):
+                    torch._assert_async(zero)
+        except RuntimeError as error:  # Torch may be the first to notice, as TensorRT may be.
+            raise CudaError(f"CUDA: {one_line(error)}") from error
 
     ring = SlotRing(driver, (1, SIDE, SIDE), 4, compute, capture=False)
     errors = []

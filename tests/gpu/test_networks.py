@@ -2,16 +2,14 @@
 
 import numpy as np
 import pytest
-
-from edgekd.engines import EVERY_MAP
-from edgekd.engines.cuda.ring import SlotRing
-
-torch = pytest.importorskip("torch")
+import torch
 from gpu_kernels import SlotTensors
 from gpu_script.networks import SYSTEM_NAMES, deployed_network, exact_float32
 from gpu_script.reference import SIDE, answers, seeded_detector
-
 from gpu_streams import uncaptured_reason
+
+from edgekd.engines import EVERY_MAP
+from edgekd.engines.cuda.ring import SlotRing
 
 pytestmark = pytest.mark.gpu
 FLOAT32_APART = 1e-3  # Root mean square over the reference map's deviation.

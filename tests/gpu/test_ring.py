@@ -2,13 +2,11 @@
 
 import numpy as np
 import pytest
+from gpu_kernels import ByteKernel, SlotTensors, expected_answers
+from gpu_streams import keep_busy, stream_random_batches, uncaptured_reason
 
 from edgekd.engines import EVERY_MAP
 from edgekd.engines.cuda.ring import SlotRing
-
-pytest.importorskip("torch")
-from gpu_kernels import ByteKernel, SlotTensors, expected_answers
-from gpu_streams import keep_busy, stream_random_batches, uncaptured_reason
 
 pytestmark = pytest.mark.gpu
 SIDE, LARGEST, POOL, FRAMES = 64, 8, 256, 10_000

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from edgekd.errors import EdgekdError
 
-FOLDER = Path(__file__).resolve().parents[1] / "carried"
+FOLDER = Path(os.environ.get("EDGEKD_GPU_CARRIED") or Path(__file__).resolve().parents[1] / "carried")
 CATEGORY, TEXTURES, IMAGES, TEACHERS = FOLDER / "category", FOLDER / "textures", FOLDER / "images", FOLDER / "teachers"
 CONTENTS = FOLDER / "contents.json"
 BACKBONES = ("efficientnet_lite0", "efficientnet_lite1")  # The teachers that do not ship with the package.

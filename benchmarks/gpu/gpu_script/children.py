@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 GRACE_SECONDS = 3.0
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def start_child(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> subprocess.Popen:
@@ -23,7 +25,14 @@ def start_child(command: Sequence[str], log: Path, environment: Mapping[str, str
             stderr=subprocess.STDOUT,
             env=None if environment is None else dict(environment),
             start_new_session=True,
+            preexec_fn=_die_with_parent,
         )
+
+
+def _die_with_parent() -> None:
+    """Has the kernel kill this process when the one that started it goes, even where that was killed itself."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
 
 def run_child(

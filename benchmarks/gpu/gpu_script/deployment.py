@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -123,7 +124,7 @@ class Deployment:
         marks[3].record()
         marks[3].synchronize()
         inference = time.perf_counter() - start
-        spans = [first.elapsed_time(second) for first, second in zip(marks, marks[1:], strict=False)]
+        spans = [first.elapsed_time(second) for first, second in itertools.pairwise(marks)]
         return {
             "enqueue": enqueue * 1e3,
             "h2d": spans[0],

@@ -15,11 +15,11 @@ from gpu_script.record import Record
 from gpu_script.settings import Settings
 
 SMI_SECONDS = 30.0
-FACTS = (  # Of nvidia-smi -q, a GPU.
-    "product_name product_architecture uuid vbios_version persistence_mode mig_mode compute_mode performance_state "
-    "clocks_event_reasons clocks_throttle_reasons fb_memory_usage ecc_mode temperature gpu_power_readings "
-    "power_readings clocks applications_clocks max_clocks pci processes"
-).split()
+FACTS = """product_name product_architecture uuid vbios_version persistence_mode mig_mode compute_mode
+    performance_state clocks_event_reasons clocks_throttle_reasons fb_memory_usage ecc_mode temperature
+    gpu_power_readings power_readings clocks applications_clocks max_clocks pci processes"""  # nvidia-smi -q, of a GPU.
+PACKAGES = """numpy opencv-python-headless onnx safetensors typer rich pytest triton cuda-bindings pycuda tensorrt
+    tensorrt-rtx onnxruntime onnxruntime-gpu"""
 
 
 def describe(settings: Settings, clock: Clock, record: Record) -> None:
@@ -47,7 +47,7 @@ def nvidia_smi() -> dict[str, Any] | str:
     facts["gpus"] = len(root.findall("gpu"))
     gpu = root.find("gpu")
     if gpu is not None:
-        facts |= {child.tag: _tree(child) for child in gpu if child.tag in FACTS}
+        facts |= {child.tag: _tree(child) for child in gpu if child.tag in FACTS.split()}
     return facts
 
 
@@ -59,7 +59,7 @@ def torch_facts() -> dict[str, Any]:
     """Torch, what it was built for, and the GPU as it sees it."""
     import torch
 
-    facts: dict[str, Any] = {"version": torch.__version__, "cuda": torch.version.cuda, "threads": torch.get_num_threads()}
+    facts: dict[str, Any] = {"version": torch.__version__, "cuda": torch.version.cuda}
     try:
         torch.cuda.init()
         properties = torch.cuda.get_device_properties(0)
@@ -81,10 +81,7 @@ def packages() -> dict[str, str | None]:
     from importlib.metadata import PackageNotFoundError, version
 
     versions: dict[str, str | None] = {}
-    for name in (
-        "numpy opencv-python-headless onnx safetensors typer rich pytest triton cuda-bindings pycuda tensorrt "
-        "tensorrt-rtx onnxruntime onnxruntime-gpu"
-    ).split():
+    for name in PACKAGES.split():
         try:
             versions[name] = version(name)
         except PackageNotFoundError:

@@ -36,7 +36,9 @@ def run_tests(settings: Settings, clock: Clock, record: Record) -> None:
         code = run_child(command, seconds, log)
         record = Record(record.path)
         if code is None:
-            record.problem(f"{files[0].name}: killed after {seconds:.0f} s, in {_unfinished(record) or 'its beginning'}")
+            record.problem(
+                f"{files[0].name}: killed after {seconds:.0f} s, in {_unfinished(record) or 'its beginning'}"
+            )
         elif code not in (0, 1, NO_TESTS_RAN):  # 1: a test failed, which its own outcome tells.
             record.problem(f"{files[0].name}: ended with exit code {code}: {last_line(log)}")
     outcomes = [test["outcome"] for test in record.content["tests"].values()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 import traceback
@@ -34,6 +35,8 @@ def run(name: str, work: Callable[[Settings, Clock, Record], None]) -> None:
     """
     settings, clock = read_settings(Path(sys.argv[1])), Clock(float(sys.argv[2]))
     record = Record(settings.out / f"{name}.json", limit_s=round(clock.left, 1))
+    # So that whoever holds children kills them on the way out.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         work(settings, clock, record)
     except Exception as error:

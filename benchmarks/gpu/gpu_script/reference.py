@@ -1,6 +1,6 @@
-"""What the six systems answer on the CPU, with weights that follow from a seed on every machine: tests/gpu/reference.npz.
+"""What the six systems answer on the CPU, with weights that follow from a seed: tests/gpu/reference.npz.
 
-    python -m gpu_script.reference        # writes the file anew; PYTHONPATH as in run.sh
+python -m gpu_script.reference        # writes the file anew; PYTHONPATH as in run.sh
 """
 
 from __future__ import annotations

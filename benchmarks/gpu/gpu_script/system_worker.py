@@ -1,4 +1,4 @@
-"""The process that holds some systems' networks and times them on command, so that what hangs or faults costs no other."""
+"""The process that holds systems' networks and times them on command: what hangs or faults there costs no other."""
 
 from __future__ import annotations
 
@@ -98,9 +98,7 @@ class Worker:
             shutil.rmtree(folder, ignore_errors=True)
             self._free()
 
-    def _figures(
-        self, deployment: Deployment, run: Run, system: str, seconds: float, at_least: int
-    ) -> dict[str, Any]:
+    def _figures(self, deployment: Deployment, run: Run, system: str, seconds: float, at_least: int) -> dict[str, Any]:
         figures = deployment.measure(run, seconds, at_least)
         return figures | {"off_by": self._off_by(deployment.answer(run), system)}
 

@@ -1,4 +1,4 @@
-"""All six systems on one device: each deployed network in torch, beside the measured peak; and the speed of training."""
+"""All six systems on one device: each deployed network in torch beside the measured peak, and training's speed."""
 
 from __future__ import annotations
 
@@ -254,7 +254,7 @@ class _Measurement:
         if self._failed(answer, f"{system} {precision} batch {batch} {engine}"):
             return
         if not math.isfinite(answer["result"]["off_by"]):
-            self._record.problem(f"{system} {precision} batch {batch} {engine}: the map holds values that are not finite")
+            self._record.problem(f"{system} {precision} batch {batch} {engine}: the map is not finite")
         row = answer["result"] | {
             "engine": {
                 "backend": "torch",
@@ -324,7 +324,7 @@ def how(settings: Settings, timing: dict[str, Any]) -> dict[str, Any]:
         "engines": "eager; graph: a CUDA graph of it; compile: torch.compile; compile_graph: a CUDA graph of that",
         "off_by": "the first map's root mean square distance from eager fp32, over that map's standard deviation",
         "peak": "the best large matrix product or chain of 3 x 3 convolutions in torch, before and after the rest",
-        "floor_ms": "the longer of multiply-accumulates over the peak and of weights, frames and answers over bandwidth",
+        "floor_ms": "the longer of: multiply-accumulates at the peak; weights, frames and answers at the bandwidth",
         "least_runs": timing["at_least"],
         "seconds": timing["seconds"],
     }

@@ -20,8 +20,8 @@ from typing import Any
 import torch
 
 from edgekd.artifact import read_json
-from edgekd.data.layouts import find_good_pictures
 from edgekd.data.good_pictures import read_frames, split_good_pictures
+from edgekd.data.layouts import find_good_pictures
 from edgekd.errors import one_line
 from edgekd.models.detector import Detector
 from edgekd.models.registry import find_system
@@ -165,7 +165,7 @@ class Training:
         return light_switches(self._system)
 
     def _planned(self, recipe: TrainingRecipe) -> TrainingRecipe:
-        """The recipe with as many iterations as the time allows, by the speed of the first ones; the paper's at most."""
+        """The recipe with as many iterations as time allows, by the speed of the first ones; the paper's at most."""
         paper = paper_iterations(recipe)
         before = iterations_of(self._run, recipe)
         if before == 0:

@@ -1,7 +1,8 @@
-"""Iterations a second and memory of a system's training, on images and teachers that are made: speed asks for no more."""
+"""Iterations a second and memory of a system's training; on made images and teachers, since speed asks for no more."""
 
 from __future__ import annotations
 
+import itertools
 import time
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ def measure_training(system: str, size: int, iterations: int, device: torch.devi
         "iterations_timed": sum(count for count, _ in spans),
         "mixed_precision": recipe.mixed_precision,
         "memory_bytes": torch.cuda.max_memory_allocated() if device.type == "cuda" else None,
-        "timed_region": f"iterations behind the first {CHECK_EVERY} of each stage, reading and synthetic anomalies included"
+        "timed_region": f"iterations after the first {CHECK_EVERY} of a stage, reading and synthetic anomalies included"
         if steady
         else "everything from the start: too few iterations to leave the beginning out",
     }
@@ -84,7 +85,7 @@ def _steady_spans(seen: list[tuple[int, float]], recipe: TrainingRecipe) -> list
     for _, count in stages_of(untrained_detector(recipe), recipe.iterations):
         firsts.add(border + min(CHECK_EVERY, count))
         border += count
-    pairs = zip(seen, seen[1:], strict=False)
+    pairs = itertools.pairwise(seen)
     return [(later[0] - earlier[0], later[1] - earlier[1]) for earlier, later in pairs if later[0] not in firsts]
 
 
