@@ -56,7 +56,7 @@ def opened_driver(torch_cuda):
     driver.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def gpu():
     """The first GPU."""
     try:

@@ -16,7 +16,7 @@ SIZE, IMAGES = 64, 110
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory):
+def images(gpu, tmp_path_factory):
     """Files of made images, so many that a threshold can be set."""
     folder = tmp_path_factory.mktemp("made")
     for index, frame in enumerate(made_frames(IMAGES, 96)):
@@ -25,7 +25,7 @@ def images(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def exported(images, tmp_path_factory):
+def exported(gpu, images, tmp_path_factory):
     """The detector.onnx of a run of a few iterations."""
     for package in ("torch", "onnx", "onnxscript", "onnxsim", "openvino", "onnxruntime", "safetensors"):
         pytest.importorskip(package)

@@ -12,7 +12,15 @@ from pathlib import Path
 from edgekd.errors import EdgekdError
 from gpu_script.children import last_line, run_child
 from gpu_script.record import DONE, FAILED, OUT_OF_TIME, RUNNING, Record
-from gpu_script.settings import SECONDS_TO_END, SHARES, Settings, environment, make_settings, part_command
+from gpu_script.settings import (
+    REHEARSAL_SHARES,
+    SECONDS_TO_END,
+    SHARES,
+    Settings,
+    environment,
+    make_settings,
+    part_command,
+)
 
 DEVICE_SECONDS = 60.0
 
@@ -37,10 +45,11 @@ def main() -> int:
 
     green = run_part("device", DEVICE_SECONDS, settings, say)
     end = start + 60 * arguments.minutes
+    shares = SHARES if settings.on_gpu else REHEARSAL_SHARES
     parts = [part for part in SHARES if part in arguments.only]
     for index, part in enumerate(parts):
-        left = sum(SHARES[later] for later in parts[index:])
-        seconds = (end - time.monotonic()) * SHARES[part] / left - SECONDS_TO_END / 2
+        left = sum(shares[later] for later in parts[index:])
+        seconds = (end - time.monotonic()) * shares[part] / left - SECONDS_TO_END / 2
         green = run_part(part, max(seconds, 5.0), settings, say) and green
     say(f"{'all parts are green' if green else 'not all parts are green'}; results in {settings.out}")
     return 0 if green else 1

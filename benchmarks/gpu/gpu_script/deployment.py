@@ -86,7 +86,7 @@ class Deployment:
             `latency_ms` by stage, `throughput_fps`, `runs`, `memory_bytes` (the most that torch held; None on a CPU).
         """
         on_gpu = self.device.type == "cuda"
-        for _ in range(min(WARM_UP_RUNS, at_least)):
+        for _ in range(WARM_UP_RUNS if on_gpu else 1):
             run()
         if on_gpu:
             torch.cuda.synchronize()
@@ -99,7 +99,7 @@ class Deployment:
         return {
             "latency_ms": {stage: summarise(times) for stage, times in stages.items()},
             "runs": len(stages["inference"]),
-            "throughput_fps": self._throughput(run, seconds, at_least),
+            "throughput_fps": self._throughput(run, seconds, at_least) if on_gpu else self._rate(stages["inference"]),
             "memory_bytes": torch.cuda.max_memory_allocated() if on_gpu else None,
         }
 
@@ -132,6 +132,9 @@ class Deployment:
             "d2h": spans[2],
             "inference": inference * 1e3,
         }
+
+    def _rate(self, milliseconds: list[float]) -> float:
+        return self.batch * 1e3 * len(milliseconds) / sum(milliseconds)
 
     def _throughput(self, run: Run, seconds: float, at_least: int) -> float:
         """Frames a second of runs that follow each other without a pause; copies are not in it."""

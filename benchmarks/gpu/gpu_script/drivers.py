@@ -34,7 +34,7 @@ def run_tests(settings: Settings, clock: Clock, record: Record) -> None:
         command += ["--outcomes", str(record.path), "--rootdir", str(TESTS), "--confcutdir", str(TESTS)]
         command += ["--basetemp", str(settings.work / "tmp" / "pytest"), "-m", "gpu", "-v", "-rs", *map(str, files)]
         code = run_child(command, seconds, log)
-        record = Record(record.path)
+        record.reload()
         if code is None:
             record.problem(
                 f"{files[0].name}: killed after {seconds:.0f} s, in {_unfinished(record) or 'its beginning'}"

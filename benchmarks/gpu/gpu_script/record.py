@@ -32,6 +32,10 @@ class Record:
         self.content.update(facts)
         self.write()
 
+    def reload(self) -> None:
+        """Takes in what another process has written to the file since."""
+        self.content = dict(read_json(self.path))
+
     def put(self, *keys: str, value: Any) -> None:
         """Sets a field, given by its names from the outside in, and writes the file."""
         place = self.content

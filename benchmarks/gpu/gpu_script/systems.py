@@ -45,12 +45,12 @@ class Remote:
     def send(self, name: str, **arguments: Any) -> None:
         self._connection.send((name, arguments))
 
-    def receive(self, seconds: float) -> dict[str, Any]:
+    def receive(self, patience: float) -> dict[str, Any]:
         """The answer to what was sent, or the problem that there is none."""
         try:
-            if not self._connection.poll(max(seconds, 1.0)):
+            if not self._connection.poll(max(patience, 1.0)):
                 self._begin_anew()
-                return {"problem": f"no answer within {seconds:.0f} s"}
+                return {"problem": f"no answer within {patience:.0f} s"}
             answer: dict[str, Any] = self._connection.recv()
         except (EOFError, OSError):
             self._process.join(5.0)
@@ -61,13 +61,13 @@ class Remote:
             self._begin_anew()
         return answer
 
-    def ask(self, seconds: float, name: str, **arguments: Any) -> dict[str, Any]:
+    def ask(self, patience: float, name: str, **arguments: Any) -> dict[str, Any]:
         try:
             self.send(name, **arguments)
         except OSError:
             self._begin_anew()
             self.send(name, **arguments)
-        return self.receive(seconds)
+        return self.receive(patience)
 
     def build(self, system: str, seconds: float) -> dict[str, Any]:
         """Has a system's networks made, if that is not done already."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import signal
 import sys
 import time
@@ -22,7 +23,7 @@ import torch
 from edgekd.artifact import read_json
 from edgekd.data.good_pictures import read_frames, split_good_pictures
 from edgekd.data.layouts import find_good_pictures
-from edgekd.errors import one_line
+from edgekd.errors import TrainingError, one_line
 from edgekd.models.detector import Detector
 from edgekd.models.registry import find_system
 from edgekd.recipe import RECIPE_FILE, TrainingRecipe, read_recipe
@@ -55,7 +56,8 @@ from gpu_script.weights import write_parts
 PROBE_ITERATIONS = 150
 SHARE_PLANNED = 0.85  # Of the time left; other processes may come to use the device too.
 END_SECONDS = 12.0  # For settling, measuring and writing.
-REHEARSAL_IMAGES = 16  # That a CPU tests on.
+REHEARSAL_GOOD, REHEARSAL_TEST = 30, 10  # Images that a CPU trains and tests on.
+REHEARSAL_RATE = 1e-4  # Batches of two lose the loss at some papers' learning rates.
 TELL_SECONDS = 3.0
 
 
@@ -117,7 +119,7 @@ class Training:
         if not files:
             where = (self._run / STUDENT_FILE).relative_to(self._settings.out)
             self._record.put("student_kept", value=f"too large to carry off; it is left in {where}")
-        most = None if self._settings.on_gpu else REHEARSAL_IMAGES
+        most = None if self._settings.on_gpu else REHEARSAL_TEST
         metrics = evaluate(detector, CATEGORY, recipe.size, self._device, most)
         self._record.put("metrics", value=metrics)
 
@@ -130,9 +132,11 @@ class Training:
             self._record.put("iterations_planned", value=recipe.iterations)
             self._timed(recipe)
             return False
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, TrainingError) as error:
             if not any(self._run.glob("checkpoint_*.pt")):
                 raise
+            if isinstance(error, TrainingError):
+                self._record.problem(f"{error}; what its checkpoints hold is measured")
             return True
 
     def _started(self) -> TrainingRecipe:
@@ -144,15 +148,16 @@ class Training:
         system = find_system(self._system)
         training = system.training
         teachers = [load_teacher(name) for name in teacher_names(self._system)]
+        data = CATEGORY if self._settings.on_gpu else rehearsal_images(self._settings.work)
         synthetic = any(stage.synthetic for stage in system.detector(self._settings.size, self._switches()).stages())
         recipe = TrainingRecipe(
             self._system,
-            str(CATEGORY),
+            str(data),
             {teacher.name: teacher.sha256 for teacher in teachers},
             iterations=wanted,
             size=self._settings.size,
             batch=training.batch if self._settings.on_gpu else min(training.batch, 2),
-            learning_rate=training.learning_rate,
+            learning_rate=training.learning_rate if self._settings.on_gpu else REHEARSAL_RATE,
             weight_decay=training.weight_decay,
             schedule=training.schedule,
             mixed_precision=computes_bfloat16(self._device),
@@ -205,6 +210,15 @@ class Training:
         rate = (last - first) / max(end - start, 1e-6)
         self._record.put("iterations_per_second", value=rate)
         return rate
+
+
+def rehearsal_images(work: Path) -> Path:
+    """A folder with a few of the category's good images, for a CPU."""
+    folder = work / "rehearsal_images"
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in find_good_pictures(CATEGORY)[:REHEARSAL_GOOD]:
+        shutil.copy(path, folder)
+    return folder
 
 
 def paper_iterations(recipe: TrainingRecipe) -> int:

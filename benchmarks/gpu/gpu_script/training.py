@@ -66,7 +66,8 @@ def train_all(settings: Settings, clock: Clock, record: Record) -> None:
         while waiting or running:
             while waiting and len(running) < at_once and clock.left > 2 * finish:
                 rounds = -(-len(waiting) // at_once)
-                seconds = (clock.left - finish) / rounds
+                # With a number of iterations to do, each ends by itself, and one may use what another leaves.
+                seconds = (clock.left - finish) / (rounds if settings.iterations is None else 1)
                 running.append(Child(settings, waiting.pop(0), seconds, threads))
             if waiting and not running:
                 break
@@ -98,6 +99,8 @@ def _collect(child: Child, record: Record) -> None:
         reason = content.get("reason") or f"ended with {child.process.returncode}: {last_line(child.log)}"
         content |= {"status": FAILED, "reason": reason}
         record.problem(f"{child.system}: {reason}")
+    for line in content.get("problems", ()):
+        record.problem(f"{child.system}: {line}")
     record.put("systems", child.system, value=content)
 
 
