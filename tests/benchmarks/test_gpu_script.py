@@ -35,7 +35,7 @@ from gpu_script.restore import restore  # noqa: E402
 from gpu_script.scores import image_auroc  # noqa: E402
 from gpu_script.settings import make_settings  # noqa: E402
 from gpu_script.train_one import finish_early, stage_progress  # noqa: E402
-from gpu_script.training_speed import _untrained  # noqa: E402
+from gpu_script.training_speed import untrained_teacher  # noqa: E402
 from gpu_script.weights import MOST_BYTES, read_parts, write_parts  # noqa: E402
 from gpu_streams import keep_busy, stream_random_batches, uncaptured_reason  # noqa: E402
 
@@ -201,7 +201,7 @@ def test_a_training_that_is_stopped_keeps_what_it_learned(tmp_path):
 
     for index, frame in enumerate(made_frames(12, 64)):
         cv2.imwrite(str(images / f"{index}.png"), frame)
-    teacher = _untrained("efficientnet_lite1")
+    teacher = untrained_teacher("efficientnet_lite1")
     recipe = TrainingRecipe(
         "dskd",
         str(images),

@@ -43,7 +43,7 @@ def measure_training(system: str, size: int, iterations: int, device: torch.devi
     for index, frame in enumerate(made_frames(IMAGES, size)):
         cv2.imwrite(str(data / f"{index:03}.png"), frame)
     training = find_system(system).training
-    teachers = [_untrained(name) for name in teacher_names(system)]
+    teachers = [untrained_teacher(name) for name in teacher_names(system)]
     recipe = TrainingRecipe(
         system,
         str(data),
@@ -89,7 +89,7 @@ def _steady_spans(seen: list[tuple[int, float]], recipe: TrainingRecipe) -> list
     return [(later[0] - earlier[0], later[1] - earlier[1]) for earlier, later in pairs if later[0] not in firsts]
 
 
-def _untrained(name: str) -> Teacher:
+def untrained_teacher(name: str) -> Teacher:
     torch.manual_seed(0)
     network = build_backbone(name) if name in BACKBONE_NAMES else pdn(name)
     return Teacher(name, network.state_dict(), "untrained", {"made_from": "drawn by chance"}, name)
