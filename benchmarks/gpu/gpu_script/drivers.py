@@ -13,7 +13,7 @@ from gpu_script.settings import Settings
 
 TESTS = Path(__file__).resolve().parents[3] / "tests" / "gpu"
 # What depends on least comes first.
-FILES = ("test_driver.py", "test_torch.py", "test_ring.py", "test_networks.py", "test_faults.py", "test_tensorrt.py")
+FILES = ("test_driver.py", "test_torch.py", "test_ring.py", "test_faults.py", "test_networks.py", "test_tensorrt.py")
 NO_TESTS_RAN = 5  # Of pytest's exit codes.
 
 

@@ -51,16 +51,15 @@ class Worker:
         torch.manual_seed(0)
         detector = light_detector(system, self._size)
         macs = count(detector.deployed(), self._size).macs
-        with torch.inference_mode():
-            for precision in ("fp32", "fp16"):
-                self._networks[system, precision] = deployed_network(detector, precision, self._device)
+        for precision in ("fp32", "fp16"):
+            self._networks[system, precision] = deployed_network(detector, precision, self._device)
         weights = {
             precision: sum(entry.nbytes for entry in self._networks[system, precision].state_dict().values())
             for precision in ("fp32", "fp16")
         }
         return {"macs": macs, "weight_bytes": weights}
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def measure(
         self, system: str, precision: str, batch: int, engine: str, seconds: float, at_least: int
     ) -> dict[str, Any]:
@@ -69,7 +68,7 @@ class Worker:
         run = deployment.eager() if engine == "eager" else deployment.captured(deployment.eager())
         return self._figures(deployment, run, system, seconds, at_least)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def compile(self, system: str, precision: str, batch: int) -> dict[str, Any]:
         """Compiles a network; `measure_compiled` times it."""
         start = time.perf_counter()
@@ -77,7 +76,7 @@ class Worker:
         self._compiled = deployment, deployment.compiled()
         return {"compile_s": time.perf_counter() - start}
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def measure_compiled(self, system: str, engine: str, seconds: float, at_least: int) -> dict[str, Any]:
         """Times what was compiled last, as it is ("compile") or as a graph ("compile_graph")."""
         assert self._compiled is not None, "nothing is compiled"
@@ -86,9 +85,8 @@ class Worker:
         return self._figures(deployment, wanted, system, seconds, at_least)
 
     def train(self, system: str, iterations: int) -> dict[str, Any]:
-        """Times a system's training; its networks are let go of, so that memory is of training alone."""
+        """Times a system's training."""
         self._compiled = None
-        self._networks.clear()
         self._free()
         folder = self._work / "training_speed" / system
         shutil.rmtree(folder, ignore_errors=True)

@@ -78,10 +78,6 @@ class Remote:
             self._built.append(system)
         return answer
 
-    def forget(self) -> None:
-        """The networks are gone: they were let go of for training."""
-        self._built.clear()
-
     def stop(self) -> None:
         self._process.kill()
         self._process.join(5.0)
@@ -194,7 +190,6 @@ class _Measurement:
                 continue
             remote = self._remotes[system]
             answer = remote.ask(TRAIN_SECONDS, "train", system=system, iterations=iterations)
-            remote.forget()
             if not self._failed(answer, f"{system}: training"):
                 self._record.put("systems", system, "training", value=answer["result"])
 

@@ -53,7 +53,7 @@ from gpu_script.scores import evaluate
 from gpu_script.settings import Settings, read_settings
 from gpu_script.weights import write_parts
 
-PROBE_ITERATIONS = 150
+PROBE_ITERATIONS = 60  # Thrown away: a schedule must know the number of iterations from the first one on.
 SHARE_PLANNED = 0.85  # Of the time left; other processes may come to use the device too.
 END_SECONDS = 12.0  # For settling, measuring and writing.
 REHEARSAL_GOOD, REHEARSAL_TEST = 30, 10  # Images that a CPU trains and tests on.
@@ -170,16 +170,17 @@ class Training:
         return light_switches(self._system)
 
     def _planned(self, recipe: TrainingRecipe) -> TrainingRecipe:
-        """The recipe with as many iterations as time allows, by the speed of the first ones; the paper's at most."""
+        """The recipe with as many iterations as time allows, by the speed of a probe; the paper's at most."""
         paper = paper_iterations(recipe)
         before = iterations_of(self._run, recipe)
         if before == 0:
-            rate = self._timed(recipe)  # The probe is the beginning of the run: its checkpoint is gone on from.
-            before = recipe.iterations
+            rate = self._timed(recipe)
+            for file in (*self._run.glob("checkpoint_*.pt"), self._run / STUDENT_FILE):
+                file.unlink()
         else:
             rate = read_json(self._run / "speed.json")["iterations_per_second"]
         left = max(0.0, self._end - END_SECONDS - time.monotonic()) * SHARE_PLANNED
-        wanted = max(before, min(paper, before + int(rate * left)))
+        wanted = max(before, 1, min(paper, before + int(rate * left)))
         self._record.put("paper_iterations", value=paper)
         (self._run / "speed.json").write_text(f'{{"iterations_per_second": {rate}}}\n')
         return change_iterations(self._run, wanted) if wanted != recipe.iterations else recipe

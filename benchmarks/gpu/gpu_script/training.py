@@ -19,7 +19,7 @@ from gpu_script.part import Clock
 from gpu_script.record import DONE, FAILED, Record
 from gpu_script.settings import Settings
 
-CORES_EACH = 2
+CORES_EACH, MEMORY_EACH = 2, 8 << 30
 POLL_SECONDS = 0.5
 FINISH_SECONDS = 20.0  # Between SIGINT and the part's end: to settle, measure and write.
 REHEARSAL_FINISH_SECONDS = 8.0
@@ -56,7 +56,8 @@ def train_all(settings: Settings, clock: Clock, record: Record) -> None:
     require_carried()
     record.put("data", value=read_json(CONTENTS))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    at_once = max(1, min(len(SYSTEM_NAMES), cores // CORES_EACH)) if settings.on_gpu else 1
+    room = _gpu_memory(settings) // MEMORY_EACH
+    at_once = max(1, min(len(SYSTEM_NAMES), cores // CORES_EACH, room)) if settings.on_gpu else 1
     threads = max(1, cores // at_once) if settings.on_gpu else 1
     record.put("processes_at_once", value=at_once)
     record.put("threads_each", value=threads)
@@ -90,6 +91,14 @@ def train_all(settings: Settings, clock: Clock, record: Record) -> None:
             record.put("systems", child.system, value=child.content())
     for system in waiting:
         record.problem(f"{system}: not begun, no time left")
+
+
+def _gpu_memory(settings: Settings) -> int:
+    """Bytes, by the device record; 0 where it does not know."""
+    try:
+        return int(read_json(settings.out / "device.json")["torch"]["memory_bytes"])
+    except (EdgekdError, KeyError, TypeError):
+        return 0
 
 
 def _collect(child: Child, record: Record) -> None:

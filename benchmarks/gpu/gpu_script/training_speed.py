@@ -35,7 +35,7 @@ def measure_training(system: str, size: int, iterations: int, device: torch.devi
         folder: For the run and its images; it must not exist.
 
     Returns:
-        `iterations_per_second`, `images_per_second`, `batch`, `memory_bytes` (the most that torch held; None on a CPU),
+        `iterations_per_second`, `images_per_second`, `batch`, `memory_bytes` (the most that it took; None on a CPU),
         `mixed_precision` and what was timed.
     """
     data = folder / "images"
@@ -58,6 +58,7 @@ def measure_training(system: str, size: int, iterations: int, device: torch.devi
     start_run(folder / "run", recipe, teachers)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated() if device.type == "cuda" else 0
     seen: list[tuple[int, float]] = []
     begun = time.perf_counter()
     train(folder / "run", device, lambda iteration, loss: seen.append((iteration, time.perf_counter())))
@@ -72,7 +73,7 @@ def measure_training(system: str, size: int, iterations: int, device: torch.devi
         "iterations": iterations,
         "iterations_timed": sum(count for count, _ in spans),
         "mixed_precision": recipe.mixed_precision,
-        "memory_bytes": torch.cuda.max_memory_allocated() if device.type == "cuda" else None,
+        "memory_bytes": torch.cuda.max_memory_allocated() - before if device.type == "cuda" else None,
         "timed_region": f"iterations after the first {CHECK_EVERY} of a stage, reading and synthetic anomalies included"
         if steady
         else "everything from the start: too few iterations to leave the beginning out",
