@@ -7,6 +7,7 @@ import contextlib
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from edgekd.errors import EdgekdError
@@ -55,7 +56,7 @@ def main() -> int:
     return 0 if green else 1
 
 
-def run_part(part: str, seconds: float, settings: Settings, say: object) -> bool:
+def run_part(part: str, seconds: float, settings: Settings, say: Callable[[str], None]) -> bool:
     """Runs a part and sees to it that its file tells how it ended.
 
     Args:

@@ -14,7 +14,9 @@ GRACE_SECONDS = 3.0
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-def start_child(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> subprocess.Popen:
+def start_child(
+    command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
     """Starts a child at the head of a process group of its own; its output goes to the end of a file."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -52,7 +54,7 @@ def run_child(
         kill_group(child)
 
 
-def kill_group(child: subprocess.Popen) -> None:
+def kill_group(child: subprocess.Popen[bytes]) -> None:
     """Kills what is left of a child's group, the child included: first asked, then forced."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -25,6 +25,7 @@ TRAINING_SHARE = 0.4  # Of what is left after eager and graphs; the rest is for 
 # Those compiled first matter most: a camera alone, in float16.
 COMPILED = (("fp16", 1), ("fp32", 1), ("fp16", 8), ("fp16", 32), ("fp32", 8), ("fp32", 32))
 END_SECONDS = 8.0  # For the peaks, again.
+NO_ANSWER = "no answer"
 
 
 class Remote:
@@ -50,7 +51,7 @@ class Remote:
         try:
             if not self._connection.poll(max(patience, 1.0)):
                 self._begin_anew()
-                return {"problem": f"no answer within {patience:.0f} s"}
+                return {"problem": f"{NO_ANSWER} within {patience:.0f} s"}
             answer: dict[str, Any] = self._connection.recv()
         except (EOFError, OSError):
             self._process.join(5.0)
@@ -129,7 +130,7 @@ class _Measurement:
     def _measure_peaks(self) -> None:
         """The better of both looks, at the beginning and at the end."""
         seconds = PEAK_SECONDS if self._settings.iterations is None else 0.1
-        answer = self._remotes[SYSTEM_NAMES[0]].ask(START_SECONDS, "peak", seconds=seconds)
+        answer = self._ask(SYSTEM_NAMES[0], START_SECONDS, "peak", seconds=seconds)
         if self._failed(answer, "peak"):
             return
         for name, value in answer["result"]["peaks"].items():
@@ -166,19 +167,13 @@ class _Measurement:
         for precision, batch, system, engine in itertools.product(
             PRECISIONS, self._settings.batches, self._macs, engines
         ):
+            if precision == "fp16" and not self._settings.on_gpu and batch > 1:
+                continue  # A CPU takes seconds for float16.
             if not self._has_time(1.0, f"{system} {precision} batch {batch} {engine}"):
                 continue
-            remote = self._remotes[system]
-            remote.build(system, START_SECONDS)
-            answer = remote.ask(
-                COMMAND_SECONDS,
-                "measure",
-                system=system,
-                precision=precision,
-                batch=batch,
-                engine=engine,
-                **self._timing,
-            )
+            self._remotes[system].build(system, self._patience(START_SECONDS))  # Again, where it had to begin anew.
+            what = {"system": system, "precision": precision, "batch": batch, "engine": engine}
+            answer = self._ask(system, COMMAND_SECONDS, "measure", **what, **self._timing)
             self._note(system, precision, batch, engine, answer)
 
     def _training(self) -> None:
@@ -188,8 +183,7 @@ class _Measurement:
             if time.monotonic() > end:
                 self._record.add("left_out", f"{system} training: no time left")
                 continue
-            remote = self._remotes[system]
-            answer = remote.ask(TRAIN_SECONDS, "train", system=system, iterations=iterations)
+            answer = self._ask(system, TRAIN_SECONDS, "train", system=system, iterations=iterations)
             if not self._failed(answer, f"{system}: training"):
                 self._record.put("systems", system, "training", value=answer["result"])
 
@@ -220,15 +214,12 @@ class _Measurement:
         took = {}
         for system in waiting:
             answer = self._remotes[system].receive(deadline - time.monotonic())
-            if "problem" in answer and self._clock.left < END_SECONDS + 2 and "no answer" in answer["problem"]:
-                self._record.add("left_out", f"{system} torch.compile {precision} batch {batch}: no time left")
-            elif not self._failed(answer, f"{system}: torch.compile {precision} batch {batch}"):
+            if not self._failed(answer, f"{system}: torch.compile {precision} batch {batch}"):
                 took[system] = answer["result"]["compile_s"]
         for system, seconds in took.items():
             for engine in ("compile", "compile_graph") if self._settings.on_gpu else ("compile",):
-                answer = self._remotes[system].ask(
-                    COMMAND_SECONDS, "measure_compiled", system=system, engine=engine, **self._timing
-                )
+                what = {"system": system, "engine": engine}
+                answer = self._ask(system, COMMAND_SECONDS, "measure_compiled", **what, **self._timing)
                 if "result" in answer:
                     answer["result"]["compile_s"] = seconds
                 self._note(system, precision, batch, engine, answer)
@@ -239,7 +230,17 @@ class _Measurement:
             return False
         return True
 
+    def _patience(self, seconds: float) -> float:
+        """How long to wait for an answer: not past the part's own end."""
+        return min(seconds, self._clock.left)
+
+    def _ask(self, system: str, seconds: float, name: str, **arguments: Any) -> dict[str, Any]:
+        return self._remotes[system].ask(self._patience(seconds), name, **arguments)
+
     def _failed(self, answer: dict[str, Any], name: str) -> bool:
+        if NO_ANSWER in answer.get("problem", "") and self._clock.left < END_SECONDS + 2:
+            self._record.add("left_out", f"{name}: no time left")
+            return True
         if "problem" in answer:
             self._record.problem(f"{name}: {answer['problem']}")
             return True

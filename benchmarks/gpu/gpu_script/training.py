@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from typing import Any
@@ -35,7 +34,7 @@ class Child:
         self.path.unlink(missing_ok=True)
         self.log.unlink(missing_ok=True)
         words = [str(settings.out), system, f"{seconds:.1f}", str(threads)]
-        self.process: subprocess.Popen = start_child([sys.executable, "-m", "gpu_script.train_one", *words], self.log)
+        self.process = start_child([sys.executable, "-m", "gpu_script.train_one", *words], self.log)
         self.stop_at = time.monotonic() + seconds
         self.asked_to_stop = False
 
