@@ -29,11 +29,11 @@ sys.path[:0] = [str(SCRIPT), str(CHECKOUT / "tests" / "gpu")]
 import gpu_script.__main__ as script  # noqa: E402
 from gpu_kernels import expected_answers, write_answers  # noqa: E402
 from gpu_script.children import run_child  # noqa: E402
-from gpu_script.networks import SYSTEM_NAMES, light_switches  # noqa: E402
+from gpu_script.networks import light_switches  # noqa: E402
 from gpu_script.reference import FILE, answers  # noqa: E402
 from gpu_script.restore import restore  # noqa: E402
 from gpu_script.scores import image_auroc  # noqa: E402
-from gpu_script.settings import make_settings  # noqa: E402
+from gpu_script.settings import SYSTEM_NAMES, make_settings  # noqa: E402
 from gpu_script.train_one import finish_early, stage_progress  # noqa: E402
 from gpu_script.training_speed import untrained_teacher  # noqa: E402
 from gpu_script.weights import MOST_BYTES, read_parts, write_parts  # noqa: E402
@@ -249,20 +249,16 @@ def test_the_refusal_of_packages_works(lone_environment, tmp_path):
 
 
 PARTS_IN_SMALL = """
-import sys, time
+import sys
 from pathlib import Path
-out = Path(sys.argv[1])
-import gpu_script.device, gpu_script.drivers, gpu_script.systems, gpu_script.training, gpu_script.__main__
+import gpu_script.device, gpu_script.drivers, gpu_script.training, gpu_script.__main__
+from gpu_script import systems
+from gpu_script.part import Clock
 from gpu_script.record import Record
 from gpu_script.settings import make_settings
-from gpu_script.system_worker import Worker
-settings = make_settings(out, 'cpu', 1)
-worker = Worker('cpu', 64, settings.work, 1)
-figures = worker.peak(0.01)
-figures |= worker.build('dskd')
-for precision in ('fp32', 'fp16'):
-    figures |= worker.measure('dskd', precision, 1, 'eager', 0.0, 1)
-print(worker.train('dskd', 2), figures['latency_ms'])
+out = Path(sys.argv[1])
+systems.SYSTEM_NAMES, systems.COMPILED = ('dskd',), ()
+systems.measure(make_settings(out, 'cpu', 1), Clock(300), Record(out / 'systems.json'))
 """
 
 
@@ -271,7 +267,19 @@ def test_the_parts_import_nothing_that_a_machine_with_torch_alone_lacks(lone_env
         [sys.executable, "-c", PARTS_IN_SMALL, str(tmp_path)], env=lone_environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "iterations_per_second" in done.stdout
+    content = read_json(tmp_path / "systems.json")
+    assert content["problems"] == []
+    dskd = content["systems"]["dskd"]
+    assert dskd["training"]["iterations_per_second"] > 0
+    for precision, batch, apart in (("fp32", "1", 1e-3), ("fp32", "2", 1e-3), ("fp16", "1", 0.5)):
+        row = dskd[precision][batch]["eager"]
+        assert row["off_by"] < apart
+        assert row["latency_ms"]["inference"]["median"] > 0
+        assert row["macs"] == dskd["macs"] > 1e7
+    row = dskd["fp32"]["1"]["eager"]
+    peak = content["device"]["peak_macs_per_second"]["fp32"]
+    assert row["peak_share"] == pytest.approx(row["macs"] / row["latency_ms"]["inference"]["median"] * 1e3 / peak)
+    assert row["floor_ms"] >= row["macs"] / peak * 1e3
 
 
 @pytest.fixture(scope="module")
@@ -317,7 +325,7 @@ import sys, time
 from pathlib import Path
 out = Path(sys.argv[1])
 import os
-from gpu_script.settings import make_settings, environment
+from gpu_script.settings import SYSTEM_NAMES, make_settings, environment
 settings = make_settings(out, 'cpu', 1)
 os.environ.update(environment(settings))
 from gpu_script import part, teachers, train_one, training

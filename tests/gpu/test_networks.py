@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 from gpu_kernels import SlotTensors
-from gpu_script.networks import SYSTEM_NAMES, deployed_network, exact_float32
+from gpu_script.networks import deployed_network, exact_float32
 from gpu_script.reference import SIDE, answers, seeded_detector
+from gpu_script.settings import SYSTEM_NAMES
 from gpu_streams import uncaptured_reason
 
 from edgekd.engines import EVERY_MAP

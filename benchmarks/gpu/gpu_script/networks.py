@@ -15,9 +15,8 @@ from edgekd.graph.rewrites import rewrite
 from edgekd.models.detector import Detector
 from edgekd.models.maps import SeparableMap
 from edgekd.models.registry import LIGHT_TEACHER, SYSTEMS, find_system
+from gpu_script.settings import SYSTEM_NAMES
 
-SYSTEM_NAMES = ("hkt", "pfadseg", "mthf", "dskd", "hkt_plus", "mhkd")  # In the order of training.
-PRECISIONS = ("fp16", "fp32")
 HEAVY_TEACHERS = ("pfadseg", "dskd")  # Whose papers' teachers are downloads; they take the light one here.
 
 assert set(SYSTEM_NAMES) == set(SYSTEMS)

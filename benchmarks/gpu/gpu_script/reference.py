@@ -13,7 +13,8 @@ from torch import nn
 
 from edgekd.data.made_pictures import made_frames
 from edgekd.models.detector import Detector
-from gpu_script.networks import SYSTEM_NAMES, deployed_network, exact_float32, light_detector
+from gpu_script.networks import deployed_network, exact_float32, light_detector
+from gpu_script.settings import SYSTEM_NAMES
 
 FILE = Path(__file__).resolve().parents[3] / "tests" / "gpu" / "reference.npz"
 SIDE, FRAMES = 64, 2

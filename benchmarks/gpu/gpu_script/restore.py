@@ -17,7 +17,8 @@ from edgekd.training.run import STUDENT_FILE, start_run
 from edgekd.training.teachers import load_teacher
 from edgekd.training.weight_files import write_weights
 from gpu_script.carried import CATEGORY, TEACHERS, TEXTURES, require_carried
-from gpu_script.networks import SYSTEM_NAMES, teacher_names
+from gpu_script.networks import teacher_names
+from gpu_script.settings import SYSTEM_NAMES
 from gpu_script.weights import read_parts
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from edgekd.artifact import read_json, write_json
 
+SYSTEM_NAMES = ("hkt", "pfadseg", "mthf", "dskd", "hkt_plus", "mhkd")  # In the order of training.
+PRECISIONS = ("fp16", "fp32")
 SHARES = {"drivers": 15, "systems": 32, "training": 37, "teachers": 16}  # Of the minutes.
 REHEARSAL_SHARES = {"drivers": 8, "systems": 29, "training": 46, "teachers": 17}
 SECONDS_TO_END = 12.0  # That a part has for writing, after it should have ended and before it is killed.

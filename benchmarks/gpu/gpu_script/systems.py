@@ -12,10 +12,9 @@ from typing import Any
 import torch
 
 from gpu_script import part
-from gpu_script.networks import PRECISIONS, SYSTEM_NAMES
 from gpu_script.part import Clock
 from gpu_script.record import Record
-from gpu_script.settings import Settings
+from gpu_script.settings import PRECISIONS, SYSTEM_NAMES, Settings
 from gpu_script.system_worker import serve
 
 PEAK_SECONDS, TIMING_SECONDS, LEAST_RUNS = 1.5, 0.25, 10
@@ -234,8 +233,8 @@ class _Measurement:
         """How long to wait for an answer: not past the part's own end."""
         return min(seconds, self._clock.left)
 
-    def _ask(self, system: str, seconds: float, name: str, **arguments: Any) -> dict[str, Any]:
-        return self._remotes[system].ask(self._patience(seconds), name, **arguments)
+    def _ask(self, system: str, patience: float, name: str, **arguments: Any) -> dict[str, Any]:
+        return self._remotes[system].ask(self._patience(patience), name, **arguments)
 
     def _failed(self, answer: dict[str, Any], name: str) -> bool:
         if NO_ANSWER in answer.get("problem", "") and self._clock.left < END_SECONDS + 2:

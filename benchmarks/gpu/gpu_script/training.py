@@ -13,10 +13,9 @@ from edgekd.errors import EdgekdError
 from gpu_script import part
 from gpu_script.carried import CONTENTS, require_carried
 from gpu_script.children import kill_group, last_line, start_child
-from gpu_script.networks import SYSTEM_NAMES
 from gpu_script.part import Clock
 from gpu_script.record import DONE, FAILED, Record
-from gpu_script.settings import Settings
+from gpu_script.settings import SYSTEM_NAMES, Settings
 
 CORES_EACH, MEMORY_EACH = 2, 8 << 30
 POLL_SECONDS = 0.5
