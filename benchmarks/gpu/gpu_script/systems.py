@@ -42,7 +42,7 @@ class Remote:
         theirs.close()
         self._built: list[str] = []
 
-    def send(self, name: str, **arguments: Any) -> None:
+    def send(self, name: str, /, **arguments: Any) -> None:
         self._connection.send((name, arguments))
 
     def receive(self, patience: float) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class Remote:
             self._begin_anew()
         return answer
 
-    def ask(self, patience: float, name: str, **arguments: Any) -> dict[str, Any]:
+    def ask(self, patience: float, name: str, /, **arguments: Any) -> dict[str, Any]:
         try:
             self.send(name, **arguments)
         except OSError:
@@ -233,7 +233,7 @@ class _Measurement:
         """How long to wait for an answer: not past the part's own end."""
         return min(seconds, self._clock.left)
 
-    def _ask(self, system: str, patience: float, name: str, **arguments: Any) -> dict[str, Any]:
+    def _ask(self, system: str, patience: float, name: str, /, **arguments: Any) -> dict[str, Any]:
         return self._remotes[system].ask(self._patience(patience), name, **arguments)
 
     def _failed(self, answer: dict[str, Any], name: str) -> bool:
