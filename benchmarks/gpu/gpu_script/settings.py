@@ -12,7 +12,7 @@ from edgekd.artifact import read_json, write_json
 SYSTEM_NAMES = ("hkt", "pfadseg", "mthf", "dskd", "hkt_plus", "mhkd")  # In the order of training.
 PRECISIONS = ("fp16", "fp32")
 SHARES = {"drivers": 15, "systems": 32, "training": 37, "teachers": 16}  # Of the minutes.
-REHEARSAL_SHARES = {"drivers": 8, "systems": 29, "training": 46, "teachers": 17}
+REHEARSAL_SHARES = {"drivers": 7, "systems": 34, "training": 48, "teachers": 11}
 SECONDS_TO_END = 12.0  # That a part has for writing, after it should have ended and before it is killed.
 
 
