@@ -34,6 +34,7 @@ from gpu_script.reference import FILE, answers  # noqa: E402
 from gpu_script.restore import restore  # noqa: E402
 from gpu_script.scores import image_auroc  # noqa: E402
 from gpu_script.settings import SYSTEM_NAMES, make_settings  # noqa: E402
+from gpu_script.system_worker import Worker  # noqa: E402
 from gpu_script.train_one import finish_early, stage_progress  # noqa: E402
 from gpu_script.training_speed import untrained_teacher  # noqa: E402
 from gpu_script.weights import MOST_BYTES, read_parts, write_parts  # noqa: E402
@@ -257,7 +258,7 @@ from gpu_script.part import Clock
 from gpu_script.record import Record
 from gpu_script.settings import make_settings
 out = Path(sys.argv[1])
-systems.SYSTEM_NAMES, systems.COMPILED = ('dskd',), ()
+systems.SYSTEM_NAMES = ('dskd',)
 systems.measure(make_settings(out, 'cpu', 1), Clock(300), Record(out / 'systems.json'))
 """
 
@@ -368,6 +369,17 @@ def test_a_student_and_a_teacher_trained_there_come_out_and_are_of_use_here(
     trained = read_weights(tmp_path / "work" / "runs" / "hkt" / STUDENT_FILE)
     restored = detector.state_dict()
     assert all(torch.equal(restored[key], value.half().float()) for key, value in trained.items())
+
+
+@pytest.mark.slow
+def test_a_compiled_network_answers_what_the_eager_one_answers(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    worker = Worker("cpu", 64, tmp_path, 1)
+    worker.build("hkt")
+    assert worker.compile("hkt", "fp32", 1)["compile_s"] > 0
+    figures = worker.measure_compiled("hkt", "compile", 0.0, 1)
+    assert figures["off_by"] < 1e-4
+    assert figures["throughput_fps"] > 0
 
 
 @pytest.mark.slow
