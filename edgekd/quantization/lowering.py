@@ -11,14 +11,18 @@ from typing import Any
 import onnx
 
 from edgekd.engines import Frames
+from edgekd.errors import DriftError
 from edgekd.quantization.bias_correction import bias_corrections
 from edgekd.quantization.centring import centre_positive
+from edgekd.quantization.drift import map_noise
 from edgekd.quantization.equalisation import equalise_channels
+from edgekd.quantization.float16 import to_float16
 from edgekd.quantization.histogram import observe
 from edgekd.quantization.int8_float16 import INT8_FLOAT16, to_int8_float16, worth_int8
 from edgekd.quantization.layers import Layers, exact_scales, find_layers
 from edgekd.quantization.map_error import scales_for_the_map
 from edgekd.quantization.qdq import Scheme, quantize
+from edgekd.quantization.running import run_graph
 from edgekd.quantization.scales import METHODS, scales_of
 from edgekd.quantization.sensitivity import Sensitivity, leave_least_in_float
 from edgekd.quantization.splitting import split_concatenated
