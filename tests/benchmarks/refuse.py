@@ -37,11 +37,16 @@ class Refusing:
     def find_spec(name, path=None, target=None):
         top = name.partition(".")[0]
         foreign = top not in ALLOWED and top not in sys.stdlib_module_names
-        if top in ABSENT or (foreign and path is None and _importer().startswith(OURS)):
+        if top in ABSENT or (foreign and path is None and _is_ours(_importer())):
             spec = importlib.machinery.PathFinder.find_spec(name, path, target)
-            if spec is None or not (spec.origin or "").startswith(OURS):  # Helpers beside a script are ours.
+            if spec is None or not _is_ours(spec.origin or ""):  # Modules beside a script are ours.
                 return None
         return importlib.machinery.PathFinder.find_spec(name, path, target)
+
+
+def _is_ours(file):
+    """Whether a file is of the checkout, and not of a virtual environment in it."""
+    return file.startswith(OURS) and "site-packages" not in file
 
 
 def _importer():

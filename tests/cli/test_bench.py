@@ -64,7 +64,7 @@ def test_report_json_and_summary_tell_the_same(exported, backend, tmp_path, caps
     for told in ("on", "off: pycuda has no CUDA graphs"):
         figures["engine"]["cuda_graphs"] = told
         print_figures(figures, read_manifest(exported))
-        assert f"\n3 slots, cuda_graphs: {told}\n" in capsys.readouterr().out
+        assert f"\n3 slots; cuda_graphs: {told}\n" in capsys.readouterr().out
 
 
 def test_a_place_that_cannot_be_written_is_refused_before_measuring(refused, tmp_path):

@@ -10,8 +10,9 @@ import pytest
 
 import edgekd.cli.export as export_module
 from edgekd.artifact import read_manifest, sha256
+from edgekd.cli.export import named
 from edgekd.cli.main import main
-from edgekd.cli.precision import _judged_on
+from edgekd.cli.precision import PRECISIONS, _judged_on
 from edgekd.data.good_pictures import read_frames
 from edgekd.data.pictures import read_picture
 from edgekd.data.resizing import resize_picture
@@ -26,10 +27,10 @@ INT8 = ["--precision", "int8", "--max-drift", "0.5"]
 
 @pytest.fixture(scope="module")
 def run(trained_run, tmp_path_factory):
-    """A copy of the trained run, with its artifacts in all three precisions."""
+    """A copy of the trained run, with its artifacts in all precisions."""
     folder = tmp_path_factory.mktemp("precisions") / "run"
     shutil.copytree(trained_run, folder)
-    for words in ([], ["--precision", "fp16"], INT8):
+    for words in ([], ["--precision", "fp16"], INT8, ["--precision", "int8_fp16", "--max-drift", "0.5"]):
         assert main(["export", str(folder), *words]) == 0
     return folder
 
@@ -43,8 +44,8 @@ def refused(capsys, *words):
 
 
 def test_each_precision_has_its_file_and_a_manifest_that_says_so(run):
-    for name, precision in (("detector", "fp32"), ("detector_fp16", "fp16"), ("detector_int8", "int8")):
-        manifest = read_manifest(run / f"{name}.onnx")
+    for precision in PRECISIONS:
+        manifest = read_manifest(run / named("detector.onnx", precision))
         assert manifest["precision"] == precision
         assert manifest["threshold"]["value"] > 0
         assert manifest["parity"]["openvino"]["map"] < 1e-4

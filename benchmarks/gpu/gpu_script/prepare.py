@@ -13,7 +13,8 @@ import numpy as np
 
 from edgekd.artifact import sha256, write_json
 from edgekd.data.layouts import read_category
-from edgekd.data.pictures import list_pictures, read_picture, resize_picture
+from edgekd.data.pictures import list_pictures, read_picture
+from edgekd.data.resizing import resize_picture
 from edgekd.errors import EdgekdError
 from edgekd.training.backbones import backbone_weights, load_backbone
 from edgekd.training.catalogue import CATALOGUE
