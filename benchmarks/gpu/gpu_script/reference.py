@@ -19,18 +19,18 @@ from gpu_script.settings import SYSTEM_NAMES
 FILE = Path(__file__).resolve().parents[3] / "tests" / "gpu" / "reference.npz"
 SIDE, FRAMES = 64, 2
 # With 6, PFADSeg's depth makes chaos of the last digit: two right answers differ by as much as its map varies.
-GAINS = {"pfadseg": 3.0}
+GAINS = {"pfadseg": {"gain": 3.0}}
 
 
 def seeded_detector(system: str) -> Detector:
     """A system's detector for images of 64 pixels, its weights drawn by NumPy's frozen generator."""
     detector = light_detector(system, SIDE)
-    draw_weights(detector, np.random.RandomState(SYSTEM_NAMES.index(system)), GAINS.get(system, 6.0))
+    draw_weights(detector, np.random.RandomState(SYSTEM_NAMES.index(system)), **GAINS.get(system, {}))
     return detector
 
 
 @torch.no_grad()
-def draw_weights(network: nn.Module, random: np.random.RandomState, gain: float) -> None:
+def draw_weights(network: nn.Module, random: np.random.RandomState, gain: float = 6.0) -> None:
     """Draws all parameters and batch norms' statistics, uniformly.
 
     A gain of 6 keeps the activations behind a ReLU as large as those before it: they neither die nor explode.
