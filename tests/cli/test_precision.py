@@ -101,11 +101,12 @@ def test_the_drift_report_goes_into_every_manifest(run, category, tmp_path, caps
     engines = ("onnxruntime", "openvino")
     assert named == [
         ("fp32", "torch"),
-        *((precision, engine) for precision in ("fp32", "fp16", "int8") for engine in engines),
+        *((precision, engine) for precision in PRECISIONS for engine in engines),
     ]
     noise = {name: row["noise"] for name, row in zip(named, rows, strict=True)}
     assert noise["fp32", "torch"] == 0
     assert noise["fp32", "openvino"] < noise["fp16", "openvino"] < noise["int8", "openvino"] < 0.5
+    assert noise["fp16", "openvino"] < noise["int8_fp16", "openvino"] < 0.5
     flips = {name: row["verdict_flips"] for name, row in zip(named, rows, strict=True)}
     assert flips["fp32", "openvino"] == flips["fp32", "onnxruntime"] == 0
     assert max(flips["fp16", "openvino"], flips["int8", "openvino"]) <= 2
