@@ -1,4 +1,4 @@
-"""What the choice, the size and the method of calibration cost: noise of the map and lost verdicts, on test pictures.
+"""What the choice, the size and the method of calibration cost: noise of the map and lost verdicts, on test images.
 
     python benchmarks/calibration_drift.py RUN --data CATEGORY [--json FILE]
 
@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edgekd.artifact import write_json
-from edgekd.data.good_pictures import read_frames
+from edgekd.data.good_images import read_frames
 from edgekd.data.layouts import read_category
 from edgekd.metrics.auroc import image_auroc
 from edgekd.quantization.calibration_set import at_random, k_centre
@@ -24,8 +24,8 @@ from edgekd.quantization.drift import map_noise, rank_correlation
 from edgekd.quantization.lowering import ALL_METHODS, to_int8
 from edgekd.quantization.running import run_graph
 from edgekd.recipe import read_recipe
-from edgekd.training.descriptors import picture_descriptors
-from edgekd.training.run import load_run, training_pictures
+from edgekd.training.descriptors import image_descriptors
+from edgekd.training.run import load_run, training_images
 
 SIZES = (8, 32, 128)
 
@@ -38,10 +38,10 @@ def main() -> None:
     arguments = parser.parse_args()
     recipe, category = read_recipe(arguments.run), read_category(arguments.data)
     model = onnx.load(arguments.run / "detector.onnx")
-    test = read_frames([picture.path for picture in category.test], recipe.size, recipe.resize)
-    defective = [picture.defective for picture in category.test]
-    good = read_frames(training_pictures(recipe), recipe.size, recipe.resize)
-    descriptors = picture_descriptors(load_run(arguments.run)[0], good)
+    test = read_frames([image.path for image in category.test], recipe.size, recipe.resize)
+    defective = [image.defective for image in category.test]
+    good = read_frames(training_images(recipe), recipe.size, recipe.resize)
+    descriptors = image_descriptors(load_run(arguments.run)[0], good)
     reference = run_graph(model, test)
     sets = [(choice, size, "min-max") for size in SIZES for choice in ("k-centre", "random 0", "random 1")]
     sets += [("k-centre", 32, method) for method in ALL_METHODS[1:]]
@@ -52,7 +52,7 @@ def main() -> None:
         rows.append(
             {
                 "choice": choice,
-                "pictures": size,
+                "images": size,
                 "method": method,
                 "noise": map_noise(reference.maps, outputs.maps),
                 "rank_correlation": rank_correlation(reference.scores, outputs.scores),

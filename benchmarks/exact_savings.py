@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import edgekd.models.hkt as hkt
-from edgekd.data.made_pictures import made_frames
+from edgekd.data.generated_images import made_frames
 from edgekd.engines import BACKENDS
 from edgekd.engines.opening import usable_cores
 from edgekd.graph.export import build_graph

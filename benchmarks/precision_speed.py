@@ -1,6 +1,6 @@
-"""What FP16 and INT8 gain in time: the artifacts of a run in turn, decoded picture to verdict, each on every back end.
+"""What FP16 and INT8 gain in time: the artifacts of a run in turn, decoded image to verdict, each on every back end.
 
-    python benchmarks/precision_speed.py RUN --pictures FOLDER [--rounds 25] [--json FILE]
+    python benchmarks/precision_speed.py RUN --images FOLDER [--rounds 25] [--json FILE]
 
 A ratio is the best float32 back end's median over a row's, with the quartiles of the ratio taken round by round.
 """
@@ -17,12 +17,12 @@ from rich.console import Console
 from rich.table import Table
 
 from edgekd.artifact import read_manifest, write_json
-from edgekd.data.pictures import list_pictures, read_picture
+from edgekd.data.images import list_images, read_image
 from edgekd.engines import BACKENDS, Engine, open_engine
 from edgekd.profiling.peak import peak_macs_fp32, peak_macs_int8
 from edgekd.profiling.timing import device_record
 from edgekd.result import Verdict
-from edgekd.runner.pipeline import inspect_picture
+from edgekd.runner.pipeline import inspect_image
 
 WARM_UP = 3
 FILES = {"fp32": "detector.onnx", "fp16": "detector_fp16.onnx", "int8": "detector_int8.onnx"}
@@ -31,11 +31,11 @@ FILES = {"fp32": "detector.onnx", "fp16": "detector_fp16.onnx", "int8": "detecto
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--pictures", type=Path, required=True)
+    parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    pictures = [read_picture(path) for path in list_pictures(arguments.pictures)[:16]]
+    images = [read_image(path) for path in list_images(arguments.images)[:16]]
     artifacts = {name: arguments.run / file for name, file in FILES.items() if (arguments.run / file).is_file()}
     engines = {
         (precision, backend): open_engine(path, backend)
@@ -43,7 +43,7 @@ def main() -> None:
         for backend in BACKENDS
     }
     peaks = {"fp32": peak_macs_fp32(), "int8": peak_macs_int8()}
-    times = _in_turn(engines, pictures, arguments.rounds)
+    times = _in_turn(engines, images, arguments.rounds)
     peaks = {"fp32": max(peaks["fp32"], peak_macs_fp32()), "int8": max(peaks["int8"] or 0, peak_macs_int8() or 0)}
     manifest = read_manifest(artifacts["fp32"])
     rows = _rows(times, int(manifest["macs"]), peaks)
@@ -54,13 +54,13 @@ def main() -> None:
         write_json(arguments.json, figures | {"device": record})
 
 
-def _in_turn(engines: dict[Any, Engine], pictures: list[Any], rounds: int) -> dict[Any, np.ndarray]:
-    """Milliseconds from decoded picture to verdict, one a round, by engine."""
+def _in_turn(engines: dict[Any, Engine], images: list[Any], rounds: int) -> dict[Any, np.ndarray]:
+    """Milliseconds from decoded image to verdict, one a round, by engine."""
     times: dict[Any, list[float]] = {name: [] for name in engines}
     for turn in range(WARM_UP + rounds):
         for name, engine in engines.items():
             start = time.perf_counter()
-            result = inspect_picture(engine, pictures[turn % len(pictures)], 0.0)
+            result = inspect_image(engine, images[turn % len(images)], 0.0)
             assert result.verdict is not Verdict.ERROR
             times[name].append((time.perf_counter() - start) * 1e3)
     return {name: np.asarray(entry[WARM_UP:]) for name, entry in times.items()}

@@ -20,16 +20,16 @@ import cv2
 import numpy as np
 
 from edgekd.artifact import write_json
+from edgekd.data.images import Image, decode_image, list_images, read_image
 from edgekd.data.layouts import read_category
-from edgekd.data.pictures import Picture, decode_picture, list_pictures, read_picture
-from edgekd.data.resizing import resize_picture
+from edgekd.data.resizing import resize_image
 from edgekd.engines import Engine, open_engine
 from edgekd.metrics.auroc import image_auroc
-from edgekd.metrics.threshold import threshold_from_good
 from edgekd.profiling.timing import device_record
 from edgekd.recipe import read_recipe
 from edgekd.resize_rules import AREA, AREA_2, RESIZE_RULES
-from edgekd.training.run import held_out_pictures
+from edgekd.training.run import held_out_images
+from edgekd.verdicts.threshold import threshold_from_good
 
 SIZES = ((2048, 2448), (2448, 2048), (1024, 1280), (4096, 3000), (2047, 2447), (1200, 1600), (512, 512))
 SIDE = 256
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    paths = list_pictures(arguments.photographs)
+    paths = list_images(arguments.photographs)
     rows = [compare(mosaic(paths, *size), arguments.turns) for size in SIZES]
     for row in rows:
         times = ", ".join(f"{rule} {row['ms'][rule]['min']:.2f} ms" for rule in RESIZE_RULES)
@@ -64,13 +64,13 @@ def main() -> None:
         write_json(arguments.json, figures | {"device": device_record(1)})
 
 
-def mosaic(paths: Sequence[Path], height: int, width: int) -> Picture:
+def mosaic(paths: Sequence[Path], height: int, width: int) -> Image:
     """Photographs side by side, in their own pixels."""
     canvas, top, number = np.empty((height, width, 3), np.uint8), 0, 0
     while top < height:
         left, tallest = 0, height
         while left < width:
-            photograph = read_picture(paths[number % len(paths)])
+            photograph = read_image(paths[number % len(paths)])
             piece = photograph[: height - top, : width - left]
             tallest = min(tallest, len(photograph))
             canvas[top : top + len(piece), left : left + piece.shape[1]] = piece
@@ -79,13 +79,13 @@ def mosaic(paths: Sequence[Path], height: int, width: int) -> Picture:
     return canvas
 
 
-def compare(image: Picture, turns: int) -> dict[str, Any]:
+def compare(image: Image, turns: int) -> dict[str, Any]:
     """Times of the rules in turn, and how far apart their frames are."""
     times: dict[str, list[float]] = {rule: [] for rule in RESIZE_RULES}
     for _ in range(turns):
         for rule in RESIZE_RULES:
-            times[rule].append(_milliseconds(lambda rule=rule: resize_picture(image, SIDE, SIDE, rule)))
-    frames = [resize_picture(image, SIDE, SIDE, rule) for rule in RESIZE_RULES]
+            times[rule].append(_milliseconds(lambda rule=rule: resize_image(image, SIDE, SIDE, rule)))
+    frames = [resize_image(image, SIDE, SIDE, rule) for rule in RESIZE_RULES]
     return {
         "from": f"{image.shape[0]} x {image.shape[1]}",
         "ms": {rule: {"min": min(own), "median": float(np.median(own))} for rule, own in times.items()},
@@ -93,14 +93,14 @@ def compare(image: Picture, turns: int) -> dict[str, Any]:
     }
 
 
-def compare_decoding(image: Picture, turns: int) -> list[dict[str, Any]]:
+def compare_decoding(image: Image, turns: int) -> list[dict[str, Any]]:
     """A JPEG of the image, decoded whole and at reduced scales, then resized: times, and levels from the whole one."""
     data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 95])[1]
-    whole = resize_picture(cv2.imdecode(data, cv2.IMREAD_COLOR), SIDE, SIDE)
+    whole = resize_image(cv2.imdecode(data, cv2.IMREAD_COLOR), SIDE, SIDE)
     rows = []
     for scale, flag in {1: cv2.IMREAD_COLOR, **REDUCED}.items():
         own = [_milliseconds(lambda flag=flag: cv2.imdecode(data, flag)) for _ in range(turns)]
-        frame = resize_picture(cv2.imdecode(data, flag), SIDE, SIDE)
+        frame = resize_image(cv2.imdecode(data, flag), SIDE, SIDE)
         rows.append({"scale": scale, "min": min(own), "median": float(np.median(own)), **_apart(whole, frame)})
     return rows
 
@@ -108,7 +108,7 @@ def compare_decoding(image: Picture, turns: int) -> list[dict[str, Any]]:
 def compare_scores(run: Path, data: Path, enlarged: int) -> dict[str, Any]:
     """What a run's detector gives for test images under each rule; and for some of them enlarged, and as JPEGs."""
     category, recipe = read_category(data), read_recipe(run)
-    good, test = held_out_pictures(recipe), category.test
+    good, test = held_out_images(recipe), category.test
     few = test[:: -(-len(test) // enlarged)]
     with open_engine(run / "detector.onnx") as engine:
         small = [_scores(engine, [entry.path for entry in test], _both_rules), _scores(engine, good, _both_rules)]
@@ -129,31 +129,31 @@ def compare_scores(run: Path, data: Path, enlarged: int) -> dict[str, Any]:
     }
 
 
-def _both_rules(image: Picture, side: int) -> dict[str, Picture]:
-    return {rule: resize_picture(image, side, side, rule) for rule in RESIZE_RULES}
+def _both_rules(image: Image, side: int) -> dict[str, Image]:
+    return {rule: resize_image(image, side, side, rule) for rule in RESIZE_RULES}
 
 
-def _from_double(image: Picture, side: int) -> dict[str, Picture]:
+def _from_double(image: Image, side: int) -> dict[str, Image]:
     """Of images of twice the frame's side, where "area" rounds halves up and is brighter by an eighth of a level."""
     return _both_rules(np.asarray(cv2.resize(image, (2 * side, 2 * side), interpolation=cv2.INTER_AREA)), side)
 
 
-def _from_large(image: Picture, side: int) -> dict[str, Picture]:
+def _from_large(image: Image, side: int) -> dict[str, Image]:
     """Frames of an image as large as a camera's: under both rules, and of its JPEG decoded in three ways."""
     large = np.asarray(cv2.resize(image, ENLARGED[::-1], interpolation=cv2.INTER_CUBIC))
     data = cv2.imencode(".jpg", large, [cv2.IMWRITE_JPEG_QUALITY, 95])[1]
     taken = cv2.imdecode(data, cv2.IMREAD_COLOR)  # What a camera hands over whose stream is made of JPEGs.
-    file = decode_picture(data.tobytes(), "the file")
+    file = decode_image(data.tobytes(), "the file")
     images = {"camera": taken, "file": file, "reduced": cv2.imdecode(data, REDUCED[4])}
-    return _both_rules(large, side) | {name: resize_picture(each, side, side) for name, each in images.items()}
+    return _both_rules(large, side) | {name: resize_image(each, side, side) for name, each in images.items()}
 
 
 def _scores(
-    engine: Engine, paths: Sequence[Path], frames_of: Callable[[Picture, int], dict[str, Picture]]
+    engine: Engine, paths: Sequence[Path], frames_of: Callable[[Image, int], dict[str, Image]]
 ) -> dict[str, list[float]]:
     scores: dict[str, list[float]] = {}
     for path in paths:
-        for name, frame in frames_of(read_picture(path), engine.spec.height).items():
+        for name, frame in frames_of(read_image(path), engine.spec.height).items():
             scores.setdefault(name, []).append(float(engine.infer(frame[None]).scores[0]))
     return scores
 
@@ -174,7 +174,7 @@ def _verdicts(
     }
 
 
-def _apart(one: Picture, other: Picture) -> dict[str, float]:
+def _apart(one: Image, other: Image) -> dict[str, float]:
     levels = np.abs(one.astype(int) - other)
     return {"most": int(levels.max()), "mean": float(levels.mean()), "pixels_apart": float((levels > 0).mean())}
 

@@ -1,6 +1,6 @@
-"""What the runner costs: a stream of picture files to verdicts, beside the bare engine on frames that lie ready.
+"""What the runner costs: a stream of image files to verdicts, beside the bare engine on frames that lie ready.
 
-    python benchmarks/runner_throughput.py ENGINE --pictures FOLDER [--count 200] [--rounds 5] [--readers N] [--json F]
+    python benchmarks/runner_throughput.py ENGINE --images FOLDER [--count 200] [--rounds 5] [--readers N] [--json F]
 
 Both in turn, round by round. The runner reads, decodes and resizes every file; the bare engine is given frames that
 were read before, one after the other, and none waits for another. A ratio is the runner's frames a second over the
@@ -17,27 +17,27 @@ from pathlib import Path
 import numpy as np
 
 from edgekd.artifact import read_manifest, write_json
-from edgekd.data.good_pictures import read_frames
-from edgekd.data.pictures import list_pictures
+from edgekd.data.good_images import read_frames
+from edgekd.data.images import list_images
 from edgekd.engines import Engine, Frames, open_engine
 from edgekd.profiling.timing import device_record
 from edgekd.result import Verdict
 from edgekd.runner import inspect_stream
 from edgekd.runner.reading import default_readers
-from edgekd.runner.sources import picture_frames
+from edgekd.runner.sources import image_frames
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("engine", type=Path)
-    parser.add_argument("--pictures", type=Path, required=True)
+    parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--backend")
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--readers", type=int, help="of the runner (default: its own)")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    paths = list(islice(cycle(list_pictures(arguments.pictures)), arguments.count))
+    paths = list(islice(cycle(list_images(arguments.images)), arguments.count))
     with open_engine(arguments.engine, arguments.backend) as engine:
         readers = arguments.readers or default_readers(engine.spec)
         frames = read_frames(paths, engine.spec.height, engine.spec.resize)
@@ -55,7 +55,7 @@ def main() -> None:
         ratios = np.asarray(runner_fps) / np.asarray(bare_fps)
         spec = engine.spec
     low, median, high = np.quantile(ratios, [0, 0.5, 1])
-    print(f"{spec.backend} {spec.version}, {len(paths)} pictures, {arguments.rounds} rounds in turn")
+    print(f"{spec.backend} {spec.version}, {len(paths)} images, {arguments.rounds} rounds in turn")
     print(f"bare engine {np.median(bare_fps):.2f}, runner with decoding {np.median(runner_fps):.2f} frames a second")
     print(f"ratio {median:.3f} ({low:.3f} to {high:.3f})")
     if arguments.json:
@@ -64,7 +64,7 @@ def main() -> None:
             "system": manifest["system"],
             "precision": manifest["precision"],
             "backend": f"{spec.backend} {spec.version}",
-            "pictures": len(paths),
+            "images": len(paths),
             "size": spec.height,
             "readers": readers,
             "bare_fps": bare_fps,
@@ -80,7 +80,7 @@ def _bare(engine: Engine, frames: Frames) -> None:
 
 
 def _streamed(engine: Engine, paths: list[Path], readers: int) -> None:
-    for answer in inspect_stream(engine, picture_frames(paths), 0.0, readers=readers):
+    for answer in inspect_stream(engine, image_frames(paths), 0.0, readers=readers):
         assert answer.result.verdict is not Verdict.ERROR
 
 

@@ -1,6 +1,6 @@
-"""Whether memory stays flat: picture files to verdicts, again and again.
+"""Whether memory stays flat: image files to verdicts, again and again.
 
-    python benchmarks/soak.py ENGINE --pictures FOLDER [--minutes 10] [--json FILE]
+    python benchmarks/soak.py ENGINE --images FOLDER [--minutes 10] [--json FILE]
 
 Prints the resident memory of the process every half minute, and its growth from the second on.
 """
@@ -13,12 +13,12 @@ from itertools import cycle
 from pathlib import Path
 
 from edgekd.artifact import read_manifest, write_json
-from edgekd.data.pictures import list_pictures
+from edgekd.data.images import list_images
 from edgekd.engines import open_engine
 from edgekd.profiling.timing import device_record
 from edgekd.result import Verdict
 from edgekd.runner import inspect_stream
-from edgekd.runner.sources import picture_frames
+from edgekd.runner.sources import image_frames
 
 EVERY_SECONDS = 30
 
@@ -26,7 +26,7 @@ EVERY_SECONDS = 30
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("engine", type=Path)
-    parser.add_argument("--pictures", type=Path, required=True)
+    parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -34,8 +34,8 @@ def main() -> None:
     rows: list[dict[str, float]] = []
     frames = errors = 0
     with open_engine(arguments.engine) as engine:
-        pictures = picture_frames(cycle(list_pictures(arguments.pictures)))
-        for answer in inspect_stream(engine, pictures, 0.0, maps_above=0.0, keep_pictures=True):
+        images = image_frames(cycle(list_images(arguments.images)))
+        for answer in inspect_stream(engine, images, 0.0, maps_above=0.0, keep_images=True):
             frames += 1
             errors += answer.result.verdict is Verdict.ERROR
             elapsed = time.monotonic() - start

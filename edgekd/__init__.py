@@ -1,3 +1,3 @@
-"""edgekd: from a folder of good pictures to a measured anomaly detector beside the line."""
+"""edgekd: from a folder of good images to a measured anomaly detector beside the line."""
 
 __version__ = "0.1.0"

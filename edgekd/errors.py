@@ -16,8 +16,8 @@ class EdgekdError(Exception):
     exit_code = 2
 
 
-class PictureError(EdgekdError):
-    """A file that is no whole picture."""
+class ImageError(EdgekdError):
+    """A file that is no whole image."""
 
 
 class ArtifactError(EdgekdError):

@@ -26,18 +26,18 @@ class TrainingRecipe:
 
     Attributes:
         system: Such as "hkt".
-        data: The folder of good pictures, or of a dataset's category.
+        data: The folder of good images, or of a dataset's category.
         teachers: By name, or by the file that they came from: the SHA-256 of each one's weights.
         iterations: Optimizer steps.
-        size: The side that pictures are brought to, in pixels.
-        batch: Pictures a step.
+        size: The side that images are brought to, in pixels.
+        batch: Images a step.
         learning_rate: Of the first stage; later stages keep their paper's proportion to it.
         weight_decay: Of the optimizer.
         schedule: Of the learning rate: "constant", "step" (a tenth of it for the last twentieth) or "cosine" (to 0).
-        seed: Of the weights, the order of pictures and which are held out.
-        held_out: Good pictures that are not trained on, relative to `data`; they set the threshold.
+        seed: Of the weights, the order of images and which are held out.
+        held_out: Good images that are not trained on, relative to `data`; they set the threshold.
         mixed_precision: Whether convolutions are computed in bfloat16.
-        textures: A folder of pictures that synthetic anomalies take their looks from; empty for made noise.
+        textures: A folder of images that synthetic anomalies take their looks from; empty for made noise.
         switches: The system's own arguments, where they are not its paper's.
         quantization_aware_from: The iteration from which on everything computes as in INT8; None for never.
         resize: The rule by which images are brought to that size; runs of before there were rules keep the first.

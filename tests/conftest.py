@@ -1,4 +1,4 @@
-"""Fixtures that several tests share: real pictures, a tiny teacher, a trained run, an exported detector."""
+"""Fixtures that several tests share: real images, a tiny teacher, a trained run, an exported detector."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ import torch
 
 import edgekd.profiling.bench as bench_module
 from edgekd.cli.main import main
-from edgekd.data.pictures import read_picture
-from edgekd.data.resizing import resize_picture
-from edgekd.models.pdn import pdn
+from edgekd.data.images import read_image
+from edgekd.data.resizing import resize_image
+from edgekd.models.backbones.pdn import pdn
 from edgekd.recipe import TrainingRecipe
 from edgekd.training.run import start_run, train
-from edgekd.training.teachers import load_teacher
+from edgekd.training.teachers.loading import load_teacher
 from edgekd.training.weight_files import write_weights
 
 ELPV = Path(elpv_dataset.__file__).parent / "data"
-MANY = 110  # Good pictures, so that eleven are held out and a threshold can be set.
+MANY = 110  # Good images, so that eleven are held out and a threshold can be set.
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -50,38 +50,38 @@ def one_thread() -> None:
 
 
 def monocrystalline(probability: str) -> list[Path]:
-    """Pictures of monocrystalline cells that were labelled with a probability of being defective."""
+    """Images of monocrystalline cells that were labelled with a probability of being defective."""
     rows = (line.split() for line in (ELPV / "labels.csv").read_text().splitlines())
     return sorted(ELPV / name for name, labelled, kind in rows if (labelled, kind) == (probability, "mono"))
 
 
-def copy_pictures(paths: Iterable[Path], folder: Path, size: int) -> list[Path]:
-    """Writes pictures as PNG, numbered, in another size."""
+def copy_images(paths: Iterable[Path], folder: Path, size: int) -> list[Path]:
+    """Writes images as PNG, numbered, in another size."""
     folder.mkdir(parents=True)
     copies = []
     for number, path in enumerate(paths):
         copies.append(folder / f"{number:03}.png")
-        cv2.imwrite(str(copies[-1]), resize_picture(read_picture(path), size, size))
+        cv2.imwrite(str(copies[-1]), resize_image(read_image(path), size, size))
     return copies
 
 
 @pytest.fixture(scope="session")
-def elpv_pictures() -> list[Path]:
-    """Real pictures of sound monocrystalline cells."""
+def elpv_images() -> list[Path]:
+    """Real images of sound monocrystalline cells."""
     return monocrystalline("0.0")
 
 
 @pytest.fixture
-def good_folder(elpv_pictures: list[Path], tmp_path: Path) -> Path:
-    """A folder with 24 real good pictures of 96 pixels a side."""
-    copy_pictures(elpv_pictures[:24], tmp_path / "good", 96)
+def good_folder(elpv_images: list[Path], tmp_path: Path) -> Path:
+    """A folder with 24 real good images of 96 pixels a side."""
+    copy_images(elpv_images[:24], tmp_path / "good", 96)
     return tmp_path / "good"
 
 
 @pytest.fixture
-def forty_good(elpv_pictures: list[Path], tmp_path: Path) -> Path:
-    """A folder with 40 real good pictures of 64 pixels a side: enough to hold ten of them out."""
-    copy_pictures(elpv_pictures[:40], tmp_path / "forty", 64)
+def forty_good(elpv_images: list[Path], tmp_path: Path) -> Path:
+    """A folder with 40 real good images of 64 pixels a side: enough to hold ten of them out."""
+    copy_images(elpv_images[:40], tmp_path / "forty", 64)
     return tmp_path / "forty"
 
 
@@ -94,15 +94,15 @@ def short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def category(elpv_pictures: list[Path], tmp_path: Path) -> Path:
+def category(elpv_images: list[Path], tmp_path: Path) -> Path:
     """A category in the layout of MVTec AD, of real cells; its masks are made: the middle of each defective cell."""
     root = tmp_path / "cell"
-    copy_pictures(elpv_pictures[:8], root / "train" / "good", 96)
-    copy_pictures(elpv_pictures[8:14], root / "test" / "good", 96)
+    copy_images(elpv_images[:8], root / "train" / "good", 96)
+    copy_images(elpv_images[8:14], root / "test" / "good", 96)
     mask = np.zeros((96, 96), np.uint8)
     mask[32:64, 32:64] = 255
     (root / "ground_truth" / "crack").mkdir(parents=True)
-    for path in copy_pictures(monocrystalline("1.0")[:6], root / "test" / "crack", 96):
+    for path in copy_images(monocrystalline("1.0")[:6], root / "test" / "crack", 96):
         cv2.imwrite(str(root / "ground_truth" / "crack" / f"{path.stem}_mask.png"), mask)
     return root
 
@@ -118,10 +118,10 @@ def tiny_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained_run(elpv_pictures: list[Path], tiny_teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of HKT at 64 pixels, trained for 20 iterations on 99 real pictures. Read it, do not change it."""
+def trained_run(elpv_images: list[Path], tiny_teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of HKT at 64 pixels, trained for 20 iterations on 99 real images. Read it, do not change it."""
     folder = tmp_path_factory.mktemp("trained")
-    copy_pictures(elpv_pictures[:MANY], folder / "good", 64)
+    copy_images(elpv_images[:MANY], folder / "good", 64)
     teacher = load_teacher(str(tiny_teacher))
     recipe = TrainingRecipe(
         "hkt",

@@ -15,7 +15,7 @@ import edgekd
 from edgekd.artifact import manifest_path, read_manifest
 from edgekd.cli import build, inspect
 from edgekd.cli.main import COMMANDS, Parser
-from edgekd.profiling.jetpack import RELEASES
+from edgekd.machine.jetpack import RELEASES
 
 JETSON = Path(__file__).parents[1] / "jetson"
 INSTALL = JETSON / "install.sh"

@@ -8,7 +8,7 @@ from edgekd.recipe import RECIPE_FILE, TrainingRecipe, read_export_recipe, read_
 
 RECIPE = TrainingRecipe(
     system="hkt",
-    data="/pictures",
+    data="/images",
     teachers={"pdn_small": "0" * 64},
     iterations=7,
     size=64,

@@ -1,6 +1,6 @@
 """anomalib's EfficientAD, exported by anomalib to OpenVINO and run by anomalib's own inferencer.
 
-anomalib_efficientad.py PICTURES SIZE THREADS small|medium
+anomalib_efficientad.py IMAGES SIZE THREADS small|medium
 
 Untrained: it is here for its time, which does not depend on the values of the weights.
 """
@@ -16,9 +16,9 @@ import torchvision_operators  # noqa: F401  Before anomalib.
 from anomalib.deploy import ExportType, OpenVINOInferencer
 from anomalib.engine import Engine
 from anomalib.models import EfficientAd
-from worker import read_pictures, serve
+from worker import read_images, serve
 
-pictures, size, threads, model_size = sys.argv[1:]
+images, size, threads, model_size = sys.argv[1:]
 folder = tempfile.TemporaryDirectory()
 os.chdir(folder.name)  # The inferencer keeps a cache where it is started.
 shape = (int(size), int(size))
@@ -28,14 +28,14 @@ assert exported is not None
 inferencer = OpenVINOInferencer(exported, device="CPU", config={"INFERENCE_NUM_THREADS": int(threads)})
 
 
-def inspect(picture: np.ndarray) -> float:
+def inspect(image: np.ndarray) -> float:
     # It takes RGB of any size; resizing is in the exported graph.
-    return float(np.asarray(inferencer.predict(picture[:, :, ::-1]).pred_score).ravel()[0])
+    return float(np.asarray(inferencer.predict(image[:, :, ::-1]).pred_score).ravel()[0])
 
 
 about = {
     "versions": {name: version(name) for name in ("anomalib", "openvino", "torch")},
-    "what": f"EfficientAD ({model_size}), anomalib's export to OpenVINO and its inferencer, picture to score and map; "
+    "what": f"EfficientAD ({model_size}), anomalib's export to OpenVINO and its inferencer, image to score and map; "
     "untrained weights",
 }
-serve(about, read_pictures(Path(pictures)), inspect)
+serve(about, read_images(Path(images)), inspect)

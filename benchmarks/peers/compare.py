@@ -1,4 +1,4 @@
-"""edgekd beside its peers, in turn, in one run: the same pictures, size and threads, decoded picture to score.
+"""edgekd beside its peers, in turn, in one run: the same images, size and threads, decoded image to score.
 
 Every peer is a process in an environment of its own, made by benchmarks/peers/environments.sh. While one works the
 others are stopped, so that no thread of theirs can wait by spinning.
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from edgekd.artifact import read_manifest, write_json
-from edgekd.data.pictures import list_pictures, read_picture
+from edgekd.data.images import list_images, read_image
 from edgekd.engines.opening import usable_cores
 from edgekd.errors import EdgekdError
 from edgekd.profiling.timing import device_record
@@ -36,8 +36,8 @@ PEERS = {  # name -> environment, script, what it is told
 }
 BENCHMARK_APP = "OpenVINO benchmark_app, FP32, network alone"
 SECONDS = 4  # Of benchmark_app, a round.
-PICTURES = 6
-LEAST_EFFICIENTAD = 256  # Pixels: its autoencoder's kernels are larger than what is left of smaller pictures.
+IMAGES = 6
+LEAST_EFFICIENTAD = 256  # Pixels: its autoencoder's kernels are larger than what is left of smaller images.
 
 
 class Peer:
@@ -53,7 +53,7 @@ class Peer:
         self._process.send_signal(signal.SIGSTOP)
 
     def turn(self) -> dict[str, list[float]]:
-        """Inspects every picture once: milliseconds and scores."""
+        """Inspects every image once: milliseconds and scores."""
         assert self._process.stdin is not None
         self._process.send_signal(signal.SIGCONT)
         self._process.stdin.write("again\n")
@@ -79,12 +79,12 @@ class Peer:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path, help="a trained run, exported in FP32 and INT8")
-    parser.add_argument("--pictures", type=Path, required=True)
+    parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     try:
-        figures = compare(arguments.run, arguments.pictures, arguments.rounds)
+        figures = compare(arguments.run, arguments.images, arguments.rounds)
     except EdgekdError as error:
         sys.exit(f"compare.py: {error}")
     if arguments.json:
@@ -99,7 +99,7 @@ def compare(run: Path, folder: Path, rounds: int) -> dict[str, Any]:
 
     Args:
         run: A trained run with detector.onnx and detector_int8.onnx.
-        folder: Of pictures.
+        folder: Of images.
         rounds: How often.
 
     Raises:
@@ -107,16 +107,16 @@ def compare(run: Path, folder: Path, rounds: int) -> dict[str, Any]:
     """
     size = read_manifest(run / OURS["edgekd FP32"])["inputs"]["frames"]["shape"][1]
     threads = usable_cores()
-    paths = list_pictures(folder)[:PICTURES]
+    paths = list_images(folder)[:IMAGES]
     peers: dict[str, Peer] = {}
     times: dict[str, list[list[float]]] = {}
     scores: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as temporary:
-        pictures = Path(temporary) / "pictures.npz"
-        np.savez(pictures, *[read_picture(path) for path in paths])
+        images = Path(temporary) / "images.npz"
+        np.savez(images, *[read_image(path) for path in paths])
 
         def given(side: int) -> list[str]:
-            return [str(pictures), str(side), str(threads)]
+            return [str(images), str(side), str(threads)]
 
         try:
             for name, artifact in OURS.items():
@@ -145,9 +145,9 @@ def compare(run: Path, folder: Path, rounds: int) -> dict[str, Any]:
         "run": run.name,
         "sha256": {name: read_manifest(run / artifact)["sha256"] for name, artifact in OURS.items()},
         "size": size,
-        "pictures": len(paths),
+        "images": len(paths),
         "rounds": rounds,
-        "timed_region": "decoded picture to score, resizing included; of benchmark_app the network alone",
+        "timed_region": "decoded image to score, resizing included; of benchmark_app the network alone",
         "rows": _rows(times, about),
         "scores": scores,
     }

@@ -13,7 +13,7 @@ from compare import HERE, python_of
 
 from edgekd.metrics.pixel_figures import PixelFigures
 
-SEEDS, PICTURES, SIDE = 5, 12, 96
+SEEDS, IMAGES, SIDE = 5, 12, 96
 
 
 def main() -> None:
@@ -27,14 +27,14 @@ def main() -> None:
 
 
 def random_maps(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Smooth random maps that know a little of their masks; every third picture is good.
+    """Smooth random maps that know a little of their masks; every third image is good.
 
     Returns:
-        float32 and bool, both [PICTURES, SIDE, SIDE].
+        float32 and bool, both [IMAGES, SIDE, SIDE].
     """
     random = np.random.default_rng(seed)
     maps, masks = [], []
-    for number in range(PICTURES):
+    for number in range(IMAGES):
         blobs = cv2.GaussianBlur(random.standard_normal((SIDE, SIDE)).astype(np.float32), (0, 0), 5)
         mask = blobs > np.quantile(blobs, 0.95) if number % 3 else np.zeros((SIDE, SIDE), np.bool_)
         noise = cv2.GaussianBlur(random.standard_normal((SIDE, SIDE)).astype(np.float32), (0, 0), 2)

@@ -1,6 +1,6 @@
 """The trained detector through torch.onnx.export, without edgekd's export, in ONNX Runtime with its defaults.
 
-plain_onnx.py PICTURES SIZE THREADS RUN
+plain_onnx.py IMAGES SIZE THREADS RUN
 """
 
 import sys
@@ -12,7 +12,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 from torch_detector import as_images, load_detector
-from worker import read_pictures, serve
+from worker import read_images, serve
 
 
 class Answer(nn.Module):
@@ -27,7 +27,7 @@ class Answer(nn.Module):
         return scores, maps
 
 
-pictures, size, threads, run = sys.argv[1:]
+image_folder, size, threads, run = sys.argv[1:]
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "plain.onnx"
     example = torch.zeros(1, 3, int(size), int(size))
@@ -38,13 +38,13 @@ with tempfile.TemporaryDirectory() as folder:
 name = session.get_inputs()[0].name
 
 
-def inspect(picture: np.ndarray) -> float:
-    scores, _ = session.run(None, {name: as_images(picture, int(size))})
+def inspect(image: np.ndarray) -> float:
+    scores, _ = session.run(None, {name: as_images(image, int(size))})
     return float(scores[0])
 
 
 about = {
     "versions": {"torch": torch.__version__, "onnxruntime": onnxruntime.__version__},
-    "what": "the trained network by torch.onnx.export in ONNX Runtime, picture to score and map",
+    "what": "the trained network by torch.onnx.export in ONNX Runtime, image to score and map",
 }
-serve(about, read_pictures(Path(pictures)), inspect)
+serve(about, read_images(Path(image_folder)), inspect)

@@ -20,13 +20,13 @@ def load_detector(run: Path) -> nn.Module:
     return detector.eval()
 
 
-def as_images(picture: np.ndarray, size: int) -> np.ndarray:
-    """A picture as the network reads it: float32 [1, 3, size, size], RGB, normalised by ImageNet's mean and deviation.
+def as_images(image: np.ndarray, size: int) -> np.ndarray:
+    """An image as the network reads it: float32 [1, 3, size, size], RGB, normalised by ImageNet's mean and deviation.
 
     Args:
-        picture: uint8 [H, W, 3], BGR.
+        image: uint8 [H, W, 3], BGR.
         size: In pixels.
     """
-    resized = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
+    resized = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
     rgb = cv2.cvtColor(resized, cv2.COLOR_BGR2RGB).astype(np.float32) / 255
     return np.ascontiguousarray(((rgb - MEAN) / STD).transpose(2, 0, 1)[None])

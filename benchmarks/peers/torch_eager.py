@@ -1,6 +1,6 @@
 """The trained detector in torch, eager, as it was trained.
 
-torch_eager.py PICTURES SIZE THREADS RUN
+torch_eager.py IMAGES SIZE THREADS RUN
 """
 
 import sys
@@ -9,21 +9,21 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch_detector import as_images, load_detector
-from worker import read_pictures, serve
+from worker import read_images, serve
 
-pictures, size, threads, run = sys.argv[1:]
+images, size, threads, run = sys.argv[1:]
 torch.set_num_threads(int(threads))
 detector = load_detector(Path(run))
 
 
 @torch.inference_mode()
-def inspect(picture: np.ndarray) -> float:
-    scores, _ = detector.answer(torch.from_numpy(as_images(picture, int(size))))
+def inspect(image: np.ndarray) -> float:
+    scores, _ = detector.answer(torch.from_numpy(as_images(image, int(size))))
     return float(scores[0])
 
 
 about = {
     "versions": {"torch": torch.__version__},
-    "what": "the trained network, eager, picture to score and map",
+    "what": "the trained network, eager, image to score and map",
 }
-serve(about, read_pictures(Path(pictures)), inspect)
+serve(about, read_images(Path(images)), inspect)

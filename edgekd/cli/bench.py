@@ -16,16 +16,16 @@ from edgekd.cli.arguments import (
     positive,
 )
 from edgekd.cli.output import answer, notes, print_table, require_outputs, write_json_to
-from edgekd.data.pictures import Picture, list_pictures, read_picture
+from edgekd.data.images import Image, list_images, read_image
 from edgekd.errors import EdgekdError
 
-MOST_PICTURES = 32
+MOST_IMAGES = 32
 SLOWEST_PRINTED = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_engine_arguments(parser)
-    parser.add_argument("--pictures", type=Path, metavar="DIR", help="pictures to measure on (default: made ones)")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="images to measure on (default: made ones)")
     parser.add_argument("--batch", type=positive, nargs="+", help="batch sizes (default: the graph's own, or 1 4)")
     parser.add_argument("--duration", type=between(0.1, 3600), default=10.0, help="seconds a figure (default: 10)")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a report with charts here")
@@ -39,15 +39,15 @@ def run(arguments: argparse.Namespace) -> int:
     manifest = read_manifest(arguments.engine)
     _check_outputs(arguments)
     with open_from(arguments, arguments.engine) as engine:
-        pictures, pictures_from = _pictures(arguments.pictures, engine.spec.height)
+        images, images_from = _images(arguments.images, engine.spec.height)
         batches = arguments.batch or ([engine.spec.batch] if engine.spec.batch else [1, 4])
         with notes.status("measuring") as status:
             figures = bench(
                 engine,
                 arguments.engine,
                 manifest,
-                pictures,
-                pictures_from,
+                images,
+                images_from,
                 batches,
                 arguments.duration,
                 lambda stage: status.update(f"measuring {stage}"),
@@ -72,13 +72,13 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
             raise EdgekdError(f"{path} belongs to the engine that is measured: give another name")
 
 
-def _pictures(folder: Path | None, size: int) -> tuple[list[Picture], str]:
+def _images(folder: Path | None, size: int) -> tuple[list[Image], str]:
     if folder is None:
-        from edgekd.data.made_pictures import made_frames
+        from edgekd.data.generated_images import made_frames
 
         return list(made_frames(8, size)), f"8 made ones of {size} x {size}"
-    paths = list_pictures(folder)[:MOST_PICTURES]
-    return [read_picture(path) for path in paths], f"{len(paths)} of {folder.name}"
+    paths = list_images(folder)[:MOST_IMAGES]
+    return [read_image(path) for path in paths], f"{len(paths)} of {folder.name}"
 
 
 def print_figures(figures: dict[str, Any], manifest: Manifest) -> None:
@@ -164,6 +164,6 @@ def _print_layers(figures: dict[str, Any]) -> None:
 
 def _paper_rows(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
     """The paper's rows with both conventions, where it is known which one is printed."""
-    from edgekd.profiling.paper_efficiency import efficiency_figures
+    from edgekd.papers.efficiency import efficiency_figures
 
     return [(row["method"], row["gflops"], *efficiency_figures(row), row["included"].split(",")[0]) for row in rows]

@@ -145,7 +145,7 @@ def _categories(data: Path, wanted: Sequence[str] | None) -> list[Path]:
     read = [read_category(folder) for folder in chosen]
     for category in read:
         if not category.train_good:
-            raise EdgekdError(f"{category.root} has no good pictures to train on")
+            raise EdgekdError(f"{category.root} has no good images to train on")
         if not category.has_masks and any(other.has_masks for other in read):
             notes.print(
                 f"{category.root} has no masks, others have: no pixel metrics of it, nor in the means", soft_wrap=True
@@ -206,6 +206,6 @@ def _measure(artifact: Path, category: Path, seconds: float, told: Told) -> tupl
         show_command("evaluate", "--engine", artifact, "--data", category, "--json", evaluation, "--html", page)
     if not bench.exists() or read_json(bench).get("engine", {}).get("sha256") != digest:
         _say(f"timing {precision}", told)
-        pictures = read_category(category).test[0].path.parent
-        show_command("bench", "--engine", artifact, "--pictures", pictures, "--duration", seconds, "--json", bench)
+        images = read_category(category).test[0].path.parent
+        show_command("bench", "--engine", artifact, "--images", images, "--duration", seconds, "--json", bench)
     return read_json(evaluation), read_json(bench)

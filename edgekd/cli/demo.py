@@ -1,4 +1,4 @@
-"""The whole road on real pictures: solar cells from the package elpv-dataset, in minutes on two cores."""
+"""The whole road on real images: solar cells from the package elpv-dataset, in minutes on two cores."""
 
 from __future__ import annotations
 
@@ -34,9 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     _train(folder, data, arguments.iterations)
     engine = folder / DETECTOR_FILE
     show_command("export", folder)
-    show_command(
-        "bench", "--engine", engine, "--pictures", data / "test", "--duration", 5, "--json", out / "bench.json"
-    )
+    show_command("bench", "--engine", engine, "--images", data / "test", "--duration", 5, "--json", out / "bench.json")
     show_command("evaluate", "--engine", folder, "--data", data, "--html", report, "--json", out / "evaluation.json")
     _summary(out, report, time.monotonic() - start)
     return 0
@@ -61,7 +59,7 @@ def _summary(out: Path, report: Path, seconds: float) -> None:
         ("image AUROC", f"{evaluation['image_auroc']:.3f}"),
         ("defects found", f"{defective - verdicts['missed_defects']} of {defective}"),
         ("good cells rejected", f"{verdicts['false_rejects']} of {evaluation['test_good']}"),
-        ("picture to verdict, median", f"{bench['latency_ms']['end_to_end']['median']:.1f} ms"),
+        ("image to verdict, median", f"{bench['latency_ms']['end_to_end']['median']:.1f} ms"),
         (
             "engine",
             f"{engine['backend']}, {engine['precision']}, {engine['threads']} threads",

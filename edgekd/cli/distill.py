@@ -1,4 +1,4 @@
-"""Distils a PDN teacher from an ImageNet backbone, on pictures of anything. Ctrl-C saves; --resume goes on."""
+"""Distils a PDN teacher from an ImageNet backbone, on images of anything. Ctrl-C saves; --resume goes on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from edgekd.artifact import read_json, write_json
 from edgekd.cli.arguments import between, not_negative, positive
 from edgekd.cli.output import answer, notes, training_progress
-from edgekd.data.pictures import list_pictures
+from edgekd.data.images import list_images
 from edgekd.errors import EdgekdError
 
 # A PDN sees 33 pixels; these are the maps whose context is nearest to that. Deeper ones see far past it.
@@ -19,7 +19,7 @@ RECIPE_FILE, CHECKPOINT_FILE, OUTPUT_FILE = "distillation.json", "checkpoint.pt"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--pictures", type=Path, nargs="+", required=True, metavar="DIR", help="folders of pictures")
+    parser.add_argument("--images", type=Path, nargs="+", required=True, metavar="DIR", help="folders of images")
     parser.add_argument("--run", type=Path, required=True, help="folder to keep everything in")
     parser.add_argument("--teacher", default="pdn_small", help="pdn_small or pdn_medium (default: pdn_small)")
     parser.add_argument("--backbone", default="efficientnet_lite1", help="default: efficientnet_lite1")
@@ -43,16 +43,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from edgekd.training.device import choose_device
-    from edgekd.training.distilled_teacher import made_from, prepare_distillation, save_teacher
+    from edgekd.training.teachers.distilled import made_from, prepare_distillation, save_teacher
 
-    paths = [path for folder in arguments.pictures for path in list_pictures(folder)]
+    paths = [path for folder in arguments.images for path in list_images(folder)]
     recipe = {name: getattr(arguments, name) for name in ("teacher", "backbone", "iterations", "batch", "seed")}
-    recipe |= {"learning_rate": arguments.learning_rate, "pictures": len(paths), "crop": arguments.crop}
+    recipe |= {"learning_rate": arguments.learning_rate, "images": len(paths), "crop": arguments.crop}
     recipe |= {"strides": sorted(set(arguments.strides)), "start_from": arguments.start_from}
     names = "\n".join(f"{path.parent.name}/{path.name}" for path in paths)
-    recipe["pictures_sha256"] = hashlib.sha256(names.encode()).hexdigest()
+    recipe["images_sha256"] = hashlib.sha256(names.encode()).hexdigest()
     _check_run(arguments.run, recipe, arguments.resume)
-    notes.print(f"{len(paths)} pictures; measuring the features of {arguments.backbone}")
+    notes.print(f"{len(paths)} images; measuring the features of {arguments.backbone}")
     distillation = prepare_distillation(recipe, paths, choose_device(arguments.device))
     write_json(arguments.run / RECIPE_FILE, recipe)
     before = distillation.held_out_error()
@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
         "held_out_error_before": before,
         "held_out_error": after,
         "seconds_of_last_session": round(time.monotonic() - start),
-        "folders": [folder.name for folder in arguments.pictures],
+        "folders": [folder.name for folder in arguments.images],
     }
     save_teacher(arguments.run / OUTPUT_FILE, distillation, card)
     answer.print(f"held-out error {before:.3f} -> {after:.3f} of the variance; wrote {arguments.run / OUTPUT_FILE}")

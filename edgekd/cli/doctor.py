@@ -13,8 +13,8 @@ from edgekd.cli.arguments import add_json_argument
 from edgekd.cli.output import answer, notes, print_table, write_json_to
 from edgekd.engines.tensorrt.flavours import RTX
 from edgekd.errors import MachineError
-from edgekd.profiling.backends import Backend, try_backends, try_cuda
-from edgekd.profiling.machine import Machine, read_machine
+from edgekd.machine.backends import Backend, try_backends, try_cuda
+from edgekd.machine.record import Machine, read_machine
 
 GIB = 2**30
 

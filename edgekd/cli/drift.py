@@ -1,4 +1,4 @@
-"""Compares a run's artifacts with the network that was trained, on the same test pictures, on every engine here."""
+"""Compares a run's artifacts with the network that was trained, on the same test images, on every engine here."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from edgekd.data.good_pictures import read_frames
+    from edgekd.data.good_images import read_frames
     from edgekd.data.layouts import read_category
     from edgekd.quantization.drift_report import drift_report, masks_of
     from edgekd.recipe import read_recipe
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     report = drift_report(rows, defective, masks_of(category, recipe.size))
     figures = {
         "category": category.name,
-        "pictures": len(frames),
+        "images": len(frames),
         "size": recipe.size,
         "learned_as_int8": recipe.quantization_aware_from is not None,
         "rows": report,
@@ -96,7 +96,7 @@ def _in_torch(run: Path, artifacts: list[Path], frames: Frames) -> Row:
 
     torch.set_num_threads(usable_cores())
     detector, _ = load_run(run)
-    with notes.status(f"{len(frames)} pictures in torch"):
+    with notes.status(f"{len(frames)} images in torch"):
         answers = [torch_outputs(detector, frames[index : index + 1]) for index in range(len(frames))]
     outputs = GraphOutputs(*(np.concatenate(parts) for parts in zip(*answers, strict=True)))
     # The network itself has no threshold; that of its float graph, equal to 1e-4, stands in.
@@ -124,7 +124,7 @@ def _print(content: dict[str, Any]) -> None:
         (f"{row['precision']} {row['backend']}", *(_short(row[name], DIGITS.get(name, 4)) for name in COLUMNS))
         for row in content["rows"]
     ]
-    title = f"{content['system']} on {content['pictures']} test pictures of {content['category']}, beside torch"
+    title = f"{content['system']} on {content['images']} test images of {content['category']}, beside torch"
     print_table(title, ("artifact", *COLUMNS.values()), rows)
     answer.print(
         "noise: of the map, over its standard deviation; most, mean: difference of maps, over their range; rank: "

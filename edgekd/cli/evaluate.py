@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from edgekd.data.layouts import read_category
-    from edgekd.reports.evaluating import evaluate
+    from edgekd.workflows.evaluation import evaluate
 
     artifact = find_artifact(arguments.engine)
     manifest = read_manifest(artifact)
@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     require_outputs(arguments.json, arguments.html)
     with (
         open_from(arguments, artifact) as engine,
-        notes.status(f"evaluating {len(category.test)} pictures"),
+        notes.status(f"evaluating {len(category.test)} images"),
     ):
         evaluation = evaluate(engine, manifest, category)
     write_json_to(arguments.json, evaluation.figures)
@@ -73,7 +73,7 @@ def _print(figures: dict[str, Any]) -> None:
     if own is not None:
         verdicts, where = figures["verdicts"], f"at threshold {own['threshold']:.6g}, {own['threshold_origin']}"
         counts = ", ".join(f"{verdict.value} {verdicts[verdict.value]}" for verdict in Verdict)
-        wrong = f"{verdicts['missed_defects']} defects missed, {verdicts['false_rejects']} good pictures rejected"
+        wrong = f"{verdicts['missed_defects']} defects missed, {verdicts['false_rejects']} good images rejected"
         answer.print(f"{where}: {counts}; {wrong}", soft_wrap=True)
     if figures["paper"] is not None:
         _print_paper(figures["paper"], figures)

@@ -19,9 +19,9 @@ from edgekd.cli.precision import (
     write_chosen,
 )
 from edgekd.cli.triton import add_triton_arguments, plan_triton, serve_artifact, write_and_report
+from edgekd.engines.triton_config import TritonModel
+from edgekd.engines.triton_repository import refuse_other_model
 from edgekd.errors import EdgekdError, unknown_name
-from edgekd.triton import refuse_other_model
-from edgekd.triton_config import TritonModel
 
 if TYPE_CHECKING:
     from edgekd.models.detector import Detector
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--false-reject-rate",
         type=between(0.0, 0.5),
         default=0.01,
-        help="share of good pictures that the threshold may reject (default: 0.01)",
+        help="share of good images that the threshold may reject (default: 0.01)",
     )
     add_precision_arguments(parser)
     add_triton_arguments(parser)
@@ -87,7 +87,7 @@ def named(file: str, precision: str) -> str:
 def _export_untrained(
     arguments: argparse.Namespace, batch: int | None, output: Path, served: TritonModel | None
 ) -> Manifest:
-    from edgekd.data.made_pictures import made_frames
+    from edgekd.data.generated_images import made_frames
     from edgekd.graph.export import export_detector
     from edgekd.recipe import TrainingRecipe
     from edgekd.training.run import untrained_detector
@@ -105,7 +105,7 @@ def _export_untrained(
         "teachers": [],
         "calibration": None,
         "threshold": None,
-        "parity_pictures": "made ones",
+        "parity_images": "made ones",
     }
     if served is not None:
         refuse_other_model(served, {"system": system, "precision": arguments.precision, **origin})
@@ -119,23 +119,22 @@ def _export_untrained(
 def _export_run(
     arguments: argparse.Namespace, folder: Path, batch: int | None, output: Path, served: TritonModel | None
 ) -> Manifest:
-    from edgekd.data.good_pictures import read_frames
+    from edgekd.data.good_images import read_frames
     from edgekd.graph.export import export_detector
-    from edgekd.recipe import RECIPE_FILE
+    from edgekd.recipe import RECIPE_FILE, held_out_images
     from edgekd.training.run import (
         STUDENT_FILE,
         TEACHER_CARDS,
         TEACHER_FILE,
-        held_out_pictures,
         load_run,
-        training_pictures,
+        training_images,
     )
 
     detector, recipe = load_run(folder)
-    held_out = held_out_pictures(recipe)
-    pictures = held_out or training_pictures(recipe)
+    held_out = held_out_images(recipe)
+    images = held_out or training_images(recipe)
     count = batch or PARITY_FRAMES
-    frames = read_frames([pictures[index % len(pictures)] for index in range(count)], recipe.size, recipe.resize)
+    frames = read_frames([images[index % len(images)] for index in range(count)], recipe.size, recipe.resize)
     made_from = {name: sha256(folder / name) for name in (RECIPE_FILE, STUDENT_FILE, TEACHER_FILE)}
     origin = {
         "trained": True,
@@ -145,7 +144,7 @@ def _export_run(
         "teachers": read_json(folder / TEACHER_CARDS),
         "calibration": None,
         "threshold": None,
-        "parity_pictures": f"{'held-out' if held_out else 'training'} good pictures of the run",
+        "parity_images": f"{'held-out' if held_out else 'training'} good images of the run",
     }
     if served is not None:
         refuse_other_model(served, {"system": recipe.system, "precision": arguments.precision, **origin})
@@ -164,27 +163,27 @@ def _export_run(
 def _threshold(
     artifact: Path, detector: Detector, recipe: TrainingRecipe, arguments: argparse.Namespace
 ) -> dict[str, Any] | None:
-    """The threshold of the artifact that ships, from held-out good pictures; below float32 it is carried over."""
-    from edgekd.metrics.threshold import FEWEST_PICTURES, carried_threshold, threshold_from_good
-    from edgekd.training.run import held_out_pictures
+    """The threshold of the artifact that ships, from held-out good images; below float32 it is carried over."""
+    from edgekd.recipe import held_out_images
+    from edgekd.verdicts.threshold import FEWEST_IMAGES, carried_threshold, threshold_from_good
 
-    pictures, false_reject_rate = held_out_pictures(recipe), arguments.false_reject_rate
-    if len(pictures) < FEWEST_PICTURES:
+    images, false_reject_rate = held_out_images(recipe), arguments.false_reject_rate
+    if len(images) < FEWEST_IMAGES:
         return None
-    scores = _scores(artifact, pictures)
+    scores = _scores(artifact, images)
     if arguments.precision == "fp32" or recipe.quantization_aware_from is not None:
         return asdict(threshold_from_good(scores, false_reject_rate))
-    float_scores = float_scores_of(detector, pictures, recipe.size, recipe.resize)
+    float_scores = float_scores_of(detector, images, recipe.size, recipe.resize)
     return asdict(carried_threshold(threshold_from_good(float_scores, false_reject_rate), float_scores, scores))
 
 
-def _scores(artifact: Path, pictures: list[Path]) -> list[float]:
+def _scores(artifact: Path, images: list[Path]) -> list[float]:
     from edgekd.engines import open_engine
     from edgekd.runner import inspect_stream
-    from edgekd.runner.sources import picture_frames
+    from edgekd.runner.sources import image_frames
 
     with open_engine(artifact) as engine:
-        answers = list(inspect_stream(engine, picture_frames(pictures), threshold=float("inf")))
+        answers = list(inspect_stream(engine, image_frames(images), threshold=float("inf")))
     failed = [reply for reply in answers if reply.result.error]
     if failed:
         raise EdgekdError(f"cannot set the threshold: {failed[0].result.error}")
@@ -221,7 +220,7 @@ def _report(output: Path, manifest: Manifest) -> None:
             soft_wrap=True,
         )
     elif manifest["trained"]:
-        answer.print("no threshold: too few good pictures were held out; give one to edgekd inspect --threshold")
+        answer.print("no threshold: too few good images were held out; give one to edgekd inspect --threshold")
 
 
 def _report_layers(quantization: dict[str, Any]) -> None:

@@ -80,7 +80,7 @@ def _log(stack: contextlib.ExitStack, out: Path, threshold: float, live: bool) -
 def _stored_threshold(manifest: Manifest) -> float:
     threshold = manifest.get("threshold")
     if not threshold:
-        why = "it is untrained" if not manifest.get("trained") else "too few good pictures were held out"
+        why = "it is untrained" if not manifest.get("trained") else "too few good images were held out"
         raise EdgekdError(f"{manifest['file']} holds no threshold ({why}): give one with --threshold")
     return float(threshold["value"])
 

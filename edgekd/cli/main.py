@@ -17,8 +17,8 @@ COMMANDS = {
     "models": "every system: parameters and MACs by part, beside its paper's figures",
     "papers": "the papers' tables, and what is printed wrongly in them",
     "teachers": "list, import, fetch and check the teachers that there are",
-    "distill": "make a teacher from an ImageNet backbone and pictures of anything",
-    "train": "train a system on good pictures",
+    "distill": "make a teacher from an ImageNet backbone and images of anything",
+    "train": "train a system on good images",
     "export": "make an .onnx detector of a run, or of an untrained system",
     "build": "make an engine of an .onnx detector, for TensorRT or OpenVINO",
     "drift": "compare what ships, in every precision, with what was trained",
@@ -27,7 +27,7 @@ COMMANDS = {
     "benchmark": "train, evaluate and time systems on a whole dataset, into one table",
     "inspect": "run a detector on a folder, a video or a camera",
     "doctor": "what this machine has, which back ends work here, what to install",
-    "demo": "the whole road on real pictures, in minutes",
+    "demo": "the whole road on real images, in minutes",
 }
 PACKAGE_EXTRAS = {"torch": "train", "safetensors": "train", "onnx": "train", "onnxsim": "train"}
 INTERRUPTED = 130

@@ -11,7 +11,7 @@ from edgekd.cli.output import answer, print_table
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--size", type=positive, default=256, help="side of the picture, in pixels (default: 256)")
+    parser.add_argument("--size", type=positive, default=256, help="side of the image, in pixels (default: 256)")
 
 
 def run(arguments: argparse.Namespace) -> int:

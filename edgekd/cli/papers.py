@@ -9,8 +9,8 @@ from typing import Any
 
 from edgekd.cli.arguments import add_json_argument
 from edgekd.cli.output import answer, write_json_to
-from edgekd.profiling.paper_mistakes import Mistake, table_mistakes
-from edgekd.profiling.papers import TABLES, find_table, missing_tables, read_table
+from edgekd.papers.misprints import Mistake, table_mistakes
+from edgekd.papers.tables import TABLES, find_table, missing_tables, read_table
 
 AXES = ("method", "category", "metric")
 SENTENCES = ("flops_convention", "included", "note")  # Columns that say how to read a row's figures.

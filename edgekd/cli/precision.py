@@ -29,10 +29,10 @@ INT8 = ("int8", "int8_fp16")
 PRECISIONS = ("fp32", "fp16", *INT8)
 CHOICES = ("k-centre", "random")
 METHODS = ("min-max", "percentile", "entropy", "map-error")
-PICTURES = 32
+IMAGES = 32
 MAX_DRIFT = 0.01
 CANDIDATES = 256  # More are thinned at random before a set is chosen: every candidate costs an inference.
-HOW_CHOSEN = ("calibration_pictures", "calibration_choice", "calibration_seed")
+HOW_CHOSEN = ("calibration_images", "calibration_choice", "calibration_seed")
 ONLY_INT8 = ("calibration", *HOW_CHOSEN, "calibration_method", "max_drift")
 
 
@@ -48,9 +48,9 @@ def add_precision_arguments(parser: argparse.ArgumentParser) -> None:
         "--calibration",
         type=Path,
         metavar="DIR|FILE",
-        help="good pictures, or the manifest of a set chosen before (default: those the run was trained on)",
+        help="good images, or the manifest of a set chosen before (default: those the run was trained on)",
     )
-    group.add_argument("--calibration-pictures", type=positive, metavar="N", help=f"in the set (default: {PICTURES})")
+    group.add_argument("--calibration-images", type=positive, metavar="N", help=f"in the set (default: {IMAGES})")
     group.add_argument("--calibration-choice", choices=CHOICES, help="of the set (default: k-centre)")
     group.add_argument("--calibration-seed", type=not_negative, help="of a random choice (default: 0)")
     group.add_argument("--calibration-method", choices=METHODS, help="from set to scales (default: min-max)")
@@ -136,7 +136,7 @@ def _quantize(
     chosen: CalibrationSet,
     manifest: Path,
 ) -> tuple[onnx.ModelProto, dict[str, Any]]:
-    from edgekd.data.good_pictures import read_frames
+    from edgekd.data.good_images import read_frames
     from edgekd.quantization.int8_float16 import INT8_FLOAT16
     from edgekd.quantization.lowering import to_int8
 
@@ -152,7 +152,7 @@ def _quantize(
     about["calibration"] = {
         "set": manifest.name,
         "sha256": hashlib.sha256(json_text(asdict(chosen)).encode()).hexdigest(),
-        "pictures": len(chosen.pictures),
+        "images": len(chosen.images),
         "choice": chosen.choice,
         "method": method,
     }
@@ -162,7 +162,7 @@ def _quantize(
 def _judged_on(detector: Detector, frames: Frames) -> tuple[Frames, str]:
     """The frames that the drift is measured on: good ones, and of some systems every other with a synthetic anomaly.
 
-    Networks that learn from synthetic anomalies say next to nothing of good pictures; beside that any rounding is much.
+    Networks that learn from synthetic anomalies say next to nothing of good images; beside that any rounding is much.
     """
     from edgekd.data.synthetic_anomalies import corrupt
     from edgekd.quantization.lowering import few_of
@@ -170,20 +170,21 @@ def _judged_on(detector: Detector, frames: Frames) -> tuple[Frames, str]:
 
     few = few_of(frames).copy()
     if not makes_anomalies(detector):
-        return few, "calibration pictures"
+        return few, "calibration images"
     rng = np.random.default_rng(0)
     for frame in few[::2]:
         frame[:] = corrupt(frame, [], rng)[0].round()
-    return few, "calibration pictures, every other with a synthetic anomaly"
+    return few, "calibration images, every other with a synthetic anomaly"
 
 
 def _calibration_set(arguments: argparse.Namespace, detector: Detector, recipe: TrainingRecipe) -> CalibrationSet:
-    from edgekd.data.layouts import find_good_pictures
+    from edgekd.data.layouts import find_good_images
     from edgekd.quantization.calibration_set import read_calibration_set
-    from edgekd.training.run import held_out_pictures, training_pictures
+    from edgekd.recipe import held_out_images
+    from edgekd.training.run import training_images
 
     source: Path | None = arguments.calibration
-    held_out = {path.resolve() for path in held_out_pictures(recipe)} if recipe.data else set()
+    held_out = {path.resolve() for path in held_out_images(recipe)} if recipe.data else set()
     if source is not None and source.is_file():
         chosen = read_calibration_set(source)
         for path in chosen.paths():
@@ -194,45 +195,41 @@ def _calibration_set(arguments: argparse.Namespace, detector: Detector, recipe: 
         return chosen
     if source is None:
         if not recipe.data:
-            raise EdgekdError(
-                "INT8 is calibrated on real good pictures, and nothing else: --calibration names a folder"
-            )
-        return _choose(arguments, detector, recipe, Path(recipe.data), training_pictures(recipe))
-    paths = [path for path in find_good_pictures(source) if path.resolve() not in held_out]
+            raise EdgekdError("INT8 is calibrated on real good images, and nothing else: --calibration names a folder")
+        return _choose(arguments, detector, recipe, Path(recipe.data), training_images(recipe))
+    paths = [path for path in find_good_images(source) if path.resolve() not in held_out]
     return _without_outliers(arguments, detector, recipe, source, paths)
 
 
 def _choose(
     arguments: argparse.Namespace, detector: Detector, recipe: TrainingRecipe, root: Path, paths: list[Path]
 ) -> CalibrationSet:
-    from edgekd.data.good_pictures import read_frames
+    from edgekd.data.good_images import read_frames
     from edgekd.quantization.calibration_set import (
-        FEWEST_PICTURES,
+        FEWEST_IMAGES,
         CalibrationSet,
         at_random,
         hashed,
         k_centre,
         require_enough,
     )
-    from edgekd.training.descriptors import picture_descriptors
+    from edgekd.training.descriptors import image_descriptors
 
     require_enough(len(paths), str(root))
-    count = arguments.calibration_pictures or PICTURES
-    if count < FEWEST_PICTURES:
-        raise EdgekdError(
-            f"--calibration-pictures {count} is too few: INT8 needs {FEWEST_PICTURES} at least, better 32"
-        )
+    count = arguments.calibration_images or IMAGES
+    if count < FEWEST_IMAGES:
+        raise EdgekdError(f"--calibration-images {count} is too few: INT8 needs {FEWEST_IMAGES} at least, better 32")
     if count > len(paths):
-        notes.print(f"{root} holds {len(paths)} good pictures to calibrate on, not {count}: all are taken")
+        notes.print(f"{root} holds {len(paths)} good images to calibrate on, not {count}: all are taken")
     choice, seed = arguments.calibration_choice or CHOICES[0], arguments.calibration_seed or 0
     candidates = paths
     if choice == "random":
         indices = at_random(len(paths), count, seed)
     else:
         candidates = [paths[index] for index in at_random(len(paths), max(CANDIDATES, count), seed)]
-        with notes.status(f"comparing {len(candidates)} pictures by what the teacher says of them"):
+        with notes.status(f"comparing {len(candidates)} images by what the teacher says of them"):
             frames = read_frames(candidates, recipe.size, recipe.resize)
-            indices = k_centre(picture_descriptors(detector, frames), count)
+            indices = k_centre(image_descriptors(detector, frames), count)
     chosen = [candidates[index] for index in indices]
     return CalibrationSet(hashed(root, chosen), str(root.resolve()), choice, seed, len(paths))
 
@@ -240,18 +237,19 @@ def _choose(
 def _without_outliers(
     arguments: argparse.Namespace, detector: Detector, recipe: TrainingRecipe, root: Path, paths: list[Path]
 ) -> CalibrationSet:
-    """A set from a folder that the run does not know, without the pictures that the detector finds far from good."""
+    """A set from a folder that the run does not know, without the images that the detector finds far from good."""
     from edgekd.quantization.calibration_set import at_random, outliers, require_enough
-    from edgekd.training.run import held_out_pictures, training_pictures
+    from edgekd.recipe import held_out_images
+    from edgekd.training.run import training_images
 
     require_enough(len(paths), str(root))
     if not recipe.data:  # An untrained detector cannot tell.
         return _choose(arguments, detector, recipe, root, paths)
     there = len(paths)
-    candidates = max(CANDIDATES, arguments.calibration_pictures or PICTURES)
+    candidates = max(CANDIDATES, arguments.calibration_images or IMAGES)
     paths = [paths[index] for index in at_random(len(paths), candidates, arguments.calibration_seed or 0)]
-    known = held_out_pictures(recipe) or training_pictures(recipe)[:PICTURES]
-    with notes.status(f"looking at {len(paths)} pictures for defective ones"):
+    known = held_out_images(recipe) or training_images(recipe)[:IMAGES]
+    with notes.status(f"looking at {len(paths)} images for defective ones"):
         scores, usual = (float_scores_of(detector, some, recipe.size, recipe.resize) for some in (paths, known))
         odd = outliers(scores, usual)
     names = [paths[index].relative_to(root).as_posix() for index in odd]
@@ -259,22 +257,22 @@ def _without_outliers(
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         notes.print(f"left out of the calibration set, as they look defective: {shown}", soft_wrap=True)
     kept = [path for index, path in enumerate(paths) if index not in set(odd)]
-    require_enough(len(kept), f"{root}, less {len(odd)} pictures that look defective," if odd else str(root))
+    require_enough(len(kept), f"{root}, less {len(odd)} images that look defective," if odd else str(root))
     chosen = _choose(arguments, detector, recipe, root, kept)
     return replace(chosen, left_out=tuple(names), chosen_from=there)
 
 
-def float_scores_of(detector: Detector, pictures: Sequence[Path], size: int, rule: str) -> list[float]:
-    """What the network itself scores pictures, one by one.
+def float_scores_of(detector: Detector, images: Sequence[Path], size: int, rule: str) -> list[float]:
+    """What the network itself scores images, one by one.
 
     Args:
         detector: Trained.
-        pictures: Their files.
+        images: Their files.
         size: The side of a frame, in pixels.
         rule: To resize by, that of the run.
     """
-    from edgekd.data.good_pictures import read_frames
+    from edgekd.data.good_images import read_frames
     from edgekd.graph.parity import torch_outputs
 
-    frames = read_frames(pictures, size, rule)
+    frames = read_frames(images, size, rule)
     return [float(torch_outputs(detector, frames[index : index + 1])[0][0]) for index in range(len(frames))]

@@ -11,7 +11,7 @@ from edgekd.cli.output import answer, download_progress, notes, print_table, wri
 from edgekd.errors import ArtifactError, EdgekdError
 
 if TYPE_CHECKING:
-    from edgekd.training.teachers import Teacher
+    from edgekd.training.teachers.loading import Teacher
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     checking = actions.add_parser("check", help="whether weights are whole; with --data, what their features tell")
     checking.add_argument("names", nargs="+", metavar="NAME|FILE")
     checking.add_argument("--data", type=Path, help="a category, for nearest neighbours")
-    checking.add_argument("--size", type=positive, default=256, help="side of the pictures, in pixels (default: 256)")
+    checking.add_argument("--size", type=positive, default=256, help="side of the images, in pixels (default: 256)")
     checking.add_argument("--seed", type=not_negative, default=0, help="of the patches that are remembered")
     add_json_argument(checking)
 
@@ -37,8 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from edgekd.training.catalogue import CATALOGUE
-    from edgekd.training.teachers import is_here
+    from edgekd.training.teachers.catalogue import CATALOGUE
+    from edgekd.training.teachers.loading import is_here
 
     teachers = [
         {
@@ -71,7 +71,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    from edgekd.training.store import import_teacher
+    from edgekd.training.teachers.store import import_teacher
 
     kept = import_teacher(arguments.file, arguments.name)
     answer.print(f"imported {arguments.file} as {kept.stem}: {kept}", soft_wrap=True)
@@ -79,10 +79,10 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
-    from edgekd.training.catalogue import find_entry
-    from edgekd.training.fetching import download
-    from edgekd.training.store import import_teacher, is_stored, store_folder, stored_file
-    from edgekd.training.teachers import is_here
+    from edgekd.training.teachers.catalogue import find_entry
+    from edgekd.training.teachers.fetching import download
+    from edgekd.training.teachers.loading import is_here
+    from edgekd.training.teachers.store import import_teacher, is_stored, store_folder, stored_file
 
     entry = find_entry(arguments.name)
     if is_stored(entry.name) or (entry.url is None and is_here(entry)):
@@ -107,7 +107,7 @@ def _fetch(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from edgekd.training.teachers import load_teacher
+    from edgekd.training.teachers.loading import load_teacher
 
     # All of them before the first is measured: a misspelt or damaged one costs no minutes.
     teachers = [load_teacher(name) for name in arguments.names]
@@ -119,33 +119,33 @@ def _check(arguments: argparse.Namespace) -> int:
     write_json_to(arguments.json, content)
     if arguments.json != Path("-"):
         rows = [(figure["teacher"], f"{figure['image_auroc']:.3f}") for figure in content["teachers"]]
-        title = f"{content['category']}: {content['train_good']} good pictures, {content['test']} tested"
+        title = f"{content['category']}: {content['train_good']} good images, {content['test']} tested"
         print_table(f"nearest neighbours on {title}", ("teacher", "image AUROC"), rows)
     return 0
 
 
 def _measure(teachers: list[Teacher], data: Path, size: int, seed: int) -> dict[str, Any]:
     """The content of `teachers check --json`."""
-    from edgekd.data.good_pictures import read_frames
+    from edgekd.data.good_images import read_frames
     from edgekd.data.layouts import read_category
     from edgekd.metrics.auroc import image_auroc
+    from edgekd.models.backbones.pdn import nearest_legal_sizes
     from edgekd.models.patch_features import TEACHER_STRIDES
-    from edgekd.models.pdn import nearest_legal_sizes
-    from edgekd.training.nearest_neighbours import nearest_neighbour_scores, teacher_network
+    from edgekd.training.teachers.nearest_neighbours import nearest_neighbour_scores, teacher_network
 
     legal = nearest_legal_sizes(size, TEACHER_STRIDES[-1])
     if legal != (size,):
         raise EdgekdError(f"teachers are not checked at {size} pixels a side: use {' or '.join(map(str, legal))}")
     category = read_category(data)
     if not category.train_good:
-        raise EdgekdError(f"{data} holds no good pictures to compare with: they belong into train/good")
+        raise EdgekdError(f"{data} holds no good images to compare with: they belong into train/good")
     good = read_frames(category.train_good, size)
-    test = read_frames([picture.path for picture in category.test], size)
-    defective = [picture.defective for picture in category.test]
+    test = read_frames([image.path for image in category.test], size)
+    defective = [image.defective for image in category.test]
     figures = []
     for teacher in teachers:
         network = teacher_network(teacher)
-        with notes.status(f"{teacher.name}: nearest neighbours of {len(test)} pictures"):
+        with notes.status(f"{teacher.name}: nearest neighbours of {len(test)} images"):
             scores = list(nearest_neighbour_scores(network, good, test, seed))
         figures.append(
             {"teacher": teacher.name, "sha256": teacher.sha256, "image_auroc": image_auroc(scores, defective)}

@@ -1,4 +1,4 @@
-"""Trains a system on good pictures. Ctrl-C saves; --resume goes on to the same weights."""
+"""Trains a system on good images. Ctrl-C saves; --resume goes on to the same weights."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from edgekd.recipe import RECIPE_FILE, TrainingRecipe, read_recipe
 if TYPE_CHECKING:
     from edgekd.models.detector import TrainingDefaults
     from edgekd.models.registry import System
-    from edgekd.training.teachers import Teacher
+    from edgekd.training.teachers.loading import Teacher
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("system", metavar="SYSTEM", help="hkt, hkt_plus, mhkd, pfadseg, dskd or mthf")
-    parser.add_argument("--data", type=Path, help="folder of good pictures, or a category (docs/datasets.md)")
+    parser.add_argument("--data", type=Path, help="folder of good images, or a category (docs/datasets.md)")
     parser.add_argument("--run", type=Path, required=True, help="folder to keep everything in")
     add_training_arguments(parser)
     parser.add_argument("--resume", action="store_true", help="go on with the run; --iterations may extend it")
@@ -42,9 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     notes.print(f"teacher {' + '.join(recipe.teachers)}; {recipe.iterations} iterations on {device}{arithmetic}")
     with torch.device("meta"):
         if makes_anomalies(untrained_detector(recipe)):
-            look = (
-                f"pictures of {recipe.textures}" if recipe.textures else "noise: --textures names a folder of pictures"
-            )
+            look = f"images of {recipe.textures}" if recipe.textures else "noise: --textures names a folder of images"
             notes.print(f"synthetic anomalies look like {look}", soft_wrap=True)
     start = time.monotonic()
     try:
@@ -67,7 +65,7 @@ def _started(arguments: argparse.Namespace, mixed_precision: bool) -> TrainingRe
 
     system = find_system(arguments.system)
     if arguments.data is None:
-        raise EdgekdError("--data is missing: name the folder of good pictures")
+        raise EdgekdError("--data is missing: name the folder of good images")
     return start_run(arguments.run, *recipe_of(arguments, system, arguments.data, mixed_precision))
 
 
@@ -99,14 +97,14 @@ def recipe_of(
     Args:
         arguments: With the training options.
         system: To train.
-        data: A folder of good pictures, or a category.
+        data: A folder of good images, or a category.
         mixed_precision: Whether convolutions are computed in bfloat16.
 
     Raises:
         EdgekdError: A teacher or switch is not known, or the system cannot learn as asked.
     """
     from edgekd.training.run import require_quantizable
-    from edgekd.training.teachers import load_teacher
+    from edgekd.training.teachers.loading import load_teacher
 
     switches = read_switches(arguments.switch, system)
     teachers = [load_teacher(name) for name in _teacher_names(arguments, system)]
@@ -150,15 +148,15 @@ def _teacher_names(arguments: argparse.Namespace, system: System) -> list[str]:
 
 
 def _paper_iterations(training: TrainingDefaults, data: Path, batch: int, seed: int) -> int:
-    """The paper's iterations; of epochs, those of the pictures that are trained on."""
-    from edgekd.data.good_pictures import split_good_pictures
-    from edgekd.data.layouts import find_good_pictures
+    """The paper's iterations; of epochs, those of the images that are trained on."""
+    from edgekd.data.good_images import split_good_images
+    from edgekd.data.layouts import find_good_images
 
     if training.epochs is None:
         assert training.iterations is not None
         return training.iterations
-    pictures, _ = split_good_pictures(find_good_pictures(data), seed)
-    return training.epochs * math.ceil(len(pictures) / batch)
+    images, _ = split_good_images(find_good_images(data), seed)
+    return training.epochs * math.ceil(len(images) / batch)
 
 
 def _resumed(arguments: argparse.Namespace) -> TrainingRecipe:

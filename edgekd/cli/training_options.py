@@ -27,10 +27,10 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--backbone", metavar="NAME", help="pfadseg, dskd: of `edgekd teachers list`")
     parser.add_argument("--groups", metavar="NAME", nargs="+", help="mthf: backbones, or paper-like")
-    parser.add_argument("--textures", type=Path, metavar="DIR", help="pfadseg, dskd: pictures to make anomalies of")
+    parser.add_argument("--textures", type=Path, metavar="DIR", help="pfadseg, dskd: images to make anomalies of")
     parser.add_argument("--iterations", type=positive, help="optimizer steps of all stages (default: as the paper)")
-    parser.add_argument("--size", type=positive, default=256, help="side of the pictures, in pixels (default: 256)")
-    parser.add_argument("--batch", type=positive, help="pictures a step (default: as the paper)")
+    parser.add_argument("--size", type=positive, default=256, help="side of the images, in pixels (default: 256)")
+    parser.add_argument("--batch", type=positive, help="images a step (default: as the paper)")
     parser.add_argument("--learning-rate", type=between(1e-7, 1.0), help="of the first stage (default: as the paper)")
     parser.add_argument("--schedule", choices=("constant", "step", "cosine"), help="of it (default: as the paper)")
     parser.add_argument(
@@ -111,7 +111,7 @@ def require_same_recipe(arguments: argparse.Namespace, system: System, run: Path
 
 
 def _teachers(arguments: argparse.Namespace, system: System, kept: list[str]) -> Iterator[tuple[str, str, str]]:
-    from edgekd.training.teachers import load_teacher
+    from edgekd.training.teachers.loading import load_teacher
 
     given = getattr(arguments, system.teacher_switch)
     if given is not None and given != ["paper-like"]:

@@ -8,9 +8,17 @@ from pathlib import Path
 from edgekd.artifact import Manifest, read_manifest
 from edgekd.cli.arguments import positive
 from edgekd.cli.output import answer, require_writable
+from edgekd.engines.triton_config import CONFIG_FILE, TritonModel
+from edgekd.engines.triton_repository import (
+    BACKENDS,
+    DEVICES,
+    LARGEST_BATCH,
+    engine_limits,
+    plan_model,
+    refuse_other_model,
+    write_model,
+)
 from edgekd.errors import EdgekdError
-from edgekd.triton import BACKENDS, DEVICES, LARGEST_BATCH, engine_limits, plan_model, refuse_other_model, write_model
-from edgekd.triton_config import CONFIG_FILE, TritonModel
 
 OPTIONS = ("triton_backend", "triton_device", "triton_max_batch")
 OF_AN_EXPORT = {"batch": "1", "size": None, "output": None, "precision": "fp32", "calibration": None}  # And defaults.

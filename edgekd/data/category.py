@@ -1,4 +1,4 @@
-"""What is known of one category of a dataset: its pictures, their classes, their masks."""
+"""What is known of one category of a dataset: its images, their classes, their masks."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ GOOD = "good"
 
 
 @dataclass(frozen=True)
-class TestPicture:
-    """A picture of the test set and what is known of it.
+class TestImage:
+    """An image of the test set and what is known of it.
 
     Attributes:
-        path: The picture.
+        path: The image.
         defect: The name of its class; "good" for a good one, whatever the dataset calls it.
-        mask: The picture of its defective pixels, in MVTec LOCO AD the folder of its regions; None for a good one and
+        mask: The image of its defective pixels, in MVTec LOCO AD the folder of its regions; None for a good one and
             where there is no ground truth.
     """
 
@@ -30,7 +30,7 @@ class TestPicture:
 
     @property
     def defective(self) -> bool:
-        """Whether the picture shows a defect."""
+        """Whether the image shows a defect."""
         return self.defect != GOOD
 
 
@@ -41,22 +41,22 @@ class Category:
     Attributes:
         name: The folder's name.
         root: The folder.
-        train_good: Good pictures to train on; empty where the category has none.
-        test: Good and defective pictures to evaluate on, the good ones first.
+        train_good: Good images to train on; empty where the category has none.
+        test: Good and defective images to evaluate on, the good ones first.
         layout: "mvtec_ad", "mvtec_loco", "btad", "visa" or "retinal_oct".
-        validation_good: Good pictures that the dataset itself holds out, as MVTec LOCO AD does.
+        validation_good: Good images that the dataset itself holds out, as MVTec LOCO AD does.
         saturation_rules: By the pixel value of a region's mask; None for a dataset without regions.
     """
 
     name: str
     root: Path
     train_good: list[Path]
-    test: list[TestPicture]
+    test: list[TestImage]
     layout: str = "mvtec_ad"
     validation_good: list[Path] = field(default_factory=list)
     saturation_rules: Mapping[int, SaturationRule] | None = None
 
     @property
     def has_masks(self) -> bool:
-        """Whether every defective picture has a mask, so that pixel metrics can be computed."""
-        return all(picture.mask is not None for picture in self.test if picture.defective)
+        """Whether every defective image has a mask, so that pixel metrics can be computed."""
+        return all(image.mask is not None for image in self.test if image.defective)

@@ -1,7 +1,7 @@
-"""The elpv data set: electroluminescence pictures of solar cells, which come as an ordinary package.
+"""The elpv data set: electroluminescence images of solar cells, which come as an ordinary package.
 
 Source: Deitsch et al., Automatic classification of defective photovoltaic module cells (Solar Energy 2019);
-package elpv-dataset, pictures CC BY-NC-SA 4.0.
+package elpv-dataset, images CC BY-NC-SA 4.0.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def write_category(folder: Path, shuffle_seed: int | None = None) -> None:
     Shuffled, they come from all 18, which is much harder: modules differ from each other in ways that are no defects.
 
     Args:
-        folder: The category's; pictures that are there already stay.
+        folder: The category's; images that are there already stay.
         shuffle_seed: Of the order; None for that of their numbers.
 
     Raises:
@@ -66,7 +66,7 @@ def write_category(folder: Path, shuffle_seed: int | None = None) -> None:
     }
     for part, paths in parts.items():
         if part.is_dir() and not {path.name for path in part.iterdir()} <= {path.name for path in paths}:
-            raise EdgekdError(f"{part} holds other pictures than these cells: remove {folder}, or name another place")
+            raise EdgekdError(f"{part} holds other images than these cells: remove {folder}, or name another place")
     for part, paths in parts.items():
         _copy(paths, part)
 

@@ -1,12 +1,12 @@
-"""Recognising the layout of a folder: a category of a known dataset, or a plain folder of good pictures."""
+"""Recognising the layout of a folder: a category of a known dataset, or a plain folder of good images."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from edgekd.data.category import GOOD, Category, TestPicture
+from edgekd.data.category import GOOD, Category, TestImage
+from edgekd.data.images import list_images
 from edgekd.data.masks import read_mask
-from edgekd.data.pictures import list_pictures
 from edgekd.data.split_folders import (
     BTAD,
     MVTEC_AD,
@@ -19,7 +19,7 @@ from edgekd.data.split_folders import (
 from edgekd.data.visa import SPLIT_FILE, is_visa, read_visa
 from edgekd.errors import EdgekdError
 
-__all__ = ["GOOD", "Category", "TestPicture", "find_good_pictures", "read_category", "read_mask", "recognise_layout"]
+__all__ = ["GOOD", "Category", "TestImage", "find_good_images", "read_category", "read_mask", "recognise_layout"]
 
 GOOD_FOLDERS = (MVTEC_AD.good, BTAD.good, RETINAL_OCT.good, "Normal")
 
@@ -39,25 +39,25 @@ def recognise_layout(data: Path) -> str | None:
     return None if names is None else names.layout
 
 
-def find_good_pictures(data: Path) -> list[Path]:
-    """The good pictures to train on.
+def find_good_images(data: Path) -> list[Path]:
+    """The good images to train on.
 
     Args:
-        data: A plain folder of good pictures, or a category in the layout of a known dataset.
+        data: A plain folder of good images, or a category in the layout of a known dataset.
 
     Returns:
-        Every picture below the folder, or those that the dataset gives to train on; sorted by path.
+        Every image below the folder, or those that the dataset gives to train on; sorted by path.
 
     Raises:
-        EdgekdError: There is no picture, or the folder also holds what is not known to be good.
+        EdgekdError: There is no image, or the folder also holds what is not known to be good.
     """
     if is_visa(data):
         return read_visa(data).train_good
     names = recognise_names(data)
     if names is not None and train_good_folder(data, names).is_dir():
-        return list_pictures(train_good_folder(data, names))
-    _refuse_unknown_pictures(data)
-    return list_pictures(data)
+        return list_images(train_good_folder(data, names))
+    _refuse_unknown_images(data)
+    return list_images(data)
 
 
 def read_category(data: Path) -> Category:
@@ -67,10 +67,10 @@ def read_category(data: Path) -> Category:
         data: The category's folder.
 
     Returns:
-        The category; its pictures are listed, not read.
+        The category; its images are listed, not read.
 
     Raises:
-        EdgekdError: There is no such folder, good or defective test pictures are missing, or masks for some of the
+        EdgekdError: There is no such folder, good or defective test images are missing, or masks for some of the
             defective ones.
     """
     if not data.is_dir():
@@ -83,8 +83,8 @@ def read_category(data: Path) -> Category:
     return read_split_folders(data, names or MVTEC_AD)
 
 
-def _refuse_unknown_pictures(data: Path) -> None:
-    """Refuses a folder below which defective pictures may lie: a detector trained on them would call them good."""
+def _refuse_unknown_images(data: Path) -> None:
+    """Refuses a folder below which defective images may lie: a detector trained on them would call them good."""
     if not data.is_dir():
         return
     _refuse_several_categories(data)
@@ -92,12 +92,12 @@ def _refuse_unknown_pictures(data: Path) -> None:
     if folders & {"test", "ground_truth", "Masks"}:
         names = recognise_names(data) or MVTEC_AD
         raise EdgekdError(
-            f"{data} has no train/{names.good}: expected it beside test, or a plain folder of good pictures"
+            f"{data} has no train/{names.good}: expected it beside test, or a plain folder of good images"
         )
     for good in GOOD_FOLDERS:
         if good in folders and len(folders) > 1:
             others = ", ".join(sorted(folders - {good}))
-            raise EdgekdError(f"{data} holds {good} beside {others}: name the folder of good pictures, {data / good}")
+            raise EdgekdError(f"{data} holds {good} beside {others}: name the folder of good images, {data / good}")
 
 
 def _refuse_several_categories(data: Path) -> None:

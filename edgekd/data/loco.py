@@ -1,6 +1,6 @@
 """MVTec LOCO AD's ground truth: regions, each with the area that saturates its sPRO.
 
-A defective picture has a folder of masks, one a region. The value of a mask's pixels names a kind of defect in the
+A defective image has a folder of masks, one a region. The value of a mask's pixels names a kind of defect in the
 category's defects_config.json, and with it how many of the region's pixels must be found for full marks.
 
 Source: Bergmann et al., Beyond Dents and Scratches (IJCV 2022), and its evaluation code.
@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekd.artifact import read_json
-from edgekd.data.pictures import list_pictures, read_picture
-from edgekd.errors import EdgekdError, PictureError
+from edgekd.data.images import list_images, read_image
+from edgekd.errors import EdgekdError, ImageError
 
 CONFIG_FILE = "defects_config.json"
 KEYS = ("defect_name", "pixel_value", "saturation_threshold", "relative_saturation")
@@ -28,7 +28,7 @@ class SaturationRule(NamedTuple):
 
     Attributes:
         defect: The kind's name, such as "missing_almonds".
-        threshold: In pixels of the original picture; where relative, a share of the region's area, 0 to 1.
+        threshold: In pixels of the original image; where relative, a share of the region's area, 0 to 1.
         relative: Whether it is a share.
     """
 
@@ -47,7 +47,7 @@ class Region(NamedTuple):
 
     Attributes:
         defect: Its kind.
-        mask: bool [H, W], in the size of the original picture.
+        mask: bool [H, W], in the size of the original image.
         saturation_area: The pixels that must be found for full marks.
     """
 
@@ -86,24 +86,24 @@ def read_saturation_rules(category: Path) -> dict[int, SaturationRule]:
 
 
 def read_regions(masks: Path, rules: Mapping[int, SaturationRule]) -> list[Region]:
-    """Reads the regions of a defective picture.
+    """Reads the regions of a defective image.
 
     Args:
-        masks: The folder of its masks: `TestPicture.mask`.
+        masks: The folder of its masks: `TestImage.mask`.
         rules: `Category.saturation_rules`.
 
     Returns:
         One a mask, in the order of their names; a mask that marks no pixel is no region.
 
     Raises:
-        EdgekdError: A mask is no grey picture of one value that the rules know.
+        EdgekdError: A mask is no grey image of one value that the rules know.
     """
     regions = []
-    for path in list_pictures(masks):
-        picture = read_picture(path)
-        if (picture != picture[:, :, :1]).any():
-            raise PictureError(f"{path} has colours: the masks of MVTec LOCO AD are grey, copy them again")
-        values = np.unique(picture[:, :, 0])
+    for path in list_images(masks):
+        image = read_image(path)
+        if (image != image[:, :, :1]).any():
+            raise ImageError(f"{path} has colours: the masks of MVTec LOCO AD are grey, copy them again")
+        values = np.unique(image[:, :, 0])
         values = values[values > 0]
         if len(values) == 0:
             continue
@@ -111,7 +111,7 @@ def read_regions(masks: Path, rules: Mapping[int, SaturationRule]) -> list[Regio
             known = f"{CONFIG_FILE} knows {', '.join(map(str, sorted(rules)))}"
             found = ", ".join(str(int(value)) for value in values[:5])
             raise EdgekdError(f"{path} holds the values {found}: a mask holds one besides 0, and {known}")
-        mask = picture[:, :, 0] > 0
+        mask = image[:, :, 0] > 0
         rule = rules[int(values[0])]
         regions.append(Region(rule.defect, mask, rule.saturation_area(int(mask.sum()))))
     return regions

@@ -1,4 +1,4 @@
-"""Masks: which pixels of a picture are defective."""
+"""Masks: which pixels of an image are defective."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekd.data.category import Category, TestPicture
-from edgekd.data.pictures import is_picture, list_pictures, read_picture
-from edgekd.errors import EdgekdError, PictureError
+from edgekd.data.category import Category, TestImage
+from edgekd.data.images import is_image, list_images, read_image
+from edgekd.errors import EdgekdError, ImageError
 
 Mask = NDArray[np.bool_]  # [H, W]
 
@@ -20,21 +20,21 @@ def read_mask(path: Path, height: int, width: int) -> Mask:
     """Reads a mask of defective pixels in a given size.
 
     Args:
-        path: A picture whose defective pixels are not black, or a folder of such pictures, whose union counts.
+        path: An image whose defective pixels are not black, or a folder of such images, whose union counts.
         height, width: Of the result, in pixels.
 
     Returns:
         bool [height, width]: the mask of zeros and ones, resized bilinearly, at 0.5 and above.
 
     Raises:
-        PictureError: A file is no whole picture, or the pictures of a folder differ in size.
+        ImageError: A file is no whole image, or the images of a folder differ in size.
     """
     mask = _defective_pixels(path).astype(np.float32)
     return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR) >= 0.5)
 
 
-def pictures_with_empty_masks(category: Category) -> list[TestPicture]:
-    """Defective pictures whose mask marks no pixel: pixel metrics leave them out.
+def images_with_empty_masks(category: Category) -> list[TestImage]:
+    """Defective images whose mask marks no pixel: pixel metrics leave them out.
 
     Args:
         category: Its masks are read, which takes a while for many large ones.
@@ -42,16 +42,16 @@ def pictures_with_empty_masks(category: Category) -> list[TestPicture]:
     Returns:
         In the order of the test set; empty where the category has no masks.
     """
-    return [picture for picture in category.test if picture.mask and not _defective_pixels(picture.mask).any()]
+    return [image for image in category.test if image.mask and not _defective_pixels(image.mask).any()]
 
 
-def pair_masks(pictures: list[Path], folder: Path, expected_name: str, ground_truth: Path) -> list[Path]:
-    """Finds the mask of each defective picture of one class, by its stem.
+def pair_masks(images: list[Path], folder: Path, expected_name: str, ground_truth: Path) -> list[Path]:
+    """Finds the mask of each defective image of one class, by its stem.
 
     Args:
-        pictures: Of the class.
+        images: Of the class.
         folder: Where its masks are.
-        expected_name: What a mask is called in the dataset, with {stem} for the picture's; other suffixes, with and
+        expected_name: What a mask is called in the dataset, with {stem} for the image's; other suffixes, with and
             without "_mask", and a folder of the same stem are taken too.
         ground_truth: The folder without which the category has no masks at all.
 
@@ -59,8 +59,8 @@ def pair_masks(pictures: list[Path], folder: Path, expected_name: str, ground_tr
         EdgekdError: Masks are missing; the error counts them and names the first.
     """
     there = {path.stem: path for path in _masks_in(folder)}
-    masks = {picture: there.get(f"{picture.stem}_mask") or there.get(picture.stem) for picture in pictures}
-    missing = [picture for picture, mask in masks.items() if mask is None]
+    masks = {image: there.get(f"{image.stem}_mask") or there.get(image.stem) for image in images}
+    missing = [image for image, mask in masks.items() if mask is None]
     if missing:
         first = folder / expected_name.format(stem=missing[0].stem)
         raise EdgekdError(
@@ -71,20 +71,20 @@ def pair_masks(pictures: list[Path], folder: Path, expected_name: str, ground_tr
 
 
 def _masks_in(folder: Path) -> Iterable[Path]:
-    """The masks in a folder: pictures, and folders that hold pictures."""
+    """The masks in a folder: images, and folders that hold images."""
     if not folder.is_dir():
         return
     for path in sorted(folder.iterdir()):
-        if is_picture(path) or (path.is_dir() and any(is_picture(inside) for inside in path.iterdir())):
+        if is_image(path) or (path.is_dir() and any(is_image(inside) for inside in path.iterdir())):
             yield path
 
 
 def _defective_pixels(path: Path) -> Mask:
-    """The union of a mask's pictures, bool [H, W], in their own size."""
+    """The union of a mask's images, bool [H, W], in their own size."""
     if not path.is_dir():
         # Any value but zero is a defect: some datasets write 1 or the number of the defect's class, not 255.
-        return np.asarray(read_picture(path).any(axis=2))
-    masks = [_defective_pixels(part) for part in list_pictures(path)]
+        return np.asarray(read_image(path).any(axis=2))
+    masks = [_defective_pixels(part) for part in list_images(path)]
     if any(mask.shape != masks[0].shape for mask in masks):
-        raise PictureError(f"the masks in {path} differ in size: they belong to one picture and must be alike")
+        raise ImageError(f"the masks in {path} differ in size: they belong to one image and must be alike")
     return np.asarray(np.any(masks, axis=0))

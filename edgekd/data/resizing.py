@@ -8,18 +8,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekd.data.pictures import Picture
+from edgekd.data.images import Image
 from edgekd.resize_rules import AREA, AREA_2, CURRENT_RESIZE_RULE, known_rule
 
 STRIP_BYTES = 1 << 20  # Of intermediate rows: they stay in the cache of one core.
 MOST_ROWS_IN_16_BITS = 65535 // 255
 
 
-def resize_picture(picture: Picture, height: int, width: int, rule: str = CURRENT_RESIZE_RULE) -> Picture:
+def resize_image(image: Image, height: int, width: int, rule: str = CURRENT_RESIZE_RULE) -> Image:
     """Resizes an image without keeping its aspect ratio.
 
     Args:
-        picture: uint8 [H, W, 3].
+        image: uint8 [H, W, 3].
         height, width: Of the result, in pixels.
         rule: One of `RESIZE_RULES`. Where a side grows every rule is bilinear; where both shrink "area" is OpenCV's
             area shrink, and "area-2" the mean over the same areas, rounded to the nearest level.
@@ -30,35 +30,35 @@ def resize_picture(picture: Picture, height: int, width: int, rule: str = CURREN
     Raises:
         ArtifactError: There is no such rule.
     """
-    if picture.shape[:2] == (height, width):
-        return picture
+    if image.shape[:2] == (height, width):
+        return image
     resized = np.empty((height, width, 3), np.uint8)
-    resize_into(picture, resized, rule)
+    resize_into(image, resized, rule)
     return resized
 
 
-def resize_into(picture: Picture, out: Picture, rule: str = CURRENT_RESIZE_RULE) -> None:
-    """Resizes an image into existing memory; see `resize_picture`.
+def resize_into(image: Image, out: Image, rule: str = CURRENT_RESIZE_RULE) -> None:
+    """Resizes an image into existing memory; see `resize_image`.
 
     Args:
-        picture: uint8 [H, W, 3].
+        image: uint8 [H, W, 3].
         out: uint8 [h, w, 3], C-contiguous.
         rule: One of `RESIZE_RULES`.
     """
     known_rule(rule, "this call")
     height, width = out.shape[:2]
-    if picture.shape == out.shape:
-        np.copyto(out, picture)
-    elif picture.shape[0] < height or picture.shape[1] < width:
-        cv2.resize(picture, (width, height), dst=out, interpolation=cv2.INTER_LINEAR)
+    if image.shape == out.shape:
+        np.copyto(out, image)
+    elif image.shape[0] < height or image.shape[1] < width:
+        cv2.resize(image, (width, height), dst=out, interpolation=cv2.INTER_LINEAR)
     elif rule == AREA:
-        cv2.resize(picture, (width, height), dst=out, interpolation=cv2.INTER_AREA)
+        cv2.resize(image, (width, height), dst=out, interpolation=cv2.INTER_AREA)
     else:
         assert rule == AREA_2
-        _shrink_by_area(picture, out)
+        _shrink_by_area(image, out)
 
 
-def _shrink_by_area(picture: Picture, out: Picture) -> None:
+def _shrink_by_area(image: Image, out: Image) -> None:
     """The mean of each result pixel's area of the image, in float32, rounded to the nearest level.
 
     Rows are added up first, eight or so at a time, in 16-bit integers: fast on any processor, and exact. What is left
@@ -66,11 +66,11 @@ def _shrink_by_area(picture: Picture, out: Picture) -> None:
     edge of the result's rows cuts a row of the image, that row goes through the columns too and is split afterwards.
 
     Args:
-        picture: uint8 [H, W, 3], not smaller than `out`.
+        image: uint8 [H, W, 3], not smaller than `out`.
         out: uint8 [h, w, 3].
     """
-    (rows, columns), (height, width) = picture.shape[:2], out.shape[:2]
-    flat = np.ascontiguousarray(picture).reshape(rows, columns * 3)
+    (rows, columns), (height, width) = image.shape[:2], out.shape[:2]
+    flat = np.ascontiguousarray(image).reshape(rows, columns * 3)
     edges = np.arange(1, height + 1) * rows  # Lower edges of the result's rows, in 1 / height of the image's rows.
     share_above = (edges % height / height).astype(np.float32)[:, None, None]  # Of the row that the edge cuts.
     share_below = np.ceil(share_above) - share_above

@@ -2,7 +2,7 @@
 
     <category>/train/<good>/*
     <category>/test/<good>/*  and  <category>/test/<defect>/*
-    <category>/ground_truth/<defect>/<mask of the picture's stem>
+    <category>/ground_truth/<defect>/<mask of the image's stem>
 
 They differ in what they call the good folder and the masks; MVTec LOCO AD also has validation/good.
 
@@ -15,10 +15,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from edgekd.data.category import GOOD, Category, TestPicture
+from edgekd.data.category import GOOD, Category, TestImage
+from edgekd.data.images import list_images
 from edgekd.data.loco import CONFIG_FILE, read_saturation_rules
 from edgekd.data.masks import pair_masks
-from edgekd.data.pictures import list_pictures
 from edgekd.errors import EdgekdError
 
 LOCO_DEFECTS = ("logical_anomalies", "structural_anomalies")
@@ -30,8 +30,8 @@ class Names(NamedTuple):
     Attributes:
         layout: Its name in edgekd.
         title: Its own name.
-        good: The folder of good pictures.
-        mask: A mask, or a folder of masks, with {stem} for the picture's.
+        good: The folder of good images.
+        mask: A mask, or a folder of masks, with {stem} for the image's.
     """
 
     layout: str
@@ -47,7 +47,7 @@ RETINAL_OCT = Names("retinal_oct", "Retinal OCT", "NORMAL", "{stem}.png")
 
 
 def recognise_names(category: Path) -> Names | None:
-    """The dataset whose names a category's folders have; None where there is no folder of good pictures."""
+    """The dataset whose names a category's folders have; None where there is no folder of good images."""
     is_loco = (category / CONFIG_FILE).is_file() or any((category / "test" / kind).is_dir() for kind in LOCO_DEFECTS)
     if is_loco:
         return MVTEC_LOCO
@@ -58,7 +58,7 @@ def recognise_names(category: Path) -> Names | None:
 
 
 def train_good_folder(category: Path, names: Names) -> Path:
-    """Where a category's good training pictures are."""
+    """Where a category's good training images are."""
     return category / "train" / names.good
 
 
@@ -70,19 +70,19 @@ def read_split_folders(category: Path, names: Names) -> Category:
         names: Of its folders.
 
     Raises:
-        EdgekdError: Good or defective test pictures are missing, or masks for some of the defective ones.
+        EdgekdError: Good or defective test images are missing, or masks for some of the defective ones.
     """
-    test = _test_pictures(category, names)
+    test = _test_images(category, names)
     train_good = train_good_folder(category, names)
     validation = category / "validation" / names.good
-    has_masks = any(picture.mask for picture in test)
+    has_masks = any(image.mask for image in test)
     return Category(
         category.resolve().name,
         category,
-        list_pictures(train_good) if train_good.is_dir() else [],
+        list_images(train_good) if train_good.is_dir() else [],
         test,
         names.layout,
-        list_pictures(validation) if names is MVTEC_LOCO and validation.is_dir() else [],
+        list_images(validation) if names is MVTEC_LOCO and validation.is_dir() else [],
         read_saturation_rules(category) if names is MVTEC_LOCO and has_masks else None,
     )
 
@@ -92,10 +92,10 @@ def folders_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def _test_pictures(category: Path, names: Names) -> list[TestPicture]:
+def _test_images(category: Path, names: Names) -> list[TestImage]:
     test, ground_truth = category / "test", category / "ground_truth"
     expected = (
-        f"expected <category>/test/{names.good} and <category>/test/<defect>, each with pictures "
+        f"expected <category>/test/{names.good} and <category>/test/<defect>, each with images "
         f"(the layout of {names.title}; docs/datasets.md tells the others)"
     )
     if not test.is_dir():
@@ -104,14 +104,14 @@ def _test_pictures(category: Path, names: Names) -> list[TestPicture]:
         raise EdgekdError(f"{test} has no folder {names.good}: {expected}")
     defects = [folder for folder in folders_in(test) if folder.name != names.good]
     if not defects:
-        raise EdgekdError(f"{test} has no folder of defective pictures beside {names.good}: {expected}")
-    pictures = [TestPicture(path, GOOD, None) for path in list_pictures(test / names.good)]
+        raise EdgekdError(f"{test} has no folder of defective images beside {names.good}: {expected}")
+    images = [TestImage(path, GOOD, None) for path in list_images(test / names.good)]
     has_masks = ground_truth.is_dir() and bool(folders_in(ground_truth))
     for folder in defects:
-        paths = list_pictures(folder)
+        paths = list_images(folder)
         if not has_masks:
-            pictures += [TestPicture(path, folder.name, None) for path in paths]
+            images += [TestImage(path, folder.name, None) for path in paths]
             continue
         masks = pair_masks(paths, ground_truth / folder.name, names.mask, ground_truth)
-        pictures += [TestPicture(path, folder.name, mask) for path, mask in zip(paths, masks, strict=True)]
-    return pictures
+        images += [TestImage(path, folder.name, mask) for path, mask in zip(paths, masks, strict=True)]
+    return images

@@ -1,4 +1,4 @@
-"""Synthetic anomalies: good pictures with blots of another texture, for systems that train on the difference."""
+"""Synthetic anomalies: good images with blots of another texture, for systems that train on the difference."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekd.data.pictures import list_pictures, read_picture
-from edgekd.data.resizing import resize_picture
+from edgekd.data.images import list_images, read_image
+from edgekd.data.resizing import resize_image
 from edgekd.errors import EdgekdError
 from edgekd.resize_rules import CURRENT_RESIZE_RULE
 
@@ -24,33 +24,33 @@ FAINTEST, STRONGEST = 0.15, 1.0  # Share of the texture in the blend.
 
 
 def list_textures(folder: Path) -> list[Path]:
-    """Every picture of the folder that anomalies take their texture from, sorted by path.
+    """Every image of the folder that anomalies take their texture from, sorted by path.
 
     Args:
         folder: What the user gave as --textures.
 
     Raises:
-        EdgekdError: There is no such folder, or no picture in it.
+        EdgekdError: There is no such folder, or no image in it.
     """
     try:
-        return list_pictures(folder)
+        return list_images(folder)
     except EdgekdError as error:
         raise EdgekdError(
-            f"--textures FOLDER: {error}; give a folder of texture pictures, or none to use textures made of noise"
+            f"--textures FOLDER: {error}; give a folder of texture images, or none to use textures made of noise"
         ) from error
 
 
 def corrupt(
     frame: NDArray[np.uint8], textures: Textures, rng: np.random.Generator, rule: str = CURRENT_RESIZE_RULE
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Blends a texture into a good picture where a random mask says so.
+    """Blends a texture into a good image where a random mask says so.
 
-    The blend is beta K A + (1 - beta) K M + (1 - K) M, of the mask K, the texture A, the picture M and a share beta
+    The blend is beta K A + (1 - beta) K M + (1 - K) M, of the mask K, the texture A, the image M and a share beta
     that is drawn from 0.15 to 1 (the equation of PFADSeg; Perlin settings of DRAEM and DeSTSeg).
 
     Args:
         frame: uint8 [side, side, 3], BGR.
-        textures: Pictures, one of which is drawn and stretched to the frame; where there is none, one is made.
+        textures: Images, one of which is drawn and stretched to the frame; where there is none, one is made.
         rng: The source of all that is random.
         rule: To resize textures by: that of the run.
 
@@ -59,14 +59,14 @@ def corrupt(
         can be empty; the frame is as it was then.
 
     Raises:
-        PictureError: The texture cannot be read; the error names it.
+        ImageError: The texture cannot be read; the error names it.
     """
     side = len(frame)
     mask = anomaly_mask(side, rng)
     share = np.float32(rng.uniform(FAINTEST, STRONGEST))
     if textures:
-        picture = read_picture(textures[int(rng.integers(len(textures)))])
-        texture = resize_picture(picture, side, side, rule).astype(np.float32)
+        image = read_image(textures[int(rng.integers(len(textures)))])
+        texture = resize_image(image, side, side, rule).astype(np.float32)
     else:
         texture = procedural_texture(side, rng)
     good = frame.astype(np.float32)

@@ -5,7 +5,7 @@
     <root>/<category>/Data/Masks/Anomaly/<stem>.png
 
 1cls.csv splits it: object, split, label, image, mask, paths from the root. A category without the file beside it is
-split here, every tenth good picture to test, which is a split of ours. What the dataset's prepare_data.py makes of it
+split here, every tenth good image to test, which is a split of ours. What the dataset's prepare_data.py makes of it
 is in the layout of MVTec AD and is read as such.
 
 Source: amazon-science/spot-diff (split_csv/1cls.csv, utils/prepare_data.py).
@@ -17,9 +17,9 @@ import csv
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from edgekd.data.category import GOOD, Category, TestPicture
+from edgekd.data.category import GOOD, Category, TestImage
+from edgekd.data.images import list_images
 from edgekd.data.masks import pair_masks
-from edgekd.data.pictures import list_pictures
 from edgekd.errors import EdgekdError
 
 SPLIT_FILE = PurePosixPath("split_csv/1cls.csv")
@@ -29,7 +29,7 @@ TEST_EVERY = 10
 
 
 class _Row(NamedTuple):
-    """A row of 1cls.csv: a picture of the category, its part and its mask."""
+    """A row of 1cls.csv: an image of the category, its part and its mask."""
 
     training: bool
     good: bool
@@ -49,38 +49,38 @@ def read_visa(category: Path) -> Category:
         category: Its folder.
 
     Raises:
-        EdgekdError: Pictures or masks are missing, or 1cls.csv is not what the archive holds.
+        EdgekdError: Images or masks are missing, or 1cls.csv is not what the archive holds.
     """
     split_file = category.resolve().parent / SPLIT_FILE
     train_good, test = _split_by_file(category, split_file) if split_file.is_file() else _split_by_count(category)
     return Category(category.resolve().name, category, train_good, test, "visa")
 
 
-def _split_by_count(category: Path) -> tuple[list[Path], list[TestPicture]]:
+def _split_by_count(category: Path) -> tuple[list[Path], list[TestImage]]:
     images, masks = category / "Data" / "Images", category / "Data" / "Masks"
-    normal, anomalies = list_pictures(images / "Normal"), list_pictures(images / "Anomaly")
+    normal, anomalies = list_images(images / "Normal"), list_images(images / "Anomaly")
     if len(normal) < 2:
-        raise EdgekdError(f"{images / 'Normal'} holds one picture: one to train on and one to test with are needed")
-    test = [TestPicture(path, GOOD, None) for path in normal[::TEST_EVERY]]
+        raise EdgekdError(f"{images / 'Normal'} holds one image: one to train on and one to test with are needed")
+    test = [TestImage(path, GOOD, None) for path in normal[::TEST_EVERY]]
     train_good = [path for index, path in enumerate(normal) if index % TEST_EVERY]
     if not masks.is_dir():
-        return train_good, test + [TestPicture(path, DEFECT, None) for path in anomalies]
+        return train_good, test + [TestImage(path, DEFECT, None) for path in anomalies]
     paired = zip(anomalies, pair_masks(anomalies, masks / "Anomaly", "{stem}.png", masks), strict=True)
-    return train_good, test + [TestPicture(path, DEFECT, mask) for path, mask in paired]
+    return train_good, test + [TestImage(path, DEFECT, mask) for path, mask in paired]
 
 
-def _split_by_file(category: Path, split_file: Path) -> tuple[list[Path], list[TestPicture]]:
+def _split_by_file(category: Path, split_file: Path) -> tuple[list[Path], list[TestImage]]:
     rows = _read_rows(category, split_file)
     _require_all_there(rows, split_file)
     train_good = sorted(row.path for row in rows if row.training and row.good)
     good = sorted(row.path for row in rows if not row.training and row.good)
     defective = sorted((row.path, row.mask) for row in rows if not row.training and not row.good)
-    parts = {"good pictures to train on": train_good, "good test pictures": good, "defective test pictures": defective}
+    parts = {"good images to train on": train_good, "good test images": good, "defective test images": defective}
     for what, part in parts.items():
         if not part:
             raise EdgekdError(f"{split_file} names no {what} of '{category.resolve().name}': copy it from the archive")
-    test = [TestPicture(path, GOOD, None) for path in good]
-    return train_good, test + [TestPicture(path, DEFECT, mask) for path, mask in defective]
+    test = [TestImage(path, GOOD, None) for path in good]
+    return train_good, test + [TestImage(path, DEFECT, mask) for path, mask in defective]
 
 
 def _read_rows(category: Path, split_file: Path) -> list[_Row]:
@@ -96,19 +96,19 @@ def _read_rows(category: Path, split_file: Path) -> list[_Row]:
     own = [entry for entry in entries if entry["object"] == name]
     if not own:
         known = ", ".join(sorted({entry["object"] for entry in entries if entry["object"]}))
-        raise EdgekdError(f"{split_file} names no picture of '{name}': it knows {known}")
+        raise EdgekdError(f"{split_file} names no image of '{name}': it knows {known}")
     return [_row(entry, category, name, split_file) for entry in own]
 
 
 def _row(entry: dict[str, str | None], category: Path, name: str, split_file: Path) -> _Row:
     split, good, image = entry["split"], entry["label"] == "normal", entry["image"] or ""
     if split not in ("train", "test"):
-        raise EdgekdError(f"{split_file} puts {image or 'a picture'} into '{split}': expected train or test")
+        raise EdgekdError(f"{split_file} puts {image or 'an image'} into '{split}': expected train or test")
     path = _within(category, name, image, split_file)
     if good or split == "train":
         return _Row(split == "train", good, path, None)
     if not entry["mask"]:
-        raise EdgekdError(f"{split_file} names no mask for the defective picture {image}: copy it from the archive")
+        raise EdgekdError(f"{split_file} names no mask for the defective image {image}: copy it from the archive")
     return _Row(False, False, path, _within(category, name, entry["mask"], split_file))
 
 

@@ -25,7 +25,7 @@ from edgekd.engines.tensorrt.flavours import (
     is_ampere_or_later,
     load_flavour,
 )
-from edgekd.engines.tensorrt.listening import OnProgress
+from edgekd.engines.tensorrt.progress import OnProgress
 from edgekd.errors import ArtifactError, EdgekdError, MachineError, one_line
 
 Verify = Callable[[Path, Manifest], "dict[str, Any] | None"]

@@ -47,7 +47,7 @@ def export_detector(
         system: Its name.
         size: The side of a frame, in pixels.
         batch: Frames a batch; None leaves it free.
-        frames: Real pictures, uint8 [N, size, size, 3] BGR, to prove parity on; N as the batch, if that is fixed.
+        frames: Real images, uint8 [N, size, size, 3] BGR, to prove parity on; N as the batch, if that is fixed.
         output: The .onnx file; its manifest stands beside it.
         origin: What it was made from, for the manifest: trained, made_from, threshold; and `resize`, the rule that the
             run resized its images by, where that is not the current one.

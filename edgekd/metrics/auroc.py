@@ -1,4 +1,4 @@
-"""AUROC, of pictures and of pixels: the chance that a defective one scores higher than a good one, ties one half."""
+"""AUROC, of images and of pixels: the chance that a defective one scores higher than a good one, ties one half."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgekd.metrics.pixel_scores import PixelLevels, PixelScores, require
 
 
 def image_auroc(scores: ArrayLike, defective: ArrayLike) -> float:
-    """AUROC over pictures.
+    """AUROC over images.
 
     Args:
         scores: float [N], higher is more anomalous.
@@ -23,19 +23,19 @@ def image_auroc(scores: ArrayLike, defective: ArrayLike) -> float:
         The area under the ROC curve, 0..1.
 
     Raises:
-        EdgekdError: Good or defective pictures are missing, or a score is not finite.
+        EdgekdError: Good or defective images are missing, or a score is not finite.
         MachineError: scikit-learn is not installed.
     """
-    checked, labels = check_pictures("image AUROC", scores, defective)
+    checked, labels = check_images("image AUROC", scores, defective)
     return float(scikit_learn_metrics().roc_auc_score(labels, checked))
 
 
 def pixel_auroc(maps: Iterable[NDArray[np.float32]], masks: Iterable[NDArray[np.bool_]]) -> float:
-    """AUROC over all pixels of all test pictures, pooled.
+    """AUROC over all pixels of all test images, pooled.
 
     Args:
-        maps: One anomaly map a picture, float32 [H, W], higher is more anomalous.
-        masks: One mask a picture, bool [H, W] of the same size; all False for a good picture.
+        maps: One anomaly map an image, float32 [H, W], higher is more anomalous.
+        masks: One mask an image, bool [H, W] of the same size; all False for a good image.
 
     Returns:
         The area under the ROC curve, 0..1.
@@ -53,7 +53,7 @@ def pixel_auroc(maps: Iterable[NDArray[np.float32]], masks: Iterable[NDArray[np.
 
 
 def pixel_auroc_of(levels: PixelLevels) -> float:
-    """AUROC over all pixels of a test set that was counted picture by picture; see `pixel_auroc`.
+    """AUROC over all pixels of a test set that was counted image by image; see `pixel_auroc`.
 
     Args:
         levels: Of the test set.
@@ -85,10 +85,10 @@ def scikit_learn_metrics() -> ModuleType:
     return metrics
 
 
-def check_pictures(
+def check_images(
     metric: str, scores: ArrayLike, defective: ArrayLike
 ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
-    """Refuses pictures that a metric over good and defective ones is not defined on.
+    """Refuses images that a metric over good and defective ones is not defined on.
 
     Args:
         metric: To name in the error.
@@ -99,16 +99,16 @@ def check_pictures(
         Scores and labels as arrays.
 
     Raises:
-        EdgekdError: Scores and labels differ in number, good or defective pictures are missing, or a score is not
+        EdgekdError: Scores and labels differ in number, good or defective images are missing, or a score is not
             finite.
     """
     checked, labels = np.asarray(scores), np.asarray(defective, dtype=np.bool_)
     if checked.shape != labels.shape or checked.ndim != 1:
-        raise EdgekdError(f"{metric} got {checked.size} scores and {labels.size} labels: one a picture is needed")
+        raise EdgekdError(f"{metric} got {checked.size} scores and {labels.size} labels: one an image is needed")
     for wanted, kind in ((~labels, "good"), (labels, "defective")):
         if not wanted.any():
-            raise EdgekdError(f"{metric} needs good and defective pictures: there is no {kind} picture")
+            raise EdgekdError(f"{metric} needs good and defective images: there is no {kind} image")
     broken = np.count_nonzero(~np.isfinite(checked))
     if broken:
-        raise EdgekdError(f"{metric} needs finite scores: {broken} of {checked.size} pictures have none")
+        raise EdgekdError(f"{metric} needs finite scores: {broken} of {checked.size} images have none")
     return checked, labels

@@ -1,34 +1,34 @@
-"""Average precision, of pictures and of pixels: sum of (R_n - R_(n-1)) P_n over the thresholds, not interpolated."""
+"""Average precision, of images and of pixels: sum of (R_n - R_(n-1)) P_n over the thresholds, not interpolated."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from edgekd.metrics.auroc import check_pictures, scikit_learn_metrics
+from edgekd.metrics.auroc import check_images, scikit_learn_metrics
 from edgekd.metrics.pixel_scores import PixelLevels, require
 
 
 def image_ap(scores: ArrayLike, defective: ArrayLike) -> float:
-    """Average precision over pictures.
+    """Average precision over images.
 
     Args:
         scores: float [N], higher is more anomalous.
         defective: bool [N].
 
     Returns:
-        0..1; of scores that are all equal, the share of defective pictures.
+        0..1; of scores that are all equal, the share of defective images.
 
     Raises:
-        EdgekdError: Good or defective pictures are missing, or a score is not finite.
+        EdgekdError: Good or defective images are missing, or a score is not finite.
         MachineError: scikit-learn is not installed.
     """
-    checked, labels = check_pictures("image AP", scores, defective)
+    checked, labels = check_images("image AP", scores, defective)
     return float(scikit_learn_metrics().average_precision_score(labels, checked))
 
 
 def pixel_ap(levels: PixelLevels) -> float:
-    """Average precision over all pixels of all test pictures, pooled.
+    """Average precision over all pixels of all test images, pooled.
 
     Args:
         levels: Of the test set.

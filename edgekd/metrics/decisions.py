@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from edgekd.metrics.auroc import check_pictures
+from edgekd.metrics.auroc import check_images
 
 ORACLE = "oracle: the threshold of the highest F1 on the test scores themselves, which no line can know"
 
@@ -18,8 +18,8 @@ class Decisions(NamedTuple):
     Attributes:
         f1: 2 TP / (2 TP + FP + FN), 0..1.
         accuracy: The share of right verdicts, 0..1.
-        sensitivity: The share of defective pictures that are NG, 0..1.
-        specificity: The share of good pictures that are OK, 0..1.
+        sensitivity: The share of defective images that are NG, 0..1.
+        specificity: The share of good images that are OK, 0..1.
         threshold: Scores above it are NG.
         threshold_origin: How it was chosen.
     """
@@ -42,9 +42,9 @@ def decisions_at(threshold: float, origin: str, scores: ArrayLike, defective: Ar
         defective: bool [N].
 
     Raises:
-        EdgekdError: Good or defective pictures are missing, or a score is not finite.
+        EdgekdError: Good or defective images are missing, or a score is not finite.
     """
-    checked, labels = check_pictures("F1", scores, defective)
+    checked, labels = check_images("F1", scores, defective)
     rejected = checked.astype(np.float64) > threshold  # Of float32 scores NumPy would round the threshold.
     hits, false_alarms = int(np.sum(rejected & labels)), int(np.sum(rejected & ~labels))
     positives, negatives = int(labels.sum()), int((~labels).sum())
@@ -71,9 +71,9 @@ def decisions_at_best_f1(scores: ArrayLike, defective: ArrayLike) -> Decisions:
         The figures; the threshold is the highest score that is OK, and just below the lowest where all are NG.
 
     Raises:
-        EdgekdError: Good or defective pictures are missing, or a score is not finite.
+        EdgekdError: Good or defective images are missing, or a score is not finite.
     """
-    checked, labels = check_pictures("F1", scores, defective)
+    checked, labels = check_images("F1", scores, defective)
     different, places = np.unique(checked.astype(np.float64), return_inverse=True)
     hits = np.bincount(places, labels)[::-1].cumsum()[::-1]
     rejected = np.bincount(places)[::-1].cumsum()[::-1]

@@ -1,4 +1,4 @@
-"""The pixel metrics of a test set by their names, collected picture by picture."""
+"""The pixel metrics of a test set by their names, collected image by image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class PixelFigures:
     """Pixel AUROC and AP, both forms of PRO, IAP and IAP@90.
 
     Attributes:
-        empty_masks: Defective pictures whose mask marks no pixel. They are left out: nobody said where it is.
+        empty_masks: Defective images whose mask marks no pixel. They are left out: nobody said where it is.
     """
 
     def __init__(self) -> None:
@@ -27,11 +27,11 @@ class PixelFigures:
         self._pros: list[float] = []
 
     def add(self, anomaly_map: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> None:
-        """Counts a picture.
+        """Counts an image.
 
         Args:
             anomaly_map: float32 [H, W], higher is more anomalous.
-            mask: bool [H, W], the defective pixels; None for a good picture.
+            mask: bool [H, W], the defective pixels; None for a good image.
 
         Raises:
             EdgekdError: Map and mask differ in size, or a pixel's score is not finite.
@@ -45,10 +45,10 @@ class PixelFigures:
             self._pros.append(pro_rd4ad(anomaly_map, regions))
 
     def figures(self) -> dict[str, float | None]:
-        """The figures, 0..1, by their names; "pro_rd4ad" is None where no picture has good and defective pixels.
+        """The figures, 0..1, by their names; "pro_rd4ad" is None where no image has good and defective pixels.
 
         Raises:
-            EdgekdError: No picture had a defective pixel, or none a good one.
+            EdgekdError: No image had a defective pixel, or none a good one.
         """
         levels = self._scores.levels()
         return {
@@ -61,7 +61,7 @@ class PixelFigures:
 
 
 class SproFigures:
-    """sPRO of each kind of anomaly, each against all good pictures, and the mean over the kinds.
+    """sPRO of each kind of anomaly, each against all good images, and the mean over the kinds.
 
     Args:
         kinds: Such as "logical" and "structural".
@@ -71,11 +71,11 @@ class SproFigures:
         self._scores = {kind: PixelScores() for kind in kinds}
 
     def add(self, anomaly_map: NDArray[np.float32], kind: str | None, regions: Sequence[Region]) -> None:
-        """Counts a picture.
+        """Counts an image.
 
         Args:
-            anomaly_map: float32 [H, W], in the size of the original picture, higher is more anomalous.
-            kind: Of its anomaly; None for a good picture.
+            anomaly_map: float32 [H, W], in the size of the original image, higher is more anomalous.
+            kind: Of its anomaly; None for a good image.
             regions: Its defects; pixels outside all of them are good.
 
         Raises:

@@ -1,4 +1,4 @@
-"""What all pixel metrics are computed from: how many good and defective pixels have each score, picture by picture."""
+"""What all pixel metrics are computed from: how many good and defective pixels have each score, image by image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Region(NamedTuple):
     """One defect.
 
     Attributes:
-        pixels: int64 [n], indices into the flattened picture.
+        pixels: int64 [n], indices into the flattened image.
         saturation_area: How many of them must be found for full marks, 1..n.
     """
 
@@ -53,11 +53,11 @@ class PixelScores:
         self._half_scores: list[np.float32] = []
 
     def add(self, anomaly_map: NDArray[np.float32], mask: NDArray[np.bool_], regions: Sequence[Region] = ()) -> None:
-        """Counts the pixels of a picture.
+        """Counts the pixels of an image.
 
         Args:
             anomaly_map: float32 [H, W], higher is more anomalous.
-            mask: bool [H, W], the defective pixels; all False for a good picture.
+            mask: bool [H, W], the defective pixels; all False for a good image.
             regions: Of the mask. They may overlap each other.
 
         Raises:
@@ -110,8 +110,8 @@ def collect(maps: Iterable[NDArray[np.float32]], masks: Iterable[NDArray[np.bool
     """Counts the pixels of a test set, with the connected components of its masks as regions.
 
     Args:
-        maps: One anomaly map a picture, float32 [H, W], higher is more anomalous.
-        masks: One mask a picture, bool [H, W] of the same size; all False for a good picture.
+        maps: One anomaly map an image, float32 [H, W], higher is more anomalous.
+        masks: One mask an image, bool [H, W] of the same size; all False for a good image.
 
     Raises:
         EdgekdError: Maps and masks do not match, or a pixel's score is not finite.

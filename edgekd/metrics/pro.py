@@ -24,7 +24,7 @@ RD4AD_THRESHOLDS = 200
 def pro(levels: PixelLevels, limit: float = PRO_LIMIT) -> float:
     """Area under the mean overlap with the regions, over the false positive rate, up to a limit.
 
-    The rate is of all good pixels of the test set, those of good pictures too. Every score is a threshold, and the
+    The rate is of all good pixels of the test set, those of good images too. Every score is a threshold, and the
     curve is linear in between, also where it crosses the limit. The regions' saturation areas make it the sPRO.
 
     Args:
@@ -44,14 +44,14 @@ def pro(levels: PixelLevels, limit: float = PRO_LIMIT) -> float:
 
 
 def pro_rd4ad(anomaly_map: NDArray[np.float32], regions: Sequence[Region]) -> float:
-    """PRO of one defective picture alone, as RD4AD computes it; a test set's is the mean over its defective pictures.
+    """PRO of one defective image alone, as RD4AD computes it; a test set's is the mean over its defective images.
 
-    200 thresholds in equal steps from the lowest score up, the false positive rate is that of this picture, and the
+    200 thresholds in equal steps from the lowest score up, the false positive rate is that of this image, and the
     points below a rate of 0.3 are stretched to fill 0 to 1.
 
     Args:
         anomaly_map: float32 [H, W], higher is more anomalous.
-        regions: The 8-connected components of the picture's mask; at least one.
+        regions: The 8-connected components of the image's mask; at least one.
 
     Returns:
         The area, 0..1. Where RD4AD's code has no answer: 0 of a constant map, or where no threshold gives a rate below
@@ -63,10 +63,10 @@ def pro_rd4ad(anomaly_map: NDArray[np.float32], regions: Sequence[Region]) -> fl
     scores = np.asarray(anomaly_map, np.float32).ravel()
     refuse_broken(scores)
     if not regions:
-        raise EdgekdError("PRO of a picture needs a defective region: its mask marks no pixel")
+        raise EdgekdError("PRO of an image needs a defective region: its mask marks no pixel")
     good = np.delete(scores, np.concatenate([region.pixels for region in regions]))
     if good.size == 0:
-        raise EdgekdError("PRO of a picture needs good pixels: its mask marks all of them")
+        raise EdgekdError("PRO of an image needs good pixels: its mask marks all of them")
     low, high = float(scores.min()), float(scores.max())
     thresholds = np.linspace(low, high, RD4AD_THRESHOLDS, endpoint=False, dtype=np.float64)[::-1]
     rates = _share_above(good, thresholds)

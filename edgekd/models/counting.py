@@ -19,7 +19,7 @@ from edgekd.models.maps import SeparableMap
 
 
 class Count(NamedTuple):
-    """What a network holds and does for one picture.
+    """What a network holds and does for one image.
 
     Attributes:
         parameters: Weights and biases; buffers are not counted.
@@ -38,7 +38,7 @@ class Count(NamedTuple):
 
 
 def count(network: nn.Module, size: int = 256) -> Count:
-    """Counts a network on one RGB picture of size x size pixels, without computing anything.
+    """Counts a network on one RGB image of size x size pixels, without computing anything.
 
     Args:
         network: Takes images [1, 3, size, size].

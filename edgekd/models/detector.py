@@ -54,8 +54,8 @@ class TrainingDefaults(NamedTuple):
 
     Attributes:
         iterations: Optimizer steps of all stages together; None where the paper counts epochs.
-        epochs: Passes over the good pictures, of all stages together; None where it counts iterations.
-        batch: Pictures a step.
+        epochs: Passes over the good images, of all stages together; None where it counts iterations.
+        batch: Images a step.
         learning_rate: Of the first stage.
         weight_decay: Of the optimizer.
         schedule: Of the learning rate: "constant", "step" (a tenth of it for the last twentieth) or "cosine" (to 0).
@@ -90,8 +90,8 @@ class Detector(nn.Module, abc.ABC):
 
     Attributes:
         teacher: Frozen.
-        needs_held_out: Whether `settle` needs good pictures that were not trained on.
-        least_batch: Pictures that a training step needs.
+        needs_held_out: Whether `settle` needs good images that were not trained on.
+        least_batch: Images that a training step needs.
     """
 
     teacher: nn.Module
@@ -115,10 +115,10 @@ class Detector(nn.Module, abc.ABC):
         return (Stage("student", self.learning(), self.training_loss),)
 
     def prepare(self, targets: Iterator[Targets]) -> None:
-        """Takes what it needs to know from the good pictures before training; most systems need nothing.
+        """Takes what it needs to know from the good images before training; most systems need nothing.
 
         Args:
-            targets: Of every training picture, once.
+            targets: Of every training image, once.
         """
 
     def quantizable(self) -> list[nn.Module]:
@@ -129,10 +129,10 @@ class Detector(nn.Module, abc.ABC):
         return []
 
     def settle(self, images: Iterator[Tensor]) -> None:
-        """Takes what it needs to know from held-out good pictures after training; most systems need nothing.
+        """Takes what it needs to know from held-out good images after training; most systems need nothing.
 
         Args:
-            images: Normalised RGB [1, 3, H, W], one picture each.
+            images: Normalised RGB [1, 3, H, W], one image each.
         """
 
     @abc.abstractmethod
@@ -161,7 +161,7 @@ class Detector(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def legal_sizes_near(self, size: int) -> tuple[int, ...]:
-        """The nearest picture sides that the network takes; (size,) where it takes this one."""
+        """The nearest image sides that the network takes; (size,) where it takes this one."""
 
     def forward(self, images: Tensor) -> Tensor:
         """The raw anomaly maps."""

@@ -1,7 +1,7 @@
 """DSKD: dual-student knowledge distillation, forward and reverse, fused by six weights.
 
 A forward student with the teacher's own layers and a reverse student that climbs down from its deepest map both learn
-the teacher's maps of good pictures. What each misses the other finds; a 1 x 1 convolution over their six maps of
+the teacher's maps of good images. What each misses the other finds; a 1 x 1 convolution over their six maps of
 disagreement, trained on synthetic anomalies, makes one map of them.
 Source: DSKD, Complex & Intelligent Systems; decoder blocks as RD4AD's (hq-deng/RD4AD, models/de_resnet.py).
 """
@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from edgekd.errors import EdgekdError
-from edgekd.models.backbones import build_backbone
+from edgekd.models.backbones.registry import build_backbone
+from edgekd.models.backbones.resnet import RESNETS
 from edgekd.models.detector import Batch, Deployed, Detector, Stage, Targets
-from edgekd.models.levels import Backbone, LevelTeacher, frame_entry
 from edgekd.models.maps import SeparableMap, cosine_distance, gaussian_matrix, resized, smoothed
-from edgekd.models.resnet import RESNETS
+from edgekd.models.multiscale import Backbone, LevelTeacher, frame_entry
 from edgekd.models.sizes import nearest_multiples
 from edgekd.models.teachers import pretrained_network
 
@@ -125,7 +125,7 @@ class ReverseLayer(nn.Module):
 
 
 class ReverseStudent(nn.Module):
-    """D_r: from the teacher's maps, deepest first, back to a quarter of the picture.
+    """D_r: from the teacher's maps, deepest first, back to a quarter of the image.
 
     Args:
         widths: C_1 to C_4.
@@ -166,7 +166,7 @@ class DSKD(Detector):
     """A frozen backbone, its two students and the fusion of their maps.
 
     Args:
-        size: The picture's side, in pixels.
+        size: The image's side, in pixels.
         backbone: That teaches: "wide_resnet50_2" as in the paper, or a lighter one for the edge.
         students: "both", or "forward" or "reverse" alone (ablation).
         fusion: "learned", or "manual" for 1 to 3 between forward and reverse (ablation).
@@ -263,7 +263,7 @@ class DSKD(Detector):
         return 1 - 2 * overlap / (answer.square().sum() + batch.masks.square().sum() + DICE_EPSILON)
 
     def level_maps(self, images: Tensor) -> Tensor:
-        """Where students and teacher disagree, at the picture's size: [N, 6, H, W]."""
+        """Where students and teacher disagree, at the image's size: [N, 6, H, W]."""
         targets = self.targets(images)
         return _level_maps(targets, self._answers(images, targets), images.shape[2])
 

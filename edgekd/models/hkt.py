@@ -1,6 +1,6 @@
 """HKT and HKT+: hierarchical knowledge transfer from a patch description network.
 
-A student with the teacher's own convolutions learns the teacher's last map on good pictures. Attention (CBAM) after
+A student with the teacher's own convolutions learns the teacher's last map on good images. Attention (CBAM) after
 every convolution but the last lets it attend as it goes, and a learnable projector at each of these places makes the
 shallow layers learn too. HKT+ is the same on the wider and deeper PDN. In place of the PDN, a backbone's own patch
 features may teach the same student, which leaves out the PDN's distillation and most of the teacher's cost.
@@ -19,9 +19,9 @@ from torch.nn import functional
 
 from edgekd.errors import EdgekdError
 from edgekd.models.attention import CBAM
+from edgekd.models.backbones.pdn import BORDER, FEATURES, PDN_STAGES, STRIDE, grid_size, nearest_legal_sizes
 from edgekd.models.detector import Batch, Deployed, Detector, Targets
 from edgekd.models.patch_features import TEACHER_STRIDES, PatchTeacher
-from edgekd.models.pdn import BORDER, FEATURES, PDN_STAGES, STRIDE, grid_size, nearest_legal_sizes
 from edgekd.models.standardisation import Standardised
 from edgekd.models.teachers import build_teacher, pretrained_network
 
@@ -118,7 +118,7 @@ class HKT(Detector):
         return [self.teacher, self.student.convolutions]
 
     def prepare(self, targets: Iterator[Targets]) -> None:
-        """Measures the teacher's mean and standard deviation a channel over the good pictures."""
+        """Measures the teacher's mean and standard deviation a channel over the good images."""
         self.standardised.measure(features for (features,) in targets)
 
     @torch.no_grad()
@@ -151,7 +151,7 @@ class HKT(Detector):
         return DeployedHKT(self)
 
     def legal_sizes_near(self, size: int) -> tuple[int, ...]:
-        # A backbone's coarsest map must cover the picture exactly, or its features lose their place.
+        # A backbone's coarsest map must cover the image exactly, or its features lose their place.
         return nearest_legal_sizes(size, TEACHER_STRIDES[-1] if isinstance(self.teacher, PatchTeacher) else STRIDE)
 
 
@@ -238,15 +238,15 @@ def _convolution(module: nn.Module) -> nn.Conv2d:
 
 
 def place_map(patch_map: Tensor, size: int) -> Tensor:
-    """Brings a map of patches to its place in the picture: padded by what the PDN lacks, then bilinear.
+    """Brings a map of patches to its place in the image: padded by what the PDN lacks, then bilinear.
 
     Args:
         patch_map: [N, grid, grid].
-        size: The picture's side, in pixels.
+        size: The image's side, in pixels.
 
     Returns:
         [N, size, size].
     """
-    assert patch_map.shape[-1] == grid_size(size), f"a picture side must be a multiple of {STRIDE}"
+    assert patch_map.shape[-1] == grid_size(size), f"an image side must be a multiple of {STRIDE}"
     padded = functional.pad(patch_map, (BORDER,) * 4)
     return functional.interpolate(padded.unsqueeze(1), (size, size), mode="bilinear", align_corners=False).squeeze(1)

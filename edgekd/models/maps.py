@@ -105,7 +105,7 @@ def resize_and_smooth(inputs: int, outputs: int, sigma: float) -> SeparableMap:
     return SeparableMap(gaussian_matrix(outputs, sigma) @ resize_matrix(inputs, outputs, "bilinear"))
 
 
-QUANTILES = (0.9, 0.995)  # Of good pictures' pixels; Xmh-L/MHKD4AD, MHKD.py, as EfficientAD.
+QUANTILES = (0.9, 0.995)  # Of good images' pixels; Xmh-L/MHKD4AD, MHKD.py, as EfficientAD.
 QUANTILE_SCALE = 0.1
 
 
@@ -115,10 +115,10 @@ def unit_ranges(count: int) -> Tensor:
 
 
 def measured_ranges(maps: Iterable[Sequence[Tensor]]) -> Tensor:
-    """The quantiles [count, 2] of each kind of map over all pixels of all pictures.
+    """The quantiles [count, 2] of each kind of map over all pixels of all images.
 
     Args:
-        maps: Of each picture, one map [1, h, w] of each kind.
+        maps: Of each image, one map [1, h, w] of each kind.
     """
     return torch.tensor([quantiles_of(list(of_kind), QUANTILES) for of_kind in zip(*maps, strict=True)])
 

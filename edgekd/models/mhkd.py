@@ -1,7 +1,7 @@
 """MHKD: multi-level hierarchical knowledge distillation for structural and logical anomalies.
 
-A student of two encoders and two decoders learns a padded PDN-M teacher on good pictures. The structural encoder and
-the local decoder keep places and so find damage; the global decoder squeezes the whole picture through 64 numbers and
+A student of two encoders and two decoders learns a padded PDN-M teacher on good images. The structural encoder and
+the local decoder keep places and so find damage; the global decoder squeezes the whole image through 64 numbers and
 so finds what is missing, misplaced or too many. It learns from the teacher and from the student's own first encoder.
 Source: MHKD; widths, kernels and weights that the paper leaves open from Xmh-L/MHKD4AD (MHKD.py, common.py).
 """
@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgekd.errors import EdgekdError
+from edgekd.models.backbones.pdn import FEATURES, STRIDE
 from edgekd.models.detector import Batch, Deployed, Detector, Targets
-from edgekd.models.levels import frame_entry
 from edgekd.models.maps import (
     measured_ranges,
     resize_and_smooth,
@@ -27,15 +27,15 @@ from edgekd.models.maps import (
     smoothed,
     unit_ranges,
 )
+from edgekd.models.multiscale import frame_entry
 from edgekd.models.patch_features import PatchTeacher
-from edgekd.models.pdn import FEATURES, STRIDE
 from edgekd.models.sizes import nearest_multiples
 from edgekd.models.standardisation import Standardised
 from edgekd.models.teachers import build_teacher, pretrained_network
 
 WIDTH = 512
 BOTTLENECK = 64
-SIZE_STEP = 64  # The global decoder's first grid has a 64th of the picture's side.
+SIZE_STEP = 64  # The global decoder's first grid has a 64th of the image's side.
 SMOOTHING = 2.0  # Pixels, of the map that localises.
 
 
@@ -152,7 +152,7 @@ class MHKD(Detector):
     """A frozen, padded PDN-M and its student.
 
     Args:
-        size: The picture's side, in pixels; the global decoder's bottleneck and the decoders' grids follow it.
+        size: The image's side, in pixels; the global decoder's bottleneck and the decoders' grids follow it.
         teacher: "pdn_medium" as in the paper, "pdn_small", or a backbone, whose patch features teach.
         middle_width: Between SEncoder2's convolutions. 384 makes the paper's counts; the released code has 512.
         semantic_encoder: SEncoder2; off for the ablation of Table IV.
@@ -196,7 +196,7 @@ class MHKD(Detector):
         return self.student
 
     def prepare(self, targets: Iterator[Targets]) -> None:
-        """Measures the teacher's mean and standard deviation a channel over the good pictures."""
+        """Measures the teacher's mean and standard deviation a channel over the good images."""
         self.standardised.measure(features for (features,) in targets)
 
     @torch.no_grad()

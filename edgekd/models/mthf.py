@@ -20,7 +20,6 @@ from torch.nn import functional
 from edgekd.errors import EdgekdError
 from edgekd.models.attention import HAM
 from edgekd.models.detector import Batch, Deployed, Detector, Targets
-from edgekd.models.levels import Backbone, LevelTeacher, frame_entry
 from edgekd.models.maps import (
     cosine_distance,
     measured_ranges,
@@ -30,6 +29,7 @@ from edgekd.models.maps import (
     smoothed,
     unit_ranges,
 )
+from edgekd.models.multiscale import Backbone, LevelTeacher, frame_entry
 from edgekd.models.sizes import nearest_multiples
 from edgekd.models.teachers import build_level_teacher, build_trunk, pretrained_network
 
@@ -105,7 +105,7 @@ class MTHF(Detector):
     """Frozen backbones, a student each, and the two-stage fusion of their maps.
 
     Args:
-        size: The picture's side, in pixels.
+        size: The image's side, in pixels.
         groups: The backbones. The paper names three without saying which: "resnet18", "mobilenet_v2" and
             "efficientnet_b0" would do; the default are three whose weights need no download.
         attention: HAM; off for the ablation.

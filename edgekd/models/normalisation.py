@@ -10,7 +10,7 @@ STD = (0.229, 0.224, 0.225)
 
 
 def normalise(images: Tensor) -> Tensor:
-    """Brings pictures to the mean and spread of ImageNet.
+    """Brings images to the mean and spread of ImageNet.
 
     Args:
         images: RGB [N, 3, H, W], 0..255, of any type.

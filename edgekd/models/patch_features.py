@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from edgekd.models.levels import Backbone, frozen, renormalisation, widths_of
-from edgekd.models.pdn import BORDER, FEATURES, STRIDE
+from edgekd.models.backbones.pdn import BORDER, FEATURES, STRIDE
+from edgekd.models.multiscale import Backbone, frozen, renormalisation, widths_of
 
 LAYER_LENGTH = 1024  # Each layer's patch vector is pooled to this before the layers are stacked.
 KERNEL = 3
@@ -26,7 +26,7 @@ class PatchFeatures(nn.Module):
     Args:
         backbone: With its weights; what lies behind the deepest map is dropped from it.
         strides: Its maps to use, finest first.
-        grid_stride: Of the result, in pixels of the backbone's picture; every map is brought to this grid.
+        grid_stride: Of the result, in pixels of the backbone's image; every map is brought to this grid.
     """
 
     input_mean: Tensor
@@ -62,7 +62,7 @@ class PatchTeacher(nn.Module):
 
     Args:
         backbone: With its weights.
-        padded: Whether that PDN is padded, its grid over the whole picture.
+        padded: Whether that PDN is padded, its grid over the whole image.
     """
 
     def __init__(self, backbone: Backbone, padded: bool = False) -> None:

@@ -1,6 +1,6 @@
 """PFADSeg: a denoising student and a segmentation network that reads where teacher and student disagree.
 
-The student sees pictures with synthetic anomalies and learns what the teacher says of the clean ones. Then both are
+The student sees images with synthetic anomalies and learns what the teacher says of the clean ones. Then both are
 frozen, both see anomalies, and a segmentation network learns to find them in the products of their features.
 Source: PFADSeg, on the baseline DeSTSeg (apple/ml-destseg: destseg.py, losses.py, train.py, eval.py).
 """
@@ -16,8 +16,8 @@ from torch.nn import functional
 
 from edgekd.models.attention import AFF, PCAR, RCM
 from edgekd.models.detector import Batch, Deployed, Detector, Stage, Targets
-from edgekd.models.levels import LevelTeacher, frame_entry
 from edgekd.models.maps import normalised, resized
+from edgekd.models.multiscale import LevelTeacher, frame_entry
 from edgekd.models.sizes import nearest_multiples
 from edgekd.models.teachers import build_level_teacher, pretrained_network
 
@@ -64,7 +64,7 @@ Block = Callable[[int, int, int], nn.Module]  # Inputs, outputs, stride.
 
 
 class DenoisingStudent(nn.Module):
-    """A ResNet18 of PA_Residual blocks and a decoder of the same that climbs back to a quarter of the picture.
+    """A ResNet18 of PA_Residual blocks and a decoder of the same that climbs back to a quarter of the image.
 
     Args:
         widths: Of the teacher's maps, which the last three decoder stages follow.
@@ -144,7 +144,7 @@ class SegmentationNetwork(nn.Module):
 class PFADSeg(Detector):
     """A frozen backbone, a denoising student and a segmentation network.
 
-    The released DeSTSeg also turns pictures of some categories in training; here none are turned.
+    The released DeSTSeg also turns images of some categories in training; here none are turned.
 
     Args:
         backbone: That teaches: "resnet18" as in the paper, or another; the decoder's widths follow it.
@@ -203,9 +203,9 @@ class PFADSeg(Detector):
         return tuple(self.teacher(images))
 
     def training_loss(self, batch: Batch) -> Tensor:
-        """One less the cosine between the teacher's maps of clean pictures and the student's of corrupted ones.
+        """One less the cosine between the teacher's maps of clean images and the student's of corrupted ones.
 
-        The mean over positions, summed over maps and pictures: the learning rate is tuned to the sum.
+        The mean over positions, summed over maps and images: the learning rate is tuned to the sum.
         """
         assert batch.corrupted is not None
         targets = self.targets(batch.images) if batch.targets is None else batch.targets

@@ -65,7 +65,7 @@ class System(NamedTuple):
         paper: Where it was published.
         convention: Of the paper's GFLOPs.
         rows: The paper's tables of sizes.
-        follows_size: Whether the network itself depends on the picture's side.
+        follows_size: Whether the network itself depends on the image's side.
     """
 
     name: str
@@ -80,7 +80,7 @@ class System(NamedTuple):
     follows_size: bool = True
 
     def detector(self, size: int, switches: Mapping[str, Any] | None = None) -> Detector:
-        """The detector for pictures of a side, untrained.
+        """The detector for images of a side, untrained.
 
         Args:
             size: In pixels.
@@ -195,7 +195,7 @@ SYSTEMS = {
 
 
 def require_legal_size(system: str, detector: Detector, size: int) -> None:
-    """Refuses a picture's side that a detector does not take.
+    """Refuses an image's side that a detector does not take.
 
     Raises:
         EdgekdError: The nearest that it takes are named.
@@ -203,7 +203,7 @@ def require_legal_size(system: str, detector: Detector, size: int) -> None:
     legal = detector.legal_sizes_near(size)
     if legal != (size,):
         sizes = " or ".join(map(str, legal))
-        raise EdgekdError(f"{system} does not take pictures of {size} pixels a side: use {sizes}")
+        raise EdgekdError(f"{system} does not take images of {size} pixels a side: use {sizes}")
 
 
 def find_system(name: str) -> System:
@@ -221,7 +221,7 @@ def describe_systems(size: int = 256) -> list[dict[str, Any]]:
     """Parameters and MACs of every system by part, beside its paper's figures, counted from the real modules.
 
     Args:
-        size: The picture's side, in pixels; the papers' is 256.
+        size: The image's side, in pixels; the papers' is 256.
 
     Returns:
         One entry a system: `system`, `parts` (those of the paper, all of them, what is deployed of them, and what is

@@ -1,4 +1,4 @@
-"""Picture sides that a network takes."""
+"""Image sides that a network takes."""
 
 from __future__ import annotations
 

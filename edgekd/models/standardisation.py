@@ -1,4 +1,4 @@
-"""The teacher's features brought to mean 0 and variance 1 over the good pictures, channel by channel."""
+"""The teacher's features brought to mean 0 and variance 1 over the good images, channel by channel."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Standardised(nn.Module):
 
     @torch.no_grad()
     def measure(self, features: Iterable[Tensor]) -> None:
-        """Takes mean and standard deviation from features [N, C, H, W] of every good picture, once each."""
+        """Takes mean and standard deviation from features [N, C, H, W] of every good image, once each."""
         count, mean, mean_square = 0, torch.zeros(len(self.mean)).double(), torch.zeros(len(self.mean)).double()
         for entry in features:
             entry = entry.double().cpu()

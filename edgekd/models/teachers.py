@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import nn
 
-from edgekd.models.backbones import BACKBONE_NAMES, build_backbone
-from edgekd.models.levels import Backbone, LevelTeacher
+from edgekd.models.backbones.pdn import PDN_STAGES, PDNTrunk, pdn
+from edgekd.models.backbones.registry import BACKBONE_NAMES, build_backbone
+from edgekd.models.multiscale import Backbone, LevelTeacher
 from edgekd.models.patch_features import PatchTeacher
-from edgekd.models.pdn import PDN_STAGES, PDNTrunk, pdn
 
 
 def build_teacher(name: str, padded: bool = False) -> nn.Module:
@@ -15,7 +15,7 @@ def build_teacher(name: str, padded: bool = False) -> nn.Module:
 
     Args:
         name: "pdn_small", "pdn_medium", or a backbone's, whose patch features teach.
-        padded: Whether its grid covers the whole picture.
+        padded: Whether its grid covers the whole image.
 
     Returns:
         A network from normalised images [N, 3, H, W] to features [N, 384, H / 4 - 8, W / 4 - 8]; padded, to

@@ -1,4 +1,4 @@
-"""Measuring an engine: latency by stage from decoded picture to verdict, throughput, share of the device's peak."""
+"""Measuring an engine: latency by stage from decoded image to verdict, throughput, share of the device's peak."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 
 from edgekd.artifact import Manifest
-from edgekd.data.pictures import Picture
-from edgekd.data.resizing import resize_picture
+from edgekd.data.images import Image
+from edgekd.data.resizing import resize_image
 from edgekd.engines.base import Engine
+from edgekd.machine.gpu_record import watch_gpu
+from edgekd.papers.efficiency import compare_efficiency
 from edgekd.profiling.bandwidth import CONVENTION, memory_bandwidth
-from edgekd.profiling.gpu_record import watch_gpu
 from edgekd.profiling.layers import HOW, ROUNDS, profile_layers, with_floors
-from edgekd.profiling.paper_efficiency import compare_efficiency
 from edgekd.profiling.peak import peak_macs_fp32, peak_macs_int8
 from edgekd.profiling.throughput import measure_throughput
 from edgekd.profiling.timing import device_record, distribution, repeat_for, summarise
 from edgekd.result import Verdict
-from edgekd.runner.pipeline import inspect_picture
+from edgekd.runner.pipeline import inspect_image
 from edgekd.runner.reading import default_readers
 
 WARM_UP_SECONDS = 1.0
@@ -32,8 +32,8 @@ def bench(
     engine: Engine,
     artifact: Path,
     manifest: Manifest,
-    pictures: Sequence[Picture],
-    pictures_from: str,
+    images: Sequence[Image],
+    images_from: str,
     batches: Sequence[int],
     seconds: float,
     on_progress: Callable[[str], None] = lambda stage: None,
@@ -45,8 +45,8 @@ def bench(
         engine: To measure.
         artifact: That it runs: its layers are timed in another engine, since that costs time.
         manifest: Of the artifact.
-        pictures: Decoded, uint8 [H, W, 3] BGR, of any size; taken in turn.
-        pictures_from: What they are, for the record.
+        images: Decoded, uint8 [H, W, 3] BGR, of any size; taken in turn.
+        images_from: What they are, for the record.
         batches: Batch sizes whose throughput is wanted.
         seconds: To measure latency for, and each batch size.
         on_progress: Told what is being measured.
@@ -66,10 +66,10 @@ def bench(
     rates = {}
     with watch_gpu(engine.spec) as watch:
         on_progress("latency")
-        stages, overhead = _latency(engine, manifest, pictures, seconds)
+        stages, overhead = _latency(engine, manifest, images, seconds)
         for batch in batches:
             on_progress(f"throughput at batch {batch}")
-            rates[str(batch)] = measure_throughput(engine, pictures, batch, seconds, readers)
+            rates[str(batch)] = measure_throughput(engine, images, batch, seconds, readers)
     latency = {stage: summarise(times) for stage, times in stages.items()}
     # Again at the end: on a shared machine one short look may fall into a slow moment, and a share above 1 be printed.
     on_progress("peak of the device, again")
@@ -100,9 +100,9 @@ def bench(
         "measured": {
             "warm_up_s": WARM_UP_SECONDS,
             "frames": len(stages["end_to_end"]),
-            "pictures": pictures_from,
+            "images": images_from,
             "readers": readers,
-            "timed_region": "decoded picture to verdict: resize, inference, threshold; decoding is outside",
+            "timed_region": "decoded image to verdict: resize, inference, threshold; decoding is outside",
             "peak": f"best float32 matrix product of numpy {np.__version__}, and for INT8 graphs a chain of INT8 "
             "convolutions in OpenVINO; before and after the rest",
             "bandwidth": CONVENTION if bandwidth is not None else None,
@@ -137,7 +137,7 @@ def _peaks(precision: str, before: dict[str, float]) -> dict[str, float]:
 
 
 def _latency(
-    engine: Engine, manifest: Manifest, pictures: Sequence[Picture], seconds: float
+    engine: Engine, manifest: Manifest, images: Sequence[Image], seconds: float
 ) -> tuple[dict[str, list[float]], float]:
     """Every frame's milliseconds by stage, and the runner's end-to-end time over its bare parts' (in turn, medians)."""
     spec = engine.spec
@@ -148,12 +148,12 @@ def _latency(
 
     def bare_parts() -> None:
         start = time.perf_counter()
-        frame = resize_picture(pictures[turn % len(pictures)], spec.height, spec.width, spec.resize)
+        frame = resize_image(images[turn % len(images)], spec.height, spec.width, spec.resize)
         engine.infer(np.ascontiguousarray(np.broadcast_to(frame, (spec.batch or 1, *frame.shape))))
         bare.append((time.perf_counter() - start) * 1e3)
 
     def through_runner() -> None:
-        result = inspect_picture(engine, pictures[turn % len(pictures)], threshold)
+        result = inspect_image(engine, images[turn % len(images)], threshold)
         assert result.verdict is not Verdict.ERROR
         for stage, milliseconds in result.timings.items():
             stages.setdefault(stage, []).append(milliseconds)

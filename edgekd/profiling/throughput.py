@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edgekd.data.pictures import Picture
+from edgekd.data.images import Image
 from edgekd.data.resizing import resize_into
 from edgekd.engines.base import EVERY_MAP, Engine, EngineSpec, Frames
 from edgekd.errors import EdgekdError
-from edgekd.profiling.power import measure_power
+from edgekd.machine.power import measure_power
 from edgekd.runner.pipeline import inspect_stream
 from edgekd.runner.sources import Frame
 
@@ -41,13 +41,13 @@ class Throughput(NamedTuple):
 
 
 def measure_throughput(
-    engine: Engine, pictures: Sequence[Picture], batch: int, seconds: float, readers: int | None = None
+    engine: Engine, images: Sequence[Image], batch: int, seconds: float, readers: int | None = None
 ) -> Throughput:
     """Keeps all slots of an engine busy: first with frames that lie ready, then through the runner.
 
     Args:
         engine: Taking this batch.
-        pictures: Decoded, uint8 [H, W, 3] BGR; taken in turn.
+        images: Decoded, uint8 [H, W, 3] BGR; taken in turn.
         batch: Frames a batch.
         seconds: To go on for, each of the two.
         readers: Threads that resize; None for the runner's default.
@@ -55,10 +55,10 @@ def measure_throughput(
     Raises:
         EdgekdError: The engine takes another batch, or failed.
     """
-    bare, overlap = _of_the_engine(engine, pictures, batch, seconds)
+    bare, overlap = _of_the_engine(engine, images, batch, seconds)
     with measure_power(_gpu_of(engine.spec)) as power:
         start, done = time.perf_counter(), 0
-        frames = _frames_for(pictures, batch, start, seconds)
+        frames = _frames_for(images, batch, start, seconds)
         for answer in inspect_stream(engine, frames, np.inf, EVERY_MAP, readers=readers, batch=batch):
             if answer.result.error is not None:
                 raise EdgekdError(f"throughput cannot be measured: {answer.result.error}")
@@ -80,20 +80,18 @@ def _gpu_of(spec: EngineSpec) -> str | None:
     return spec.gpu_uuid or ("" if spec.gpu_index is not None else None)
 
 
-def _frames_for(pictures: Sequence[Picture], batch: int, start: float, seconds: float) -> Iterator[Frame]:
+def _frames_for(images: Sequence[Image], batch: int, start: float, seconds: float) -> Iterator[Frame]:
     """Decoded images in turn, whole batches of them, until the time is over."""
     number = 0
     while number % batch or number < FEWEST_BATCHES * batch or time.perf_counter() - start < seconds:
-        yield Frame(str(number), partial(pictures.__getitem__, number % len(pictures)))
+        yield Frame(str(number), partial(images.__getitem__, number % len(images)))
         number += 1
 
 
-def _of_the_engine(
-    engine: Engine, pictures: Sequence[Picture], batch: int, seconds: float
-) -> tuple[float, float | None]:
+def _of_the_engine(engine: Engine, images: Sequence[Image], batch: int, seconds: float) -> tuple[float, float | None]:
     """Frames a second, and the overlap, where every slot's memory holds its frames already."""
-    engine.collect(_submitted(engine, _filled(engine, pictures, batch)))  # To warm up, and to see that it takes these.
-    for frames in [_filled(engine, pictures, batch) for _ in range(engine.slots)]:
+    engine.collect(_submitted(engine, _filled(engine, images, batch)))  # To warm up, and to see that it takes these.
+    for frames in [_filled(engine, images, batch) for _ in range(engine.slots)]:
         engine.give_back(frames)
     device = 0.0
     start, done = time.perf_counter(), 0
@@ -108,10 +106,10 @@ def _of_the_engine(
     return done * batch / elapsed, device / 1e3 / elapsed if device else None
 
 
-def _filled(engine: Engine, pictures: Sequence[Picture], batch: int) -> Frames:
+def _filled(engine: Engine, images: Sequence[Image], batch: int) -> Frames:
     frames = _lent(engine, batch)
     for index, memory in enumerate(frames):
-        resize_into(pictures[index % len(pictures)], memory, engine.spec.resize)
+        resize_into(images[index % len(images)], memory, engine.spec.resize)
     return frames
 
 

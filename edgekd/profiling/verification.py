@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edgekd.artifact import Manifest, sha256
-from edgekd.data.good_pictures import read_frames
-from edgekd.data.made_pictures import made_frames
+from edgekd.data.generated_images import made_frames
+from edgekd.data.good_images import read_frames
 from edgekd.data.synthetic_anomalies import corrupt
 from edgekd.engines import Engine, Frames, Outputs, open_engine
 from edgekd.engines.base import frame_shape

@@ -24,7 +24,7 @@ Corrections = dict[str, NDArray[np.float32]]  # By layer: what to add to its bia
 
 
 def bias_corrections(model: onnx.ModelProto, layers: Sequence[Layer], scheme: Scheme, frames: Frames) -> Corrections:
-    """The mean over pictures and positions of each layer's float output less its INT8 one, both of float inputs.
+    """The mean over images and positions of each layer's float output less its INT8 one, both of float inputs.
 
     Args:
         model: Float.
@@ -54,7 +54,7 @@ def bias_corrections(model: onnx.ModelProto, layers: Sequence[Layer], scheme: Sc
 
 
 def _shift(node: onnx.NodeProto, layer: Layer, mean: str) -> list[onnx.NodeProto]:
-    """A quantized copy of a convolution beside it, and the mean of their difference a picture and channel."""
+    """A quantized copy of a convolution beside it, and the mean of their difference an image and channel."""
     rounded = onnx.NodeProto()
     rounded.CopyFrom(node)
     rounded.name, rounded.output[0] = f"{node.name}_rounded", f"{layer.node}_rounded"

@@ -1,4 +1,4 @@
-"""Calibration sets: real good pictures, chosen in a way that can be told, and written down with their hashes."""
+"""Calibration sets: real good images, chosen in a way that can be told, and written down with their hashes."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from numpy.typing import ArrayLike, NDArray
 from edgekd.artifact import read_json, sha256, write_json
 from edgekd.errors import ArtifactError, EdgekdError
 
-FEWEST_PICTURES = 8
+FEWEST_IMAGES = 8
 OUTLIER_DISTANCE = 6.0  # From the median, in standard deviations as the median absolute deviation estimates them.
 DEVIATIONS = 1.4826  # Standard deviations of a normal distribution in one median absolute deviation.
 
 
 @dataclass(frozen=True)
 class CalibrationSet:
-    """Pictures that an INT8 graph's scales come from.
+    """Images that an INT8 graph's scales come from.
 
     Attributes:
-        pictures: By their paths relative to the manifest's root: their SHA-256.
+        images: By their paths relative to the manifest's root: their SHA-256.
         root: The folder that the paths are relative to.
         choice: "k-centre" or "random".
         seed: Of a random choice.
-        chosen_from: How many pictures there were.
-        left_out: Pictures that look defective, by relative path.
+        chosen_from: How many images there were.
+        left_out: Images that look defective, by relative path.
     """
 
-    pictures: dict[str, str]
+    images: dict[str, str]
     root: str
     choice: str
     seed: int
@@ -38,8 +38,8 @@ class CalibrationSet:
     left_out: tuple[str, ...] = ()
 
     def paths(self) -> list[Path]:
-        """The pictures' files."""
-        return [Path(self.root) / name for name in self.pictures]
+        """The images' files."""
+        return [Path(self.root) / name for name in self.images]
 
 
 def write_calibration_set(path: Path, chosen: CalibrationSet) -> None:
@@ -48,47 +48,47 @@ def write_calibration_set(path: Path, chosen: CalibrationSet) -> None:
 
 
 def read_calibration_set(path: Path) -> CalibrationSet:
-    """Reads a set's manifest and checks every picture against it.
+    """Reads a set's manifest and checks every image against it.
 
     Raises:
-        ArtifactError: The manifest is damaged, or a picture is gone or another.
+        ArtifactError: The manifest is damaged, or an image is gone or another.
         EdgekdError: There are too few.
     """
     content = read_json(path)
     try:
         chosen = CalibrationSet(**content | {"left_out": tuple(content["left_out"])})
-        pictures, root = dict(chosen.pictures), Path(chosen.root)
+        images, root = dict(chosen.images), Path(chosen.root)
     except (TypeError, KeyError, ValueError) as error:
         raise ArtifactError(f"{path} is no calibration set as edgekd export writes it: {error}") from error
     root = (path.parent / root).resolve()  # An absolute one stays as it is.
-    for name, digest in pictures.items():
+    for name, digest in images.items():
         if not (root / name).is_file():
             raise ArtifactError(f"{path} names {name}, which is not in {root}: bring it back, or choose a new set")
         if sha256(root / name) != digest:
-            raise ArtifactError(f"{root / name} is not the picture that {path} names (its SHA-256 differs)")
-    require_enough(len(pictures), str(path))
-    return CalibrationSet(pictures, str(root), chosen.choice, chosen.seed, chosen.chosen_from, chosen.left_out)
+            raise ArtifactError(f"{root / name} is not the image that {path} names (its SHA-256 differs)")
+    require_enough(len(images), str(path))
+    return CalibrationSet(images, str(root), chosen.choice, chosen.seed, chosen.chosen_from, chosen.left_out)
 
 
 def require_enough(count: int, where: str) -> None:
-    """Refuses sets that are too small: a range seen on one picture is that picture's.
+    """Refuses sets that are too small: a range seen on one image is that image's.
 
     Raises:
-        EdgekdError: There are fewer than 8 pictures.
+        EdgekdError: There are fewer than 8 images.
     """
-    if count < FEWEST_PICTURES:
+    if count < FEWEST_IMAGES:
         raise EdgekdError(
-            f"{where} holds {count} good pictures to calibrate on: INT8 needs {FEWEST_PICTURES} at least, better 32"
+            f"{where} holds {count} good images to calibrate on: INT8 needs {FEWEST_IMAGES} at least, better 32"
         )
 
 
 def k_centre(descriptors: NDArray[np.float32], count: int) -> list[int]:
-    """Pictures that cover the others: each next one is the farthest from those chosen, the first is the most typical.
+    """Images that cover the others: each next one is the farthest from those chosen, the first is the most typical.
 
     Source: Gonzalez, Clustering to minimize the maximum intercluster distance (1985).
 
     Args:
-        descriptors: float32 [N, C], one row a picture.
+        descriptors: float32 [N, C], one row an image.
         count: How many to choose; all, where there are fewer.
 
     Returns:
@@ -103,17 +103,17 @@ def k_centre(descriptors: NDArray[np.float32], count: int) -> list[int]:
     return sorted(chosen)
 
 
-def at_random(pictures: int, count: int, seed: int) -> list[int]:
-    """Indices of pictures drawn at random, sorted; all, where there are no more."""
-    return sorted(int(index) for index in np.random.default_rng(seed).permutation(pictures)[:count])
+def at_random(images: int, count: int, seed: int) -> list[int]:
+    """Indices of images drawn at random, sorted; all, where there are no more."""
+    return sorted(int(index) for index in np.random.default_rng(seed).permutation(images)[:count])
 
 
 def outliers(scores: ArrayLike, good_scores: ArrayLike) -> list[int]:
-    """Pictures whose score is far above that of known good ones.
+    """Images whose score is far above that of known good ones.
 
     Args:
-        scores: float [N], the float detector's, of the pictures in question.
-        good_scores: float [M], of pictures known to be good.
+        scores: float [N], the float detector's, of the images in question.
+        good_scores: float [M], of images known to be good.
 
     Returns:
         Indices, the highest score first.
@@ -126,5 +126,5 @@ def outliers(scores: ArrayLike, good_scores: ArrayLike) -> list[int]:
 
 
 def hashed(root: Path, paths: Sequence[Path]) -> dict[str, str]:
-    """Pictures by their paths relative to a folder, with their SHA-256."""
+    """Images by their paths relative to a folder, with their SHA-256."""
     return {path.relative_to(root).as_posix(): sha256(path) for path in paths}

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 class Drift(NamedTuple):
-    """The difference of a graph's answers from a reference's, over the same pictures.
+    """The difference of a graph's answers from a reference's, over the same images.
 
     Attributes:
         noise: Root mean square of the maps' difference over the standard deviation of the reference's maps: what
@@ -60,7 +60,7 @@ def rank_correlation(left: ArrayLike, right: ArrayLike) -> float | None:
 
 
 def verdict_flips(reference_scores: ArrayLike, reference_threshold: float, scores: ArrayLike, threshold: float) -> int:
-    """How many pictures get another verdict, each artifact by its own threshold."""
+    """How many images get another verdict, each artifact by its own threshold."""
     before = np.asarray(reference_scores) > reference_threshold
     return int(np.count_nonzero(before != (np.asarray(scores) > threshold)))
 

@@ -1,4 +1,4 @@
-"""The drift report: the same test pictures through torch and through every artifact of a run on every engine here."""
+"""The drift report: the same test images through torch and through every artifact of a run on every engine here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Row(NamedTuple):
     Attributes:
         precision: "fp32", "fp16" or "int8".
         backend: "torch", "openvino", "onnxruntime".
-        outputs: For every test picture.
+        outputs: For every test image.
         threshold: Of the artifact; None where it has none.
     """
 
@@ -39,7 +39,7 @@ def outputs_of(engine: Engine, frames: Frames) -> GraphOutputs:
 
 
 def masks_of(category: Category, size: int) -> NDArray[np.bool_] | None:
-    """The masks of a category's test pictures, bool [N, size, size]; None where it has none."""
+    """The masks of a category's test images, bool [N, size, size]; None where it has none."""
     if not category.has_masks:
         return None
     empty = np.zeros((size, size), np.bool_)
@@ -53,7 +53,7 @@ def drift_report(
 
     Args:
         rows: The reference first.
-        defective: Of every test picture.
+        defective: Of every test image.
         masks: Of their defective pixels; None where they are not known.
 
     Returns:

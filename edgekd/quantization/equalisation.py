@@ -1,4 +1,4 @@
-"""Channels that are quiet on good pictures are made louder before they are rounded, and their weights less by as much.
+"""Channels that are quiet on good images are made louder before they are rounded, and their weights less by as much.
 
 A tensor has one scale, that of its loudest channel; one that takes a tenth of it has a tenth of the steps. The factors
 are powers of two, so in float nothing changes, not even a bit. They multiply the tensor right before it is rounded,
@@ -22,10 +22,10 @@ from edgekd.quantization.editing import copy_of, replace_nodes
 from edgekd.quantization.layers import Layer
 from edgekd.quantization.running import tensors_of
 
-# Every channel keeps twice the room that good pictures take: defects wake quiet ones up. With none to spare, the last
+# Every channel keeps twice the room that good images take: defects wake quiet ones up. With none to spare, the last
 # layer of HKT had ten times the noise on defective solar cells.
 ROOM = 1  # Doublings.
-MOST = 3  # Doublings of a channel, for those that are silent on good pictures.
+MOST = 3  # Doublings of a channel, for those that are silent on good images.
 
 Factors = NDArray[np.float32]  # [C]
 

@@ -1,4 +1,4 @@
-"""The magnitudes that a tensor takes on real pictures."""
+"""The magnitudes that a tensor takes on real images."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from edgekd.quantization.running import batch_of, open_session, run_batches, run
 
 SHRINK = 0.8  # Of a scale, at each try.
 FEWEST_FACTOR = 0.2
-FRAMES = 4  # A map has thousands of pixels, so few pictures do.
+FRAMES = 4  # A map has thousands of pixels, so few images do.
 
 
 def scales_for_the_map(
@@ -37,7 +37,7 @@ def scales_for_the_map(
         layers: Of it; all are quantized.
         scales: That clip nothing, to begin with.
         exact: Scales that stay, of `exact_scales`.
-        frames: Good pictures, uint8 [N, H, W, 3], BGR; some of them, evenly spread, are used.
+        frames: Good images, uint8 [N, H, W, 3], BGR; some of them, evenly spread, are used.
         on_step: Told the tensors done, and all.
     """
     few = frames[np.linspace(0, len(frames) - 1, min(FRAMES, len(frames))).round().astype(int)]

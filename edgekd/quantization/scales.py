@@ -1,4 +1,4 @@
-"""From what a tensor takes on real pictures to the one step that INT8 gives it."""
+"""From what a tensor takes on real images to the one step that INT8 gives it."""
 
 from __future__ import annotations
 

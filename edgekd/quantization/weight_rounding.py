@@ -26,8 +26,8 @@ from edgekd.quantization.qdq import LEVELS, PAIR_LEVELS, quantized_weight
 from edgekd.quantization.running import tensors_of
 
 WIDEST = 2304  # Inputs of an output: 256 channels of 3 x 3. Beyond, errors average out, and the sums take gigabytes.
-SAMPLES = 8  # Times as many positions as inputs, over all pictures together.
-FEWEST_POSITIONS = 256  # Of a picture.
+SAMPLES = 8  # Times as many positions as inputs, over all images together.
+FEWEST_POSITIONS = 256  # Of an image.
 DAMPING = 0.01  # Of the mean energy, added to each, so that inputs that are always alike stay solvable.
 BLOCK = 128  # Inputs after which the rest is brought up to date.
 
@@ -158,7 +158,7 @@ def _energies(
 
 
 def _patches(
-    values: NDArray[np.float32], window: _Window, pictures: int, random: np.random.Generator
+    values: NDArray[np.float32], window: _Window, sampled_from: int, random: np.random.Generator
 ) -> NDArray[np.float32]:
     """What a convolution reads at some positions of its input [N, C, H, W]: [groups, positions, inputs]."""
     top, left, bottom, right = window.pads
@@ -168,7 +168,7 @@ def _patches(
     views = views[:, :, :: window.strides[0], :: window.strides[1], :: window.dilations[0], :: window.dilations[1]]
     images, channels, rows, columns = views.shape[:4]
     inputs = channels // window.groups * math.prod(window.kernel)
-    wanted = max(FEWEST_POSITIONS, SAMPLES * inputs // pictures)
+    wanted = max(FEWEST_POSITIONS, SAMPLES * inputs // sampled_from)
     chosen = random.permutation(rows * columns)[:wanted]
     patches = views[:, :, chosen // columns, chosen % columns]  # [N, C, positions, kernel, kernel]
     grouped = patches.reshape(images, window.groups, -1, len(chosen), math.prod(window.kernel))

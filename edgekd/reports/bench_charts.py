@@ -72,7 +72,7 @@ def latency_svg(distribution: Mapping[str, Any], median: float) -> str:
     anchor = "start" if x < LEFT + 60 else "end" if x > RIGHT - 60 else "middle"
     parts.append(text_at(x, TOP - 9, "median", anchor))
     parts.append(text_at((LEFT + RIGHT) / 2, HEIGHT - 6, "end to end, ms", "middle"))
-    return svg("Histogram of the latency from picture to verdict", parts)
+    return svg("Histogram of the latency from image to verdict", parts)
 
 
 def roofline_svg(figures: Mapping[str, Any]) -> str | None:

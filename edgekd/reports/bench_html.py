@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from edgekd.profiling.paper_efficiency import efficiency_figures
+from edgekd.papers.efficiency import efficiency_figures
 from edgekd.profiling.timing import STATISTICS
 from edgekd.reports.bench_charts import latency_svg, roofline_svg
 from edgekd.reports.gpu_text import gpu_text, throttling_unseen
@@ -141,7 +141,7 @@ def _tiles(figures: Mapping[str, Any]) -> list[Tile]:
     peak = device["peak_macs_per_second"].get(kind)
     floors = _sum(figures["layers"], "floor_ms") if figures["layers"] else None
     return [
-        Tile("Latency, median", f"{figure(times['median'])} ms", "from decoded picture to verdict"),
+        Tile("Latency, median", f"{figure(times['median'])} ms", "from decoded image to verdict"),
         Tile("Latency, p99", f"{figure(times['p99'])} ms", f"of {figures['measured']['frames']} frames"),
         Tile("Throughput", f"{figure(rate)} fps", f"at batch {batch}, resize included"),
         Tile(
@@ -236,5 +236,5 @@ def _record(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "How memory was measured", measured["bandwidth"]
     yield "How layers were timed", measured["layers"]
     yield "Timed region", measured["timed_region"]
-    yield "Pictures", measured["pictures"]
+    yield "Images", measured["images"]
     yield "Warm-up", f"{measured['warm_up_s']} s"

@@ -20,7 +20,7 @@ BINS = 36
 
 
 def histogram_svg(good: Scores, defective: Scores, threshold: float | None) -> str:
-    """How the scores are spread: good pictures upwards, defective ones downwards, the threshold as a line.
+    """How the scores are spread: good images upwards, defective ones downwards, the threshold as a line.
 
     Args:
         good, defective: float64 [N], finite, not both empty.
@@ -40,7 +40,7 @@ def histogram_svg(good: Scores, defective: Scores, threshold: float | None) -> s
     if threshold is not None:
         parts += _threshold_line(scale(threshold, low, high, LEFT, RIGHT))
     parts.append(text_at((LEFT + RIGHT) / 2, HEIGHT - 6, "anomaly score", "middle"))
-    return svg("Histogram of the scores of good and of defective pictures", parts)
+    return svg("Histogram of the scores of good and of defective images", parts)
 
 
 def roc_svg(good: Scores, defective: Scores, threshold: float | None) -> str:
@@ -64,12 +64,12 @@ def roc_svg(good: Scores, defective: Scores, threshold: float | None) -> str:
         x, y = _roc_point(float((good > threshold).mean()), float((defective > threshold).mean()))
         parts.append(f'<circle class="point" cx="{x:.1f}" cy="{y:.1f}" r="6"/>')
     parts.append(text_at(LEFT, TOP - 8, "defects found, %", "start"))
-    parts.append(text_at((LEFT + RIGHT) / 2, HEIGHT - 6, "good pictures rejected, %", "middle"))
-    return svg("ROC curve: defects found against good pictures rejected", parts)
+    parts.append(text_at((LEFT + RIGHT) / 2, HEIGHT - 6, "good images rejected, %", "middle"))
+    return svg("ROC curve: defects found against good images rejected", parts)
 
 
 def _roc_points(good: Scores, defective: Scores) -> Iterator[tuple[float, float]]:
-    """The corners of the curve; a tie between good and defective pictures is one slanted step."""
+    """The corners of the curve; a tie between good and defective images is one slanted step."""
     levels = np.unique(np.concatenate([good, defective]))[::-1]
     rejected = len(good) - np.searchsorted(np.sort(good), levels, side="left")
     found = len(defective) - np.searchsorted(np.sort(defective), levels, side="left")

@@ -9,13 +9,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekd.data.pictures import Picture
+from edgekd.data.images import Image
 from edgekd.result import Verdict
 
 
 @dataclass(frozen=True)
 class ReportSample:
-    """One test picture and what the detector said of it.
+    """One test image and what the detector said of it.
 
     Attributes:
         name: What to call it, such as its path in the test set.
@@ -23,7 +23,7 @@ class ReportSample:
         defective: Whether it shows a defect.
         score: The raw image score; NaN where there is none.
         verdict: Of the detector; only ERROR is looked at where the report has no threshold.
-        picture: uint8 [H, W, 3], BGR, in the size for the report, such as 256 pixels; None to show none.
+        image: uint8 [H, W, 3], BGR, in the size for the report, such as 256 pixels; None to show none.
         anomaly_map: Raw, float32 [h, w] of any size; None where there is none.
         mask: The defective pixels, bool [h, w] of any size; None where there is none.
     """
@@ -33,7 +33,7 @@ class ReportSample:
     defective: bool
     score: float
     verdict: Verdict
-    picture: Picture | None
+    image: Image | None
     anomaly_map: NDArray[np.float32] | None
     mask: NDArray[np.bool_] | None
 
@@ -88,7 +88,7 @@ class PaperFigures(NamedTuple):
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """The figures of an evaluation and the pictures behind them.
+    """The figures of an evaluation and the images behind them.
 
     Attributes:
         title: The headline, such as the detector's and the category's name.
@@ -97,7 +97,7 @@ class EvaluationReport:
         metrics: What else was measured, in the order to show it in.
         threshold: Above which a score is NG; None where the detector has none, and no verdict is reported.
         threshold_origin: How the threshold was chosen.
-        samples: Every test picture.
+        samples: Every test image.
         provenance: Engine, back end, device, threads, the model and what it was made from; name -> text.
         latency: Stage -> min, mean, median, p90, p95, p99 in milliseconds; None where it was not measured.
         paper: What the system's paper reports; None where it reports nothing of this category.

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekd.data.layouts import Category, TestPicture
+from edgekd.data.layouts import Category, TestImage
 from edgekd.data.loco import read_regions
 from edgekd.errors import EdgekdError
 from edgekd.metrics.auroc import image_auroc
@@ -26,10 +26,10 @@ TITLES = {
     "image_auroc_logical": ("Image AUROC, logical", "good against logical anomalies"),
     "image_auroc_structural": ("Image AUROC, structural", "good against structural anomalies"),
     "image_auroc_pooled": ("Image AUROC, pooled", "good against all anomalies; Image AUROC is the mean of both kinds"),
-    "image_ap": ("Image AP", "average precision over pictures"),
+    "image_ap": ("Image AP", "average precision over images"),
     "pixel_ap": ("Pixel AP", "average precision over all pixels, pooled"),
     "pro": ("PRO", "overlap by region, to 30 % false positives over the test set"),
-    "pro_rd4ad": ("PRO as in RD4AD", "by picture; not comparable with PRO"),
+    "pro_rd4ad": ("PRO as in RD4AD", "by image; not comparable with PRO"),
     "iap": ("IAP", "instance average precision"),
     "iap_at_90": ("IAP@90", "pixel precision where 90 % of the defects are found"),
     "spro": ("sPRO", "saturated overlap, to 5 % false positives; mean of the kinds"),
@@ -46,10 +46,10 @@ FIGURES_IN_ORDER = ("image_auroc", "pixel_auroc", *TITLES)
 
 
 class PixelMetrics:
-    """The pixel metrics of a category, collected picture by picture: no map is kept in its full size.
+    """The pixel metrics of a category, collected image by image: no map is kept in its full size.
 
     Args:
-        category: With what is known of its test pictures.
+        category: With what is known of its test images.
     """
 
     def __init__(self, category: Category) -> None:
@@ -57,13 +57,13 @@ class PixelMetrics:
         self._rules = category.saturation_rules
         self._spro = SproFigures(_kinds(category)) if self._rules is not None else None
 
-    def add(self, picture: TestPicture, reply: Answer, mask: NDArray[np.bool_] | None) -> None:
-        """Counts a picture.
+    def add(self, image: TestImage, reply: Answer, mask: NDArray[np.bool_] | None) -> None:
+        """Counts an image.
 
         Args:
-            picture: Of the test set.
+            image: Of the test set.
             reply: What the detector says of it, with its map.
-            mask: bool [H, W] in the size of the map, the defective pixels; None for a good picture.
+            mask: bool [H, W] in the size of the map, the defective pixels; None for a good image.
 
         Raises:
             EdgekdError: Masks are not what the dataset's archive holds.
@@ -74,17 +74,17 @@ class PixelMetrics:
             self._pixels.add(anomaly_map, mask)
         if self._spro is None:
             return
-        # sPRO is defined in the size of the original picture, as its saturation areas are.
+        # sPRO is defined in the size of the original image, as its saturation areas are.
         assert self._rules is not None
-        assert reply.picture is not None
-        height, width = reply.picture.shape[:2]
+        assert reply.image is not None
+        height, width = reply.image.shape[:2]
         full = cv2.resize(anomaly_map, (width, height), interpolation=cv2.INTER_LINEAR)
-        found = read_regions(picture.mask, self._rules) if picture.mask else []
+        found = read_regions(image.mask, self._rules) if image.mask else []
         for region in found:
             if region.mask.shape != (height, width):
-                raise EdgekdError(f"the masks in {picture.mask} are not of the size of {picture.path}: copy both again")
+                raise EdgekdError(f"the masks in {image.mask} are not of the size of {image.path}: copy both again")
         regions = [Region(np.flatnonzero(region.mask), region.saturation_area) for region in found]
-        self._spro.add(np.asarray(full, np.float32), _kind(picture.defect) if picture.defective else None, regions)
+        self._spro.add(np.asarray(full, np.float32), _kind(image.defect) if image.defective else None, regions)
 
     def figures(self) -> dict[str, float | None]:
         """The figures, 0..1, by their names; None where the category has no masks."""
@@ -100,14 +100,14 @@ def _kind(defect: str) -> str:
 
 
 def _kinds(category: Category) -> list[str]:
-    return sorted({_kind(picture.defect) for picture in category.test if picture.defective})
+    return sorted({_kind(image.defect) for image in category.test if image.defective})
 
 
 def image_figures(category: Category, samples: Sequence[ReportSample]) -> dict[str, float]:
     """Image metrics; MVTec LOCO AD's AUROC is the mean over its two kinds of anomalies, each against the good.
 
     Args:
-        category: Of the pictures.
+        category: Of the images.
         samples: The test set.
     """
     scores, defective = [sample.score for sample in samples], [sample.defective for sample in samples]

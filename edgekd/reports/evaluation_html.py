@@ -26,14 +26,14 @@ class ClassRow(NamedTuple):
     """A line of the table by class."""
 
     defect: str
-    pictures: int
+    images: int
     rejected: str
     mean_score: str
     auroc: str
 
 
 def write_evaluation_report(path: Path, report: EvaluationReport) -> None:
-    """Writes an evaluation as one HTML file, with pictures and charts inside, for any browser.
+    """Writes an evaluation as one HTML file, with images and charts inside, for any browser.
 
     Args:
         path: Where the file shall be; its folder is made.
@@ -64,9 +64,9 @@ def _render(report: EvaluationReport) -> str:
 
 
 def _tiles(report: EvaluationReport) -> list[Tile]:
-    pixel_detail = "all pixels of all pictures, pooled" if report.pixel_auroc is not None else "not computed: no masks"
+    pixel_detail = "all pixels of all images, pooled" if report.pixel_auroc is not None else "not computed: no masks"
     tiles = [
-        Tile("Image AUROC", _share(report.image_auroc), "good against defective pictures"),
+        Tile("Image AUROC", _share(report.image_auroc), "good against defective images"),
         Tile("Pixel AUROC", _share(report.pixel_auroc), pixel_detail),
         Tile("Threshold", _figure(report.threshold), report.threshold_origin),
     ]
@@ -80,12 +80,12 @@ def _tiles(report: EvaluationReport) -> list[Tile]:
         *tiles,
         Tile("Missed defects", _of(missed, len(defective)), "defective but judged OK"),
         Tile("False rejects", _of(rejected, len(good)), "good but judged NG"),
-        Tile("Verdicts", verdicts, f"of {len(report.samples)} pictures"),
+        Tile("Verdicts", verdicts, f"of {len(report.samples)} images"),
     ]
 
 
 def _classes(report: EvaluationReport) -> list[ClassRow]:
-    """The table by class: the good pictures first, then the defects by name."""
+    """The table by class: the good images first, then the defects by name."""
     good = [sample for sample in report.samples if not sample.defective]
     rows = [_class_row("good", good, [], report.threshold)] if good else []
     for defect in sorted({sample.defect for sample in report.samples if sample.defective}):

@@ -1,4 +1,4 @@
-"""The pictures that an evaluation report shows: where the detector is wrong, and where it is surest."""
+"""The images that an evaluation report shows: where the detector is wrong, and where it is surest."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from edgekd.data.pictures import Picture
-from edgekd.data.resizing import resize_picture
+from edgekd.data.images import Image
+from edgekd.data.resizing import resize_image
+from edgekd.heatmap import outline, overlay
 from edgekd.reports.evaluation import EvaluationReport, ReportSample
-from edgekd.reports.heatmap import outline, overlay
 from edgekd.result import Verdict
 
 PER_GROUP = 6
 LARGEST_SIDE = 256
-JPEG_QUALITY = 82  # With 4 groups of 6 cards of 2 pictures, even noise stays below 3 MB.
+JPEG_QUALITY = 82  # With 4 groups of 6 cards of 2 images, even noise stays below 3 MB.
 
 
 @dataclass(frozen=True)
 class Card:
-    """A sample of the gallery; its pictures are data URIs, None where the sample has none."""
+    """A sample of the gallery; its images are data URIs, None where the sample has none."""
 
     sample: ReportSample
-    picture: str | None
+    image: str | None
     heat_map: str | None
 
 
@@ -39,7 +39,7 @@ class Group:
 
 
 def gallery(report: EvaluationReport) -> list[Group]:
-    """Picks the samples to show and encodes their pictures; groups without a sample are left out."""
+    """Picks the samples to show and encodes their images; groups without a sample are left out."""
     low, high = colour_range(report.samples)
     return [
         Group(title, explanation, [_card(sample, low, high) for sample in samples])
@@ -49,10 +49,10 @@ def gallery(report: EvaluationReport) -> list[Group]:
 
 
 def colour_range(samples: Sequence[ReportSample]) -> tuple[float, float]:
-    """The values of the map between which heat maps fade in, the same for every picture of a report.
+    """The values of the map between which heat maps fade in, the same for every image of a report.
 
     Returns:
-        What good pictures reach in 1 % of their pixels, and the peak of a defective picture; medians of both.
+        What good images reach in 1 % of their pixels, and the peak of a defective image; medians of both.
     """
     backgrounds, peaks, all_peaks = [], [], [0.0]
     for sample in samples:
@@ -96,17 +96,17 @@ def _judged(samples: Sequence[ReportSample], verdict: Verdict) -> list[ReportSam
 
 
 def _card(sample: ReportSample, low: float, high: float) -> Card:
-    if sample.picture is None:
+    if sample.image is None:
         return Card(sample, None, None)
-    height, width = sample.picture.shape[:2]
+    height, width = sample.image.shape[:2]
     shrink = min(1.0, LARGEST_SIDE / max(height, width))
-    picture = resize_picture(sample.picture, max(1, round(height * shrink)), max(1, round(width * shrink)))
-    drawn = picture if sample.anomaly_map is None else overlay(picture, sample.anomaly_map, low, high)
+    image = resize_image(sample.image, max(1, round(height * shrink)), max(1, round(width * shrink)))
+    drawn = image if sample.anomaly_map is None else overlay(image, sample.anomaly_map, low, high)
     if sample.mask is not None:
         drawn = outline(drawn, sample.mask)
-    return Card(sample, _data_uri(picture), None if drawn is picture else _data_uri(drawn))
+    return Card(sample, _data_uri(image), None if drawn is image else _data_uri(drawn))
 
 
-def _data_uri(picture: Picture) -> str:
-    _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+def _data_uri(image: Image) -> str:
+    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")

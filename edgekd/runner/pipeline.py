@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edgekd.data.pictures import Picture
-from edgekd.data.resizing import resize_picture
+from edgekd.data.images import Image
+from edgekd.data.resizing import resize_image
 from edgekd.engines.base import EVERY_MAP, NO_MAP, Engine, Frames, Outputs
 from edgekd.errors import EdgekdError, MachineError, one_line
 from edgekd.result import AnomalyResult, error_result, verdict_of
@@ -28,13 +28,13 @@ class Answer(NamedTuple):
 
     Attributes:
         name: Of the frame.
-        picture: As it was read; None where it was not kept.
+        image: As it was read; None where it was not kept.
         result: The answer.
         dropped: Frames of a live source that were dropped just before this one.
     """
 
     name: str
-    picture: Picture | None
+    image: Image | None
     result: AnomalyResult
     dropped: int = 0
 
@@ -55,17 +55,17 @@ class _Running(NamedTuple):
     error: str | None
 
 
-def inspect_picture(engine: Engine, picture: Picture, threshold: float, maps_above: float = EVERY_MAP) -> AnomalyResult:
-    """Inspects one decoded picture and waits for the answer.
+def inspect_image(engine: Engine, image: Image, threshold: float, maps_above: float = EVERY_MAP) -> AnomalyResult:
+    """Inspects one decoded image and waits for the answer.
 
     Args:
-        engine: To ask. One that takes larger batches alone is given the picture as often as it takes.
-        picture: uint8 [H, W, 3], BGR, of any size.
+        engine: To ask. One that takes larger batches alone is given the image as often as it takes.
+        image: uint8 [H, W, 3], BGR, of any size.
         threshold: Scores above it are NG.
         maps_above: The answer holds the anomaly map where the score is above it.
     """
     started = time.perf_counter()
-    frame = resize_picture(picture, engine.spec.height, engine.spec.width, engine.spec.resize)
+    frame = resize_image(image, engine.spec.height, engine.spec.width, engine.spec.resize)
     frames = np.ascontiguousarray(np.broadcast_to(frame, (engine.spec.batch or 1, *frame.shape)))
     prepared = time.perf_counter()
     outputs = engine.infer(frames, maps_above)
@@ -78,7 +78,7 @@ def inspect_stream(
     frames: Iterable[Frame],
     threshold: float,
     maps_above: float = NO_MAP,
-    keep_pictures: bool = False,
+    keep_images: bool = False,
     live: bool = False,
     readers: int | None = None,
     batch: int | None = None,
@@ -92,7 +92,7 @@ def inspect_stream(
         frames: Where they come from.
         threshold: Scores above it are NG.
         maps_above: Answers hold the anomaly map where the score is above it: EVERY_MAP, NO_MAP, or the threshold.
-        keep_pictures: Whether answers hold the picture as it was read.
+        keep_images: Whether answers hold the image as it was read.
         live: Whether frames come whether or not anybody takes them; then the oldest that wait are dropped.
         readers: Threads that decode and resize; None for `default_readers`.
         batch: Frames a batch, of an engine that takes any; None for the engine's own, or 1.
@@ -108,7 +108,7 @@ def inspect_stream(
     readers = readers or default_readers(engine.spec)
     filling: deque[_Filling] = deque()
     running: deque[_Running] = deque()
-    with Readers(iter(frames), engine, batch, readers, live, keep_pictures) as reading:
+    with Readers(iter(frames), engine, batch, readers, live, keep_images) as reading:
         try:
             while True:
                 memory = None
@@ -172,7 +172,7 @@ def _finish(engine: Engine, running: _Running, threshold: float, maps_above: flo
         else:
             times = (read.started, read.milliseconds, running.submitted, inferred)
             result = _result(outputs, index, threshold, maps_above, times)
-        yield Answer(read.name, read.picture, result, read.dropped)
+        yield Answer(read.name, read.image, result, read.dropped)
 
 
 def _result(

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgekd.data.pictures import Picture
+from edgekd.data.images import Image
 from edgekd.data.resizing import resize_into
 from edgekd.engines.base import Engine, EngineSpec, Frames
 from edgekd.engines.opening import usable_cores
 from edgekd.errors import EdgekdError
-from edgekd.runner.intake import Intake
+from edgekd.runner.frame_queue import Intake
 from edgekd.runner.sources import Frame
 
 FEWEST_READERS, MOST_READERS = 2, 8
@@ -28,7 +28,7 @@ class Read(NamedTuple):
     Attributes:
         name: Of the frame.
         dropped: Frames of a live source that were dropped just before it.
-        picture: As it was decoded; None where it was not kept.
+        image: As it was decoded; None where it was not kept.
         resized: uint8 [h, w, 3]: in the slot that it was read for, or in memory of its own.
         error: Why there is none.
         started: When, on the clock of `time.perf_counter`, in seconds.
@@ -37,8 +37,8 @@ class Read(NamedTuple):
 
     name: str
     dropped: int
-    picture: Picture | None
-    resized: Picture
+    image: Image | None
+    resized: Image
     error: str | None
     started: float
     milliseconds: float
@@ -69,13 +69,13 @@ class Readers:
         batch: Frames a batch.
         count: Threads.
         live: Whether the source cannot wait.
-        keep_pictures: Whether to hold on to the decoded images.
+        keep_images: Whether to hold on to the decoded images.
     """
 
     def __init__(
-        self, frames: Iterator[Frame], engine: Engine, batch: int, count: int, live: bool, keep_pictures: bool
+        self, frames: Iterator[Frame], engine: Engine, batch: int, count: int, live: bool, keep_images: bool
     ) -> None:
-        self._spec, self._keep = engine.spec, keep_pictures
+        self._spec, self._keep = engine.spec, keep_images
         self._pool = ThreadPoolExecutor(count, "reader")
         self._waiting = Intake(frames, batch, live=True) if live else None
         self._begun = Intake(self._begin(frames), max(count, batch), live=False) if not live else None
@@ -123,7 +123,7 @@ class Readers:
             reads.append(read)
         return reads
 
-    def _next(self, memory: Picture, wait: bool) -> Future[Read] | None:
+    def _next(self, memory: Image, wait: bool) -> Future[Read] | None:
         if self._waiting is not None:
             taken = self._waiting.get(wait)
             return self._pool.submit(self._read, taken.frame, taken.dropped, memory) if taken else None
@@ -141,17 +141,17 @@ class Readers:
             if close is not None:
                 close()
 
-    def _read(self, frame: Frame, dropped: int, memory: Picture | None) -> Read:
+    def _read(self, frame: Frame, dropped: int, memory: Image | None) -> Read:
         started = time.perf_counter()
         resized = np.empty((self._spec.height, self._spec.width, 3), np.uint8) if memory is None else memory
-        picture = error = None
+        image = error = None
         try:
-            picture = frame.load()
-            resize_into(picture, resized, self._spec.resize)
+            image = frame.load()
+            resize_into(image, resized, self._spec.resize)
         except EdgekdError as failure:
             error = str(failure)
         except Exception as failure:  # Whatever goes wrong with one frame is that frame's ERROR, not the line's stop.
             error = f"{frame.name}: {type(failure).__name__}: {failure}"
         milliseconds = (time.perf_counter() - started) * 1e3
-        kept = picture if self._keep else None
+        kept = image if self._keep else None
         return Read(frame.name, dropped, kept, resized, error, started, milliseconds)

@@ -13,7 +13,7 @@ import cv2
 
 from edgekd.artifact import write_beside
 from edgekd.errors import missing_package
-from edgekd.reports.heatmap import overlay
+from edgekd.heatmap import overlay
 from edgekd.result import AnomalyResult
 from edgekd.runner.pipeline import STAGES, Answer
 
@@ -115,17 +115,17 @@ class RotatingLog:
 
 
 def write_heat_map(folder: Path, answer: Answer, low: float, high: float) -> Path:
-    """Writes a frame's heat map over its picture: part.png's is part.png.heat.jpg.
+    """Writes a frame's heat map over its image: part.png's is part.png.heat.jpg.
 
     Args:
         folder: Where to; folders inside the frame's name are kept.
-        answer: With its picture and its map.
+        answer: With its image and its map.
         low, high: Where the colours begin and end, in raw map values.
     """
-    assert answer.picture is not None
+    assert answer.image is not None
     assert answer.result.anomaly_map is not None
     path = folder / f"{answer.name}.heat.jpg"
     with write_beside(path) as part:
-        _, encoded = cv2.imencode(".jpg", overlay(answer.picture, answer.result.anomaly_map, low, high))
+        _, encoded = cv2.imencode(".jpg", overlay(answer.image, answer.result.anomaly_map, low, high))
         part.write_bytes(encoded.tobytes())
     return path

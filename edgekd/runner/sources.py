@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import cv2
 from numpy.typing import NDArray
 
-from edgekd.data.pictures import Picture, as_bgr8, list_pictures, read_picture
-from edgekd.errors import EdgekdError, PictureError
+from edgekd.data.images import Image, as_bgr8, list_images, read_image
+from edgekd.errors import EdgekdError, ImageError
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v"})
 
@@ -21,11 +21,11 @@ class Frame(NamedTuple):
 
     Attributes:
         name: A path inside the folder, or the frame's number.
-        load: Reads it; raises PictureError where that fails.
+        load: Reads it; raises ImageError where that fails.
     """
 
     name: str
-    load: Callable[[], Picture]
+    load: Callable[[], Image]
 
 
 class Source(NamedTuple):
@@ -36,7 +36,7 @@ class Source(NamedTuple):
 
 
 def open_source(source: str) -> Source:
-    """The frames of a folder, a picture, a video file, or a camera.
+    """The frames of a folder, an image, a video file, or a camera.
 
     Args:
         source: A path, or a camera's number such as "0".
@@ -46,9 +46,9 @@ def open_source(source: str) -> Source:
     """
     path = Path(source)
     if path.is_dir():
-        return Source(iter([_picture_frame(picture, path) for picture in list_pictures(path)]), live=False)
+        return Source(iter([_image_frame(image, path) for image in list_images(path)]), live=False)
     if path.is_file() and path.suffix.lower() not in VIDEO_SUFFIXES:
-        return Source(iter([_picture_frame(path, path.parent)]), live=False)
+        return Source(iter([_image_frame(path, path.parent)]), live=False)
     if not path.is_file() and not source.isdigit():
         raise EdgekdError(f"no such folder, video or camera: {source}")
     if path.is_file():
@@ -57,13 +57,13 @@ def open_source(source: str) -> Source:
     return Source(_camera_frames(_opened(cv2.VideoCapture(int(source)), name), name), live=True)
 
 
-def picture_frames(paths: Iterable[Path]) -> Iterator[Frame]:
-    """The frames of picture files, named by their paths."""
-    return (Frame(str(path), partial(read_picture, path)) for path in paths)
+def image_frames(paths: Iterable[Path]) -> Iterator[Frame]:
+    """The frames of image files, named by their paths."""
+    return (Frame(str(path), partial(read_image, path)) for path in paths)
 
 
-def _picture_frame(path: Path, folder: Path) -> Frame:
-    return Frame(str(path.relative_to(folder)), partial(read_picture, path))
+def _image_frame(path: Path, folder: Path) -> Frame:
+    return Frame(str(path.relative_to(folder)), partial(read_image, path))
 
 
 def _opened(capture: cv2.VideoCapture, name: str) -> cv2.VideoCapture:
@@ -76,26 +76,26 @@ def _capture_frames(capture: cv2.VideoCapture, name: str) -> Iterator[Frame]:
     number = 0
     try:
         while True:
-            read, picture = capture.read()
+            read, image = capture.read()
             if not read:
                 break
-            yield _captured_frame(picture, f"{name}#{number:06d}")
+            yield _captured_frame(image, f"{name}#{number:06d}")
             number += 1
     finally:
         capture.release()
     if number == 0:
-        raise PictureError(f"no frame could be read from {name}: it is damaged or in an unknown format")
+        raise ImageError(f"no frame could be read from {name}: it is damaged or in an unknown format")
 
 
 def _camera_frames(capture: cv2.VideoCapture, name: str) -> Iterator[Frame]:
     """A camera has no end: when it gives no more frames, the last one is an error and not an OK."""
     yield from _capture_frames(capture, name)
 
-    def load() -> Picture:
-        raise PictureError(f"{name} stopped giving frames: check its cable and power, then start again")
+    def load() -> Image:
+        raise ImageError(f"{name} stopped giving frames: check its cable and power, then start again")
 
     yield Frame(f"{name} stopped", load)
 
 
-def _captured_frame(picture: NDArray[Any], name: str) -> Frame:
-    return Frame(name, lambda: as_bgr8(picture, name))
+def _captured_frame(image: NDArray[Any], name: str) -> Frame:
+    return Frame(name, lambda: as_bgr8(image, name))

@@ -24,10 +24,10 @@ class Batches:
 
     Args:
         detector: Whose teacher is asked.
-        frames: The training pictures, uint8 [N, H, W, 3], BGR.
-        batch: Pictures a step.
+        frames: The training images, uint8 [N, H, W, 3], BGR.
+        batch: Images a step.
         seed: Of the order and of the synthetic anomalies.
-        textures: Pictures that the anomalies take their looks from; none for made noise.
+        textures: Images that the anomalies take their looks from; none for made noise.
         device: Where batches are wanted.
         rule: To resize textures by: that of the run.
     """
@@ -44,17 +44,19 @@ class Batches:
     ) -> None:
         self._frames, self._batch, self._seed, self._textures = frames, batch, seed, textures
         self._device, self._rule = device, rule
-        self._cache = TargetCache(detector, lambda index: images_of(frames[index : index + 1], device), len(frames))
+        self._cache = TargetCache(
+            detector, lambda index: normalised_images(frames[index : index + 1], device), len(frames)
+        )
 
     def targets(self, index: int) -> Targets:
-        """What the teacher says of a picture."""
+        """What the teacher says of an image."""
         return self._cache.get(index)
 
     def at(self, iteration: int, stage: Stage) -> Batch:
         """The batch of an iteration of a stage."""
-        indices = pictures_of(iteration, self._batch, len(self._frames), self._seed)
+        indices = indices_of(iteration, self._batch, len(self._frames), self._seed)
         frames = self._frames[indices]
-        batch = Batch(images_of(frames, self._device))
+        batch = Batch(normalised_images(frames, self._device))
         if stage.asks_teacher:
             maps = zip(*(self.targets(index) for index in indices), strict=True)
             batch = batch._replace(targets=tuple(torch.cat(entry) for entry in maps))
@@ -67,23 +69,23 @@ class Batches:
         rng = np.random.default_rng((self._seed, iteration, *stage.encode()))
         pairs = [corrupt(frame, self._textures, rng, self._rule) for frame in frames]
         masks = torch.from_numpy(np.stack([mask for _, mask in pairs])).to(self._device)
-        return images_of(np.stack([frame for frame, _ in pairs]), self._device), masks
+        return normalised_images(np.stack([frame for frame, _ in pairs]), self._device), masks
 
 
-def pictures_of(iteration: int, batch: int, count: int, seed: int) -> list[int]:
-    """The pictures of an iteration: each epoch is a permutation that follows from the seed and its number.
+def indices_of(iteration: int, batch: int, count: int, seed: int) -> list[int]:
+    """The images of an iteration: each epoch is a permutation that follows from the seed and its number.
 
     Args:
         iteration: Its number, from 0.
-        batch: Pictures an iteration.
-        count: Pictures in all.
+        batch: Images an iteration.
+        count: Images in all.
         seed: Of the order.
     """
     places = range(iteration * batch, (iteration + 1) * batch)
     return [int(np.random.default_rng((seed, place // count)).permutation(count)[place % count]) for place in places]
 
 
-def images_of(frames: NDArray[np.uint8] | NDArray[np.float32], device: torch.device) -> Tensor:
+def normalised_images(frames: NDArray[np.uint8] | NDArray[np.float32], device: torch.device) -> Tensor:
     """Normalised RGB [N, 3, H, W] of frames [N, H, W, 3] BGR, 0..255."""
     images = torch.from_numpy(frames[..., ::-1].copy()).to(device).permute(0, 3, 1, 2)
     return normalise(images).contiguous(memory_format=torch.channels_last)

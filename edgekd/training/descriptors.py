@@ -1,4 +1,4 @@
-"""One row of numbers a picture, by which pictures can be compared: what the teacher says of it, on average."""
+"""One row of numbers an image, by which images can be compared: what the teacher says of it, on average."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import torch
 from numpy.typing import NDArray
 
 from edgekd.models.detector import Detector
-from edgekd.training.batches import images_of
+from edgekd.training.batches import normalised_images
 
 
 @torch.inference_mode()
-def picture_descriptors(detector: Detector, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+def image_descriptors(detector: Detector, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The mean of every channel of the teacher's features.
 
     Args:
@@ -24,6 +24,6 @@ def picture_descriptors(detector: Detector, frames: NDArray[np.uint8]) -> NDArra
     cpu = torch.device("cpu")
     rows = []
     for index in range(len(frames)):
-        targets = detector.targets(images_of(frames[index : index + 1], cpu))
+        targets = detector.targets(normalised_images(frames[index : index + 1], cpu))
         rows.append(torch.cat([target[0].flatten(1).mean(1) for target in targets]).numpy())
     return np.stack(rows)

@@ -3,7 +3,7 @@
 Convolutions compute with weights and inputs rounded to INT8: weights by channel, inputs by tensor, symmetric, 127 steps
 to either side. Q/DQ will round the same way, but for two things: the graph folds the normalisation of frames into the
 first weights before it rounds them, and stores maps that attention reads in INT8 too. Gradients pass as if nothing
-were rounded, but not where an input is clipped. The frozen teacher's ranges are measured once, on good pictures; the
+were rounded, but not where an input is clipped. The frozen teacher's ranges are measured once, on good images; the
 student's move with it, batch by batch.
 Source: Jacob et al., Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference
 (CVPR 2018), section 3.
@@ -70,7 +70,7 @@ def rounded_to_int8(detector: Detector, images: Iterable[Tensor]) -> Iterator[No
 
     Args:
         detector: One that says what of it is quantized.
-        images: Good pictures, normalised RGB [1, 3, H, W] each, to measure the frozen teacher's ranges on.
+        images: Good images, normalised RGB [1, 3, H, W] each, to measure the frozen teacher's ranges on.
     """
     frozen = set(detector.teacher.modules())
     rounded = {}

@@ -1,4 +1,4 @@
-"""Training a system on good pictures, into a run folder; and reading such a folder."""
+"""Training a system on good images, into a run folder; and reading such a folder."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edgekd.artifact import write_json
-from edgekd.data.good_pictures import read_frames, split_good_pictures
-from edgekd.data.layouts import find_good_pictures
+from edgekd.data.good_images import read_frames, split_good_images
+from edgekd.data.layouts import find_good_images
 from edgekd.data.synthetic_anomalies import list_textures
 from edgekd.errors import EdgekdError
 from edgekd.models.detector import Detector, Stage, TrainingDefaults
 from edgekd.models.registry import find_system, require_legal_size
 from edgekd.recipe import RECIPE_FILE, TrainingRecipe, held_out_images, read_recipe, write_recipe
-from edgekd.training.batches import Batches, images_of
+from edgekd.training.batches import Batches, normalised_images
 from edgekd.training.device import channels_last
 from edgekd.training.loop import OnStep, iterations_done, optimise
 from edgekd.training.memory import keep_freed_memory
 from edgekd.training.quantization_aware import rounded_to_int8
-from edgekd.training.teachers import Teacher, put_pretrained
+from edgekd.training.teachers.loading import Teacher, put_pretrained
 from edgekd.training.weight_files import put_weights, read_weights, write_weights
 
 STUDENT_FILE, TEACHER_FILE, TEACHER_CARDS = "student.safetensors", "teacher.safetensors", "teachers.json"
 DECAY_FROM, DECAY_TO = 0.95, 0.1
 MOMENTUM = 0.9
 FEWEST_TO_SETTLE = 3
-RANGE_PICTURES = 32  # That the ranges of a quantized teacher are measured on.
+RANGE_IMAGES = 32  # That the ranges of a quantized teacher are measured on.
 
 
 def start_run(run: Path, recipe: TrainingRecipe, teachers: Sequence[Teacher]) -> TrainingRecipe:
-    """Makes a run folder: the teachers, and the recipe with the held-out pictures chosen.
+    """Makes a run folder: the teachers, and the recipe with the held-out images chosen.
 
     Args:
         run: The folder; it must not hold a run.
@@ -48,7 +48,7 @@ def start_run(run: Path, recipe: TrainingRecipe, teachers: Sequence[Teacher]) ->
         The recipe as it was written.
 
     Raises:
-        EdgekdError: The folder holds a run already, the pictures, the batch or the size do not do, or a teacher does
+        EdgekdError: The folder holds a run already, the images, the batch or the size do not do, or a teacher does
             not fit.
     """
     if (run / RECIPE_FILE).exists():
@@ -69,13 +69,13 @@ def checked_start(recipe: TrainingRecipe, teachers: Sequence[Teacher]) -> tuple[
         teachers: Their weights.
 
     Returns:
-        The recipe with the held-out pictures chosen, and its detector with the teachers' weights.
+        The recipe with the held-out images chosen, and its detector with the teachers' weights.
 
     Raises:
-        EdgekdError: The pictures, the batch or the size do not do, or a teacher does not fit.
+        EdgekdError: The images, the batch or the size do not do, or a teacher does not fit.
     """
     data = Path(recipe.data)
-    _, held_out = split_good_pictures(find_good_pictures(data), recipe.seed)
+    _, held_out = split_good_images(find_good_images(data), recipe.seed)
     recipe = replace(recipe, held_out=tuple(path.relative_to(data).as_posix() for path in held_out))
     detector = untrained_detector(recipe)
     _require_what_it_needs(detector, recipe)
@@ -87,7 +87,7 @@ def _require_what_it_needs(detector: Detector, recipe: TrainingRecipe) -> None:
     if recipe.batch < detector.least_batch:
         raise EdgekdError(
             f"{recipe.system} needs --batch {detector.least_batch} or more: "
-            "its batch norms may see one number a channel and picture"
+            "its batch norms may see one number a channel and image"
         )
     _require_enough_to_settle(detector, recipe, len(recipe.held_out))
     if recipe.textures:
@@ -99,8 +99,8 @@ def _require_what_it_needs(detector: Detector, recipe: TrainingRecipe) -> None:
 def _require_enough_to_settle(detector: Detector, recipe: TrainingRecipe, held_out: int) -> None:
     if detector.needs_held_out and held_out < FEWEST_TO_SETTLE:
         raise EdgekdError(
-            f"{recipe.system} brings its maps to one scale on held-out good pictures, a tenth of all, and "
-            f"{held_out} are too few: give at least 30 good pictures"
+            f"{recipe.system} brings its maps to one scale on held-out good images, a tenth of all, and "
+            f"{held_out} are too few: give at least 30 good images"
         )
 
 
@@ -153,7 +153,7 @@ def build_detector(recipe: TrainingRecipe, teacher_state: dict[str, Tensor]) -> 
     """A recipe's detector before training: the teacher's weights in, the student's drawn from the seed.
 
     Raises:
-        EdgekdError: The picture size is not one that the system takes.
+        EdgekdError: The image size is not one that the system takes.
         ArtifactError: The teacher does not fit.
     """
     detector = untrained_detector(recipe)
@@ -165,7 +165,7 @@ def untrained_detector(recipe: TrainingRecipe) -> Detector:
     """A recipe's detector with all of its weights drawn from the seed.
 
     Raises:
-        EdgekdError: The picture size is not one that the system takes.
+        EdgekdError: The image size is not one that the system takes.
     """
     torch.manual_seed(recipe.seed)
     detector = find_system(recipe.system).detector(recipe.size, recipe.switches)
@@ -189,9 +189,9 @@ def train(run: Path, device: torch.device, on_step: OnStep) -> None:
     recipe = read_recipe(run)
     detector = build_detector(recipe, read_weights(run / TEACHER_FILE))
     channels_last(detector, device).eval().requires_grad_(False)
-    frames = read_frames(training_pictures(recipe), recipe.size, recipe.resize)
+    frames = read_frames(training_images(recipe), recipe.size, recipe.resize)
     # Now, so that what is wrong with them shows now.
-    held_out = read_frames(held_out_pictures(recipe), recipe.size, recipe.resize)
+    held_out = read_frames(held_out_images(recipe), recipe.size, recipe.resize)
     _require_enough_to_settle(detector, recipe, len(held_out))
     textures = list_textures(Path(recipe.textures)) if recipe.textures else []
     batches = Batches(detector, frames, recipe.batch, recipe.seed, textures, device, recipe.resize)
@@ -201,7 +201,7 @@ def train(run: Path, device: torch.device, on_step: OnStep) -> None:
         for stage, iterations in stages_of(detector, recipe.iterations):
             _train_stage(stage, iterations, recipe, batches, run, device, _shifted(on_step, done))
             done += iterations
-    detector.settle(images_of(held_out[index : index + 1], device) for index in range(len(held_out)))
+    detector.settle(normalised_images(held_out[index : index + 1], device) for index in range(len(held_out)))
     state = {key: value for key, value in detector.state_dict().items() if not key.startswith("teacher.")}
     write_weights(run / STUDENT_FILE, state, {"system": recipe.system})
 
@@ -212,8 +212,8 @@ def _arithmetic(
     """Float, or that of the INT8 graph."""
     if recipe.quantization_aware_from is None:
         return nullcontext()
-    few = frames[np.linspace(0, len(frames) - 1, min(RANGE_PICTURES, len(frames))).round().astype(int)]
-    return rounded_to_int8(detector, (images_of(few[index : index + 1], device) for index in range(len(few))))
+    few = frames[np.linspace(0, len(frames) - 1, min(RANGE_IMAGES, len(frames))).round().astype(int)]
+    return rounded_to_int8(detector, (normalised_images(few[index : index + 1], device) for index in range(len(few))))
 
 
 def become_quantization_aware(run: Path, iterations: int) -> TrainingRecipe:
@@ -340,12 +340,7 @@ def load_run(run: Path) -> tuple[Detector, TrainingRecipe]:
     return detector.eval(), recipe
 
 
-def training_pictures(recipe: TrainingRecipe) -> list[Path]:
-    """The good pictures that a recipe trains on."""
+def training_images(recipe: TrainingRecipe) -> list[Path]:
+    """The good images that a recipe trains on."""
     data, held_out = Path(recipe.data), set(recipe.held_out)
-    return [path for path in find_good_pictures(data) if path.relative_to(data).as_posix() not in held_out]
-
-
-def held_out_pictures(recipe: TrainingRecipe) -> list[Path]:
-    """The good pictures that a recipe keeps for the threshold, those that are still there."""
-    return held_out_images(recipe)
+    return [path for path in find_good_images(data) if path.relative_to(data).as_posix() not in held_out]

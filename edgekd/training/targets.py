@@ -1,4 +1,4 @@
-"""What the teacher says of the training pictures: asked once where the answers fit into memory."""
+"""What the teacher says of the training images: asked once where the answers fit into memory."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ SHARE_OF_FREE_MEMORY = 0.5
 
 
 class TargetCache:
-    """The teacher's answers by picture.
+    """The teacher's answers by image.
 
-    The teacher is always asked about one picture alone, so that an answer does not depend on what was kept.
+    The teacher is always asked about one image alone, so that an answer does not depend on what was kept.
 
     Args:
         detector: Whose teacher it is.
-        images: The image [1, 3, H, W] of a picture's number.
-        count: Of the pictures.
+        images: The image [1, 3, H, W] of an image's number.
+        count: Of the images.
     """
 
     def __init__(self, detector: Detector, images: Callable[[int], Tensor], count: int) -> None:
@@ -29,7 +29,7 @@ class TargetCache:
         self._keeps: bool | None = None
 
     def get(self, index: int) -> Targets:
-        """The targets of a picture, [1, C, H, W] each, on the detector's device."""
+        """The targets of an image, [1, C, H, W] each, on the detector's device."""
         if index in self._kept:
             return self._kept[index]
         targets = self._detector.targets(self._images(index))

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from edgekd.artifact import read_json, write_json
-from edgekd.data.made_pictures import made_frames
+from edgekd.data.generated_images import made_frames
 from edgekd.engines.cuda.ring import SlotRing
 from edgekd.metrics.auroc import image_auroc as image_auroc_of_scikit_learn
 from edgekd.recipe import TrainingRecipe
@@ -284,7 +284,7 @@ def test_the_parts_import_nothing_that_a_machine_with_torch_alone_lacks(lone_env
 
 
 @pytest.fixture(scope="module")
-def carried(tmp_path_factory, elpv_pictures):
+def carried(tmp_path_factory, elpv_images):
     """A carried folder of real cells, small, as prepare.sh makes it."""
     import cv2
 
@@ -297,7 +297,7 @@ def carried(tmp_path_factory, elpv_pictures):
         ("imagenet_sample", 70, 22),
     ):
         (data / folder).mkdir(parents=True)
-        for path in elpv_pictures[first : first + count]:
+        for path in elpv_images[first : first + count]:
             shutil.copy(path, data / folder)
     masks = data / "mvtec_ad" / "cell" / "ground_truth" / "crack"
     masks.mkdir(parents=True)

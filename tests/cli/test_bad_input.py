@@ -58,14 +58,14 @@ def test_a_missing_data_folder_is_named(fails, tmp_path, tiny_teacher):
 
 def test_an_empty_data_folder_is_named(fails, tmp_path, tiny_teacher):
     (tmp_path / "empty").mkdir()
-    assert "no picture in" in fails(*train(tmp_path / "empty", tmp_path / "run", "--teacher", tiny_teacher))
+    assert "no image in" in fails(*train(tmp_path / "empty", tmp_path / "run", "--teacher", tiny_teacher))
 
 
-def test_a_damaged_training_picture_stops_training_and_is_named(fails, good_folder, tmp_path, tiny_teacher):
+def test_a_damaged_training_image_stops_training_and_is_named(fails, good_folder, tmp_path, tiny_teacher):
     data = shutil.copytree(good_folder, tmp_path / "data")
     victim = sorted(data.iterdir())[0]
     victim.write_bytes(victim.read_bytes()[:-200])
-    # The victim is trained on or held out by the seed's choice; seed 0 trains on the first picture.
+    # The victim is trained on or held out by the seed's choice; seed 0 trains on the first image.
     line = fails(*train(data, tmp_path / "run", "--teacher", tiny_teacher))
     assert f"{victim.name} is cut off" in line
 
@@ -95,7 +95,7 @@ def test_a_teacher_of_the_wrong_shape_is_named(fails, good_folder, tmp_path, tin
         ("dskd", ["--backbone", "efficientnet_lite0", "--switch", "students=none"], "students=both, forward or"),
         ("dskd", ["--backbone", "efficientnet_lite0", "--switch", "student=both"], "unknown switch of dskd 'student'"),
         ("pfadseg", ["--backbone", "efficientnet_lite0", "--batch", 1], "pfadseg needs --batch 2 or more"),
-        ("mhkd", ["--teacher", "efficientnet_lite0"], "2 are too few: give at least 30 good pictures"),
+        ("mhkd", ["--teacher", "efficientnet_lite0"], "2 are too few: give at least 30 good images"),
         ("mhkd", ["--teacher", "efficientnet_lite0", "--size", 96], "96 pixels a side: use 64 or 128"),
         ("dskd", ["--backbone", "pdn_small"], "unknown backbone"),
         ("mhkd", ["--teacher", "efficientnet_lite0", "--switch", "dropout=1"], "a dropout of 1 is no share"),
@@ -108,12 +108,12 @@ def test_what_a_system_does_not_take_is_named(fails, good_folder, tmp_path, syst
 
 
 def test_a_size_that_not_every_system_takes_is_no_traceback(fails):
-    assert "mhkd does not take pictures of 100 pixels a side: use 64 or 128" in fails("models", "--size", 100)
+    assert "mhkd does not take images of 100 pixels a side: use 64 or 128" in fails("models", "--size", 100)
 
 
-def test_a_texture_folder_without_pictures_is_named(fails, good_folder, tmp_path):
+def test_a_texture_folder_without_images_is_named(fails, good_folder, tmp_path):
     (tmp_path / "empty").mkdir()
-    for folder, complaint in ((tmp_path / "gone", "no such folder"), (tmp_path / "empty", "no picture in")):
+    for folder, complaint in ((tmp_path / "gone", "no such folder"), (tmp_path / "empty", "no image in")):
         words = ["--backbone", "efficientnet_lite0", "--batch", 2, "--textures", folder]
         line = fails(*train(good_folder, tmp_path / "run", *words, system="dskd"))
         assert "--textures FOLDER" in line
@@ -192,26 +192,26 @@ def test_an_artifact_without_threshold_asks_for_one(fails, artifact, good_folder
     assert "give one with --threshold" in fails("inspect", "--engine", artifact, "--source", good_folder)
 
 
-def test_a_source_with_damaged_pictures_answers_error_for_them_and_goes_on(artifact, good_folder, tmp_path, capsys):
+def test_a_source_with_damaged_images_answers_error_for_them_and_goes_on(artifact, good_folder, tmp_path, capsys):
     source = tmp_path / "source"
     source.mkdir()
     whole = sorted(good_folder.iterdir())[:2]
     for path in whole:
         shutil.copy(path, source / path.name)
-    (source / "a_text.png").write_bytes(b"no picture")
+    (source / "a_text.png").write_bytes(b"no image")
     cv2.imwrite(str(source / "tiny.png"), np.zeros((3, 1, 3), np.uint8))
     words = ["inspect", "--engine", artifact, "--source", source, "--threshold", "1e9", "--json", "-", "--fail-on-ng"]
     assert main(list(map(str, words))) == 1
     answer = json.loads(capsys.readouterr().out)
     assert answer["verdicts"] == {"OK": 2, "NG": 0, "ERROR": 2}
     errors = {frame["name"]: frame["error"] for frame in answer["frames"] if frame["verdict"] == "ERROR"}
-    assert "no picture that can be read" in errors["a_text.png"]
+    assert "no image that can be read" in errors["a_text.png"]
     assert "at least 16 a side" in errors["tiny.png"]
 
 
 def test_an_empty_source_is_named(fails, artifact, tmp_path):
     (tmp_path / "none").mkdir()
-    assert "no picture in" in fails("inspect", "--engine", artifact, "--source", tmp_path / "none")
+    assert "no image in" in fails("inspect", "--engine", artifact, "--source", tmp_path / "none")
 
 
 def test_a_test_set_without_defects_says_what_is_missing(fails, artifact, good_folder):

@@ -7,7 +7,7 @@ import pytest
 
 from edgekd.artifact import manifest_path, read_manifest
 from edgekd.cli.main import main
-from edgekd.data.good_pictures import read_frames
+from edgekd.data.good_images import read_frames
 from edgekd.engines import open_engine
 
 
@@ -42,8 +42,8 @@ def test_without_a_gpu_one_line_names_the_gpus_and_what_to_run_instead(folder, c
     assert f"without one run edgekd bench --engine {folder / 'detector.onnx'}" in said
 
 
-def test_an_engine_of_openvino_says_what_its_graph_says(folder, for_openvino, elpv_pictures):
-    frames = read_frames(elpv_pictures[200:201], 64)
+def test_an_engine_of_openvino_says_what_its_graph_says(folder, for_openvino, elpv_images):
+    frames = read_frames(elpv_images[200:201], 64)
     answers = []
     for path in (folder / "detector.onnx", for_openvino):
         with open_engine(path, "openvino" if path.suffix == ".onnx" else None) as engine:

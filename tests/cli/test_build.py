@@ -13,7 +13,7 @@ import pytest
 import edgekd.engines.compiling as compiling
 from edgekd.artifact import manifest_path, read_json, read_manifest, write_manifest
 from edgekd.cli.main import main
-from edgekd.data.good_pictures import read_frames
+from edgekd.data.good_images import read_frames
 from edgekd.engines import open_engine
 from edgekd.engines.tensorrt.flavours import is_installed
 from edgekd.errors import MachineError
@@ -121,14 +121,14 @@ def test_json_says_how_large_and_for_what(graph, capsys):
     assert figures["convolutions_reading"].keys() == {"Float"}
 
 
-def test_an_engine_of_openvino_says_what_the_graph_says(graph, elpv_pictures, capsys):
+def test_an_engine_of_openvino_says_what_the_graph_says(graph, elpv_images, capsys):
     assert run("build", graph, "--backend", "openvino") == 0
     said = capsys.readouterr().out
     assert "by OpenVINO" in said
     assert "compared with its graph in onnxruntime " in said
     assert "on 32 made images (" in said
     path = graph.with_name("detector_openvino.engine")
-    frames = read_frames(elpv_pictures[200:201], 64)
+    frames = read_frames(elpv_images[200:201], 64)
     with open_engine(graph, "openvino") as engine:
         expected = engine.infer(frames)
     with open_engine(path) as engine:

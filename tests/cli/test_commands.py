@@ -100,7 +100,7 @@ def test_evaluate_sets_its_figures_beside_the_papers_and_names_what_differs(expo
     told = " ".join(capsys.readouterr().out.split())
     assert "beside the paper, MVTec AD, transistor" in told
     assert "0.9050" in told
-    for difference in ("iterations: 20; the paper's 50,000", "size: 64 pixels", "pictures: 96 x 96 pixels; MVTec AD's"):
+    for difference in ("iterations: 20; the paper's 50,000", "size: 64 pixels", "images: 96 x 96 pixels; MVTec AD's"):
         assert f"another set-up: {difference}" in told
 
 
@@ -143,8 +143,8 @@ def test_inspect_tells_a_service_manager_that_it_is_up_and_alive(exported, good_
         heard.bind(str(tmp_path / "notify"))
         heard.settimeout(5)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        picture = next(good_folder.iterdir())
-        assert main(["inspect", "--engine", str(exported), "--source", str(picture), "--threshold", "0"]) == 0
+        image = next(good_folder.iterdir())
+        assert main(["inspect", "--engine", str(exported), "--source", str(image), "--threshold", "0"]) == 0
         assert [heard.recv(64) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"STOPPING=1"]
 
 
@@ -153,8 +153,8 @@ def test_inspect_writes_a_log_row_for_each_frame_and_heat_maps_of_the_ng_ones(ex
     words = ["inspect", "--engine", exported, "--source", good_folder, "--out", out, "--threshold", "0"]
     assert main([str(word) for word in words]) == 0
     log = pyarrow.parquet.read_table(out / "verdicts.parquet").to_pydict()
-    pictures = sorted(path.name for path in good_folder.iterdir())
-    assert log["name"] == pictures
+    images = sorted(path.name for path in good_folder.iterdir())
+    assert log["name"] == images
     assert set(log["verdict"]) == {"NG"}
-    assert len(list((out / "heat_maps").iterdir())) == len(pictures)
+    assert len(list((out / "heat_maps").iterdir())) == len(images)
     assert main([*map(str, words), "--fail-on-ng"]) == 1

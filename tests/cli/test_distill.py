@@ -2,9 +2,9 @@ import pytest
 
 from edgekd.artifact import read_json, sha256
 from edgekd.cli.main import main
-from edgekd.training import teacher_distillation
-from edgekd.training.backbones import backbone_weights
-from edgekd.training.teachers import load_teacher
+from edgekd.training.teachers import distillation as teacher_distillation
+from edgekd.training.teachers.backbone_weights import backbone_weights
+from edgekd.training.teachers.loading import load_teacher
 
 
 @pytest.fixture(autouse=True)
@@ -13,7 +13,7 @@ def few_statistics(monkeypatch):
 
 
 def distil(good_folder, run, *more):
-    words = ["distill", "--pictures", good_folder, "--run", run, "--backbone", "efficientnet_lite0", "--batch", 1]
+    words = ["distill", "--images", good_folder, "--run", run, "--backbone", "efficientnet_lite0", "--batch", 1]
     return main([str(word) for word in [*words, *more]])
 
 
@@ -37,7 +37,7 @@ def test_a_run_is_not_overwritten_and_not_resumed_with_other_arguments(good_fold
     assert "--resume goes on with it" in capsys.readouterr().err
     (good_folder / "000.png").rename(good_folder / "other.png")
     assert distil(good_folder, run, "--iterations", 2, "--resume") == 2
-    assert "another iterations, pictures_sha256" in capsys.readouterr().err
+    assert "another iterations, images_sha256" in capsys.readouterr().err
 
 
 def test_it_goes_on_from_a_teacher_and_refuses_what_is_none(good_folder, tiny_teacher, tmp_path, capsys):
@@ -49,11 +49,11 @@ def test_it_goes_on_from_a_teacher_and_refuses_what_is_none(good_folder, tiny_te
     assert "holds no PDN" in capsys.readouterr().err
 
 
-def test_a_picture_that_cannot_be_read_is_passed_over_and_all_of_them_are_not(good_folder, tmp_path, capsys):
+def test_an_image_that_cannot_be_read_is_passed_over_and_all_of_them_are_not(good_folder, tmp_path, capsys):
     for number in range(2, 12):
-        (good_folder / f"{number:03}.png").write_bytes(b"no picture")
+        (good_folder / f"{number:03}.png").write_bytes(b"no image")
     assert distil(good_folder, tmp_path / "run", "--iterations", 2) == 0
     for number in (*range(1, 20), *range(21, 24)):  # Every twentieth is held out, and read at the start.
-        (good_folder / f"{number:03}.png").write_bytes(b"no picture")
+        (good_folder / f"{number:03}.png").write_bytes(b"no image")
     assert distil(good_folder, tmp_path / "other", "--iterations", 2) == 2
-    assert "is no picture" in capsys.readouterr().err
+    assert "is no image" in capsys.readouterr().err

@@ -40,7 +40,7 @@ def test_ctrl_c_saves_and_resume_goes_on(good_folder, tiny_teacher, tmp_path):
 def test_ctrl_c_before_anything_is_trained_leaves_one_line(good_folder, tiny_teacher, tmp_path):
     process = start("train", "hkt", "--data", good_folder, "--run", tmp_path / "run", "--teacher", tiny_teacher)
     assert process.stderr is not None
-    assert process.stderr.readline().startswith("teacher ")  # Now it asks the teacher about every picture.
+    assert process.stderr.readline().startswith("teacher ")  # Now it asks the teacher about every image.
     process.send_signal(signal.SIGINT)
     said = process.stderr.read()
     assert process.wait(60) == 130, said

@@ -81,7 +81,7 @@ def test_a_wrong_name_costs_one_line(name, capsys):
 
 
 def test_every_table_prints(capsys):
-    from edgekd.profiling.papers import TABLES
+    from edgekd.papers.tables import TABLES
 
     for name in TABLES:
         assert run(name) == 0

@@ -13,14 +13,14 @@ from edgekd.artifact import read_manifest, sha256
 from edgekd.cli.export import named
 from edgekd.cli.main import main
 from edgekd.cli.precision import PRECISIONS, _judged_on
-from edgekd.data.good_pictures import read_frames
-from edgekd.data.pictures import read_picture
-from edgekd.data.resizing import resize_picture
+from edgekd.data.good_images import read_frames
+from edgekd.data.images import read_image
+from edgekd.data.resizing import resize_image
 from edgekd.engines import open_engine
 from edgekd.models.registry import find_system
 from edgekd.quantization.lowering import few_of
 
-from ..conftest import copy_pictures
+from ..conftest import copy_images
 
 INT8 = ["--precision", "int8", "--max-drift", "0.5"]
 
@@ -52,8 +52,8 @@ def test_each_precision_has_its_file_and_a_manifest_that_says_so(run):
 
 
 @pytest.mark.parametrize(("system", "with_anomalies"), [("hkt", False), ("dskd", True)])
-def test_drift_is_judged_on_what_a_system_learns_from(system, with_anomalies, elpv_pictures):
-    frames = read_frames(elpv_pictures[:16], 64)
+def test_drift_is_judged_on_what_a_system_learns_from(system, with_anomalies, elpv_images):
+    frames = read_frames(elpv_images[:16], 64)
     before = frames.copy()
     switches = {"backbone": "efficientnet_lite0"} if system == "dskd" else {}
     judges, what = _judged_on(find_system(system).detector(64, switches), frames)
@@ -70,9 +70,9 @@ def test_the_int8_manifest_names_its_calibration_set_and_every_convolution(run):
     chosen = run / manifest["calibration"]["set"]
     assert manifest["calibration"]["sha256"] == sha256(chosen)
     content = json.loads(chosen.read_text())
-    assert len(content["pictures"]) == manifest["calibration"]["pictures"] == 32
+    assert len(content["images"]) == manifest["calibration"]["images"] == 32
     held_out = set(json.loads((run / "recipe.json").read_text())["held_out"])
-    assert not held_out & set(content["pictures"])
+    assert not held_out & set(content["images"])
     quantization = manifest["quantization"]
     assert len(quantization["layers_in_int8"]) + len(quantization["layers_in_float"]) == 8
     assert len(quantization["in_float_by_rule"]) == 6
@@ -85,8 +85,8 @@ def test_the_threshold_is_the_float_one_moved_as_scores_move(run):
     assert "the median change of their scores" in after["origin"]
 
 
-def test_an_int8_artifact_answers_on_both_engines(run, elpv_pictures):
-    frames = np.stack([resize_picture(read_picture(elpv_pictures[300]), 64, 64)])
+def test_an_int8_artifact_answers_on_both_engines(run, elpv_images):
+    frames = np.stack([resize_image(read_image(elpv_images[300]), 64, 64)])
     scores = []
     for backend in ("onnxruntime", "openvino"):
         with open_engine(run / "detector_int8.onnx", backend) as engine:
@@ -113,7 +113,7 @@ def test_the_drift_report_goes_into_every_manifest(run, category, tmp_path, caps
     assert all(abs(row["image_auroc"] - rows[0]["image_auroc"]) <= 2 / 36 for row in rows)  # Pairs of six and six.
     drift = read_manifest(run / "detector_int8.onnx")["drift"]
     assert [row["precision"] for row in drift["rows"]] == ["int8", "int8"]
-    assert drift["pictures"] == 12
+    assert drift["images"] == 12
     assert "flips" in capsys.readouterr().out
 
 
@@ -132,34 +132,34 @@ def test_an_empty_folder_is_no_calibration_set(run, tmp_path, capsys):
     assert "empty" in line
 
 
-def test_one_picture_is_no_calibration_set(run, elpv_pictures, tmp_path, capsys):
-    copy_pictures(elpv_pictures[:1], tmp_path / "one", 64)
+def test_one_image_is_no_calibration_set(run, elpv_images, tmp_path, capsys):
+    copy_images(elpv_images[:1], tmp_path / "one", 64)
     code, line = refused(capsys, "export", run, "--precision", "int8", "--calibration", tmp_path / "one")
     assert code == 2
-    assert "holds 1 good pictures to calibrate on: INT8 needs 8 at least" in line
+    assert "holds 1 good images to calibrate on: INT8 needs 8 at least" in line
 
 
-def test_a_truncated_picture_in_the_set_is_named(run, elpv_pictures, tmp_path, capsys):
-    copies = copy_pictures(elpv_pictures[:12], tmp_path / "pictures", 64)
+def test_a_truncated_image_in_the_set_is_named(run, elpv_images, tmp_path, capsys):
+    copies = copy_images(elpv_images[:12], tmp_path / "images", 64)
     copies[4].write_bytes(copies[4].read_bytes()[:200])
-    code, line = refused(capsys, "export", run, "--precision", "int8", "--calibration", tmp_path / "pictures")
+    code, line = refused(capsys, "export", run, "--precision", "int8", "--calibration", tmp_path / "images")
     assert code == 2
     assert copies[4].name in line
 
 
-def test_pictures_that_look_defective_are_named_and_left_out(run, elpv_pictures, tmp_path, capsys):
-    copies = copy_pictures(elpv_pictures[150:170], tmp_path / "pictures", 64)
+def test_images_that_look_defective_are_named_and_left_out(run, elpv_images, tmp_path, capsys):
+    copies = copy_images(elpv_images[150:170], tmp_path / "images", 64)
     red = np.zeros((64, 64, 3), np.uint8)
     red[..., 2] = 255
     cv2.imwrite(str(copies[7]), red)
     output = tmp_path / "x_int8.onnx"
     words = ["export", run, "--precision", "int8", "--max-drift", "0.5", "--output", output]
     capsys.readouterr()
-    assert main([str(word) for word in [*words, "--calibration", tmp_path / "pictures"]]) == 0
+    assert main([str(word) for word in [*words, "--calibration", tmp_path / "images"]]) == 0
     assert f"look defective: {copies[7].name}" in capsys.readouterr().err
     content = json.loads((tmp_path / "x_int8.calibration.json").read_text())
     assert content["left_out"] == [copies[7].name]
-    assert copies[7].name not in content["pictures"]
+    assert copies[7].name not in content["images"]
 
 
 def test_a_drift_that_cannot_be_reached_is_answered_with_no_and_leaves_nothing(run, tmp_path, capsys):
@@ -170,7 +170,7 @@ def test_a_drift_that_cannot_be_reached_is_answered_with_no_and_leaves_nothing(r
     assert not list(tmp_path.glob("x_int8*"))
 
 
-def test_an_untrained_system_needs_real_pictures_to_be_calibrated(tmp_path, capsys):
+def test_an_untrained_system_needs_real_images_to_be_calibrated(tmp_path, capsys):
     code, line = refused(
         capsys, "export", "hkt", "--size", "64", "--precision", "int8", "--output", tmp_path / "x.onnx"
     )
@@ -192,7 +192,7 @@ def test_drift_without_artifacts_says_what_to_do(trained_run, category, tmp_path
     assert "edgekd export" in line
 
 
-def test_a_batch_that_does_not_divide_the_test_pictures_is_filled_up(run, category, tmp_path):
+def test_a_batch_that_does_not_divide_the_test_images_is_filled_up(run, category, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(run, folder, ignore=shutil.ignore_patterns("detector*"))
     assert main(["export", str(folder), "--batch", "5"]) == 0
@@ -223,21 +223,21 @@ def test_what_was_there_stays_when_an_export_ends_while_the_threshold_is_set(run
         raise KeyboardInterrupt
 
     monkeypatch.setattr(export_module, "_scores", interrupted)
-    assert main(["export", str(folder), *INT8, "--calibration-pictures", "9"]) == 130
+    assert main(["export", str(folder), *INT8, "--calibration-images", "9"]) == 130
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_a_set_with_pictures_that_the_run_keeps_for_its_threshold_is_refused(run, tmp_path, capsys):
+def test_a_set_with_images_that_the_run_keeps_for_its_threshold_is_refused(run, tmp_path, capsys):
     content = json.loads((run / "detector_int8.calibration.json").read_text())
     held_out = json.loads((run / "recipe.json").read_text())["held_out"][0]
-    content["pictures"][held_out] = sha256(Path(content["root"]) / held_out)
+    content["images"][held_out] = sha256(Path(content["root"]) / held_out)
     (tmp_path / "set.json").write_text(json.dumps(content))
     code, line = refused(capsys, "export", run, *INT8, "--calibration", tmp_path / "set.json")
     assert code == 2
     assert "keeps for the threshold" in line
 
 
-@pytest.mark.parametrize("option", ["--calibration-pictures", "--calibration-choice", "--calibration-seed"])
+@pytest.mark.parametrize("option", ["--calibration-images", "--calibration-choice", "--calibration-seed"])
 def test_how_to_choose_a_set_is_refused_beside_one(run, capsys, option):
     value = "random" if option.endswith("choice") else "9"
     code, line = refused(
@@ -247,14 +247,14 @@ def test_how_to_choose_a_set_is_refused_beside_one(run, capsys, option):
     assert f"{option} is to choose a set" in line
 
 
-def test_a_set_says_from_how_many_pictures_it_was_chosen(run, elpv_pictures, tmp_path, monkeypatch):
+def test_a_set_says_from_how_many_images_it_was_chosen(run, elpv_images, tmp_path, monkeypatch):
     monkeypatch.setattr("edgekd.cli.precision.CANDIDATES", 12)
-    copy_pictures(elpv_pictures[150:170], tmp_path / "pictures", 64)
-    words = ["export", run, *INT8, "--output", tmp_path / "x_int8.onnx", "--calibration", tmp_path / "pictures"]
-    assert main([str(word) for word in [*words, "--calibration-pictures", "14"]]) == 0
+    copy_images(elpv_images[150:170], tmp_path / "images", 64)
+    words = ["export", run, *INT8, "--output", tmp_path / "x_int8.onnx", "--calibration", tmp_path / "images"]
+    assert main([str(word) for word in [*words, "--calibration-images", "14"]]) == 0
     content = json.loads((tmp_path / "x_int8.calibration.json").read_text())
     assert content["chosen_from"] == 20
-    assert len(content["pictures"]) == 14 - len(content["left_out"])
+    assert len(content["images"]) == 14 - len(content["left_out"])
 
 
 def test_a_graph_of_several_frames_is_quantized_by_every_method(run, tmp_path):

@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
-WritePictures = Callable[..., list[Path]]
+WriteImages = Callable[..., list[Path]]
 
 
 @pytest.fixture
-def write_pictures() -> WritePictures:
-    """Writes grey pictures of one value; `write_pictures(root, "train/ok/0.bmp", ..., value=7)`."""
+def write_images() -> WriteImages:
+    """Writes grey images of one value; `write_images(root, "train/ok/0.bmp", ..., value=7)`."""
 
     def write(root: Path, *names: str, value: int = 128) -> list[Path]:
         paths = [root / name for name in names]

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from edgekd.data.layouts import find_good_pictures, read_category, read_mask
+from edgekd.data.layouts import find_good_images, read_category, read_mask
 from edgekd.errors import EdgekdError
 
 
-def write_picture(path: Path, value: int = 128) -> Path:
+def write_image(path: Path, value: int = 128) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), np.full((16, 16), value, np.uint8))
     return path
@@ -18,13 +18,13 @@ def write_picture(path: Path, value: int = 128) -> Path:
 
 @pytest.fixture
 def bottle(tmp_path: Path) -> Path:
-    """A category with two good and three defective test pictures of two classes, all with masks."""
+    """A category with two good and three defective test images of two classes, all with masks."""
     root = tmp_path / "bottle"
     for name in ("train/good/000", "train/good/001", "test/good/000", "test/good/001"):
-        write_picture(root / f"{name}.png")
+        write_image(root / f"{name}.png")
     for name in ("crack/000", "crack/001", "stain/000"):
-        write_picture(root / "test" / f"{name}.png")
-        write_picture(root / "ground_truth" / f"{name}_mask.png")
+        write_image(root / "test" / f"{name}.png")
+        write_image(root / "ground_truth" / f"{name}_mask.png")
     return root
 
 
@@ -36,42 +36,42 @@ def remove_ground_truth(category: Path) -> None:
     (category / "ground_truth").rmdir()
 
 
-def test_a_plain_folder_gives_all_its_pictures_in_order(tmp_path: Path) -> None:
-    expected = [write_picture(tmp_path / name) for name in ("a.png", "b/c.jpg", "d.png")]
-    (tmp_path / "readme.txt").write_text("no picture")
-    assert find_good_pictures(tmp_path) == expected
+def test_a_plain_folder_gives_all_its_images_in_order(tmp_path: Path) -> None:
+    expected = [write_image(tmp_path / name) for name in ("a.png", "b/c.jpg", "d.png")]
+    (tmp_path / "readme.txt").write_text("no image")
+    assert find_good_images(tmp_path) == expected
 
 
-def test_a_category_gives_only_its_good_training_pictures(bottle: Path) -> None:
-    assert find_good_pictures(bottle) == [bottle / "train/good/000.png", bottle / "train/good/001.png"]
+def test_a_category_gives_only_its_good_training_images(bottle: Path) -> None:
+    assert find_good_images(bottle) == [bottle / "train/good/000.png", bottle / "train/good/001.png"]
 
 
 def test_a_folder_of_categories_is_refused_and_the_categories_are_named(bottle: Path) -> None:
-    write_picture(bottle.parent / "cable/train/good/000.png")
+    write_image(bottle.parent / "cable/train/good/000.png")
     with pytest.raises(EdgekdError, match=r"several categories.*bottle, cable"):
-        find_good_pictures(bottle.parent)
+        find_good_images(bottle.parent)
 
 
 @pytest.mark.parametrize("beside", ["crack", "bad"])
-def test_a_folder_with_good_beside_other_pictures_is_not_trained_on(tmp_path: Path, beside: str) -> None:
-    write_picture(tmp_path / "good/000.png")
-    write_picture(tmp_path / beside / "000.png")
+def test_a_folder_with_good_beside_other_images_is_not_trained_on(tmp_path: Path, beside: str) -> None:
+    write_image(tmp_path / "good/000.png")
+    write_image(tmp_path / beside / "000.png")
     with pytest.raises(EdgekdError, match=f"good beside {beside}"):
-        find_good_pictures(tmp_path)
+        find_good_images(tmp_path)
 
 
-def test_a_category_without_good_training_pictures_is_not_trained_on(tmp_path: Path) -> None:
-    write_picture(tmp_path / "test/crack/000.png")
+def test_a_category_without_good_training_images_is_not_trained_on(tmp_path: Path) -> None:
+    write_image(tmp_path / "test/crack/000.png")
     with pytest.raises(EdgekdError, match="no train/good"):
-        find_good_pictures(tmp_path)
+        find_good_images(tmp_path)
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(EdgekdError, match=r"no such folder: .*nowhere"):
-        find_good_pictures(tmp_path / "nowhere")
+        find_good_images(tmp_path / "nowhere")
 
 
-def test_a_category_lists_its_pictures_with_their_classes_and_masks(bottle: Path) -> None:
+def test_a_category_lists_its_images_with_their_classes_and_masks(bottle: Path) -> None:
     category = read_category(bottle)
     assert (category.name, category.root, len(category.train_good)) == ("bottle", bottle, 2)
     assert [(p.path.relative_to(bottle).as_posix(), p.defect, p.defective) for p in category.test] == [
@@ -117,11 +117,11 @@ def test_a_class_without_masks_beside_one_with_masks_is_refused(bottle: Path) ->
     [
         ("train/good", "no folder test"),
         ("test/crack", "no folder good"),
-        ("test/good", "no folder of defective pictures"),
+        ("test/good", "no folder of defective images"),
     ],
 )
 def test_what_a_category_lacks_is_named_with_the_layout(tmp_path: Path, there: str, message: str) -> None:
-    write_picture(tmp_path / there / "000.png")
+    write_image(tmp_path / there / "000.png")
     with pytest.raises(EdgekdError, match=f"{message}.*expected <category>/test/good") as raised:
         read_category(tmp_path)
     assert "\n" not in str(raised.value)

@@ -49,7 +49,7 @@ def test_a_region_of_one_pixel_can_be_found(tmp_path):
     assert SaturationRule("dirt", 0.5, True).saturation_area(1) == 1
 
 
-def test_the_union_of_a_pictures_regions_is_its_mask(tmp_path):
+def test_the_union_of_an_images_regions_is_its_mask(tmp_path):
     first = write_region(tmp_path / "000", "000.png", 255, 10, 4)
     second = write_region(tmp_path / "000", "001.png", 1, 2, 20)
     np.testing.assert_array_equal(read_mask(tmp_path / "000", 20, 30), first | second)

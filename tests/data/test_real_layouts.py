@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgekd.data.layouts import read_category
-from edgekd.data.masks import pictures_with_empty_masks
+from edgekd.data.masks import images_with_empty_masks
 
 pytestmark = pytest.mark.skipif("EDGEKD_TEST_DATA" not in os.environ, reason="needs EDGEKD_TEST_DATA")
 
@@ -18,7 +18,7 @@ def read(name):
 
 def test_transistor_has_the_counts_of_the_papers_table():
     category = read("mvtec_ad/transistor")
-    defective = sum(picture.defective for picture in category.test)
+    defective = sum(image.defective for image in category.test)
     assert (len(category.train_good), len(category.test) - defective, defective) == (213, 60, 40)
     assert category.has_masks
 
@@ -26,7 +26,7 @@ def test_transistor_has_the_counts_of_the_papers_table():
 def test_magnetic_tiles_are_read_with_their_five_kinds_of_defects_and_four_empty_masks():
     category = read("magnetic_tile")
     assert len(category.train_good) == 762
-    assert Counter(picture.defect for picture in category.test) == {
+    assert Counter(image.defect for image in category.test) == {
         "good": 190,
         "blowhole": 115,
         "break": 85,
@@ -34,5 +34,5 @@ def test_magnetic_tiles_are_read_with_their_five_kinds_of_defects_and_four_empty
         "fray": 32,
         "uneven": 103,
     }
-    empty = {picture.path.stem for picture in pictures_with_empty_masks(category)}
+    empty = {image.path.stem for image in images_with_empty_masks(category)}
     assert empty == {"exp4_num_45057", "exp4_num_352527", "exp3_num_45042", "exp4_num_124690"}

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edgekd.data.pictures import read_picture
-from edgekd.data.resizing import resize_into, resize_picture
+from edgekd.data.images import read_image
+from edgekd.data.resizing import resize_image, resize_into
 from edgekd.errors import ArtifactError
 from edgekd.resize_rules import AREA, AREA_2, RESIZE_RULES
 
@@ -21,9 +21,9 @@ def shares(length, parts):
     return np.clip(np.minimum(starts + scale, pixels + 1) - np.maximum(starts, pixels), 0, None) / scale
 
 
-def area_mean(picture, height, width):
-    rows = np.tensordot(shares(len(picture), height), picture.astype(np.float64), 1)
-    return np.einsum("hjc,wj->hwc", rows, shares(picture.shape[1], width))
+def area_mean(image, height, width):
+    rows = np.tensordot(shares(len(image), height), image.astype(np.float64), 1)
+    return np.einsum("hjc,wj->hwc", rows, shares(image.shape[1], width))
 
 
 SHRINKS = [
@@ -43,8 +43,8 @@ SHRINKS = [
 
 @pytest.mark.parametrize(("size", "frame"), SHRINKS)
 def test_area_2_is_the_mean_of_each_area_rounded_to_the_nearest_level(size, frame):
-    picture = image(*size)
-    off = np.abs(resize_picture(picture, *frame, AREA_2) - area_mean(picture, *frame))
+    source = image(*size)
+    off = np.abs(resize_image(source, *frame, AREA_2) - area_mean(source, *frame))
     assert off.max() < 0.501
     assert off.mean() > 0.1  # As roundings are: the comparison is with something finer.
 
@@ -52,39 +52,39 @@ def test_area_2_is_the_mean_of_each_area_rounded_to_the_nearest_level(size, fram
 @pytest.mark.parametrize("rule", RESIZE_RULES)
 def test_white_stays_white_and_black_black(rule):
     for level in (0, 255):
-        assert np.all(resize_picture(np.full((5200, 77, 3), level, np.uint8), 16, 16, rule) == level)
+        assert np.all(resize_image(np.full((5200, 77, 3), level, np.uint8), 16, 16, rule) == level)
 
 
 @pytest.mark.parametrize(("size", "frame"), SHRINKS)
 def test_area_stays_what_opencv_shrinks_to_in_one_step(size, frame):
     expected = cv2.resize(image(*size), frame[::-1], interpolation=cv2.INTER_AREA)
-    assert np.array_equal(resize_picture(image(*size), *frame, AREA), expected)
+    assert np.array_equal(resize_image(image(*size), *frame, AREA), expected)
 
 
 @pytest.mark.parametrize("rule", RESIZE_RULES)
 @pytest.mark.parametrize("frame", [(50, 50), (50, 30), (30, 50)])
 def test_where_a_side_grows_every_rule_is_bilinear(rule, frame):
     expected = cv2.resize(image(40, 40), frame[::-1], interpolation=cv2.INTER_LINEAR)
-    assert np.array_equal(resize_picture(image(40, 40), *frame, rule), expected)
+    assert np.array_equal(resize_image(image(40, 40), *frame, rule), expected)
 
 
-def test_the_rules_are_a_level_apart_at_most_on_photographs(elpv_pictures):
-    for path in elpv_pictures[:5]:
-        frames = [resize_picture(read_picture(path), 128, 128, rule).astype(int) for rule in RESIZE_RULES]
+def test_the_rules_are_a_level_apart_at_most_on_photographs(elpv_images):
+    for path in elpv_images[:5]:
+        frames = [resize_image(read_image(path), 128, 128, rule).astype(int) for rule in RESIZE_RULES]
         assert np.abs(frames[0] - frames[1]).max() <= 1
 
 
 def test_halves_are_rounded_to_even_by_area_2_and_up_by_area():
-    picture = np.zeros((32, 32, 3), np.uint8)
-    picture[::2] = 1
-    assert np.all(resize_picture(picture, 16, 16, AREA) == 1)
-    assert np.all(resize_picture(picture, 16, 16, AREA_2) == 0)
+    image = np.zeros((32, 32, 3), np.uint8)
+    image[::2] = 1
+    assert np.all(resize_image(image, 16, 16, AREA) == 1)
+    assert np.all(resize_image(image, 16, 16, AREA_2) == 0)
 
 
 @pytest.mark.parametrize("rule", RESIZE_RULES)
 def test_a_part_of_an_image_is_resized_like_a_copy_of_it(rule):
     part = image(100, 100)[7:95, 90:3:-1]
-    assert np.array_equal(resize_picture(part, 16, 16, rule), resize_picture(part.copy(), 16, 16, rule))
+    assert np.array_equal(resize_image(part, 16, 16, rule), resize_image(part.copy(), 16, 16, rule))
 
 
 @pytest.mark.parametrize("rule", RESIZE_RULES)
@@ -92,10 +92,10 @@ def test_a_part_of_an_image_is_resized_like_a_copy_of_it(rule):
 def test_resizing_writes_into_the_memory_it_is_given_and_nowhere_else(rule, size):
     memory = np.full((3, 24, 24, 3), 7, np.uint8)
     resize_into(image(*size), memory[1], rule)
-    assert np.array_equal(memory[1], resize_picture(image(*size), 24, 24, rule))
+    assert np.array_equal(memory[1], resize_image(image(*size), 24, 24, rule))
     assert np.all(memory[[0, 2]] == 7)
 
 
 def test_an_unknown_rule_is_refused_with_those_there_are():
     with pytest.raises(ArtifactError, match="'lanczos'; this edgekd has area, area-2"):
-        resize_picture(image(40, 40), 20, 20, "lanczos")
+        resize_image(image(40, 40), 20, 20, "lanczos")

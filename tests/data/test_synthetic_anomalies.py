@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from edgekd.data.synthetic_anomalies import anomaly_mask, corrupt, list_textures, perlin_noise, procedural_texture
-from edgekd.errors import EdgekdError, PictureError
+from edgekd.errors import EdgekdError, ImageError
 
 COLOUR = np.array([20, 250, 130], np.uint8)  # Of the constant texture, BGR.
 
@@ -83,13 +83,13 @@ def test_every_texture_gets_its_turn(tmp_path):
     assert max(float(corrupt(black, textures[:1], rng)[0].max()) for rng in generators(60)) <= 100
 
 
-def test_an_empty_mask_leaves_the_picture_clean(frame):
+def test_an_empty_mask_leaves_the_image_clean(frame):
     clean = [corrupted for corrupted, mask in (corrupt(frame, [], rng) for rng in generators(100)) if not mask.any()]
     assert clean
     assert all(np.array_equal(corrupted, frame) for corrupted in clean)
 
 
-def test_masks_cover_about_a_twentieth_of_the_picture():
+def test_masks_cover_about_a_twentieth_of_the_image():
     rng = np.random.default_rng(0)
     covered = np.array([anomaly_mask(256, rng).mean() for _ in range(200)])
     assert 0.04 < covered.mean() < 0.06  # Ten times 200 masks gave 0.044 to 0.053.
@@ -152,21 +152,21 @@ def test_procedural_textures_are_in_range_and_no_two_alike():
 
 def test_textures_are_listed_sorted(tmp_path, constant_texture):
     (tmp_path / "another.jpg").write_bytes(b"")
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     assert list_textures(tmp_path) == [tmp_path / "another.jpg", constant_texture]
 
 
-@pytest.mark.parametrize(("name", "said"), [("gone", "no such folder: "), ("", "no picture in ")])
+@pytest.mark.parametrize(("name", "said"), [("gone", "no such folder: "), ("", "no image in ")])
 def test_a_missing_and_an_empty_texture_folder_are_named_in_one_line(tmp_path, name, said):
     with pytest.raises(EdgekdError) as caught:
         list_textures(tmp_path / name)
     message = str(caught.value)
     assert message.startswith(f"--textures FOLDER: {said}{tmp_path / name}")
-    assert "give a folder of texture pictures" in message
+    assert "give a folder of texture images" in message
     assert "\n" not in message
 
 
 def test_a_texture_that_cannot_be_read_is_named(tmp_path, frame):
-    (tmp_path / "broken.png").write_bytes(b"no picture at all")
-    with pytest.raises(PictureError, match=r"broken\.png is no picture that can be read"):
+    (tmp_path / "broken.png").write_bytes(b"no image at all")
+    with pytest.raises(ImageError, match=r"broken\.png is no image that can be read"):
         corrupt(frame, [tmp_path / "broken.png"], np.random.default_rng(0))

@@ -20,7 +20,7 @@ import edgekd.engines.onnxruntime_gpu as onnxruntime_gpu
 import edgekd.engines.opening as opening
 from edgekd.artifact import read_manifest, write_manifest
 from edgekd.cli.main import main
-from edgekd.data.good_pictures import read_frames
+from edgekd.data.good_images import read_frames
 from edgekd.engines import ACCELERATED, BACKENDS, open_engine
 from edgekd.engines.accelerators import (
     CUDA,
@@ -54,8 +54,8 @@ def is_here(backend):
 
 
 @pytest.fixture(scope="module")
-def frames(elpv_pictures):
-    return read_frames(elpv_pictures[200:203], 64)
+def frames(elpv_images):
+    return read_frames(elpv_images[200:203], 64)
 
 
 @pytest.fixture

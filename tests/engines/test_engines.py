@@ -6,14 +6,14 @@ import pytest
 
 import edgekd.engines.opening as opening
 from edgekd.artifact import manifest_path, read_manifest, write_manifest
-from edgekd.data.good_pictures import read_frames
+from edgekd.data.good_images import read_frames
 from edgekd.engines import BACKENDS, open_engine
 from edgekd.errors import ArtifactError, EdgekdError
 
 
 @pytest.fixture(scope="module")
-def frames(elpv_pictures):
-    return read_frames(elpv_pictures[200:203], 64)
+def frames(elpv_images):
+    return read_frames(elpv_images[200:203], 64)
 
 
 @pytest.fixture(params=sorted(BACKENDS))

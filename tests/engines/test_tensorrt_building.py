@@ -12,14 +12,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-import edgekd.engines.tensorrt.listening as listening
+import edgekd.engines.tensorrt.progress as listening
 from edgekd.artifact import manifest_path
 from edgekd.engines.build_plan import BuildChoices, plan_build
 from edgekd.engines.compiling import build
 from edgekd.engines.tensorrt.building import BuildOptions, build_engine, uses_user_allocation
 from edgekd.engines.tensorrt.flavours import Flavour, load_flavour
 from edgekd.engines.tensorrt.layers import Layer, convolution_inputs, layers_inspected, layers_listed
-from edgekd.engines.tensorrt.listening import make_listener, make_monitor
+from edgekd.engines.tensorrt.progress import make_listener, make_monitor
 from edgekd.errors import ArtifactError, EdgekdError
 
 trt = pytest.importorskip("tensorrt_rtx")

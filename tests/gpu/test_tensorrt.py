@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from edgekd.artifact import read_manifest
-from edgekd.data.good_pictures import read_frames
-from edgekd.data.made_pictures import made_frames
+from edgekd.data.generated_images import made_frames
+from edgekd.data.good_images import read_frames
 from edgekd.engines import open_engine
 from edgekd.engines.tensorrt.flavours import RTX_CAPABILITIES, is_installed
 from edgekd.recipe import TrainingRecipe
@@ -33,7 +33,7 @@ def exported(gpu, images, tmp_path_factory):
 
     from edgekd.cli.main import main
     from edgekd.training.run import start_run, train
-    from edgekd.training.teachers import load_teacher
+    from edgekd.training.teachers.loading import load_teacher
 
     run = tmp_path_factory.mktemp("run") / "run"
     teacher = load_teacher("pdn_small")
@@ -79,21 +79,21 @@ def test_the_engine_answers_what_the_graph_answers(engine_file, exported, images
 
 def test_a_stream_is_answered_in_order(engine_file, images):
     from edgekd.runner import inspect_stream
-    from edgekd.runner.sources import picture_frames
+    from edgekd.runner.sources import image_frames
 
     paths = images[:60]
     with open_engine(engine_file) as engine:
         alone = [float(engine.infer(frame[None]).scores[0]) for frame in read_frames(paths, SIZE)]
-        streamed = [answer.result.score for answer in inspect_stream(engine, picture_frames(paths), 1.0)]
+        streamed = [answer.result.score for answer in inspect_stream(engine, image_frames(paths), 1.0)]
     np.testing.assert_allclose(streamed, alone, rtol=1e-5)
 
 
 def test_a_bench_reports_the_stages_of_the_device(engine_file, images):
     from edgekd.profiling.bench import bench
 
-    pictures = list(read_frames(images[:4], SIZE))
+    frames = list(read_frames(images[:4], SIZE))
     with open_engine(engine_file) as engine:
-        figures = bench(engine, engine_file, read_manifest(engine_file), pictures, "4", [1], 1.0)
+        figures = bench(engine, engine_file, read_manifest(engine_file), frames, "4", [1], 1.0)
     assert {"enqueue", "h2d", "gpu_compute", "d2h"} <= set(figures["latency_ms"])
     assert figures["overlap"]["1"] > 0
     assert figures["engine"]["slots"] == 4

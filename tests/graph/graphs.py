@@ -4,7 +4,7 @@ from functools import cache
 
 import torch
 
-from edgekd.data.good_pictures import read_frames
+from edgekd.data.good_images import read_frames
 from edgekd.graph.export import build_graph
 from edgekd.models.normalisation import normalise
 from edgekd.models.registry import find_system
@@ -14,7 +14,7 @@ OPSET = 18
 
 @cache
 def prepared(system, paths, size, switches=()):
-    """An untrained detector that took what it wants to know from real pictures. Read it, do not change it."""
+    """An untrained detector that took what it wants to know from real images. Read it, do not change it."""
     torch.manual_seed(2)
     detector = find_system(system).detector(size, dict(switches)).eval()
     frames = read_frames(paths, size)

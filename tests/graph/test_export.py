@@ -10,8 +10,8 @@ import torch
 import edgekd.engines.opening as opening
 from edgekd.artifact import manifest_path, read_manifest, sha256
 from edgekd.cli.main import main
-from edgekd.data.good_pictures import read_frames
-from edgekd.data.pictures import read_picture
+from edgekd.data.good_images import read_frames
+from edgekd.data.images import read_image
 from edgekd.data.resizing import resize_into
 from edgekd.engines import BACKENDS, open_engine
 from edgekd.engines.opening import usable_cores
@@ -40,8 +40,8 @@ def manifest_for(batch, size):
 
 
 @pytest.fixture(scope="module")
-def frames(elpv_pictures):
-    return read_frames(elpv_pictures[200:204], 64)
+def frames(elpv_images):
+    return read_frames(elpv_images[200:204], 64)
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def frames(elpv_pictures):
         pytest.param("mthf", (), marks=pytest.mark.slow),
     ],
 )
-def test_torch_and_both_engines_agree_at_256_pixels_one_frame_and_four(system, switches, elpv_pictures, tmp_path):
-    paths = tuple(elpv_pictures[200:202])
+def test_torch_and_both_engines_agree_at_256_pixels_one_frame_and_four(system, switches, elpv_images, tmp_path):
+    paths = tuple(elpv_images[200:202])
     two, detector = read_frames(paths, 256), prepared(system, paths[:1], 256, switches)
     model = build_graph(detector, 256, None, OPSET)
     onnx.save(model, tmp_path / "x.onnx")
@@ -90,9 +90,9 @@ def test_torch_and_both_engines_agree_at_256_pixels_one_frame_and_four(system, s
     ],
 )
 def test_a_fixed_batch_graph_keeps_to_the_inventory_and_is_static(
-    system, size, switches, besides, elpv_pictures, tmp_path
+    system, size, switches, besides, elpv_images, tmp_path
 ):
-    paths = tuple(elpv_pictures[:4])
+    paths = tuple(elpv_images[:4])
     detector, model = prepared(system, paths, size, switches), graph_of(system, paths, size, 4, switches)
     onnx.checker.check_model(model, full_check=True)
     recipe = read_export_recipe(system)
@@ -164,7 +164,7 @@ def test_the_manifest_says_what_the_artifact_is_and_where_it_comes_from(trained_
     assert manifest["outputs"]["anomaly_map"] == {"dtype": "float32", "shape": [1, 64, 64]}
     assert manifest["teachers"][0]["sha256"]
     assert manifest["macs"] == count_macs(onnx.load(exported))
-    assert manifest["threshold"]["good_pictures"] == 11
+    assert manifest["threshold"]["good_images"] == 11
     assert manifest["threshold"]["value"] > 0
     assert set(manifest["tools"]) >= {"edgekd", "torch", "onnx"}
     for figures in manifest["parity"].values():
@@ -180,13 +180,13 @@ def test_an_artifact_keeps_the_rule_that_its_run_resized_images_by(trained_run, 
     (run / "recipe.json").write_text(json.dumps(recipe if rule == "area" else recipe | {"resize": rule}))
     used = set()
 
-    def resize(picture, out, rule):
+    def resize(image, out, rule):
         used.add(rule)
-        resize_into(picture, out, rule)
+        resize_into(image, out, rule)
 
     monkeypatch.setattr("edgekd.data.resizing.resize_into", resize)  # Of parity's frames.
     monkeypatch.setattr("edgekd.runner.reading.resize_into", resize)  # Of the threshold's.
-    monkeypatch.setattr("edgekd.data.good_pictures.read_picture", lambda path: read_picture(path).repeat(2, 0))
+    monkeypatch.setattr("edgekd.data.good_images.read_image", lambda path: read_image(path).repeat(2, 0))
     assert main(["export", str(run)]) == 0
     assert used == {rule}
     assert read_manifest(run / "detector.onnx")["resize"] == {"rule": rule}
@@ -266,8 +266,8 @@ def test_an_operator_outside_the_inventory_is_refused_where_the_batch_is_fixed(e
         export_module._keep_to_inventory(model, "hkt", narrower, fixed_batch=False)
 
 
-def test_folding_frames_into_the_first_weights_is_exact(frames, elpv_pictures):
-    network = prepared("hkt", tuple(elpv_pictures[:4]), 64).deployed().double().eval()
+def test_folding_frames_into_the_first_weights_is_exact(frames, elpv_images):
+    network = prepared("hkt", tuple(elpv_images[:4]), 64).deployed().double().eval()
     folded = FrameNetwork(network).double()
     images = torch.from_numpy(frames[..., ::-1].copy()).permute(0, 3, 1, 2).double()
     mean, std = ([[[[v]] for v in values]] for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))

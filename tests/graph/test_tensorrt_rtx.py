@@ -9,8 +9,8 @@ from functools import cache
 import onnx
 import pytest
 
-import edgekd.engines.tensorrt.listening as listening
-from edgekd.data.good_pictures import read_frames
+import edgekd.engines.tensorrt.progress as listening
+from edgekd.data.good_images import read_frames
 from edgekd.engines.tensorrt.building import BuildOptions, build_engine
 from edgekd.engines.tensorrt.flavours import load_flavour
 from edgekd.engines.tensorrt.layers import bytes_moved, convolution_inputs
@@ -44,15 +44,15 @@ def compile_graph(path):
 
 
 @pytest.mark.parametrize("system", list(SYSTEMS))
-def test_every_systems_graph_compiles(system, elpv_pictures, tmp_path):
-    onnx.save(graph_of(system, tuple(elpv_pictures[:4]), 64, 4, SWITCHES.get(system, ())), tmp_path / "x.onnx")
+def test_every_systems_graph_compiles(system, elpv_images, tmp_path):
+    onnx.save(graph_of(system, tuple(elpv_images[:4]), 64, 4, SWITCHES.get(system, ())), tmp_path / "x.onnx")
     built = compile_graph(tmp_path / "x.onnx")
     assert len(built.blob) > 1000
 
 
 @pytest.mark.parametrize("system", list(SYSTEMS))
-def test_every_systems_graph_compiles_in_float16(system, elpv_pictures, tmp_path):
-    model = graph_of(system, tuple(elpv_pictures[:4]), 64, 4, SWITCHES.get(system, ()))
+def test_every_systems_graph_compiles_in_float16(system, elpv_images, tmp_path):
+    model = graph_of(system, tuple(elpv_images[:4]), 64, 4, SWITCHES.get(system, ()))
     lowered = to_float16(model)
     onnx.save(lowered, tmp_path / "x.onnx")
     built = compile_graph(tmp_path / "x.onnx")
@@ -81,8 +81,8 @@ def int8_convolutions(model):
 
 
 @pytest.mark.parametrize("system", list(SYSTEMS))
-def test_every_systems_graph_compiles_in_int8_and_its_convolutions_read_int8(system, elpv_pictures, tmp_path):
-    model, about = int8_of(system, tuple(elpv_pictures[:4]))
+def test_every_systems_graph_compiles_in_int8_and_its_convolutions_read_int8(system, elpv_images, tmp_path):
+    model, about = int8_of(system, tuple(elpv_images[:4]))
     onnx.save(model, tmp_path / "x.onnx")
     built = compile_graph(tmp_path / "x.onnx")
     meant = int8_convolutions(model)
@@ -94,8 +94,8 @@ def test_every_systems_graph_compiles_in_int8_and_its_convolutions_read_int8(sys
 
 
 @pytest.mark.parametrize("system", list(SYSTEMS))
-def test_int8_with_float16_around_it_moves_no_more_float32_than_float16_alone(system, elpv_pictures, tmp_path):
-    paths = tuple(elpv_pictures[:4])
+def test_int8_with_float16_around_it_moves_no_more_float32_than_float16_alone(system, elpv_images, tmp_path):
+    paths = tuple(elpv_images[:4])
     mixed = to_int8_float16(int8_of(system, paths)[0])
     graphs = {"fp16": to_float16(graph_of(system, paths, 64, 4, SWITCHES.get(system, ()))), "mixed": mixed}
     layers = {}

@@ -31,20 +31,20 @@ def test_image_auroc_agrees_with_counting_every_pair() -> None:
     assert image_auroc(scores, defective) == pytest.approx(expected, abs=1e-12)
 
 
-def test_pixel_auroc_pools_the_pixels_of_all_pictures() -> None:
-    # Each picture alone is in perfect order; pooled, the defect at 1 lies below the good pixel at 2.
+def test_pixel_auroc_pools_the_pixels_of_all_images() -> None:
+    # Each image alone is in perfect order; pooled, the defect at 1 lies below the good pixel at 2.
     maps = [np.array([[0, 1]], np.float32), np.array([[2, 3]], np.float32)]
     masks = [np.array([[False, True]])] * 2
     assert pixel_auroc(maps, masks) == pytest.approx(3 / 4, abs=1e-12)
 
 
-def test_pixel_auroc_counts_the_pixels_of_good_pictures() -> None:
+def test_pixel_auroc_counts_the_pixels_of_good_images() -> None:
     maps = np.array([[[0, 2]], [[1, 3]]], np.float32)
     masks = np.array([[[False, True]], [[False, False]]])
     assert pixel_auroc(maps, masks) == pytest.approx(2 / 3, abs=1e-12)
 
 
-def test_pixel_auroc_takes_pictures_of_different_sizes() -> None:
+def test_pixel_auroc_takes_images_of_different_sizes() -> None:
     maps = [np.array([[0, 9]], np.float32), np.array([[1], [8], [2]], np.float32)]
     masks = [np.array([[False, True]]), np.array([[False], [True], [False]])]
     assert pixel_auroc(maps, masks) == 1.0
@@ -52,13 +52,13 @@ def test_pixel_auroc_takes_pictures_of_different_sizes() -> None:
 
 @pytest.mark.parametrize(("label", "missing"), [(True, "good"), (False, "defective")])
 def test_a_missing_class_is_named(label: bool, missing: str) -> None:
-    with pytest.raises(EdgekdError, match=f"there is no {missing} picture"):
+    with pytest.raises(EdgekdError, match=f"there is no {missing} image"):
         image_auroc([1.0, 2.0], [label, label])
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
 def test_scores_that_are_not_finite_are_counted_in_the_error(broken: float) -> None:
-    with pytest.raises(EdgekdError, match="1 of 3 pictures have none"):
+    with pytest.raises(EdgekdError, match="1 of 3 images have none"):
         image_auroc([1.0, broken, 2.0], [False, True, True])
     with pytest.raises(EdgekdError, match="1 of 2 pixels have none"):
         pixel_auroc([np.array([[0, broken]], np.float32)], [np.array([[True, False]])])

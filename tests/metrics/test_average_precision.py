@@ -14,7 +14,7 @@ def test_image_ap_worked_by_hand() -> None:
     assert image_ap([4, 3, 2, 1], [True, False, True, False]) == pytest.approx(1 / 2 + 1 / 2 * 2 / 3, abs=1e-12)
 
 
-def test_pixel_ap_pools_the_pixels_of_all_pictures_and_takes_ties_together() -> None:
+def test_pixel_ap_pools_the_pixels_of_all_images_and_takes_ties_together() -> None:
     # 4 defective: recall 1/3 at precision 1. The tie of two at 3, one defective: recall 2/3 at 2/3. Then a good one at
     # 2, and the last defective at 1: recall 1 at 3/5.
     maps = [np.array([[4, 3]], np.float32), np.array([[3, 2, 1]], np.float32)]
@@ -38,7 +38,7 @@ def test_equal_scores_have_the_share_of_defective_ones() -> None:
 
 @pytest.mark.parametrize(("label", "missing"), [(True, "good"), (False, "defective")])
 def test_a_missing_class_is_named(label: bool, missing: str) -> None:
-    with pytest.raises(EdgekdError, match=f"image AP needs good and defective pictures: there is no {missing}"):
+    with pytest.raises(EdgekdError, match=f"image AP needs good and defective images: there is no {missing}"):
         image_ap([1.0, 2.0], [label, label])
     with pytest.raises(EdgekdError, match=f"pixel AP needs good and defective pixels: there is no {missing}"):
         pixel_ap(collect([np.ones((1, 2), np.float32)], [np.full((1, 2), label)]))

@@ -9,7 +9,7 @@ from edgekd.metrics.decisions import ORACLE, decisions_at, decisions_at_best_f1
 
 
 def test_the_figures_at_a_threshold_worked_by_hand() -> None:
-    # NG are 5, 4 and 3: TP 2, FP 1, FN 1, TN 2; the picture at the threshold is OK.
+    # NG are 5, 4 and 3: TP 2, FP 1, FN 1, TN 2; the image at the threshold is OK.
     found = decisions_at(2, "given", [1, 2, 3, 2, 4, 5], [False, False, False, True, True, True])
     assert found.f1 == pytest.approx(4 / 6)
     assert found.accuracy == pytest.approx(4 / 6)
@@ -58,5 +58,5 @@ def test_no_threshold_has_a_higher_f1_and_the_figures_agree_with_scikit_learn(se
 
 @pytest.mark.parametrize(("label", "missing"), [(True, "good"), (False, "defective")])
 def test_a_missing_class_is_named(label: bool, missing: str) -> None:
-    with pytest.raises(EdgekdError, match=f"there is no {missing} picture"):
+    with pytest.raises(EdgekdError, match=f"there is no {missing} image"):
         decisions_at_best_f1([1.0, 2.0], [label, label])

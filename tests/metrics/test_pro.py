@@ -20,7 +20,7 @@ def one_row(scores: list[float], mask: list[int]) -> tuple[Maps, Masks]:
 
 
 def random_set(seed: int) -> tuple[Maps, Masks]:
-    """Maps with many ties, masks with regions of many sizes, good pictures among them."""
+    """Maps with many ties, masks with regions of many sizes, good images among them."""
     generator = np.random.default_rng(seed)
     masks = [generator.random((12, 14)) < share for share in (0.1, 0.15, 0.0, 0.05, 0.0)]
     return [(generator.integers(0, 40, m.shape) + 15 * m).astype(np.float32) / 8 for m in masks], masks
@@ -45,8 +45,8 @@ def test_pro_is_cut_at_the_limit_inside_a_slope() -> None:
     assert pro(levels, 1.0) == pytest.approx(0.875, abs=1e-12)
 
 
-def test_pro_counts_the_pixels_of_good_pictures() -> None:
-    # With the good picture's pixel at 9 the rate is 1/3 before anything is found: nothing below 0.3.
+def test_pro_counts_the_pixels_of_good_images() -> None:
+    # With the good image's pixel at 9 the rate is 1/3 before anything is found: nothing below 0.3.
     maps, masks = one_row([3, 1, 1], [1, 0, 0])
     assert pro(collect(maps, masks)) == 1
     assert pro(collect([*maps, np.array([[9.0]], np.float32)], [*masks, np.array([[False]])])) == 0

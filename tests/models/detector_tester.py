@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from edgekd.data.pictures import read_picture
-from edgekd.data.resizing import resize_picture
+from edgekd.data.images import read_image
+from edgekd.data.resizing import resize_image
 from edgekd.errors import EdgekdError
 from edgekd.graph.parity import RESOLUTION
 from edgekd.models.detector import Batch
@@ -21,8 +21,8 @@ from edgekd.training.weight_files import write_weights
 
 @cache
 def real_images(paths, size):
-    """Normalised images [N, 3, size, size] of pictures."""
-    frames = np.stack([resize_picture(read_picture(path), size, size) for path in paths])
+    """Normalised images [N, 3, size, size] of images."""
+    frames = np.stack([resize_image(read_image(path), size, size) for path in paths])
     return normalise(torch.from_numpy(frames[..., ::-1].copy()).permute(0, 3, 1, 2))
 
 
@@ -33,10 +33,10 @@ def drawn_detector(system, switches, size, seed):
 
 @cache
 def prepared_detector(system, switches, paths, size):
-    """An untrained detector prepared on real pictures, so that what it measures is not what it starts with."""
+    """An untrained detector prepared on real images, so that what it measures is not what it starts with."""
     images, detector = real_images(paths, size), drawn_detector(system, switches, size, 0)
     detector.prepare(detector.targets(images[index : index + 1]) for index in range(len(images)))
-    for stage in detector.stages():  # Batch norms see real pictures, so that folding them is put to the test.
+    for stage in detector.stages():  # Batch norms see real images, so that folding them is put to the test.
         stage.learning.train()
         with torch.no_grad():
             stage.loss(training_batch(images))
@@ -67,15 +67,15 @@ class DetectorTester:
         return drawn_detector(self.system, self.switches, self.size, seed)
 
     @pytest.fixture
-    def images(self, elpv_pictures):
-        return real_images(tuple(elpv_pictures[:3]), self.size)
+    def images(self, elpv_images):
+        return real_images(tuple(elpv_images[:3]), self.size)
 
     @pytest.fixture
-    def detector(self, elpv_pictures):
+    def detector(self, elpv_images):
         """Shared by the tests, so they leave it as it is."""
-        return prepared_detector(self.system, self.switches, tuple(elpv_pictures[:3]), self.size)
+        return prepared_detector(self.system, self.switches, tuple(elpv_images[:3]), self.size)
 
-    def test_training_lowers_the_loss_on_real_pictures(self, images):
+    def test_training_lowers_the_loss_on_real_images(self, images):
         detector = self.build()
         detector.prepare(iter([detector.targets(images)]))
         batch = training_batch(images[:2])
@@ -90,7 +90,7 @@ class DetectorTester:
                 optimizer.step()
                 losses.append(loss.item())
             stage.learning.eval()
-            # Not at each step: batch norms over two small pictures make a deep network's loss jump.
+            # Not at each step: batch norms over two small images make a deep network's loss jump.
             assert losses[-1] < losses[0], (stage.name, losses)
 
     def test_each_stage_trains_its_own_part_alone(self, detector, images):
@@ -152,7 +152,7 @@ class DetectorTester:
         assert before.keys() == after.keys()
         assert all(torch.equal(before[key], after[key]) for key in before)
 
-    def test_a_picture_is_judged_alone_whatever_is_beside_it(self, detector, images):
+    def test_an_image_is_judged_alone_whatever_is_beside_it(self, detector, images):
         together = detector.image_scores(images)
         alone = torch.cat([detector.image_scores(images[index : index + 1]) for index in range(len(images))])
         torch.testing.assert_close(alone, together, rtol=2e-5, atol=1e-7)

@@ -68,7 +68,7 @@ def test_pfadsegs_ablations_count_what_their_blocks_do(rcm, aff, pcar, parameter
     with torch.device("meta"):
         counted = count(find_system("pfadseg").detector(256, {"rcm": rcm, "aff": aff, "pcar": pcar}))
     assert counted.parameters == parameters
-    colours = 9 * 256 * 256  # Bringing pictures to the backbone's own normalisation, which no paper counts.
+    colours = 9 * 256 * 256  # Bringing images to the backbone's own normalisation, which no paper counts.
     assert round((counted.macs - colours) / 1e9, 2) == gmacs
 
 

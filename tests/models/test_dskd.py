@@ -199,14 +199,14 @@ def test_the_loss_averages_over_places_and_sums_over_maps_and_students(monkeypat
     assert light.training_loss(batch._replace(targets=other)).item() == pytest.approx(expected)
 
 
-def test_flattened_a_whole_map_has_one_cosine_a_picture(monkeypatch, light):
+def test_flattened_a_whole_map_has_one_cosine_an_image(monkeypatch, light):
     monkeypatch.setattr(light, "flatten", True)
     # (1, 0), (1, 0) against (1, 0), (0, 2): 1 / sqrt(2 x 5); against (0, 1), (1.6, 1.2): 1.6 / sqrt(2 x 5).
     expected = (1 - 1 / sqrt(10)) + 0.4 + 2 + (1 - 1.6 / sqrt(10)) + 1 + 0
     students_say(monkeypatch, light, FORWARD, REVERSE)
     batch = Batch(torch.zeros(1, 3, 64, 64), TARGETS)
     assert light.training_loss(batch).item() == pytest.approx(expected, rel=1e-5)
-    # A second picture that agrees everywhere halves it: the mean over pictures, not one cosine of the batch.
+    # A second image that agrees everywhere halves it: the mean over images, not one cosine of the batch.
     pairs = [
         tuple(torch.cat([entry, target]) for entry, target in zip(maps, TARGETS, strict=False))
         for maps in (FORWARD, REVERSE, TARGETS)
@@ -276,7 +276,7 @@ def test_the_maps_of_disagreement_come_forward_student_first_and_finest_first(mo
     torch.testing.assert_close(maps, expected, rtol=0, atol=1e-5)
 
 
-def test_a_place_of_disagreement_grows_bilinearly_to_the_picture(monkeypatch, light):
+def test_a_place_of_disagreement_grows_bilinearly_to_the_image(monkeypatch, light):
     targets = tuple(torch.ones(1, 3, side, side) for side in (2, 2, 2, 1))
     odd = torch.ones(1, 3, 2, 2)
     odd[:, :, 0, 1] = -1

@@ -92,7 +92,7 @@ def test_a_projected_tap_is_resized_by_the_nearest_rule(side):
     assert torch.equal(projected, expected)
 
 
-def test_a_patch_lands_where_it_lies_in_the_picture():
+def test_a_patch_lands_where_it_lies_in_the_image():
     patches = torch.zeros(1, 8, 8)
     patches[0, 2, 5] = 1.0
     placed = place_map(patches, 64)[0]
@@ -108,14 +108,14 @@ def test_a_patch_lands_where_it_lies_in_the_picture():
     assert float(everywhere[18:46, 18:46].min()) == 1
 
 
-def test_an_odd_spot_in_the_picture_lights_its_own_place_of_the_map():
+def test_an_odd_spot_in_the_image_lights_its_own_place_of_the_map():
     torch.manual_seed(0)
     detector = HKT().eval()
     clean = torch.zeros(1, 3, 96, 96)
     spotted = clean.clone()
     spotted[:, :, 30:34, 58:62] = 4.0
     changed = (detector.anomaly_map(spotted) - detector.anomaly_map(clean)).abs()[0]
-    # CBAM's channel gate sees the whole picture, so all of the map may stir; the spot's own place does so most.
+    # CBAM's channel gate sees the whole image, so all of the map may stir; the spot's own place does so most.
     row, column = divmod(int(changed.argmax()), 96)
     assert abs(row - 31.5) <= 17
     assert abs(column - 59.5) <= 17

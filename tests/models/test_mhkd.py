@@ -36,7 +36,7 @@ def on_meta(size=256, **switches):
 
 
 def trace(network):
-    """Sides of what every convolution and pool of a network says of a picture, and its multiply-accumulates."""
+    """Sides of what every convolution and pool of a network says of an image, and its multiply-accumulates."""
     sides, macs = [], []
 
     def hook(module, inputs, output):
@@ -65,7 +65,7 @@ def student_says(monkeypatch, detector, encoded, whole, structure):
 
 @pytest.fixture(scope="module")
 def traced():
-    """What the blocks of the paper's student say of a picture of 256 pixels."""
+    """What the blocks of the paper's student say of an image of 256 pixels."""
     student = on_meta().student
     traces = {block: trace(getattr(student, block)) for block in BLOCKS}
     student(torch.empty(1, 3, 256, 256, device="meta"))
@@ -88,7 +88,7 @@ def test_every_block_has_its_sizes_and_its_counts(traced, block, sides, paramete
     assert round(sum(macs) / 1e9, 3) == gmacs
 
 
-def test_the_teacher_is_a_padded_pdn_m_whose_grid_covers_the_picture():
+def test_the_teacher_is_a_padded_pdn_m_whose_grid_covers_the_image():
     teacher = on_meta().teacher
     seen, macs = trace(teacher)
     assert teacher(torch.empty(1, 3, 256, 256, device="meta")).shape == (1, 384, 64, 64)
@@ -113,7 +113,7 @@ def test_the_students_three_maps_have_the_teachers_shape(semantic):
     assert [entry.shape for entry in detector.student(images)] == [(2, 384, 64, 64)] * 3
 
 
-def test_a_smaller_picture_is_squeezed_through_64_numbers_too(small):
+def test_a_smaller_image_is_squeezed_through_64_numbers_too(small):
     seen = []
     bottleneck = small.student.global_decoder[0]
     handle = bottleneck.register_forward_hook(lambda module, inputs, output: seen.append(output.shape))
@@ -266,7 +266,7 @@ def test_dropout_stirs_the_decoders_in_training_alone(small):
     assert all(torch.equal(one, other) for one, other in zip(third, fourth, strict=True))
 
 
-def test_preparing_measures_the_teachers_features_over_all_pictures(small):
+def test_preparing_measures_the_teachers_features_over_all_images(small):
     features = torch.randn(5, 384, 4, 4) * torch.linspace(0.5, 3, 384).view(-1, 1, 1) + 7
     small.prepare((part,) for part in torch.split(features, [1, 3, 1]))
     torch.testing.assert_close(small.standardised.mean, features.mean((0, 2, 3)))
@@ -275,7 +275,7 @@ def test_preparing_measures_the_teachers_features_over_all_pictures(small):
 
 @pytest.fixture
 def settled(monkeypatch, small):
-    """The detector settled on five pictures whose maps are made from their colours, and all pixels of both maps."""
+    """The detector settled on five images whose maps are made from their colours, and all pixels of both maps."""
     monkeypatch.setattr(small, "patch_maps", lambda images: (images[:, 0] ** 2, 10 * images[:, 1] + 3))
     images = torch.rand(5, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     small.settle(iter(images.split(1)))
@@ -288,7 +288,7 @@ def test_before_it_is_settled_both_maps_weigh_the_same(monkeypatch, small):
     torch.testing.assert_close(small.combined_map(images), 0.05 * (images[:, 0] + images[:, 1]))
 
 
-def test_settling_takes_two_quantiles_of_each_map_over_all_pixels_of_all_pictures(settled):
+def test_settling_takes_two_quantiles_of_each_map_over_all_pixels_of_all_images(settled):
     detector, structural, logical = settled
     for measured, maps in zip(detector.ranges, (structural, logical), strict=True):
         torch.testing.assert_close(measured, torch.quantile(maps.flatten(), torch.tensor([0.9, 0.995])))
@@ -308,7 +308,7 @@ def test_a_settled_map_is_half_of_each_with_its_quantiles_at_0_and_a_tenth(monke
     assert float(torch.quantile(half, 0.995)) == pytest.approx(0.05, rel=1e-4)
 
 
-def test_settling_on_pictures_changes_neither_teacher_nor_student(small):
+def test_settling_on_images_changes_neither_teacher_nor_student(small):
     before = {key: value.clone() for key, value in small.state_dict().items() if key != "ranges"}
     small.settle(iter(torch.randn(2, 3, 64, 64).split(1)))
     assert all(torch.equal(small.state_dict()[key], value) for key, value in before.items())

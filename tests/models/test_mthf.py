@@ -250,14 +250,14 @@ def from_colours(images):
 
 @pytest.fixture
 def settled(monkeypatch, double):
-    """The detector settled on five pictures, and the pictures."""
+    """The detector settled on five images, and the images."""
     monkeypatch.setattr(double, "group_maps", from_colours)
     images = torch.rand(5, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     double.settle(iter(images.split(1)))
     return double, images
 
 
-def test_settling_takes_two_quantiles_of_each_group_over_all_pixels_of_all_pictures(settled):
+def test_settling_takes_two_quantiles_of_each_group_over_all_pixels_of_all_images(settled):
     detector, images = settled
     for measured, maps in zip(detector.ranges, from_colours(images), strict=True):
         torch.testing.assert_close(measured, torch.quantile(maps.flatten(), torch.tensor([0.9, 0.995])))
@@ -296,7 +296,7 @@ def test_in_one_stage_all_levels_of_all_groups_count_alike_and_nothing_is_settle
     groups_disagree(monkeypatch, detector, *levels)
 
     def nobody_looks():
-        raise AssertionError("a picture was looked at")
+        raise AssertionError("an image was looked at")
         yield
 
     detector.settle(nobody_looks())

@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from edgekd.models.efficientnet_lite import EfficientNetLite
+from edgekd.models.backbones.efficientnet_lite import EfficientNetLite
+from edgekd.models.backbones.resnet import ResNet
 from edgekd.models.normalisation import normalise
 from edgekd.models.patch_features import PatchFeatures, PatchTeacher, patch_pooling_weights
-from edgekd.models.resnet import ResNet
 
 
 def literal_features(maps):

@@ -67,7 +67,7 @@ def test_a_residual_block_fuses_main_and_shortcut_and_then_cuts_off_below_0(inpu
     assert float(fused.min()) < 0
 
 
-def test_training_on_one_picture_fails_and_the_detector_says_so_beforehand():
+def test_training_on_one_image_fails_and_the_detector_says_so_beforehand():
     block = PAResidual(8, 8, 1, pcar=True, aff=True, shared_gate=True).train()
     block(torch.randn(PFADSeg.least_batch, 8, 4, 4))
     with pytest.raises(ValueError, match="more than 1 value per channel"):
@@ -110,8 +110,8 @@ def vectors(*cosines):
     return torch.tensor(columns).T.reshape(1, 2, 1, -1)
 
 
-def test_the_students_loss_sums_over_pictures_and_maps_and_averages_over_positions(monkeypatch, light):
-    # Two pictures; three maps of two positions, one and one.
+def test_the_students_loss_sums_over_images_and_maps_and_averages_over_positions(monkeypatch, light):
+    # Two images; three maps of two positions, one and one.
     answers = [
         torch.cat([vectors(1, 0.6), vectors(0, 0)]),
         torch.cat([vectors(-1), vectors(0.8)]),
@@ -142,7 +142,7 @@ def seen(monkeypatch, light):
     return seen
 
 
-def test_the_student_learns_from_corrupted_pictures_what_the_teacher_says_of_clean_ones(light, seen):
+def test_the_student_learns_from_corrupted_images_what_the_teacher_says_of_clean_ones(light, seen):
     images, corrupted = torch.randn(2, 3, 64, 64), torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         light.training_loss(Batch(images, corrupted=corrupted))
@@ -160,7 +160,7 @@ def test_kept_targets_spare_the_teacher(light, seen):
     assert "teacher" not in seen
 
 
-def test_the_segmentation_network_learns_where_both_see_the_corrupted_picture(light, seen):
+def test_the_segmentation_network_learns_where_both_see_the_corrupted_image(light, seen):
     images, corrupted = torch.randn(2, 3, 64, 64), torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         light.segmentation_loss(Batch(images, corrupted=corrupted, masks=torch.zeros(2, 64, 64)))
@@ -235,7 +235,7 @@ def test_the_stages_share_iterations_and_rates_as_the_paper_has_them(light):
     assert student.synthetic
     assert segmentation.synthetic
     assert student.asks_teacher
-    assert not segmentation.asks_teacher  # What the teacher says of clean pictures is of no use to it.
+    assert not segmentation.asks_teacher  # What the teacher says of clean images is of no use to it.
     training = find_system("pfadseg").training
     assert (training.learning_rate, training.iterations) == (0.5, 7000)
     assert student.rates == ()

@@ -1,14 +1,14 @@
 import pytest
 import torch
 
-from edgekd.models.efficientnet_lite import EfficientNetLite
+from edgekd.models.backbones.efficientnet_lite import EfficientNetLite
+from edgekd.models.backbones.pdn import pdn
 from edgekd.models.patch_features import PatchTeacher
-from edgekd.models.pdn import pdn
 from edgekd.models.standardisation import Standardised
 
 
 def uneven_features(count):
-    """Features [N, 384, 4, 4] whose channels differ in mean and spread, and whose pictures differ in mean."""
+    """Features [N, 384, 4, 4] whose channels differ in mean and spread, and whose images differ in mean."""
     generator = torch.Generator().manual_seed(0)
     spread = torch.linspace(0.5, 3, 384).view(-1, 1, 1)
     shift = torch.linspace(-2, 2, count).view(-1, 1, 1, 1)
@@ -20,12 +20,12 @@ def test_it_changes_nothing_before_it_has_measured():
     assert torch.equal(Standardised(384)(features), features)
 
 
-def test_mean_and_spread_are_those_of_all_pictures_together_however_they_come():
+def test_mean_and_spread_are_those_of_all_images_together_however_they_come():
     standardised, features = Standardised(384), uneven_features(5)
     standardised.measure(iter(torch.split(features, [1, 3, 1])))
-    # The mean of the pictures' means; the mean of the pictures' mean squared distances from that one mean.
-    mean = torch.stack([picture.mean((1, 2)) for picture in features]).mean(0)
-    squares = torch.stack([(picture - mean.view(-1, 1, 1)).square().mean((1, 2)) for picture in features])
+    # The mean of the images' means; the mean of the images' mean squared distances from that one mean.
+    mean = torch.stack([image.mean((1, 2)) for image in features]).mean(0)
+    squares = torch.stack([(image - mean.view(-1, 1, 1)).square().mean((1, 2)) for image in features])
     torch.testing.assert_close(standardised.mean, mean)
     torch.testing.assert_close(standardised.std, squares.mean(0).sqrt())
     answer = standardised(features)

@@ -5,12 +5,12 @@ import pytest
 
 import edgekd.profiling.bench as bench_module
 from edgekd.artifact import read_manifest
-from edgekd.data.made_pictures import made_frames
+from edgekd.data.generated_images import made_frames
 from edgekd.engines import open_engine
 from edgekd.models.registry import SYSTEMS
+from edgekd.papers.efficiency import efficiency_figures
+from edgekd.papers.tables import efficiency_rows, read_table
 from edgekd.profiling.bench import bench
-from edgekd.profiling.paper_efficiency import efficiency_figures
-from edgekd.profiling.papers import efficiency_rows, read_table
 from edgekd.profiling.peak import _chain, peak_macs_fp32, peak_macs_int8
 from edgekd.resources import resource
 
@@ -26,8 +26,8 @@ def figures(exported, told):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bench_module, "WARM_UP_SECONDS", 0.05)
         with open_engine(exported, "openvino", threads=1) as engine:
-            pictures = list(made_frames(3, 80))
-            return bench(engine, exported, read_manifest(exported), pictures, "3 made ones", [1], 0.3, told.append)
+            images = list(made_frames(3, 80))
+            return bench(engine, exported, read_manifest(exported), images, "3 made ones", [1], 0.3, told.append)
 
 
 def test_the_json_has_its_fields(figures):
@@ -62,7 +62,7 @@ def test_the_record_says_what_was_measured_on_what(figures, exported, told):
     assert figures["engine"]["trained"] is True
     assert figures["device"]["threads"] == 1
     assert figures["measured"]["frames"] >= 10
-    assert figures["measured"]["pictures"] == "3 made ones"
+    assert figures["measured"]["images"] == "3 made ones"
     assert told[-3:] == ["throughput at batch 1", "peak of the device, again", "layers"]
 
 

@@ -39,11 +39,11 @@ class NoEngine(HostEngine):
 
 
 @pytest.fixture
-def pictures():
+def images():
     return [np.full((600, 500, 3), 9, np.uint8)] * 2
 
 
-def test_resizing_is_never_done_by_the_thread_that_submits(monkeypatch, pictures):
+def test_resizing_is_never_done_by_the_thread_that_submits(monkeypatch, images):
     filled, read = [], []
 
     def noted(list_of_threads):
@@ -56,32 +56,32 @@ def test_resizing_is_never_done_by_the_thread_that_submits(monkeypatch, pictures
     monkeypatch.setattr(throughput_module, "resize_into", noted(filled))
     monkeypatch.setattr(reading_module, "resize_into", noted(read))
     engine = NoEngine()
-    measure_throughput(engine, pictures, 4, 0.2)
+    measure_throughput(engine, images, 4, 0.2)
     assert len(filled) == 4 * (engine.slots + 1)  # Before anything is timed.
     assert len(read) >= 4 * 3
     assert threading.main_thread() not in read
 
 
-def test_the_engine_alone_is_measured_beside_what_the_readers_can_bring_it(pictures):
-    rates = measure_throughput(NoEngine(), pictures, 1, 0.3, readers=1)
+def test_the_engine_alone_is_measured_beside_what_the_readers_can_bring_it(images):
+    rates = measure_throughput(NoEngine(), images, 1, 0.3, readers=1)
     assert rates.engine_frames_per_second > 3 * rates.frames_per_second > 0
     assert rates.overlap is None
 
 
 @pytest.mark.parametrize("batch", [1, 5])
-def test_only_whole_batches_are_counted(pictures, batch):
+def test_only_whole_batches_are_counted(images, batch):
     engine = NoEngine()
-    measure_throughput(engine, pictures, batch, 0.05)
+    measure_throughput(engine, images, batch, 0.05)
     assert set(engine.batches) == {batch}
     assert not engine._lent
 
 
-def test_a_batch_that_the_engine_does_not_take_is_refused(pictures):
+def test_a_batch_that_the_engine_does_not_take_is_refused(images):
     with pytest.raises(EdgekdError, match="takes uint8 frames of shape"):
-        measure_throughput(NoEngine(batch=2), pictures, 3, 0.05)
+        measure_throughput(NoEngine(batch=2), images, 3, 0.05)
 
 
-def test_an_engine_that_fails_ends_the_measurement(pictures):
+def test_an_engine_that_fails_ends_the_measurement(images):
     class Failing(NoEngine):
         def collect(self, ticket):
             super().collect(ticket)
@@ -90,4 +90,4 @@ def test_an_engine_that_fails_ends_the_measurement(pictures):
             return super().collect(ticket)
 
     with pytest.raises((EdgekdError, RuntimeError), match="out of order"):
-        measure_throughput(Failing(), pictures, 1, 5.0)
+        measure_throughput(Failing(), images, 1, 5.0)

@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 import edgekd.profiling.verification as verification
 from edgekd.artifact import manifest_path, read_json, read_manifest, write_manifest
 from edgekd.cli.main import main
-from edgekd.data.good_pictures import read_frames
+from edgekd.data.good_images import read_frames
 from edgekd.engines import open_engine
 from edgekd.engines.build_plan import BuildChoices, plan_build
 from edgekd.engines.compiling import build

@@ -1,7 +1,7 @@
 import onnx
 import pytest
 
-from edgekd.data.good_pictures import read_frames
+from edgekd.data.good_images import read_frames
 
 
 @pytest.fixture(scope="session")
@@ -11,12 +11,12 @@ def float_graph(exported):
 
 
 @pytest.fixture(scope="session")
-def frames(elpv_pictures):
-    """Eight real good pictures of 64 pixels a side."""
-    return read_frames(elpv_pictures[:8], 64)
+def frames(elpv_images):
+    """Eight real good images of 64 pixels a side."""
+    return read_frames(elpv_images[:8], 64)
 
 
 @pytest.fixture(scope="session")
-def unseen(elpv_pictures):
+def unseen(elpv_images):
     """Four more that nothing is calibrated on."""
-    return read_frames(elpv_pictures[300:304], 64)
+    return read_frames(elpv_images[300:304], 64)

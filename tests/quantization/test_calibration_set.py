@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgekd.data.layouts import find_good_pictures
+from edgekd.data.layouts import find_good_images
 from edgekd.errors import ArtifactError, EdgekdError
 from edgekd.quantization.calibration_set import (
     CalibrationSet,
@@ -20,8 +20,8 @@ from edgekd.quantization.calibration_set import (
 
 @pytest.fixture
 def written(good_folder, tmp_path):
-    """A set of nine pictures and the manifest that names it."""
-    paths = find_good_pictures(good_folder)[:9]
+    """A set of nine images and the manifest that names it."""
+    paths = find_good_images(good_folder)[:9]
     path = tmp_path / "set.json"
     write_calibration_set(path, CalibrationSet(hashed(good_folder, paths), str(good_folder), "random", 1, 24))
     return path, paths
@@ -34,37 +34,37 @@ def test_a_set_is_read_as_it_was_written(written):
     assert (chosen.choice, chosen.seed, chosen.chosen_from) == ("random", 1, 24)
 
 
-def test_a_picture_that_changed_is_named(written):
+def test_an_image_that_changed_is_named(written):
     path, paths = written
     cv2.imwrite(str(paths[3]), np.zeros((96, 96, 3), np.uint8))
-    with pytest.raises(ArtifactError, match=f"{paths[3].name} is not the picture"):
+    with pytest.raises(ArtifactError, match=f"{paths[3].name} is not the image"):
         read_calibration_set(path)
 
 
-def test_a_picture_that_is_gone_is_named(written):
+def test_an_image_that_is_gone_is_named(written):
     path, paths = written
     paths[5].unlink()
     with pytest.raises(ArtifactError, match=paths[5].name):
         read_calibration_set(path)
 
 
-def test_a_set_moved_with_its_pictures_is_read_where_its_root_is_relative(written, good_folder, tmp_path):
+def test_a_set_moved_with_its_images_is_read_where_its_root_is_relative(written, good_folder, tmp_path):
     path, _ = written
     moved = tmp_path / "elsewhere"
-    shutil.copytree(good_folder, moved / "pictures")
+    shutil.copytree(good_folder, moved / "images")
     chosen = read_calibration_set(path)
-    write_calibration_set(moved / "set.json", CalibrationSet(chosen.pictures, "pictures", "random", 1, 24))
+    write_calibration_set(moved / "set.json", CalibrationSet(chosen.images, "images", "random", 1, 24))
     assert read_calibration_set(moved / "set.json").paths()[0].is_relative_to(moved)
 
 
 def test_json_that_is_no_set_is_refused(tmp_path):
-    (tmp_path / "x.json").write_text('{"pictures": {}}')
+    (tmp_path / "x.json").write_text('{"images": {}}')
     with pytest.raises(ArtifactError, match="no calibration set"):
         read_calibration_set(tmp_path / "x.json")
 
 
-def test_too_few_pictures_are_refused():
-    with pytest.raises(EdgekdError, match="holds 7 good pictures to calibrate on: INT8 needs 8 at least"):
+def test_too_few_images_are_refused():
+    with pytest.raises(EdgekdError, match="holds 7 good images to calibrate on: INT8 needs 8 at least"):
         require_enough(7, "folder")
     require_enough(8, "folder")
 
@@ -95,7 +95,7 @@ def test_a_set_that_was_read_from_a_relative_root_can_be_written_elsewhere(writt
     path, _ = written
     chosen = read_calibration_set(path)
     relative = tmp_path / "sets" / "relative.json"
-    write_calibration_set(relative, CalibrationSet(chosen.pictures, f"../{good_folder.name}", "random", 1, 24))
+    write_calibration_set(relative, CalibrationSet(chosen.images, f"../{good_folder.name}", "random", 1, 24))
     monkeypatch.chdir(tmp_path)
     again = tmp_path / "far" / "away" / "again.json"
     write_calibration_set(again, read_calibration_set(relative.relative_to(tmp_path)))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from edgekd.data.good_pictures import read_frames
+from edgekd.data.good_images import read_frames
 from edgekd.errors import DriftError
 from edgekd.graph.export import build_graph
 from edgekd.quantization.bias_correction import bias_corrections
@@ -160,9 +160,9 @@ def test_of_two_layers_that_hurt_alike_the_cheaper_one_is_left_in_float(parts, f
     assert next(iter(found.alone)) == "teacher.3"
 
 
-def test_biases_are_corrected_by_the_mean_over_pictures_whatever_the_batch(trained_run, parts, elpv_pictures):
+def test_biases_are_corrected_by_the_mean_over_images_whatever_the_batch(trained_run, parts, elpv_images):
     scales = parts[2]
-    frames = read_frames(elpv_pictures[:5], 64)
+    frames = read_frames(elpv_images[:5], 64)
     frames[4] = 255 - frames[4]  # The last is another: counted as often as a whole batch, it would show.
     corrections = []
     for batch in (1, 4):

@@ -11,8 +11,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from edgekd.papers.efficiency import compare_efficiency
 from edgekd.profiling.layers import Layer, with_floors
-from edgekd.profiling.paper_efficiency import compare_efficiency
 from edgekd.reports.bench_charts import Axis, latency_svg
 from edgekd.reports.bench_html import MOST_LAYERS, layer_rows, layers_told, write_bench_report
 
@@ -60,8 +60,8 @@ def made(system: str = "hkt", layers: list[Layer] = LAYERS) -> dict[str, Any]:
         "measured": {
             "warm_up_s": 1.0,
             "frames": 10,
-            "pictures": "8 made ones",
-            "timed_region": "decoded picture to verdict",
+            "images": "8 made ones",
+            "timed_region": "decoded image to verdict",
             "peak": "products",
             "bandwidth": "sums",
             "layers": "timed one by one",

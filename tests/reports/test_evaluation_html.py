@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgekd.data.pictures import decode_picture
+from edgekd.data.images import decode_image
 from edgekd.reports.evaluation import Metric, PaperFigures, PaperRow
 from edgekd.reports.evaluation_html import EvaluationReport, ReportSample, write_evaluation_report
 from edgekd.reports.gallery import PER_GROUP, colour_range
@@ -40,7 +40,7 @@ REPORT = EvaluationReport(
     pixel_auroc=0.8765,
     metrics=[Metric("PRO", 0.54321, "overlap by region"), Metric("F1", 2 / 3, "at the detector's threshold")],
     threshold=THRESHOLD,
-    threshold_origin="at most 5 % of 40 held-out good pictures above it",
+    threshold_origin="at most 5 % of 40 held-out good images above it",
     samples=SAMPLES,
     provenance={"Engine": "detector.onnx", "Threads": "2"},
     latency={"inference": {"min": 1, "mean": 1.5, "median": 1.25, "p90": 2, "p95": 3, "p99": 123.456}},
@@ -65,18 +65,18 @@ def charts_of(page: str) -> list[ElementTree.Element]:
     return [ElementTree.fromstring(svg) for svg in re.findall(r"<svg.*?</svg>", page, flags=re.S)]
 
 
-def pictures_of(page: str) -> list[NDArray[np.uint8]]:
+def images_of(page: str) -> list[NDArray[np.uint8]]:
     encoded = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page)
-    return [decode_picture(base64.b64decode(each), "a picture of the page") for each in encoded]
+    return [decode_image(base64.b64decode(each), "an image of the page") for each in encoded]
 
 
 def test_the_headline_has_the_figures(tmp_path: Path) -> None:
     text = text_of(page_of(tmp_path))
-    assert "6 test pictures: 3 good, 3 defective" in text
+    assert "6 test images: 3 good, 3 defective" in text
     assert "Image AUROC 0.9321" in text
     assert "Pixel AUROC 0.8765" in text
     assert "PRO 0.5432 overlap by region F1 0.6667 at the detector&#39;s threshold" in text
-    assert "Threshold 0.5000 at most 5 % of 40 held-out good pictures above it" in text
+    assert "Threshold 0.5000 at most 5 % of 40 held-out good images above it" in text
     assert "Missed defects 1 of 3" in text
     assert "False rejects 1 of 3" in text
     assert "OK 3 · NG 3 · ERROR 0" in text
@@ -101,8 +101,8 @@ def test_classes_are_counted_and_compared_with_the_good(tmp_path: Path) -> None:
 
 
 def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
-    picture = np.zeros((32, 32, 3), np.uint8)
-    page = page_of(tmp_path, samples=[dataclasses.replace(each, picture=picture) for each in SAMPLES])
+    image = np.zeros((32, 32, 3), np.uint8)
+    page = page_of(tmp_path, samples=[dataclasses.replace(each, image=image) for each in SAMPLES])
     assert "http" not in page
     assert "<script" not in page
     assert "<link" not in page
@@ -111,7 +111,7 @@ def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
 
 def test_names_and_texts_are_escaped(tmp_path: Path) -> None:
     evil = '"><script>alert(1)</script>'
-    picture = np.zeros((32, 32, 3), np.uint8)
+    image = np.zeros((32, 32, 3), np.uint8)
     page = page_of(
         tmp_path,
         title=evil,
@@ -119,7 +119,7 @@ def test_names_and_texts_are_escaped(tmp_path: Path) -> None:
         provenance={evil: evil},
         notes=[evil],
         latency={evil: {}},
-        samples=[*SAMPLES, sample(evil, evil, 0.95, picture=picture), sample(evil, evil, math.nan)],
+        samples=[*SAMPLES, sample(evil, evil, 0.95, image=image), sample(evil, evil, math.nan)],
     )
     assert "<script" not in page
     assert "&lt;script&gt;" in page
@@ -142,14 +142,14 @@ def test_the_gallery_shows_the_worst_first_and_no_more_than_fit(tmp_path: Path) 
     }
 
 
-def test_a_sample_shows_its_picture_and_its_heat_map_with_the_outline(tmp_path: Path) -> None:
-    picture = np.full((512, 256, 3), 60, np.uint8)
+def test_a_sample_shows_its_image_and_its_heat_map_with_the_outline(tmp_path: Path) -> None:
+    image = np.full((512, 256, 3), 60, np.uint8)
     anomaly_map = np.zeros((56, 28), np.float32)
     anomaly_map[:28] = 1
     mask = np.zeros((512, 256), np.bool_)
     mask[320:448, 64:192] = True
-    shown = sample("c", "crack", 0.95, picture=picture, anomaly_map=anomaly_map, mask=mask)
-    plain, heat = pictures_of(page_of(tmp_path, samples=[*SAMPLES, shown]))
+    shown = sample("c", "crack", 0.95, image=image, anomaly_map=anomaly_map, mask=mask)
+    plain, heat = images_of(page_of(tmp_path, samples=[*SAMPLES, shown]))
     assert plain.shape == heat.shape == (256, 128, 3)
     np.testing.assert_allclose(plain, 60, atol=2)
     assert heat[:100].mean() > 120
@@ -165,7 +165,7 @@ def test_a_full_gallery_of_noise_stays_below_three_megabytes(tmp_path: Path) -> 
             f"{defect}{n}",
             defect,
             score,
-            picture=generator.integers(0, 256, (256, 256, 3), dtype=np.uint8),
+            image=generator.integers(0, 256, (256, 256, 3), dtype=np.uint8),
             anomaly_map=generator.random((64, 64), np.float32),
         )
         for defect in ("good", "crack")
@@ -173,15 +173,15 @@ def test_a_full_gallery_of_noise_stays_below_three_megabytes(tmp_path: Path) -> 
         for n in range(PER_GROUP + 2)
     ]
     page = page_of(tmp_path, samples=samples)
-    assert len(pictures_of(page)) == 4 * PER_GROUP * 2
+    assert len(images_of(page)) == 4 * PER_GROUP * 2
     assert len(page) < 3_000_000
 
 
-def test_a_picture_without_a_score_is_counted_named_and_left_out(tmp_path: Path) -> None:
+def test_an_image_without_a_score_is_counted_named_and_left_out(tmp_path: Path) -> None:
     page = page_of(tmp_path, samples=[*SAMPLES, sample("broken.png", "crack", math.nan)])
     text = text_of(page)
     assert "OK 3 · NG 3 · ERROR 1" in text
-    assert "1 picture without a score" in text
+    assert "1 image without a score" in text
     assert "crack 3 1 of 3 0.6000 0.7500" in text
     assert page.count("broken.png") == 1
 
@@ -210,7 +210,7 @@ def test_latency_and_provenance_are_tables(tmp_path: Path) -> None:
     assert "Engine detector.onnx Threads 2" in text
 
 
-def test_the_histogram_has_a_picture_in_every_bar_and_the_threshold_between(tmp_path: Path) -> None:
+def test_the_histogram_has_an_image_in_every_bar_and_the_threshold_between(tmp_path: Path) -> None:
     histogram = charts_of(page_of(tmp_path))[0]
     bars = {css: histogram.findall(f"rect[@class='{css}']") for css in ("good", "bad")}
     assert {css: len(found) for css, found in bars.items()} == {"good": 3, "bad": 3}

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from edgekd.cli.main import main
-from edgekd.data.pictures import read_picture
+from edgekd.data.images import read_image
 from edgekd.engines import EVERY_MAP, EngineSpec, Outputs, open_engine
 from edgekd.engines.host import HostEngine
 from edgekd.result import Verdict
-from edgekd.runner import Frame, inspect_picture, inspect_stream
-from edgekd.runner.sources import picture_frames
+from edgekd.runner import Frame, inspect_image, inspect_stream
+from edgekd.runner.sources import image_frames
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +28,8 @@ def engine(request, exported):
 
 
 @pytest.fixture
-def paths(elpv_pictures):
-    return elpv_pictures[300:310]
+def paths(elpv_images):
+    return elpv_images[300:310]
 
 
 class FaultyEngine(HostEngine):
@@ -68,27 +68,27 @@ def numbered(count):
     return [Frame(str(n), partial(np.full, (16, 16, 3), n, np.uint8)) for n in range(count)]
 
 
-def test_answers_come_in_order_and_are_those_of_single_pictures(engine, paths):
-    alone = [inspect_picture(engine, read_picture(path), threshold=1.0) for path in paths]
-    answers = list(inspect_stream(engine, picture_frames(paths), 1.0, EVERY_MAP, keep_pictures=True))
+def test_answers_come_in_order_and_are_those_of_single_images(engine, paths):
+    alone = [inspect_image(engine, read_image(path), threshold=1.0) for path in paths]
+    answers = list(inspect_stream(engine, image_frames(paths), 1.0, EVERY_MAP, keep_images=True))
     assert [answer.name for answer in answers] == [str(path) for path in paths]
     assert [answer.result.score for answer in answers] == [result.score for result in alone]
     assert len({result.score for result in alone}) == len(paths)
     for answer, result, path in zip(answers, alone, paths, strict=True):
         assert np.array_equal(answer.result.anomaly_map, result.anomaly_map)
-        assert np.array_equal(answer.picture, read_picture(path))
+        assert np.array_equal(answer.image, read_image(path))
 
 
-def test_pictures_and_maps_are_kept_only_where_they_are_asked_for(engine, paths):
-    (answer,) = inspect_stream(engine, picture_frames(paths[:1]), 1.0)
-    assert answer.picture is None
+def test_images_and_maps_are_kept_only_where_they_are_asked_for(engine, paths):
+    (answer,) = inspect_stream(engine, image_frames(paths[:1]), 1.0)
+    assert answer.image is None
     assert answer.result.anomaly_map is None
 
 
 def test_the_threshold_parts_ok_from_ng_and_is_itself_ok(engine, paths):
-    scores = [answer.result.score for answer in inspect_stream(engine, picture_frames(paths[:5]), 1.0)]
+    scores = [answer.result.score for answer in inspect_stream(engine, image_frames(paths[:5]), 1.0)]
     threshold = sorted(scores)[2]
-    verdicts = [answer.result.verdict for answer in inspect_stream(engine, picture_frames(paths[:5]), threshold)]
+    verdicts = [answer.result.verdict for answer in inspect_stream(engine, image_frames(paths[:5]), threshold)]
     assert verdicts == [Verdict.NG if score > threshold else Verdict.OK for score in scores]
     assert verdicts.count(Verdict.OK) == 3
 
@@ -97,12 +97,12 @@ def test_an_unreadable_frame_is_error_and_the_stream_goes_on(engine, paths, tmp_
     damaged = tmp_path / "damaged.png"
     damaged.write_bytes(paths[0].read_bytes()[:900])
     mixed = [damaged, paths[0], tmp_path / "gone.png", paths[1], damaged]
-    answers = list(inspect_stream(engine, picture_frames(mixed), 0.0))
+    answers = list(inspect_stream(engine, image_frames(mixed), 0.0))
     assert [answer.result.verdict.value for answer in answers] == ["ERROR", "NG", "ERROR", "NG", "ERROR"]
     assert "damaged.png is cut off" in answers[0].result.error
     assert "gone.png" in answers[2].result.error
     assert all(math.isnan(answers[index].result.score) for index in (0, 2, 4))
-    expected = [inspect_picture(engine, read_picture(path), 0.0).score for path in paths[:2]]
+    expected = [inspect_image(engine, read_image(path), 0.0).score for path in paths[:2]]
     assert [answers[1].result.score, answers[3].result.score] == expected
 
 
@@ -118,18 +118,18 @@ def test_any_exception_of_a_source_is_that_frames_error():
 
 @pytest.mark.parametrize("count", [1, 4, 6, 9])
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
-def test_a_batch_of_four_says_what_single_frames_say(exported, batch_of_four, elpv_pictures, backend, count):
-    paths = elpv_pictures[300 : 300 + count]
+def test_a_batch_of_four_says_what_single_frames_say(exported, batch_of_four, elpv_images, backend, count):
+    paths = elpv_images[300 : 300 + count]
     with open_engine(exported, backend, threads=1) as engine:
-        single = [answer.result.score for answer in inspect_stream(engine, picture_frames(paths), 1.0)]
+        single = [answer.result.score for answer in inspect_stream(engine, image_frames(paths), 1.0)]
     with open_engine(batch_of_four, backend, threads=1) as engine:
-        answers = list(inspect_stream(engine, picture_frames(paths), 1.0))
+        answers = list(inspect_stream(engine, image_frames(paths), 1.0))
     assert [answer.name for answer in answers] == [str(path) for path in paths]
     np.testing.assert_allclose([answer.result.score for answer in answers], single, rtol=1e-5)
 
 
 def test_unreadable_frames_inside_a_batch_leave_the_others_theirs(tmp_path):
-    gone = list(picture_frames([tmp_path / "gone.png"] * 4))
+    gone = list(image_frames([tmp_path / "gone.png"] * 4))
     frames = [gone[0], *numbered(3), *gone, *numbered(2)]
     answers = list(inspect_stream(FaultyEngine(batch=4), frames, 100.0))
     said = [None if answer.result.error else answer.result.score for answer in answers]
@@ -156,7 +156,7 @@ def test_a_score_that_is_no_finite_number_is_error_with_its_reason(score):
     answers = [answer.result for answer in inspect_stream(engine, numbered(3), 100.0)]
     assert [result.verdict.value for result in answers] == ["OK", "ERROR", "OK"]
     assert answers[1].error == f"the engine's score is {score}, no finite number"
-    alone = inspect_picture(engine, np.full((16, 16, 3), 1, np.uint8), 100.0)
+    alone = inspect_image(engine, np.full((16, 16, 3), 1, np.uint8), 100.0)
     assert alone.verdict is Verdict.ERROR
     assert alone.error == answers[1].error
 
@@ -169,17 +169,17 @@ def test_no_threshold_makes_no_ok(threshold):
 
 @pytest.mark.parametrize("after", [1, 3])
 def test_stopping_early_leaves_the_engine_usable(engine, paths, after):
-    expected = [answer.result.score for answer in inspect_stream(engine, picture_frames(paths), 1.0)]
+    expected = [answer.result.score for answer in inspect_stream(engine, image_frames(paths), 1.0)]
     for _ in range(3):
-        stream = inspect_stream(engine, picture_frames(paths), 1.0)
+        stream = inspect_stream(engine, image_frames(paths), 1.0)
         assert [next(stream).result.score for _ in range(after)] == expected[:after]
         stream.close()
-    assert [answer.result.score for answer in inspect_stream(engine, picture_frames(paths), 1.0)] == expected
+    assert [answer.result.score for answer in inspect_stream(engine, image_frames(paths), 1.0)] == expected
 
 
 def test_a_stream_that_is_left_after_its_engine_was_closed_ends_without_an_error(exported, paths):
     engine = open_engine(exported, "onnxruntime", threads=1)
-    answers = inspect_stream(engine, picture_frames(paths), 1.0)
+    answers = inspect_stream(engine, image_frames(paths), 1.0)
     next(answers)
     engine.close()
     answers.close()
@@ -205,8 +205,8 @@ def test_a_stream_of_nothing_gives_nothing(engine):
 
 
 def test_timings_say_how_long_each_stage_took(engine, paths):
-    results = [answer.result for answer in inspect_stream(engine, picture_frames(paths[:3]), 1.0)]
-    results.append(inspect_picture(engine, read_picture(paths[0]), 1.0))
+    results = [answer.result for answer in inspect_stream(engine, image_frames(paths[:3]), 1.0)]
+    results.append(inspect_image(engine, read_image(paths[0]), 1.0))
     for result in results:
         times = result.timings
         assert set(times) == {"pre", "inference", "post", "end_to_end"}

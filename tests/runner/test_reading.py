@@ -10,9 +10,9 @@ import pytest
 import edgekd.runner.reading as reading_module
 from edgekd.engines import EngineSpec, Outputs
 from edgekd.engines.host import HostEngine
-from edgekd.errors import PictureError
+from edgekd.errors import ImageError
 from edgekd.resize_rules import AREA, AREA_2
-from edgekd.runner import Frame, inspect_picture, inspect_stream
+from edgekd.runner import Frame, inspect_image, inspect_stream
 from edgekd.runner.reading import default_readers
 
 
@@ -61,7 +61,7 @@ def test_answers_keep_the_order_of_frames_that_are_read_in_any(slots, batch):
     def load(level):
         time.sleep(waits[level])
         if level % 7 == 3:
-            raise PictureError(f"{level} is damaged")
+            raise ImageError(f"{level} is damaged")
         return of_level(level, side=40)
 
     frames = [Frame(str(level), partial(load, level)) for level in range(60)]
@@ -109,12 +109,12 @@ def test_stopping_early_reads_no_more_than_was_begun():
 
 @pytest.mark.parametrize(("rule", "level"), [(AREA, 1), (AREA_2, 0)])
 def test_frames_are_resized_by_the_rule_of_the_engine(rule, level):
-    picture = of_level(0, side=32)
-    picture[::2] = 1
+    image = of_level(0, side=32)
+    image[::2] = 1
     engine = FirstPixel(rule=rule)
-    (answer,) = inspect_stream(engine, [Frame("half", lambda: picture)], 1000.0)
+    (answer,) = inspect_stream(engine, [Frame("half", lambda: image)], 1000.0)
     assert answer.result.score == level
-    assert inspect_picture(engine, picture, 1000.0).score == level
+    assert inspect_image(engine, image, 1000.0).score == level
 
 
 @pytest.mark.parametrize(

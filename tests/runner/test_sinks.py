@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from edgekd.data.pictures import read_picture
+from edgekd.data.images import read_image
 from edgekd.errors import EdgekdError
 from edgekd.result import AnomalyResult, Verdict, error_result
 from edgekd.runner import Answer
@@ -85,13 +85,13 @@ def test_a_log_that_cannot_be_written_is_one_error(tmp_path):
 
 
 def test_a_heat_map_glows_where_the_map_is_high_and_keeps_the_folders_name(tmp_path):
-    picture = np.full((80, 100, 3), 90, np.uint8)
+    image = np.full((80, 100, 3), 90, np.uint8)
     anomaly_map = np.zeros((40, 50), np.float32)
     anomaly_map[10:20, 30:40] = 2.0
-    answer = Answer("shift/video.avi#000003", picture, AnomalyResult(2.0, Verdict.NG, anomaly_map))
+    answer = Answer("shift/video.avi#000003", image, AnomalyResult(2.0, Verdict.NG, anomaly_map))
     path = write_heat_map(tmp_path, answer, low=0.5, high=2.0)
     assert path == tmp_path / "shift" / "video.avi#000003.heat.jpg"
-    drawn = read_picture(path).astype(int)
-    assert drawn.shape == picture.shape
+    drawn = read_image(path).astype(int)
+    assert drawn.shape == image.shape
     assert np.abs(drawn[60:, :40] - 90).max() <= 6
     assert np.abs(drawn[25:35, 65:75] - 90).mean() > 40

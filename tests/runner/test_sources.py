@@ -2,9 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edgekd.errors import EdgekdError, PictureError
+from edgekd.errors import EdgekdError, ImageError
 from edgekd.runner import open_source
-from edgekd.runner.sources import _camera_frames, picture_frames
+from edgekd.runner.sources import _camera_frames, image_frames
 
 LEVELS = (20, 80, 140, 200)
 
@@ -24,9 +24,9 @@ def video(tmp_path):
 def test_a_video_gives_its_frames_in_order(video):
     frames = list(open_source(str(video)).frames)
     assert [frame.name for frame in frames] == [f"line.avi#{number:06d}" for number in range(4)]
-    pictures = [frame.load() for frame in frames]  # Read after the video has ended: each keeps its own.
-    assert all(picture.shape == (48, 64, 3) and picture.dtype == np.uint8 for picture in pictures)
-    assert [round(float(picture.mean())) for picture in pictures] == pytest.approx(LEVELS, abs=2)
+    images = [frame.load() for frame in frames]  # Read after the video has ended: each keeps its own.
+    assert all(image.shape == (48, 64, 3) and image.dtype == np.uint8 for image in images)
+    assert [round(float(image.mean())) for image in images] == pytest.approx(LEVELS, abs=2)
 
 
 def test_a_video_that_is_damaged_says_so(tmp_path):
@@ -40,14 +40,14 @@ def test_a_camera_that_stops_ends_in_an_error(video):
     """A video stands for the camera: both stop giving frames in the same way."""
     *frames, last = _camera_frames(cv2.VideoCapture(str(video)), "camera 0")
     assert [frame.name for frame in frames] == [f"camera 0#{number:06d}" for number in range(4)]
-    with pytest.raises(PictureError, match="camera 0 stopped giving frames"):
+    with pytest.raises(ImageError, match="camera 0 stopped giving frames"):
         last.load()
 
 
-def test_a_folder_gives_its_pictures_by_their_paths_in_it(good_folder):
+def test_a_folder_gives_its_images_by_their_paths_in_it(good_folder):
     (good_folder / "deeper").mkdir()
     (good_folder / "000.png").rename(good_folder / "deeper" / "a.png")
-    (good_folder / "note.txt").write_text("no picture")
+    (good_folder / "note.txt").write_text("no image")
     frames = list(open_source(str(good_folder)).frames)
     assert len(frames) == 24
     assert frames[0].name == "001.png"
@@ -55,23 +55,23 @@ def test_a_folder_gives_its_pictures_by_their_paths_in_it(good_folder):
     assert frames[0].load().shape == (96, 96, 3)
 
 
-def test_pictures_are_read_only_when_they_are_loaded(good_folder):
+def test_images_are_read_only_when_they_are_loaded(good_folder):
     frames = list(open_source(str(good_folder)).frames)
     (good_folder / "003.png").write_bytes(b"")
-    with pytest.raises(PictureError, match=r"003\.png is empty"):
+    with pytest.raises(ImageError, match=r"003\.png is empty"):
         frames[3].load()
     frames[4].load()
 
 
-def test_a_single_picture_is_a_source(good_folder):
+def test_a_single_image_is_a_source(good_folder):
     (frame,) = open_source(str(good_folder / "005.png")).frames
     assert frame.name == "005.png"
     assert frame.load().shape == (96, 96, 3)
 
 
-def test_picture_frames_are_named_by_their_paths(good_folder):
+def test_image_frames_are_named_by_their_paths(good_folder):
     path = good_folder / "002.png"
-    (frame,) = picture_frames([path])
+    (frame,) = image_frames([path])
     assert frame.name == str(path)
 
 
@@ -82,7 +82,7 @@ def test_what_is_not_there_is_named(tmp_path, name):
 
 
 def test_an_empty_folder_and_a_missing_camera_are_named(tmp_path):
-    with pytest.raises(EdgekdError, match="no picture in"):
+    with pytest.raises(EdgekdError, match="no image in"):
         open_source(str(tmp_path))
     with pytest.raises(EdgekdError, match="cannot read from camera 97"):
         open_source("97")

@@ -2,17 +2,17 @@ import numpy as np
 import pytest
 import torch
 
-from edgekd.data.good_pictures import read_frames
+from edgekd.data.good_images import read_frames
 from edgekd.models.normalisation import normalise
 from edgekd.models.registry import find_system
-from edgekd.training.batches import Batches, images_of
+from edgekd.training.batches import Batches, normalised_images
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def frames(elpv_pictures):
-    return read_frames(elpv_pictures[:5], 64)
+def frames(elpv_images):
+    return read_frames(elpv_images[:5], 64)
 
 
 @pytest.fixture(scope="module")
@@ -27,10 +27,10 @@ def batches_of(detector, frames, seed=0):
 
 def test_images_are_normalised_rgb_of_bgr_frames(frames):
     expected = normalise(torch.from_numpy(frames[:1, ..., ::-1].copy()).permute(0, 3, 1, 2))
-    assert torch.equal(images_of(frames[:1], CPU), expected)
+    assert torch.equal(normalised_images(frames[:1], CPU), expected)
 
 
-def test_a_stage_that_asks_the_teacher_gets_its_answers_of_the_clean_pictures(detector, frames):
+def test_a_stage_that_asks_the_teacher_gets_its_answers_of_the_clean_images(detector, frames):
     students, _ = detector.stages()
     batch = batches_of(detector, frames).at(0, students)
     assert batch.corrupted is None

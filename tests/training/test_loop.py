@@ -11,10 +11,10 @@ from torch import nn
 from edgekd.errors import ArtifactError, TrainingError
 from edgekd.recipe import TrainingRecipe
 from edgekd.training import loop
-from edgekd.training.batches import pictures_of
+from edgekd.training.batches import indices_of
 from edgekd.training.loop import load_checkpoint, optimise, save_checkpoint
 from edgekd.training.run import STUDENT_FILE, checkpoint_of, start_run, train
-from edgekd.training.teachers import load_teacher
+from edgekd.training.teachers.loading import load_teacher
 
 CPU = torch.device("cpu")
 ITERATIONS = 6
@@ -170,8 +170,8 @@ def test_a_disk_that_takes_no_more_is_a_clear_error_and_leaves_nothing(tmp_path)
 
 
 @pytest.mark.parametrize(("count", "batch"), [(10, 1), (10, 3), (7, 7), (3, 8)])
-def test_each_picture_comes_once_an_epoch(count, batch):
-    order = [index for iteration in range(30) for index in pictures_of(iteration, batch, count, seed=1)]
+def test_each_image_comes_once_an_epoch(count, batch):
+    order = [index for iteration in range(30) for index in indices_of(iteration, batch, count, seed=1)]
     assert len(order) == 30 * batch
     epochs = [order[start : start + count] for start in range(0, len(order) - count + 1, count)]
     assert len(epochs) >= 2
@@ -179,6 +179,6 @@ def test_each_picture_comes_once_an_epoch(count, batch):
     assert len({tuple(epoch) for epoch in epochs}) > 1
 
 
-def test_the_order_of_pictures_follows_from_the_seed():
-    assert pictures_of(4, 6, 50, seed=1) == pictures_of(4, 6, 50, seed=1)
-    assert pictures_of(4, 6, 50, seed=1) != pictures_of(4, 6, 50, seed=2)
+def test_the_order_of_images_follows_from_the_seed():
+    assert indices_of(4, 6, 50, seed=1) == indices_of(4, 6, 50, seed=1)
+    assert indices_of(4, 6, 50, seed=1) != indices_of(4, 6, 50, seed=2)

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from edgekd.cli.main import main
-from edgekd.data.good_pictures import read_frames
+from edgekd.data.good_images import read_frames
 from edgekd.errors import EdgekdError
 from edgekd.quantization.drift import map_noise
 from edgekd.quantization.lowering import to_int8
 from edgekd.quantization.qdq import quantized_weight
 from edgekd.quantization.running import run_graph
 from edgekd.recipe import TrainingRecipe
-from edgekd.training.batches import images_of
+from edgekd.training.batches import normalised_images
 from edgekd.training.quantization_aware import rounded_to_int8
 from edgekd.training.run import (
     become_quantization_aware,
@@ -21,7 +21,7 @@ from edgekd.training.run import (
     load_run,
     require_quantizable,
     train,
-    training_pictures,
+    training_images,
 )
 from edgekd.training.weight_files import read_weights
 
@@ -35,13 +35,13 @@ def float_run(trained_run, tmp_path):
 
 
 def images(frames):
-    return [images_of(frames[index : index + 1], CPU) for index in range(len(frames))]
+    return [normalised_images(frames[index : index + 1], CPU) for index in range(len(frames))]
 
 
-def test_the_network_computes_as_its_int8_graph(trained_run, exported, elpv_pictures):
+def test_the_network_computes_as_its_int8_graph(trained_run, exported, elpv_images):
     detector, recipe = load_run(trained_run)
-    good = read_frames(training_pictures(recipe)[::8], 64)
-    unseen = read_frames(elpv_pictures[300:304], 64)
+    good = read_frames(training_images(recipe)[::8], 64)
+    unseen = read_frames(elpv_images[300:304], 64)
     graph, _ = to_int8(onnx.load(exported), good, "min-max", None, learned=True)
     shipped, in_float = run_graph(graph, unseen).maps, run_graph(onnx.load(exported), unseen).maps
     with torch.no_grad(), rounded_to_int8(detector, images(good)):
@@ -50,9 +50,9 @@ def test_the_network_computes_as_its_int8_graph(trained_run, exported, elpv_pict
     assert map_noise(rounded, shipped) < 0.5 * map_noise(in_float, shipped)
 
 
-def test_afterwards_it_computes_in_float_again(trained_run, elpv_pictures):
+def test_afterwards_it_computes_in_float_again(trained_run, elpv_images):
     detector, _ = load_run(trained_run)
-    image = images(read_frames(elpv_pictures[300:301], 64))[0]
+    image = images(read_frames(elpv_images[300:301], 64))[0]
     with torch.no_grad():
         before = detector.anomaly_map(image)
         with rounded_to_int8(detector, [image]):

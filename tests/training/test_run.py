@@ -18,7 +18,7 @@ from edgekd.training.run import (
     start_run,
     train,
 )
-from edgekd.training.teachers import load_teacher
+from edgekd.training.teachers.loading import load_teacher
 
 CPU = torch.device("cpu")
 LITE0 = "efficientnet_lite0"
@@ -65,7 +65,7 @@ def test_a_run_interrupted_in_its_second_stage_ends_with_the_weights_of_one_that
     assert checkpoint_of(whole, "fusion").exists()
 
 
-def test_dropout_follows_from_the_iteration_and_quantiles_from_held_out_pictures(forty_good, tmp_path, monkeypatch):
+def test_dropout_follows_from_the_iteration_and_quantiles_from_held_out_images(forty_good, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "CHECK_EVERY", 1)
 
     def interrupt_at_3(iteration, loss):
@@ -150,7 +150,7 @@ def test_a_longer_run_begins_its_later_stages_anew_and_drops_the_weights_of_the_
     assert read_recipe(run).iterations == 63
 
 
-def test_held_out_pictures_that_are_gone_are_missed_before_training(forty_good, tmp_path):
+def test_held_out_images_that_are_gone_are_missed_before_training(forty_good, tmp_path):
     run = new_run(tmp_path / "run", forty_good, "mhkd", {"teacher": LITE0}, iterations=5)
     for name in read_recipe(run).held_out[:8]:
         (forty_good / name).unlink()
@@ -159,10 +159,10 @@ def test_held_out_pictures_that_are_gone_are_missed_before_training(forty_good, 
     assert not checkpoint_of(run).exists()
 
 
-def test_a_texture_that_cannot_be_read_stops_training_and_loses_nothing(good_folder, elpv_pictures, tmp_path):
+def test_a_texture_that_cannot_be_read_stops_training_and_loses_nothing(good_folder, elpv_images, tmp_path):
     textures = tmp_path / "textures"
     textures.mkdir()
-    (textures / "a.png").write_bytes(elpv_pictures[0].read_bytes()[:-500])
+    (textures / "a.png").write_bytes(elpv_images[0].read_bytes()[:-500])
     run = new_run(
         tmp_path / "run", good_folder, "dskd", {"backbone": LITE0}, iterations=63, batch=2, textures=str(textures)
     )

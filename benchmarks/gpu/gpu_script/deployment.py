@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgekd.data.made_pictures import made_frames
+from edgekd.data.generated_images import made_frames
 from edgekd.profiling.timing import summarise
 from gpu_script.peak import timed
 

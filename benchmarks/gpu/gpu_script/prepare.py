@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 
 from edgekd.artifact import sha256, write_json
+from edgekd.data.images import list_images, read_image
 from edgekd.data.layouts import read_category
-from edgekd.data.pictures import list_pictures, read_picture
-from edgekd.data.resizing import resize_picture
+from edgekd.data.resizing import resize_image
 from edgekd.errors import EdgekdError
-from edgekd.training.backbones import backbone_weights, load_backbone
-from edgekd.training.catalogue import CATALOGUE
+from edgekd.training.teachers.backbone_weights import backbone_weights, load_backbone
+from edgekd.training.teachers.catalogue import CATALOGUE
 from edgekd.training.weight_files import write_weights
 from gpu_script.carried import BACKBONES, CATEGORY, CONTENTS, FOLDER, IMAGES, TEACHERS, TEXTURES
 
@@ -54,9 +54,9 @@ def prepare(category: Path, textures: Path, images: Path) -> None:
     for name in BACKBONES:
         _carry_teacher(name)
     good, test = _carry_category(category)
-    drawn = _spread(list_pictures(textures), TEXTURES_A_CLASS)
+    drawn = _spread(list_images(textures), TEXTURES_A_CLASS)
     textures_carried = _shrink(drawn, TEXTURES, TEXTURE_BYTES)
-    images_carried = _shrink(_mixed(list_pictures(images)), IMAGES, MOST_BYTES - _bytes(FOLDER))
+    images_carried = _shrink(_mixed(list_images(images)), IMAGES, MOST_BYTES - _bytes(FOLDER))
     contents = {
         "category": category.name,
         "good_images": good,
@@ -101,12 +101,12 @@ def _carry_teacher(name: str) -> None:
 def _carry_category(folder: Path) -> tuple[int, int]:
     """Shrinks a category, its layout kept; how many good images to train on and test images it has."""
     category = read_category(folder)
-    for path in (*category.train_good, *(picture.path for picture in category.test)):
+    for path in (*category.train_good, *(image.path for image in category.test)):
         _write(path, CATEGORY / path.relative_to(folder).with_suffix(".jpg"), CATEGORY_QUALITY)
-    for picture in category.test:
-        if picture.mask is not None:
-            mask = resize_picture((read_picture(picture.mask) > 0).astype("uint8") * 255, SIDE, SIDE)
-            target = CATEGORY / picture.mask.relative_to(folder).with_suffix(".png")
+    for image in category.test:
+        if image.mask is not None:
+            mask = resize_image((read_image(image.mask) > 0).astype("uint8") * 255, SIDE, SIDE)
+            target = CATEGORY / image.mask.relative_to(folder).with_suffix(".png")
             target.parent.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(target), (mask >= 128).astype("uint8") * 255)
     return len(category.train_good), len(category.test)
@@ -131,11 +131,11 @@ def _shrink(paths: Iterable[Path], folder: Path, most_bytes: int) -> int:
     used = count = 0
     for path in paths:
         target = folder / f"{count:04}.jpg"
-        picture = read_picture(path)
-        scale = min(1.0, SIDE / min(picture.shape[:2]))
-        height, width = (round(length * scale) for length in picture.shape[:2])
+        image = read_image(path)
+        scale = min(1.0, SIDE / min(image.shape[:2]))
+        height, width = (round(length * scale) for length in image.shape[:2])
         target.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(target), resize_picture(picture, height, width), [cv2.IMWRITE_JPEG_QUALITY, OTHER_QUALITY])
+        cv2.imwrite(str(target), resize_image(image, height, width), [cv2.IMWRITE_JPEG_QUALITY, OTHER_QUALITY])
         used += target.stat().st_size
         if used > most_bytes:
             target.unlink()
@@ -146,8 +146,8 @@ def _shrink(paths: Iterable[Path], folder: Path, most_bytes: int) -> int:
 
 def _write(source: Path, target: Path, quality: int) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    picture = resize_picture(read_picture(source), SIDE, SIDE)
-    cv2.imwrite(str(target), picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    image = resize_image(read_image(source), SIDE, SIDE)
+    cv2.imwrite(str(target), image, [cv2.IMWRITE_JPEG_QUALITY, quality])
 
 
 def _bytes(folder: Path) -> int:

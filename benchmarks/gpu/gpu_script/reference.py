@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from edgekd.data.made_pictures import made_frames
+from edgekd.data.generated_images import made_frames
 from edgekd.models.detector import Detector
 from gpu_script.networks import deployed_network, exact_float32, light_detector
 from gpu_script.settings import SYSTEM_NAMES

@@ -14,7 +14,7 @@ from edgekd.artifact import read_json
 from edgekd.errors import EdgekdError
 from edgekd.recipe import TrainingRecipe
 from edgekd.training.run import STUDENT_FILE, start_run
-from edgekd.training.teachers import load_teacher
+from edgekd.training.teachers.loading import load_teacher
 from edgekd.training.weight_files import write_weights
 from gpu_script.carried import CATEGORY, TEACHERS, TEXTURES, require_carried
 from gpu_script.networks import teacher_names

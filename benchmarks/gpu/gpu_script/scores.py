@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgekd.data.good_pictures import read_frames
+from edgekd.data.good_images import read_frames
 from edgekd.data.layouts import read_category
 from edgekd.data.masks import read_mask
 from edgekd.metrics.auroc import pixel_auroc
@@ -32,10 +32,10 @@ def evaluate(detector: Detector, category: Path, size: int, device: torch.device
     Returns:
         `image_auroc`, `pixel_auroc`, and how many good and defective images they come from.
     """
-    pictures = read_category(category).test
+    images = read_category(category).test
     if most is not None:
-        pictures = pictures[:: -(-len(pictures) // most)]
-    frames = read_frames([picture.path for picture in pictures], size)
+        images = images[:: -(-len(images) // most)]
+    frames = read_frames([image.path for image in images], size)
     network = deployed_network(detector.cpu(), "fp32", device)
     scores, maps = [], []
     with torch.inference_mode():
@@ -44,8 +44,8 @@ def evaluate(detector: Detector, category: Path, size: int, device: torch.device
             scores.append(said[0].cpu().numpy())
             maps.extend(said[1].cpu().numpy())
     empty = np.zeros((size, size), bool)
-    masks = [empty if picture.mask is None else read_mask(picture.mask, size, size) for picture in pictures]
-    defective = np.array([picture.defective for picture in pictures])
+    masks = [empty if image.mask is None else read_mask(image.mask, size, size) for image in images]
+    defective = np.array([image.defective for image in images])
     return {
         "image_auroc": image_auroc(np.concatenate(scores), defective),
         "pixel_auroc": pixel_auroc(maps, masks) if any(mask.any() for mask in masks) else None,

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from edgekd.artifact import read_json, write_json
-from edgekd.data.pictures import list_pictures
+from edgekd.data.images import list_images
 from edgekd.errors import one_line
 from edgekd.models.registry import LIGHT_TEACHER
-from edgekd.training import teacher_distillation
 from edgekd.training.device import choose_device
-from edgekd.training.distilled_teacher import made_from, prepare_distillation, save_teacher
 from edgekd.training.loop import iterations_done
-from edgekd.training.teacher_distillation import TeacherDistillation
+from edgekd.training.teachers import distillation as teacher_distillation
+from edgekd.training.teachers.distillation import TeacherDistillation
+from edgekd.training.teachers.distilled import made_from, prepare_distillation, save_teacher
 from gpu_script import part
 from gpu_script.carried import CATEGORY, IMAGES, TEXTURES, require_carried
 from gpu_script.part import Clock
@@ -39,7 +39,7 @@ def distil_both(settings: Settings, clock: Clock, record: Record) -> None:
     require_carried()
     if not settings.on_gpu:
         teacher_distillation.STATISTICS_CROPS = 8
-    paths = [*list_pictures(IMAGES), *list_pictures(TEXTURES), *list_pictures(CATEGORY / "train")]
+    paths = [*list_images(IMAGES), *list_images(TEXTURES), *list_images(CATEGORY / "train")]
     record.put("images", value=len(paths))
     for network in NETWORKS:
         share = SMALL_SHARE if network == NETWORKS[0] else 1.0
@@ -94,7 +94,7 @@ class Distillation:
             "iterations": distillation.settings.iterations,
             "iterations_done": done,
             "interrupted": interrupted,
-            "pictures": len(self._paths),
+            "image_count": len(self._paths),
             "made_from": made_from(self._recipe),
             "held_out_error_before": before,
             "held_out_error": after,

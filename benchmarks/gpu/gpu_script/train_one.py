@@ -21,13 +21,13 @@ from typing import Any
 import torch
 
 from edgekd.artifact import read_json
-from edgekd.data.good_pictures import read_frames, split_good_pictures
-from edgekd.data.layouts import find_good_pictures
+from edgekd.data.good_images import read_frames, split_good_images
+from edgekd.data.layouts import find_good_images
 from edgekd.errors import TrainingError, one_line
 from edgekd.models.detector import Detector
 from edgekd.models.registry import find_system
 from edgekd.recipe import RECIPE_FILE, TrainingRecipe, read_recipe
-from edgekd.training.batches import Batches, images_of
+from edgekd.training.batches import Batches, normalised_images
 from edgekd.training.device import channels_last, choose_device, computes_bfloat16
 from edgekd.training.loop import iterations_done
 from edgekd.training.run import (
@@ -37,14 +37,14 @@ from edgekd.training.run import (
     build_detector,
     change_iterations,
     checkpoint_of,
-    held_out_pictures,
+    held_out_images,
     load_run,
     stages_of,
     start_run,
     train,
-    training_pictures,
+    training_images,
 )
-from edgekd.training.teachers import load_teacher
+from edgekd.training.teachers.loading import load_teacher
 from edgekd.training.weight_files import read_weights, write_weights
 from gpu_script.carried import CATEGORY, TEXTURES
 from gpu_script.networks import light_switches, teacher_names
@@ -218,7 +218,7 @@ def rehearsal_images(work: Path) -> Path:
     """A folder with a few of the category's good images, for a CPU."""
     folder = work / "rehearsal_images"
     folder.mkdir(parents=True, exist_ok=True)
-    for path in find_good_pictures(CATEGORY)[:REHEARSAL_GOOD]:
+    for path in find_good_images(CATEGORY)[:REHEARSAL_GOOD]:
         shutil.copy(path, folder)
     return folder
 
@@ -229,7 +229,7 @@ def paper_iterations(recipe: TrainingRecipe) -> int:
     if training.iterations is not None:
         return training.iterations
     assert training.epochs is not None
-    images, _ = split_good_pictures(find_good_pictures(Path(recipe.data)), recipe.seed)
+    images, _ = split_good_images(find_good_images(Path(recipe.data)), recipe.seed)
     return training.epochs * math.ceil(len(images) / recipe.batch)
 
 
@@ -252,7 +252,7 @@ def finish_early(run: Path, recipe: TrainingRecipe, device: torch.device) -> Non
     """Writes the student of a run that was stopped: what its checkpoints hold, settled as at the end of a training."""
     detector = build_detector(recipe, read_weights(run / TEACHER_FILE))
     channels_last(detector, device).eval().requires_grad_(False)
-    frames = read_frames(training_pictures(recipe), recipe.size)
+    frames = read_frames(training_images(recipe), recipe.size)
     batches = Batches(detector, frames, recipe.batch, recipe.seed, [], device)
     detector.prepare(batches.targets(index) for index in range(len(frames)))
     for stage, _ in stages_of(detector, recipe.iterations):
@@ -260,8 +260,8 @@ def finish_early(run: Path, recipe: TrainingRecipe, device: torch.device) -> Non
             content = torch.load(checkpoint_of(run, stage.name), weights_only=True, map_location="cpu")
             stage.learning.load_state_dict(content["module"])
     detector.eval()
-    held_out = read_frames(held_out_pictures(recipe), recipe.size)
-    detector.settle(images_of(held_out[index : index + 1], device) for index in range(len(held_out)))
+    held_out = read_frames(held_out_images(recipe), recipe.size)
+    detector.settle(normalised_images(held_out[index : index + 1], device) for index in range(len(held_out)))
     state = {key: value for key, value in detector.state_dict().items() if not key.startswith("teacher.")}
     write_weights(run / STUDENT_FILE, state, {"system": recipe.system})
 

@@ -11,15 +11,15 @@ import cv2
 import numpy as np
 import torch
 
-from edgekd.data.made_pictures import made_frames
-from edgekd.models.backbones import BACKBONE_NAMES, build_backbone
-from edgekd.models.pdn import pdn
+from edgekd.data.generated_images import made_frames
+from edgekd.models.backbones.pdn import pdn
+from edgekd.models.backbones.registry import BACKBONE_NAMES, build_backbone
 from edgekd.models.registry import find_system
 from edgekd.recipe import TrainingRecipe
 from edgekd.training.device import computes_bfloat16
 from edgekd.training.loop import CHECK_EVERY
 from edgekd.training.run import stages_of, start_run, train, untrained_detector
-from edgekd.training.teachers import Teacher
+from edgekd.training.teachers.loading import Teacher
 from gpu_script.networks import light_switches, teacher_names
 from gpu_script.reference import draw_weights
 

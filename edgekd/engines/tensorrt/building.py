@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from edgekd.engines.tensorrt.flavours import RTX, STANDARD, Flavour, capability_name
 from edgekd.engines.tensorrt.layers import Layer, layers_inspected, layers_listed
-from edgekd.engines.tensorrt.listening import ERROR, OnProgress, logged_once, make_listener, make_monitor
+from edgekd.engines.tensorrt.progress import ERROR, OnProgress, logged_once, make_listener, make_monitor
 from edgekd.errors import ArtifactError, EdgekdError
 
 NO_COMPATIBILITY = "none"

@@ -10,7 +10,7 @@ from edgekd.engines.base import frame_shape
 from edgekd.engines.cuda import CudaError, Driver
 from edgekd.engines.cuda.ring import Slot
 from edgekd.engines.tensorrt.flavours import RTX, Flavour
-from edgekd.engines.tensorrt.listening import ERROR, WARNING, logged_once
+from edgekd.engines.tensorrt.progress import ERROR, WARNING, logged_once
 from edgekd.engines.tensorrt.runtime_cache import RuntimeCache, runtime_cache_path
 from edgekd.errors import ArtifactError, MachineError
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import edgekd.engines.tensorrt.engine as engine_module
-import edgekd.engines.tensorrt.listening as listening
+import edgekd.engines.tensorrt.progress as listening
 from edgekd.engines.cuda.driver import CudaError, Device, NoSuchGpuError, no_such_gpu
 from edgekd.engines.tensorrt.engine import SLOTS, TensorRTEngine
 from edgekd.engines.tensorrt.flavours import Flavour

@@ -1,0 +1,193 @@
+"""What measures power: tegrastats, NVML, RAPL, each as a stream of samples."""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from edgekd.errors import EdgekdError
+from edgekd.machine.nvml import ask, find_gpu, is_slice, open_nvml
+from edgekd.machine.tegrastats import parse_tegrastats
+
+INTERVAL_SECONDS = 0.1
+LEAST_SECONDS = 0.01  # RAPL counts in steps of a millisecond: what it says of less time is mostly rounding.
+END_SECONDS = 2.0  # That tegrastats gets to end itself.
+
+
+class Sample(NamedTuple):
+    """What one look said; None is what it did not say."""
+
+    watts: float | None
+    celsius: float | None
+
+
+class Sampler(abc.ABC):
+    """Something that measures power, used once.
+
+    Attributes:
+        name: What it is, and what it measures.
+        skipped: What it could not read.
+    """
+
+    name: str
+    skipped: int = 0
+
+    @abc.abstractmethod
+    def samples(self, stop: threading.Event) -> Iterator[Sample]:
+        """Samples, ten a second, until `stop` is set or there are no more. Runs in a thread of its own."""
+
+    @abc.abstractmethod
+    def end(self) -> None:
+        """Lets go of what is held, and lets `samples` end if it waits. Called from another thread, after `stop`."""
+
+
+class TegrastatsSampler(Sampler):
+    """NVIDIA's tegrastats, run for as long as it is needed: the board's power, or its module's.
+
+    Args:
+        program: Its path.
+    """
+
+    def __init__(self, program: str) -> None:
+        self.name = "tegrastats"
+        # In a session of its own, so that it can be ended with whatever it started.
+        self._process = subprocess.Popen(
+            [program, "--interval", str(round(INTERVAL_SECONDS * 1000))],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+
+    def samples(self, stop: threading.Event) -> Iterator[Sample]:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if stop.is_set() or not line.endswith("\n"):  # It was ended in the middle of the line.
+                return
+            try:
+                stats = parse_tegrastats(line)
+            except EdgekdError:
+                self.skipped += 1
+                continue
+            total = stats.total_milliwatts
+            yield Sample(None if total is None else total / 1000, stats.highest_celsius)
+
+    def end(self) -> None:
+        try:
+            self._signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(END_SECONDS)
+        finally:  # Of what does not end by itself, or where a second Ctrl-C comes in between.
+            self._signal(signal.SIGKILL)
+            self._process.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
+
+class NvmlSampler(Sampler):
+    """NVIDIA's management library: the power and temperature of one GPU, without the rest of the machine.
+
+    Args:
+        nvml: The module pynvml, initialised.
+        gpu: Its handle of the GPU.
+        name: Of the GPU.
+    """
+
+    def __init__(self, nvml: Any, gpu: Any, name: str) -> None:
+        self.name = f"NVML, {name}"
+        self._nvml = nvml
+        self._gpu = gpu
+
+    @classmethod
+    def open(cls, uuid: str) -> NvmlSampler | None:
+        """The sampler of a GPU.
+
+        Args:
+            uuid: As CUDA tells it; "" where that is not known: then the machine's only GPU.
+
+        Returns:
+            None where nvidia-ml-py, the NVIDIA driver or the GPU is missing, or where it is a slice of one (MIG): NVML
+            measures the power of the whole, which others use too.
+        """
+        nvml = open_nvml()
+        if nvml is None:
+            return None
+        gpu = find_gpu(nvml, uuid)
+        if gpu is None or is_slice(nvml, gpu):
+            nvml.nvmlShutdown()
+            return None
+        return cls(nvml, gpu, uuid or "the only GPU")
+
+    def samples(self, stop: threading.Event) -> Iterator[Sample]:
+        stopped = False
+        while not stopped:  # And once more at the end, so that a short block has a sample too.
+            stopped = stop.wait(INTERVAL_SECONDS)
+            milliwatts = ask(self._nvml, "nvmlDeviceGetPowerUsage", self._gpu)
+            celsius = ask(self._nvml, "nvmlDeviceGetTemperature", self._gpu, self._nvml.NVML_TEMPERATURE_GPU)
+            yield Sample(None if milliwatts is None else milliwatts / 1000, None if celsius is None else float(celsius))
+
+    def end(self) -> None:
+        """Does nothing: NVML stays open, since the thread may still be asking it."""
+
+
+class RaplSampler(Sampler):
+    """The CPU packages' own energy counters, by the kernel's powercap: without memory, disk and fans.
+
+    Args:
+        packages: The folders of the packages' counters.
+    """
+
+    name = "RAPL, CPU packages"
+
+    def __init__(self, packages: list[Path]) -> None:
+        self._packages = packages
+        self._range = [int((package / "max_energy_range_uj").read_text()) for package in packages]
+        self._last = self._read()
+
+    @classmethod
+    def open(cls, powercap: Path) -> RaplSampler | None:
+        """None where there are no counters, or none that this user may read.
+
+        Args:
+            powercap: The kernel's folder of them.
+        """
+        try:
+            domains = sorted(powercap.glob("intel-rapl:*"))
+            packages = [domain for domain in domains if (domain / "name").read_text().startswith("package")]
+            return cls(packages) if packages else None
+        except (OSError, ValueError):  # Most systems let root alone read them.
+            return None
+
+    def samples(self, stop: threading.Event) -> Iterator[Sample]:
+        stopped = False
+        while not stopped:
+            stopped = stop.wait(INTERVAL_SECONDS)
+            try:
+                (before, then), (now, counters) = self._last, self._read()
+            except (OSError, ValueError):
+                return
+            if now - before < LEAST_SECONDS:
+                continue
+            self._last = now, counters
+            # A counter that reaches its range starts again at 0.
+            joules = sum((new - old) % (span + 1) for new, old, span in zip(counters, then, self._range, strict=True))
+            yield Sample(joules / 1e6 / (now - before), None)
+
+    def end(self) -> None:
+        """Does nothing: files are opened for each look."""
+
+    def _read(self) -> tuple[float, list[int]]:
+        counters = [int((package / "energy_uj").read_text()) for package in self._packages]
+        return time.perf_counter(), counters

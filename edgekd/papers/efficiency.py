@@ -1,0 +1,70 @@
+"""What a system's paper prints of its size and speed, with what differs from what is measured here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from edgekd.artifact import Manifest
+from edgekd.papers.rows import SETUPS
+from edgekd.papers.tables import efficiency_rows
+
+OURS = (
+    "macs are multiply-accumulates of the deployed graph, teacher and student together; "
+    "twice as many if an addition and a multiplication count as two FLOPs"
+)
+OWN_NAMES = {"hkt": "HKT", "hkt_plus": "HKT+", "mhkd": "MHKD (Ours)"}
+
+
+def compare_efficiency(manifest: Manifest, on_cpu: bool) -> dict[str, Any]:
+    """The paper's table of sizes and costs.
+
+    Args:
+        manifest: Of the artifact that was measured.
+        on_cpu: Whether it was measured on a CPU.
+
+    Returns:
+        `rows` as `efficiency_rows` gives them, `own`, the method in them that is this system, `ours`, what our MACs
+        count, and `differences`, a line each; no rows where the paper prints no such table.
+    """
+    rows = efficiency_rows(manifest["system"])
+    return {
+        "rows": rows,
+        "own": OWN_NAMES.get(manifest["system"]),
+        "ours": OURS,
+        "differences": list(_differences(manifest, rows, on_cpu)) if rows else [],
+    }
+
+
+def efficiency_figures(row: Mapping[str, Any]) -> tuple[str, str]:
+    """A printed figure as GMACs and as twice as many GFLOPs, where it is known which of them is printed.
+
+    Args:
+        row: Of `efficiency_rows`.
+    """
+    convention = row["flops_convention"]
+    try:
+        figure = float(row["gflops"])
+    except ValueError:  # Such as "159 + kNN".
+        return "not known", "not known"
+    if convention.startswith("MACs"):
+        return f"{figure:.2f}", f"{2 * figure:.2f}"
+    if convention.startswith("2xMACs") and "assumed" not in convention:
+        return f"{figure / 2:.2f}", f"{figure:.2f}"
+    return "not known", "not known"
+
+
+def _differences(manifest: Manifest, rows: list[dict[str, Any]], on_cpu: bool) -> Iterator[str]:
+    setup = SETUPS[manifest["system"]]
+    teachers = " + ".join(teacher["name"] for teacher in manifest.get("teachers") or [])
+    if teachers and teachers != setup.teacher:
+        yield f"teacher: {teachers}; the paper's {setup.teacher}"
+    size = manifest["inputs"]["frames"]["shape"][1]
+    if size != setup.size:
+        yield f"size: {size} pixels; the paper's {setup.size}"
+    if manifest["precision"] != "fp32":
+        yield f"precision: {manifest['precision']}; the paper's networks compute in float"
+    own = next(row for row in rows if row["method"] == OWN_NAMES[manifest["system"]])
+    yield f"included: teacher, student, maps and score here; in the paper's figure {own['included']}"
+    if own["latency_ms"] and on_cpu:
+        yield "device: this CPU; the paper's latency and throughput are of a device of its own"

@@ -1,0 +1,122 @@
+"""The user's own teachers: files imported once, checked, and kept as safetensors with a card beside each."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edgekd.artifact import read_json, sha256, write_json
+from edgekd.errors import ArtifactError, EdgekdError
+from edgekd.models.backbones.pdn import pdn
+from edgekd.models.backbones.registry import BACKBONE_NAMES, build_backbone
+from edgekd.training.teachers.catalogue import CATALOGUE, CatalogueEntry, find_entry
+from edgekd.training.weight_files import check_weights, read_weights, write_weights
+
+# torchvision names its files so: the network, then the first digits of the file's SHA-256.
+PUBLISHED_NAME = re.compile(r"(?P<network>[\w-]+)-(?P<digest>[0-9a-f]{8,64})\.pth")
+
+
+def store_folder() -> Path:
+    """Where imported teachers are kept: $EDGEKD_TEACHERS, or the user's data folder."""
+    if folder := os.environ.get("EDGEKD_TEACHERS"):
+        return Path(folder)
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "edgekd" / "teachers"
+
+
+def stored_file(name: str) -> Path:
+    """Where a teacher is, or would be, in the store."""
+    return store_folder() / f"{name}.safetensors"
+
+
+def is_stored(name: str) -> bool:
+    """Whether a teacher was imported."""
+    return stored_file(name).is_file() and stored_file(name).with_suffix(".json").is_file()
+
+
+def import_teacher(file: Path, name: str | None = None) -> Path:
+    """Checks a published file of weights and keeps it in the store.
+
+    Args:
+        file: A state dict in torch's format or as safetensors; a torch file is read with weights_only.
+        name: Of the teacher in the catalogue; None finds it from the file's name.
+
+    Returns:
+        The file in the store; its card stands beside it.
+
+    Raises:
+        EdgekdError: There is no such file, or its name does not say what it is.
+        ArtifactError: Its hash is not the one in its name, or it is damaged, or it does not fit its network.
+    """
+    if not file.is_file():
+        raise EdgekdError(f"no such file: {file}")
+    entry = find_entry(name) if name else _entry_of(file)
+    if entry.url is None and entry.package is None:
+        raise EdgekdError(f"{entry.name} ships with edgekd and is not replaced: use --teacher {file}")
+    digest = verify_name(file)
+    state = read_weights(file)
+    check_weights(empty_network(entry.network), state, file.name, entry.network)
+    kept = stored_file(entry.name)
+    write_weights(kept, state)
+    card = {
+        "teacher": entry.name,
+        "network": entry.network,
+        "paper": entry.paper,
+        "licence": entry.licence,
+        "imported_from": file.name,
+        "imported_sha256": digest,
+        "hash_checked": PUBLISHED_NAME.fullmatch(file.name) is not None,
+        "sha256": sha256(kept),
+    }
+    write_json(kept.with_suffix(".json"), card)
+    return kept
+
+
+def read_stored(name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The weights and the card of an imported teacher.
+
+    Raises:
+        ArtifactError: The file is not the one that its card was written for.
+    """
+    kept = stored_file(name)
+    card = read_json(kept.with_suffix(".json"))
+    if sha256(kept) != card.get("sha256"):
+        raise ArtifactError(f"{kept} was changed since it was imported: import it again with edgekd teachers import")
+    return read_weights(kept), card
+
+
+def verify_name(file: Path) -> str:
+    """The SHA-256 of a file, checked against the digits in its name where it has such.
+
+    Raises:
+        ArtifactError: They differ.
+    """
+    digest = sha256(file)
+    published = PUBLISHED_NAME.fullmatch(file.name)
+    if published and not digest.startswith(published["digest"]):
+        raise ArtifactError(
+            f"{file} is damaged or was changed: its SHA-256 begins with {digest[:8]}, "
+            f"its name says {published['digest']}; download it again"
+        )
+    return digest
+
+
+def empty_network(network: str) -> nn.Module:
+    """A network without values, to check names and shapes against."""
+    with torch.device("meta"):
+        return build_backbone(network) if network in BACKBONE_NAMES else pdn(network)
+
+
+def _entry_of(file: Path) -> CatalogueEntry:
+    """The catalogue's entry that a file's name stands for."""
+    for entry in CATALOGUE.values():
+        if entry.file_name == file.name:
+            return entry
+    published = PUBLISHED_NAME.fullmatch(file.name)
+    if published and (network := published["network"].replace("-", "_")) in CATALOGUE:
+        return CATALOGUE[network]
+    raise EdgekdError(f"{file.name} does not say which teacher it is: add --name, one of {', '.join(CATALOGUE)}")

@@ -1,0 +1,138 @@
+"""The papers' tables; every expected figure is read off the printed tables by hand."""
+
+from pathlib import Path
+
+import pytest
+
+from edgekd.data.category import Category
+from edgekd.errors import EdgekdError
+from edgekd.models.registry import SYSTEMS
+from edgekd.papers.misprints import table_mistakes
+from edgekd.papers.rows import SETUPS, SOURCES, PaperSetup, paper_value
+from edgekd.papers.tables import TABLES, efficiency_rows, find_table, missing_tables, read_table
+from edgekd.resources import resource
+
+FOLDER = resource("benchmarks/papers", "hkt_table4_efficiency.csv").parent
+
+
+def test_every_table_that_there_is_has_its_line_in_the_list():
+    assert {path.stem for path in FOLDER.glob("*.csv")} == set(TABLES)
+    assert {path.stem for path in FOLDER.glob("*_missing.json")} == {"dskd_tables_missing", "mthf_tables_missing"}
+    assert len(missing_tables()) == 2
+
+
+def test_a_table_is_found_with_and_without_its_suffix():
+    assert find_table("hkt_table5_depth") == find_table("hkt_table5_depth.csv") == read_table("hkt_table5_depth.csv")
+
+
+@pytest.mark.parametrize("name", ["hkt_table9", "../hkt_table5_depth", "printed_mean_inconsistencies", ""])
+def test_a_table_that_is_none_is_refused(name):
+    with pytest.raises(EdgekdError, match="unknown table"):
+        find_table(name)
+
+
+def test_the_efficiency_rows_are_those_of_the_systems_own_paper():
+    assert [row["method"] for row in efficiency_rows("hkt")] == ["DRAEM", "US", "RD4AD", "HKT", "HKT+"]
+    assert efficiency_rows("mhkd")[-1]["gflops"] == "234"
+    assert efficiency_rows("dskd") == []
+
+
+def test_every_noted_mistake_names_a_cell_of_a_table():
+    found = {name: [mistake.cell for mistake in table_mistakes(name)] for name in TABLES}
+    assert {name: len(cells) for name, cells in found.items() if cells} == {
+        "hkt_table3_mvtec_image_auroc": 3,
+        "mhkd_table2_visa_mvtec": 1,
+        "pfadseg_table2_pixel_auc_ap": 5,
+        "pfadseg_table3_iap": 2,
+    }
+    assert found["mhkd_table2_visa_mvtec"] == [("RD", "MVTec AD/Mean", "image_AUROC_percent")]
+    assert ("DRAEM", "average all", "pixel_AP_percent") in found["pfadseg_table2_pixel_auc_ap"]
+
+
+def test_the_mean_of_the_rows_that_a_mistake_tells_is_theirs():
+    rows = read_table("hkt_table3_mvtec_image_auroc.csv")
+    own = [float(row["value"]) for row in rows if row["method"] == "HKT+" and not row["category"].startswith("Avg.")]
+    mistake = next(mistake for mistake in table_mistakes("hkt_table3_mvtec_image_auroc") if mistake.cell[0] == "HKT+")
+    assert len(own) == 15
+    assert mistake.printed == "98.69"
+    assert mistake.mean_of_rows == pytest.approx(sum(own) / 15, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("system", "dataset", "category", "metric", "expected"),
+    [
+        ("hkt", "mvtec_ad", "transistor", "image_auroc", 0.905),
+        ("hkt", "mvtec_ad", "metal_nut", "image_auroc", 0.9946),
+        ("hkt_plus", "mvtec_ad", "transistor", "image_auroc", 0.9408),
+        ("hkt_plus", "mvtec_ad", None, "image_auroc", 0.9869),
+        ("hkt_plus", "btad", None, "image_auroc", 0.9458),
+        ("mhkd", "mvtec_loco", "breakfast_box", "spro", 0.693),
+        ("mhkd", "mvtec_loco", None, "spro", 0.829),
+        ("mhkd", "mvtec_loco", None, "image_auroc", 0.91),
+        ("mhkd", "mvtec_loco", None, "spro_logical", 0.787),
+        ("mhkd", "visa", "candle", "image_auroc", 0.979),
+        ("mhkd", "visa", "chewinggum", "pixel_auroc", 0.988),
+        ("mhkd", "visa", "pipe_fryum", "image_auroc", 1.0),
+        ("mhkd", "visa", None, "image_auroc", 0.975),
+        ("mhkd", "mvtec_ad", "transistor", "pixel_auroc", 0.982),
+        ("mhkd", "mvtec_ad", None, "pixel_auroc", 0.985),
+        ("mhkd", "retinal_oct", None, "specificity", 0.9254),
+        ("pfadseg", "mvtec_ad", None, "image_auroc", 0.989),
+        ("pfadseg", "mvtec_ad", "carpet", "pixel_ap", 0.754),
+        ("pfadseg", "mvtec_ad", "transistor", "pixel_auroc", 0.942),
+        ("pfadseg", "mvtec_ad", "carpet", "iap", 0.876),
+        ("pfadseg", "mvtec_ad", "carpet", "iap_at_90", 0.704),
+        ("dskd", "cifar10", None, "image_auroc", 0.865),
+    ],
+)
+def test_a_papers_figure_is_found(system, dataset, category, metric, expected):
+    found = paper_value(system, dataset, category, metric)
+    assert found is not None
+    assert found.value == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("system", "dataset", "category", "metric"),
+    [
+        ("hkt", "mvtec_ad", "transistor", "pixel_auroc"),  # HKT reports no pixel figures.
+        ("hkt", "mvtec_ad", "magnetic_tile", "image_auroc"),
+        ("hkt", "btad", None, "image_auroc"),  # Only HKT+ is reported.
+        ("hkt_plus", "btad", "02", "image_auroc"),  # A lower bound is no figure.
+        ("mhkd", "visa", "transistor", "image_auroc"),
+        ("mhkd", "mvtec_ad", "candle", "image_auroc"),
+        ("pfadseg", "mvtec_ad", "carpet", "image_auroc"),  # Its mean alone is printed.
+        ("mthf", "mvtec_ad", None, "pixel_auroc"),
+        ("dskd", "mvtec_ad", None, "image_auroc"),
+        ("hkt", "mvtec_ad", "transistor", "no_such_metric"),
+    ],
+)
+def test_what_a_paper_does_not_report_is_none(system, dataset, category, metric):
+    assert paper_value(system, dataset, category, metric) is None
+
+
+def test_a_figure_says_how_the_paper_trained_and_what_is_wrong_with_it():
+    found = paper_value("hkt_plus", "mvtec_ad", None, "image_auroc")
+    assert found.printed == "98.69"
+    assert found.table == "hkt_table3_mvtec_image_auroc"
+    assert found.setup == PaperSetup("pdn_medium", 50_000, None, 256)
+    assert found.note == "the mean of the printed rows is 98.44"
+    assert paper_value("hkt", "mvtec_ad", None, "image_auroc").note == ""
+
+
+def test_every_source_gives_every_metric_that_it_names():
+    for (system, dataset), sources in SOURCES.items():
+        for source in sources:
+            for metric in source.metrics:
+                assert paper_value(system, dataset, None, metric) is not None, (system, dataset, metric)
+    assert {system for system, _ in SOURCES} == {*SETUPS, "dskd"}
+
+
+def test_the_papers_iterations_are_those_that_its_system_is_trained_with():
+    for name, setup in SETUPS.items():
+        assert SYSTEMS[name].training.iterations == setup.iterations
+    assert set(SETUPS) <= set(SYSTEMS)
+
+
+def test_a_category_asks_by_its_layout_and_name():
+    category = Category("juice_bottle", Path("juice_bottle"), [], [], "mvtec_loco")
+    assert paper_value("mhkd", category.layout, category.name, "spro").printed == "0.967"
