@@ -1,0 +1,160 @@
+"""The group of commands: each is imported when it runs, and what goes wrong becomes one line and an exit code."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from edgekd.errors import EdgekdError, missing_package, unknown_name
+
+COMMANDS = {
+    "models": "List the systems: parameters and MACs beside the papers' figures.",
+    "papers": "Show the papers' tables and their misprints.",
+    "teachers": "List, import, fetch and check teachers.",
+    "distill": "Distill a teacher from an ImageNet backbone and any images.",
+    "train": "Train a system on good images.",
+    "export": "Export a run, or an untrained system, to an .onnx detector.",
+    "build": "Build an engine for TensorRT or OpenVINO.",
+    "drift": "Compare every exported precision with the trained network.",
+    "bench": "Measure latency, throughput and share of the device's peak.",
+    "evaluate": "Measure accuracy on a labelled test set.",
+    "benchmark": "Train, evaluate and time systems on a whole dataset.",
+    "inspect": "Run a detector on a folder, a video or a camera.",
+    "doctor": "Show what this machine has and which back ends work.",
+    "demo": "Go the whole way on real images, in minutes.",
+}
+# Which extra of edgekd installs a package that a command may need.
+PACKAGE_EXTRAS = {"torch": "train", "safetensors": "train", "onnx": "train", "onnxscript": "train", "onnxsim": "train"}
+GLOBAL_FLAGS = {"--debug", "-v", "--verbose", "-q", "--quiet"}
+FAULT_OF_OURS, INTERRUPTED = 4, 130
+
+
+class CommandGroup(TyperGroup):
+    """All commands by name. A module of `edgekd.cli` is imported when its command is asked for, not before."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"edgekd.cli.{cmd_name}")
+        command = typer.main.get_command(module.app) if hasattr(module, "app") else _not_yet_typer(cmd_name, module)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Lists the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise unknown_name("command", args[0], COMMANDS)
+        return super().resolve_command(ctx, args)
+
+    def main(self, args: Sequence[str] | None = None, *other: Any, standalone_mode: bool = True, **more: Any) -> Any:
+        """Runs a command.
+
+        Args:
+            args: The words of the command line after the program's name; those of the process by default.
+            other, more: As typer's.
+            standalone_mode: Whether to end the process with the exit code.
+
+        Returns:
+            The exit code: 0 done, 1 done and the answer is no, 2 the user's input, 3 the machine lacks something,
+            4 a fault of ours, 130 interrupted.
+        """
+        words = global_flags_first(sys.argv[1:] if args is None else args)
+        more |= {"prog_name": "edgekd", "standalone_mode": False}
+        code = exit_code_of(functools.partial(super().main, words, *other, **more), words)
+        if standalone_mode:
+            sys.exit(code)
+        return code
+
+
+def _not_yet_typer(name: str, module: Any) -> Any:
+    """A command that still parses with argparse; goes away with the last of them."""
+    import argparse
+
+    app = typer.Typer(add_completion=False)
+
+    class Parser(argparse.ArgumentParser):
+        def error(self, message: str) -> Any:
+            raise EdgekdError(f"{message}; see {self.prog} --help")
+
+    @app.command(
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False, help=name
+    )
+    def command(context: typer.Context) -> None:
+        parser = Parser(prog=f"edgekd {name}", description=module.__doc__)
+        module.add_arguments(parser)
+        raise typer.Exit(module.run(parser.parse_args(context.args)))
+
+    return typer.main.get_command(app)
+
+
+def global_flags_first(words: Sequence[str]) -> list[str]:
+    """The words with --debug, -v and -q in front, where the group reads them; they may stand anywhere on the line."""
+    end = words.index("--") if "--" in words else len(words)
+    flags = [word for word in words[:end] if word in GLOBAL_FLAGS]
+    return flags + [word for word in words[:end] if word not in GLOBAL_FLAGS] + list(words[end:])
+
+
+def exit_code_of(run: Callable[[], Any], words: Sequence[str]) -> int:
+    """Runs a command and turns what goes wrong into one line on stderr.
+
+    Args:
+        run: Runs it, and returns the exit code, or None for 0.
+        words: The command line, for messages.
+    """
+    debug = "--debug" in words
+    command = next((word for word in words if word in COMMANDS), "")
+    try:
+        code = run()
+        return code if isinstance(code, int) else 0
+    except EdgekdError as error:
+        return _fail(str(error), error.exit_code, debug)
+    except typer.TyperException as error:
+        return _usage_error(error, command, debug)
+    except ModuleNotFoundError as error:
+        if error.name not in PACKAGE_EXTRAS:
+            return _fault_of_ours(error, debug)
+        lacking = missing_package(error.name, f"edgekd {command}", PACKAGE_EXTRAS[error.name])
+        return _fail(str(lacking), lacking.exit_code, debug)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", INTERRUPTED, debug)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # The reader left; flushing would fail again.
+        return 0
+    except Exception as error:
+        return _fault_of_ours(error, debug)
+
+
+def _usage_error(error: typer.TyperException, command: str, debug: bool) -> int:
+    message = error.format_message().replace("Value error, ", "").strip().rstrip(".")
+    if not message:  # The command without arguments, whose help was printed.
+        return EdgekdError.exit_code
+    help_of = f"edgekd {command} --help" if command else "edgekd --help"
+    return _fail(f"{message[0].lower()}{message[1:]}; see '{help_of}'", EdgekdError.exit_code, debug)
+
+
+def _fault_of_ours(error: Exception, debug: bool) -> int:
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    advice = "please report it with the output of the same command and --debug (SECURITY.md if it is a weakness)"
+    return _fail(f"internal error, {what}; this is a fault of edgekd, {advice}", FAULT_OF_OURS, debug)
+
+
+def _fail(message: str, code: int, debug: bool) -> int:
+    if debug:
+        logging.getLogger("edgekd").error("where this error comes from:", exc_info=True)
+    print(f"edgekd: {' '.join(message.split())}", file=sys.stderr)
+    return code

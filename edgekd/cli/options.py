@@ -1,0 +1,72 @@
+"""Options that several commands share, so that they are called and explained the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgekd.cli.types import positive
+
+# The panels of the help pages.
+DATA, TRAINING, PRECISION, ENGINE, OUTPUT = "Data", "Training", "Precision", "Engine", "Output"
+
+JsonFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--json", metavar="FILE|-", help="Write the answer as JSON; - for standard output.", rich_help_panel=OUTPUT
+    ),
+]
+EngineFile = Annotated[
+    Path,
+    typer.Option("--engine", metavar="FILE", help="Artifact to run: an .onnx or .engine file.", rich_help_panel=ENGINE),
+]
+EngineOrRun = Annotated[
+    Path,
+    typer.Option(
+        "--engine",
+        metavar="FILE|RUN",
+        help="Artifact to run: an .onnx or .engine file, or a run that was exported.",
+        rich_help_panel=ENGINE,
+    ),
+]
+Backend = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Back end that computes; 'edgekd doctor' lists those that work here. Default: the faster one on the CPU, "
+        "measured once.",
+        rich_help_panel=ENGINE,
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        parser=positive, metavar="N", help="CPU threads for one inference. Default: all.", rich_help_panel=ENGINE
+    ),
+]
+GpuDevice = Annotated[
+    str | None,
+    typer.Option(
+        "--device", metavar="cuda:N", help="NVIDIA GPU, as CUDA counts them. Default: cuda:0.", rich_help_panel=ENGINE
+    ),
+]
+Slots = Annotated[
+    int | None,
+    typer.Option(
+        parser=positive,
+        metavar="N",
+        help="Batches in flight at once; each takes memory for one set of activations. Default: the engine's own.",
+        rich_help_panel=ENGINE,
+    ),
+]
+Readers = Annotated[
+    int | None,
+    typer.Option(
+        parser=positive,
+        metavar="N",
+        help="Threads that decode and resize images. Default: from the number of cores.",
+        rich_help_panel=ENGINE,
+    ),
+]

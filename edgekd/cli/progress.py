@@ -1,0 +1,69 @@
+"""Progress on the terminal: a bar for each step; on no terminal, a line now and then with the time left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from edgekd.cli.output import notes
+from edgekd.progress import Progress as ProgressCallback
+
+LINES = 20  # At most so many for a step, where there is no terminal.
+
+
+@contextmanager
+def show_progress(quiet: bool = False) -> Iterator[ProgressCallback]:
+    """A progress callback that draws bars on stderr.
+
+    Args:
+        quiet: Whether to show nothing.
+
+    Yields:
+        The callback, for `progress=` of a workflow.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[loss]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    bars = not quiet and notes.is_terminal
+    with Progress(*columns, console=notes, disable=not bars) as drawn:
+        tasks: dict[str, TaskID] = {}
+        started: dict[str, float] = {}
+        printed: dict[str, int] = {}
+
+        def update(step: str, done: int, total: int | None = None, loss: float | None = None) -> None:
+            shown_loss = "" if loss is None else f"loss {loss:.4f}"
+            if bars:
+                if step not in tasks:
+                    tasks[step] = drawn.add_task(step, total=total, loss=shown_loss)
+                drawn.update(tasks[step], completed=done, total=total, loss=shown_loss)
+            elif not quiet and total:
+                begun = started.setdefault(step, time.monotonic())
+                part = done * LINES // total
+                if done and part != printed.get(step, 0):
+                    printed[step] = part
+                    left = (time.monotonic() - begun) / done * (total - done)
+                    notes.print(_line(step, done, total, shown_loss, left), soft_wrap=True)
+
+        yield update
+
+
+def _line(step: str, done: int, total: int, loss: str, left: float) -> str:
+    parts = [f"{step}: {done} of {total}", loss, f"{left:.0f} s left" if done < total else ""]
+    return ", ".join(part for part in parts if part)

@@ -1,0 +1,36 @@
+"""Types of options: parsers whose errors say what was expected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import typer
+
+
+def positive(text: str) -> int:
+    """Parses an integer of at least 1."""
+    if not str(text).isdigit() or int(text) < 1:
+        raise typer.BadParameter(f"must be a positive integer, got '{text}'")
+    return int(text)
+
+
+def not_negative(text: str) -> int:
+    """Parses an integer of at least 0."""
+    if not str(text).isdigit():
+        raise typer.BadParameter(f"must be an integer of at least 0, got '{text}'")
+    return int(text)
+
+
+def between(low: float, high: float) -> Callable[[str], float]:
+    """A parser of numbers in an interval, its ends included."""
+
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:
+            raise typer.BadParameter(f"must be a number from {low:g} to {high:g}, got '{text}'")
+        return value
+
+    return number

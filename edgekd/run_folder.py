@@ -1,0 +1,33 @@
+"""A run folder: the names of the files in it, and which of its artifacts is meant.
+
+`edgekd train` makes the folder; each later command adds to it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+RECIPE_FILE = "recipe.json"
+STUDENT_FILE = "student.safetensors"
+TEACHER_FILE = "teacher.safetensors"
+TEACHER_CARDS_FILE = "teachers.json"
+TRAINING_FILE = "training.json"
+DETECTOR_FILE = "detector.onnx"
+CALIBRATION_SUFFIX = ".calibration.json"
+EVALUATION_SUFFIX = ".evaluation.json"
+BENCH_SUFFIX = ".bench.json"
+
+
+def artifact_name(file: str, precision: str) -> str:
+    """The name of an artifact in a precision: x.onnx, x_fp16.onnx, x_int8.onnx, x_int8_fp16.onnx.
+
+    Args:
+        file: Its name in float32, such as `DETECTOR_FILE`.
+        precision: One of edgekd.precisions.
+    """
+    return file if precision == "fp32" else f"{Path(file).stem}_{precision}{Path(file).suffix}"
+
+
+def checkpoint_name(stage: str) -> str:
+    """The name of the checkpoint that a training stage is resumed from."""
+    return f"checkpoint_{stage}.pt"
