@@ -23,7 +23,7 @@ class Answer(nn.Module):
         self.detector = detector
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        scores, maps = self.detector.answer(images)
+        scores, maps = self.detector.predict(images)
         return scores, maps
 
 

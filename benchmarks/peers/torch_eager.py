@@ -18,7 +18,7 @@ detector = load_detector(Path(run))
 
 @torch.inference_mode()
 def inspect(image: np.ndarray) -> float:
-    scores, _ = detector.answer(torch.from_numpy(as_images(image, int(size))))
+    scores, _ = detector.predict(torch.from_numpy(as_images(image, int(size))))
     return float(scores[0])
 
 

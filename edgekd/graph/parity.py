@@ -30,7 +30,7 @@ def torch_outputs(detector: Detector, frames: Frames) -> tuple[np.ndarray, np.nd
     images = normalise(torch.from_numpy(frames[..., ::-1].copy()).permute(0, 3, 1, 2))
     detector.eval()
     with torch.inference_mode():
-        scores, maps = detector.answer(images)
+        scores, maps = detector.predict(images)
     return scores.numpy(), maps.numpy()
 
 

@@ -32,16 +32,16 @@ class Stage(NamedTuple):
 
     Attributes:
         name: In checkpoints and in progress.
-        learning: What is trained; all else is frozen.
+        trainable: The module that is trained; everything else is frozen.
         loss: Of a batch, a scalar.
         share: Of all iterations, relative to the other stages'.
-        rates: Parts of `learning` and what the learning rate is multiplied by for each; empty for 1 throughout.
+        rates: Parts of `trainable` and what the learning rate is multiplied by for each; empty for 1 throughout.
         asks_teacher: Whether a batch carries the teacher's targets.
         synthetic: Whether a batch carries synthetic anomalies.
     """
 
     name: str
-    learning: nn.Module
+    trainable: nn.Module
     loss: Callable[[Batch], Tensor]
     share: float = 1.0
     rates: tuple[tuple[nn.Module, float], ...] = ()
@@ -90,7 +90,7 @@ class Detector(nn.Module, abc.ABC):
 
     Attributes:
         teacher: Frozen.
-        needs_held_out: Whether `settle` needs good images that were not trained on.
+        needs_held_out: Whether `fit_quantiles` needs good images that were not trained on.
         least_batch: Images that a training step needs.
     """
 
@@ -103,16 +103,16 @@ class Detector(nn.Module, abc.ABC):
         """The teacher's networks that take pretrained weights, by their names in the catalogue of teachers."""
 
     @abc.abstractmethod
-    def learning(self) -> nn.Module:
+    def trainable(self) -> nn.Module:
         """All that is trained."""
 
     def parts(self) -> dict[str, nn.Module]:
         """What the papers count, by name."""
-        return {"teacher": self.teacher, "student": self.learning()}
+        return {"teacher": self.teacher, "student": self.trainable()}
 
     def stages(self) -> tuple[Stage, ...]:
         """The stages of training, in their order."""
-        return (Stage("student", self.learning(), self.training_loss),)
+        return (Stage("student", self.trainable(), self.training_loss),)
 
     def prepare(self, targets: Iterator[Targets]) -> None:
         """Takes what it needs to know from the good images before training; most systems need nothing.
@@ -128,7 +128,7 @@ class Detector(nn.Module, abc.ABC):
         """
         return []
 
-    def settle(self, images: Iterator[Tensor]) -> None:
+    def fit_quantiles(self, images: Iterator[Tensor]) -> None:
         """Takes what it needs to know from held-out good images after training; most systems need nothing.
 
         Args:
@@ -144,16 +144,16 @@ class Detector(nn.Module, abc.ABC):
         """The paper's loss of a batch, a scalar; that of the first stage where there are several."""
 
     @abc.abstractmethod
-    def answer(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Raw scores [N] and raw anomaly maps [N, H, W] of normalised RGB images [N, 3, H, W]."""
 
     def anomaly_map(self, images: Tensor) -> Tensor:
         """The maps alone."""
-        return self.answer(images)[1]
+        return self.predict(images)[1]
 
     def image_scores(self, images: Tensor) -> Tensor:
         """The scores alone."""
-        return self.answer(images)[0]
+        return self.predict(images)[0]
 
     @abc.abstractmethod
     def deployed(self) -> Deployed:

@@ -19,7 +19,7 @@ from edgekd.models.backbones.registry import build_backbone
 from edgekd.models.backbones.resnet import RESNETS
 from edgekd.models.detector import Batch, Deployed, Detector, Stage, Targets
 from edgekd.models.maps import SeparableMap, cosine_distance, gaussian_matrix, resized, smoothed
-from edgekd.models.multiscale import Backbone, LevelTeacher, frame_entry
+from edgekd.models.multiscale import Backbone, MultiscaleTeacher, frame_entry
 from edgekd.models.sizes import nearest_multiples
 from edgekd.models.teachers import pretrained_network
 
@@ -174,7 +174,7 @@ class DSKD(Detector):
             equation leaves it open.
     """
 
-    teacher: LevelTeacher
+    teacher: MultiscaleTeacher
     least_batch = 2  # At 32 pixels the deepest map is one number a channel, which batch norms cannot learn from alone.
 
     def __init__(
@@ -189,7 +189,7 @@ class DSKD(Detector):
         if students not in ("both", "forward", "reverse") or fusion not in ("learned", "manual"):
             raise EdgekdError("dskd takes students=both, forward or reverse, and fusion=learned or manual")
         wide = backbone in RESNETS and RESNETS[backbone].bottleneck
-        self.teacher = LevelTeacher(build_backbone(backbone), STRIDES)
+        self.teacher = MultiscaleTeacher(build_backbone(backbone), STRIDES)
         self.students = nn.ModuleDict()
         if students != "reverse":
             self.students["forward_student"] = ForwardStudent(build_backbone(backbone))
@@ -212,7 +212,7 @@ class DSKD(Detector):
     def pretrained(self) -> dict[str, nn.Module]:
         return {self.backbone_name: pretrained_network(self.teacher)}
 
-    def learning(self) -> nn.Module:
+    def trainable(self) -> nn.Module:
         return nn.ModuleList([self.students, self.fusion])
 
     def parts(self) -> dict[str, nn.Module]:
@@ -257,15 +257,15 @@ class DSKD(Detector):
         assert batch.corrupted is not None
         assert batch.masks is not None
         with torch.no_grad():
-            maps = self.level_maps(batch.corrupted)
+            maps = self.scale_maps(batch.corrupted)
         answer = _fused(self.fusion, maps)
         overlap = (answer * batch.masks).sum()
         return 1 - 2 * overlap / (answer.square().sum() + batch.masks.square().sum() + DICE_EPSILON)
 
-    def level_maps(self, images: Tensor) -> Tensor:
+    def scale_maps(self, images: Tensor) -> Tensor:
         """Where students and teacher disagree, at the image's size: [N, 6, H, W]."""
         targets = self.targets(images)
-        return _level_maps(targets, self._answers(images, targets), images.shape[2])
+        return _scale_maps(targets, self._answers(images, targets), images.shape[2])
 
     def _answers(self, images: Tensor, targets: Targets) -> list[Targets]:
         return [
@@ -274,8 +274,8 @@ class DSKD(Detector):
         ]
 
     @torch.no_grad()
-    def answer(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        maps = smoothed(_fused(self.fusion, self.level_maps(images)), SMOOTHING)
+    def predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        maps = smoothed(_fused(self.fusion, self.scale_maps(images)), SMOOTHING)
         return maps.amax((1, 2)), maps
 
     def deployed(self) -> Deployed:
@@ -292,7 +292,7 @@ class DeployedDSKD(Deployed):
         super().__init__()
         detector = copy.deepcopy(detector).eval()
         self.entry = frame_entry()
-        self.teacher: LevelTeacher = detector.teacher
+        self.teacher: MultiscaleTeacher = detector.teacher
         self.students, self.fusion = detector.students, detector.fusion
         self.smooth = SeparableMap(gaussian_matrix(detector.size, SMOOTHING))
 
@@ -306,11 +306,11 @@ class DeployedDSKD(Deployed):
             student(self.entry(images)) if name == "forward_student" else student(targets)
             for name, student in self.students.items()
         ]
-        maps: Tensor = self.smooth(_fused(self.fusion, _level_maps(targets, answers, images.shape[2])))
+        maps: Tensor = self.smooth(_fused(self.fusion, _scale_maps(targets, answers, images.shape[2])))
         return maps.amax((1, 2)), maps
 
 
-def _level_maps(targets: Targets, answers: list[Targets], size: int) -> Tensor:
+def _scale_maps(targets: Targets, answers: list[Targets], size: int) -> Tensor:
     distances = [
         cosine_distance(teacher, student)
         for maps in answers

@@ -111,7 +111,7 @@ class HKT(Detector):
     def pretrained(self) -> dict[str, nn.Module]:
         return {self.teacher_name: pretrained_network(self.teacher)}
 
-    def learning(self) -> nn.Module:
+    def trainable(self) -> nn.Module:
         return self.student
 
     def quantizable(self) -> list[nn.Module]:
@@ -143,7 +143,7 @@ class HKT(Detector):
         difference: Tensor = self.standardised(features) - self.student(images).features
         return difference.square().mean(1)
 
-    def answer(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
         patches = self.patch_map(images)
         return patches.amax((1, 2)), place_map(patches, images.shape[2])
 

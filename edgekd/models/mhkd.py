@@ -192,7 +192,7 @@ class MHKD(Detector):
     def pretrained(self) -> dict[str, nn.Module]:
         return {self.teacher_name: pretrained_network(self.teacher)}
 
-    def learning(self) -> nn.Module:
+    def trainable(self) -> nn.Module:
         return self.student
 
     def prepare(self, targets: Iterator[Targets]) -> None:
@@ -226,7 +226,7 @@ class MHKD(Detector):
         reference = output.encoded if self.self_distillation else teacher
         return structural, (output.whole - reference).square().mean(1)
 
-    def settle(self, images: Iterator[Tensor]) -> None:
+    def fit_quantiles(self, images: Iterator[Tensor]) -> None:
         """Measures the quantiles that bring both maps to one scale."""
         self.ranges.copy_(measured_ranges(self.patch_maps(image) for image in images))
 
@@ -236,7 +236,7 @@ class MHKD(Detector):
         scales, shift = _scales(self.ranges)
         return scales[0] * structural + scales[1] * logical + shift
 
-    def answer(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
         combined = resized(self.combined_map(images), images.shape[2])
         return combined.amax((1, 2)), smoothed(combined, SMOOTHING)
 

@@ -29,9 +29,9 @@ from edgekd.models.maps import (
     smoothed,
     unit_ranges,
 )
-from edgekd.models.multiscale import Backbone, LevelTeacher, frame_entry
+from edgekd.models.multiscale import Backbone, MultiscaleTeacher, frame_entry
 from edgekd.models.sizes import nearest_multiples
-from edgekd.models.teachers import build_level_teacher, build_trunk, pretrained_network
+from edgekd.models.teachers import build_multiscale_teacher, build_trunk, pretrained_network
 
 STRIDES = (4, 8, 16)
 GROUPS = ("efficientnet_lite0", "efficientnet_lite1", "pdn_small")  # Whose weights a fresh machine has.
@@ -63,8 +63,10 @@ class FeatureFusion(nn.Module):
     def forward(self, x: Tensor, coarser: Tensor | None) -> Tensor:
         """Fused features, of the shape of x [N, width, H, W]."""
         if self.lateral is not None and coarser is not None:
-            grown = functional.interpolate(self.lateral(coarser), scale_factor=2, mode="bilinear", align_corners=False)
-            x = torch.cat([x, grown], dim=1)
+            upsampled = functional.interpolate(
+                self.lateral(coarser), scale_factor=2, mode="bilinear", align_corners=False
+            )
+            x = torch.cat([x, upsampled], dim=1)
         fused: Tensor = self.fuse(x)
         return fused
 
@@ -136,7 +138,7 @@ class MTHF(Detector):
         self.size, self.groups = size, tuple(groups)
         self.scale_fusion, self.group_fusion = (scale_fusion, group_fusion) if two_stage else ("sum", "mean")
         self.needs_held_out = two_stage
-        teachers = {name: build_level_teacher(name, STRIDES) for name in groups}
+        teachers = {name: build_multiscale_teacher(name, STRIDES) for name in groups}
         self.teacher = nn.ModuleDict(teachers)
         self.students = nn.ModuleDict(
             {
@@ -150,7 +152,7 @@ class MTHF(Detector):
     def pretrained(self) -> dict[str, nn.Module]:
         return {name: pretrained_network(teacher) for name, teacher in self.teacher.items()}
 
-    def learning(self) -> nn.Module:
+    def trainable(self) -> nn.Module:
         return self.students
 
     def parts(self) -> dict[str, nn.Module]:
@@ -179,7 +181,7 @@ class MTHF(Detector):
         """A_g, the first stage of fusion: one map [N, H / 4, W / 4] a group."""
         return _first_stage(self._distances(images, self.targets(images)), self.scale_fusion)
 
-    def settle(self, images: Iterator[Tensor]) -> None:
+    def fit_quantiles(self, images: Iterator[Tensor]) -> None:
         """Measures the quantiles that bring the groups' maps to one scale."""
         if not self.needs_held_out:
             return
@@ -190,7 +192,7 @@ class MTHF(Detector):
         scales, shifts = scales_and_shifts(self.ranges)
         return _second_stage(self.group_maps(images), scales, shifts, self.group_fusion)
 
-    def answer(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
         maps = smoothed(resized(self.fused_map(images), images.shape[2]), SMOOTHING)
         return maps.amax((1, 2)), maps
 
@@ -214,7 +216,7 @@ class DeployedMTHF(Deployed):
         self.localise = resize_and_smooth(detector.size // STRIDES[0], detector.size, SMOOTHING)
 
     def input_convolutions(self) -> list[nn.Conv2d]:
-        teachers = [teacher for teacher in self.teacher.values() if isinstance(teacher, LevelTeacher)]
+        teachers = [teacher for teacher in self.teacher.values() if isinstance(teacher, MultiscaleTeacher)]
         return [self.entry, *(teacher.renormalise for teacher in teachers)]
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:

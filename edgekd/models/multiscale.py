@@ -31,7 +31,7 @@ class Backbone(Protocol):
         ...
 
 
-class LevelTeacher(nn.Module):
+class MultiscaleTeacher(nn.Module):
     """A frozen backbone's maps at several strides, of images normalised as detectors take them.
 
     Args:

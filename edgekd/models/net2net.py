@@ -21,7 +21,7 @@ NOISE = 0.02  # Of a weight's own spread: equal twins would stay equal for ever.
 
 
 @torch.no_grad()
-def grow_pdn(small: dict[str, Tensor]) -> dict[str, Tensor]:
+def pdn_medium_from_small(small: dict[str, Tensor]) -> dict[str, Tensor]:
     """The state dict of a PDN-M that answers as a PDN-S does, up to a little noise that tells twins apart.
 
     Args:

@@ -17,9 +17,9 @@ from torch.nn import functional
 from edgekd.models.attention import AFF, PCAR, RCM
 from edgekd.models.detector import Batch, Deployed, Detector, Stage, Targets
 from edgekd.models.maps import normalised, resized
-from edgekd.models.multiscale import LevelTeacher, frame_entry
+from edgekd.models.multiscale import MultiscaleTeacher, frame_entry
 from edgekd.models.sizes import nearest_multiples
-from edgekd.models.teachers import build_level_teacher, pretrained_network
+from edgekd.models.teachers import build_multiscale_teacher, pretrained_network
 
 STRIDES = (4, 8, 16)
 ENCODER_WIDTHS = (64, 128, 256, 512)
@@ -152,7 +152,7 @@ class PFADSeg(Detector):
         shared_gate: One SPR for the three branches of a PCAR, as in the code that the paper cites.
     """
 
-    teacher: LevelTeacher
+    teacher: MultiscaleTeacher
     least_batch = 2  # AFF's global branch normalises single numbers a channel over the batch.
 
     def __init__(
@@ -168,7 +168,7 @@ class PFADSeg(Detector):
         def block(inputs: int, outputs: int, stride: int) -> nn.Module:
             return PAResidual(inputs, outputs, stride, pcar, aff, shared_gate)
 
-        self.teacher = build_level_teacher(backbone, STRIDES)
+        self.teacher = build_multiscale_teacher(backbone, STRIDES)
         self.student = DenoisingStudent(self.teacher.widths, block)
         self.segmentation = SegmentationNetwork(self.teacher.widths, block, rcm)
         self.backbone_name = backbone
@@ -176,7 +176,7 @@ class PFADSeg(Detector):
     def pretrained(self) -> dict[str, nn.Module]:
         return {self.backbone_name: pretrained_network(self.teacher)}
 
-    def learning(self) -> nn.Module:
+    def trainable(self) -> nn.Module:
         return nn.ModuleList([self.student, self.segmentation])
 
     def parts(self) -> dict[str, nn.Module]:
@@ -227,7 +227,7 @@ class PFADSeg(Detector):
         return loss
 
     @torch.no_grad()
-    def answer(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
         products = _products(self.targets(images), self.student(images))
         maps = resized(self.segmentation(products), images.shape[2])
         return _score(maps), maps
@@ -246,7 +246,7 @@ class DeployedPFADSeg(Deployed):
         super().__init__()
         detector = copy.deepcopy(detector).eval()
         self.entry = frame_entry()
-        self.teacher: LevelTeacher = detector.teacher
+        self.teacher: MultiscaleTeacher = detector.teacher
         self.student, self.segmentation = detector.student, detector.segmentation
 
     def input_convolutions(self) -> list[nn.Conv2d]:

@@ -6,7 +6,7 @@ from torch import nn
 
 from edgekd.models.backbones.pdn import PDN_STAGES, PDNTrunk, pdn
 from edgekd.models.backbones.registry import BACKBONE_NAMES, build_backbone
-from edgekd.models.multiscale import Backbone, LevelTeacher
+from edgekd.models.multiscale import Backbone, MultiscaleTeacher
 from edgekd.models.patch_features import PatchTeacher
 
 
@@ -36,9 +36,9 @@ def build_trunk(name: str) -> Backbone:
     return PDNTrunk(name) if name in PDN_STAGES else build_backbone(name)
 
 
-def build_level_teacher(name: str, strides: tuple[int, ...]) -> LevelTeacher:
+def build_multiscale_teacher(name: str, strides: tuple[int, ...]) -> MultiscaleTeacher:
     """A teacher with freshly drawn weights that says a network's own maps at several strides."""
-    return LevelTeacher(build_trunk(name), strides)
+    return MultiscaleTeacher(build_trunk(name), strides)
 
 
 def pretrained_network(teacher: nn.Module) -> nn.Module:

@@ -89,14 +89,14 @@ def _require_what_it_needs(detector: Detector, recipe: TrainingRecipe) -> None:
             f"{recipe.system} needs --batch {detector.least_batch} or more: "
             "its batch norms may see one number a channel and image"
         )
-    _require_enough_to_settle(detector, recipe, len(recipe.held_out))
+    _require_enough_held_out(detector, recipe, len(recipe.held_out))
     if recipe.textures:
         if not makes_anomalies(detector):
             raise EdgekdError(f"--textures is for synthetic anomalies, and this {recipe.system} learns from none")
         list_textures(Path(recipe.textures))
 
 
-def _require_enough_to_settle(detector: Detector, recipe: TrainingRecipe, held_out: int) -> None:
+def _require_enough_held_out(detector: Detector, recipe: TrainingRecipe, held_out: int) -> None:
     if detector.needs_held_out and held_out < FEWEST_TO_SETTLE:
         raise EdgekdError(
             f"{recipe.system} brings its maps to one scale on held-out good images, a tenth of all, and "
@@ -192,7 +192,7 @@ def train(run: Path, device: torch.device, on_step: OnStep) -> None:
     frames = read_frames(training_images(recipe), recipe.size, recipe.resize)
     # Now, so that what is wrong with them shows now.
     held_out = read_frames(held_out_images(recipe), recipe.size, recipe.resize)
-    _require_enough_to_settle(detector, recipe, len(held_out))
+    _require_enough_held_out(detector, recipe, len(held_out))
     textures = list_textures(Path(recipe.textures)) if recipe.textures else []
     batches = Batches(detector, frames, recipe.batch, recipe.seed, textures, device, recipe.resize)
     with _arithmetic(detector, recipe, frames, device):
@@ -201,7 +201,7 @@ def train(run: Path, device: torch.device, on_step: OnStep) -> None:
         for stage, iterations in stages_of(detector, recipe.iterations):
             _train_stage(stage, iterations, recipe, batches, run, device, _shifted(on_step, done))
             done += iterations
-    detector.settle(normalised_images(held_out[index : index + 1], device) for index in range(len(held_out)))
+    detector.fit_quantiles(normalised_images(held_out[index : index + 1], device) for index in range(len(held_out)))
     state = {key: value for key, value in detector.state_dict().items() if not key.startswith("teacher.")}
     write_weights(run / STUDENT_FILE, state, {"system": recipe.system})
 
@@ -280,9 +280,9 @@ def _train_stage(
         with torch.autocast(device.type, torch.bfloat16, enabled=recipe.mixed_precision):
             return stage.loss(batch)
 
-    stage.learning.train().requires_grad_(True)
+    stage.trainable.train().requires_grad_(True)
     optimise(
-        stage.learning,
+        stage.trainable,
         _optimizer(stage, recipe, fused=device.type == "cuda"),
         loss_at,
         lambda iteration: learning_rate_at(iteration, iterations, recipe),
@@ -290,7 +290,7 @@ def _train_stage(
         checkpoint_of(run, stage.name),
         on_step,
     )
-    stage.learning.eval().requires_grad_(False)
+    stage.trainable.eval().requires_grad_(False)
 
 
 def checkpoint_of(run: Path, stage: str = "student") -> Path:
@@ -300,7 +300,7 @@ def checkpoint_of(run: Path, stage: str = "student") -> Path:
 
 def _optimizer(stage: Stage, recipe: TrainingRecipe, fused: bool) -> torch.optim.Optimizer:
     training: TrainingDefaults = find_system(recipe.system).training
-    rates = stage.rates or ((stage.learning, 1.0),)
+    rates = stage.rates or ((stage.trainable, 1.0),)
     groups = [{"params": list(part.parameters()), "factor": factor} for part, factor in rates]
     if training.optimizer == "sgd":
         return torch.optim.SGD(

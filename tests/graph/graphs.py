@@ -20,7 +20,7 @@ def prepared(system, paths, size, switches=()):
     frames = read_frames(paths, size)
     images = normalise(torch.from_numpy(frames[..., ::-1].copy()).permute(0, 3, 1, 2))
     detector.prepare(detector.targets(image[None]) for image in images)
-    detector.settle(image[None] for image in images)
+    detector.fit_quantiles(image[None] for image in images)
     return detector
 
 

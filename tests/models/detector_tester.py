@@ -37,11 +37,11 @@ def prepared_detector(system, switches, paths, size):
     images, detector = real_images(paths, size), drawn_detector(system, switches, size, 0)
     detector.prepare(detector.targets(images[index : index + 1]) for index in range(len(images)))
     for stage in detector.stages():  # Batch norms see real images, so that folding them is put to the test.
-        stage.learning.train()
+        stage.trainable.train()
         with torch.no_grad():
             stage.loss(training_batch(images))
-        stage.learning.eval()
-    detector.settle(images[index : index + 1] for index in range(len(images)))
+        stage.trainable.eval()
+    detector.fit_quantiles(images[index : index + 1] for index in range(len(images)))
     return detector.eval()
 
 
@@ -80,7 +80,7 @@ class DetectorTester:
         detector.prepare(iter([detector.targets(images)]))
         batch = training_batch(images[:2])
         for stage in detector.stages():
-            optimizer = torch.optim.Adam(stage.learning.train().parameters(), self.learning_rate)
+            optimizer = torch.optim.Adam(stage.trainable.train().parameters(), self.learning_rate)
             losses = []
             for _ in range(4):
                 torch.manual_seed(0)  # The same dropout in each step.
@@ -89,14 +89,14 @@ class DetectorTester:
                 loss.backward()
                 optimizer.step()
                 losses.append(loss.item())
-            stage.learning.eval()
+            stage.trainable.eval()
             # Not at each step: batch norms over two small images make a deep network's loss jump.
             assert losses[-1] < losses[0], (stage.name, losses)
 
     def test_each_stage_trains_its_own_part_alone(self, detector, images):
         for stage in detector.stages():
             stage.loss(training_batch(images[:1])).backward()
-            learning = {id(parameter) for parameter in stage.learning.parameters()}
+            learning = {id(parameter) for parameter in stage.trainable.parameters()}
             for name, parameter in detector.named_parameters():
                 assert (id(parameter) in learning) == (parameter.grad is not None), (stage.name, name)
                 parameter.grad = None
@@ -104,11 +104,11 @@ class DetectorTester:
     def test_the_stages_rates_cover_what_they_train(self, detector):
         trained = set()
         for stage in detector.stages():
-            parts = [part for part, _ in stage.rates] or [stage.learning]
+            parts = [part for part, _ in stage.rates] or [stage.trainable]
             rated = [id(parameter) for part in parts for parameter in part.parameters()]
-            assert sorted(rated) == sorted(id(parameter) for parameter in stage.learning.parameters())
+            assert sorted(rated) == sorted(id(parameter) for parameter in stage.trainable.parameters())
             trained |= set(rated)
-        assert trained <= {id(parameter) for parameter in detector.learning().parameters()}
+        assert trained <= {id(parameter) for parameter in detector.trainable().parameters()}
 
     def test_kept_targets_give_the_same_loss_as_asking_the_teacher(self, detector, images):
         batch = training_batch(images)

@@ -22,7 +22,7 @@ ROWS = [
 
 @pytest.mark.parametrize(("system", "switches", "parameters", "gflops", "conv_gmacs"), ROWS)
 def test_the_students_counts_are_the_papers(system, switches, parameters, gflops, conv_gmacs):
-    counted = count(find_system(system).detector(256, switches).learning())
+    counted = count(find_system(system).detector(256, switches).trainable())
     assert counted.parameters == parameters
     assert counted.thop_macs // 10**7 / 100 == gflops
     assert round(counted.macs / 1e9, 4) == conv_gmacs
@@ -31,7 +31,7 @@ def test_the_students_counts_are_the_papers(system, switches, parameters, gflops
 @pytest.mark.parametrize(("system", "parameters"), [("hkt", 2_694_144), ("hkt_plus", 8_026_624)])
 def test_a_teacher_is_its_bare_student(system, parameters):
     detector = find_system(system).build(**BARE)
-    assert count(detector.teacher) == count(detector.learning())
+    assert count(detector.teacher) == count(detector.trainable())
     assert count(detector.teacher).parameters == parameters
 
 

@@ -257,7 +257,7 @@ def test_the_ablations_leave_a_student_out_or_fix_the_weights(students, fusion, 
     assert set(detector.parts()) == {"teacher", "fusion"} | named
     torch.testing.assert_close(detector.fusion.weight.detach().flatten(), torch.tensor(weights))
     assert [stage.name for stage in detector.stages()] == stages
-    assert detector.eval().level_maps(torch.randn(1, 3, 64, 64)).shape == (1, len(weights), 64, 64)
+    assert detector.eval().scale_maps(torch.randn(1, 3, 64, 64)).shape == (1, len(weights), 64, 64)
 
 
 @pytest.mark.parametrize("switches", [{"students": "none"}, {"students": "Forward"}, {"fusion": "max"}, {"fusion": ""}])
@@ -271,7 +271,7 @@ def test_the_maps_of_disagreement_come_forward_student_first_and_finest_first(mo
     reverse = tuple(-entry for entry in targets[:3])
     students_say(monkeypatch, light, (targets[0], targets[1], -2 * targets[2]), (2 * targets[0], *reverse[1:]))
     monkeypatch.setattr(light.teacher, "forward", lambda images: targets)
-    maps = light.level_maps(torch.zeros(2, 3, 64, 64))
+    maps = light.scale_maps(torch.zeros(2, 3, 64, 64))
     expected = torch.tensor([0.0, 0.0, 2.0, 0.0, 2.0, 2.0]).view(1, 6, 1, 1).expand(2, 6, 64, 64)
     torch.testing.assert_close(maps, expected, rtol=0, atol=1e-5)
 
@@ -282,7 +282,7 @@ def test_a_place_of_disagreement_grows_bilinearly_to_the_image(monkeypatch, ligh
     odd[:, :, 0, 1] = -1
     students_say(monkeypatch, light, [odd] * 3, targets[:3])
     monkeypatch.setattr(light.teacher, "forward", lambda images: targets)
-    first = light.level_maps(torch.zeros(1, 3, 4, 4))[0, 0]
+    first = light.scale_maps(torch.zeros(1, 3, 4, 4))[0, 0]
     down, across = torch.tensor([1, 0.75, 0.25, 0]), torch.tensor([0, 0.25, 0.75, 1])
     torch.testing.assert_close(first, 2 * down[:, None] * across, rtol=0, atol=1e-6)
 
@@ -290,7 +290,7 @@ def test_a_place_of_disagreement_grows_bilinearly_to_the_image(monkeypatch, ligh
 def test_the_map_is_smoothed_is_never_below_a_half_and_the_score_is_its_largest_pixel(monkeypatch, light):
     generator = torch.Generator().manual_seed(0)
     maps, weights = torch.rand(2, 6, 32, 32, generator=generator) * 2, torch.randn(6, generator=generator)
-    monkeypatch.setattr(light, "level_maps", lambda images: maps)
+    monkeypatch.setattr(light, "scale_maps", lambda images: maps)
     light.fusion.weight.data.copy_(weights.view(1, 6, 1, 1))
     linear = (weights.view(1, 6, 1, 1) * maps).sum(1).numpy().astype(np.float64)
     fused = np.where(linear > 0, 1 / (1 + np.exp(-linear)), 0.5)
@@ -303,7 +303,7 @@ def test_the_map_is_smoothed_is_never_below_a_half_and_the_score_is_its_largest_
 
 
 def test_where_all_agree_the_map_is_a_half(monkeypatch, light):
-    monkeypatch.setattr(light, "level_maps", lambda images: torch.zeros(1, 6, 16, 16))
+    monkeypatch.setattr(light, "scale_maps", lambda images: torch.zeros(1, 6, 16, 16))
     torch.testing.assert_close(light.anomaly_map(torch.zeros(1, 3, 16, 16)), torch.full((1, 16, 16), 0.5))
 
 
@@ -311,7 +311,7 @@ def test_the_fusion_learns_by_the_dice_loss_over_the_whole_batch(monkeypatch, li
     # sigmoid(ln 3) = 3 / 4, sigmoid(0) = 1 / 2.
     fused = log(3) * torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]])
     given = []
-    monkeypatch.setattr(light, "level_maps", lambda images: given.append(images) or fused[:, None].expand(2, 6, 1, 2))
+    monkeypatch.setattr(light, "scale_maps", lambda images: given.append(images) or fused[:, None].expand(2, 6, 1, 2))
     masks = torch.tensor([[[1.0, 0.0]], [[0.0, 0.0]]])
     images, corrupted = torch.zeros(2, 3, 1, 2), torch.ones(2, 3, 1, 2)
     loss = light.fusion_loss(Batch(images, corrupted=corrupted, masks=masks))
@@ -328,8 +328,8 @@ def test_the_stages_are_the_papers(light):
     assert (students.name, fusion.name) == ("students", "fusion")
     assert (students.share, fusion.share) == (200, 10)
     assert training.epochs == 200 + 10
-    assert students.learning is light.students
-    assert fusion.learning is light.fusion
+    assert students.trainable is light.students
+    assert fusion.trainable is light.fusion
     assert students.rates == ()
     ((part, factor),) = fusion.rates
     assert part is light.fusion

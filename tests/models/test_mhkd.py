@@ -169,7 +169,7 @@ def test_the_student_computes_what_the_paper_lists_layer_by_layer(small):
 
         return layer
 
-    def grown(x, side):
+    def upsampled(x, side):
         return functional.interpolate(x, (side, side), mode="bicubic", align_corners=False)
 
     with torch.no_grad():
@@ -181,13 +181,13 @@ def test_the_student_computes_what_the_paper_lists_layer_by_layer(small):
         layer = layers_of(student.semantic_encoder)
         semantics = layer(layer(encoded, 1, 2).relu(), 1, 2).relu()
         layer = layers_of(student.local_decoder)
-        structure = layer(grown(semantics, 8), 2).relu()
-        structure = layer(grown(structure, 16), 1).relu()
+        structure = layer(upsampled(semantics, 8), 2).relu()
+        structure = layer(upsampled(structure, 16), 1).relu()
         structure = layer(layer(structure).relu())
         layer = layers_of(student.global_decoder)
         whole = layer(semantics)
         for side in (1, 2, 8, 16):
-            whole = layer(grown(whole, side), 1).relu()
+            whole = layer(upsampled(whole, side), 1).relu()
         whole = layer(layer(layer(whole, 1).relu(), 1).relu(), 1)
         output = student(images)
     torch.testing.assert_close(output.encoded, encoded)
@@ -274,28 +274,28 @@ def test_preparing_measures_the_teachers_features_over_all_images(small):
 
 
 @pytest.fixture
-def settled(monkeypatch, small):
-    """The detector settled on five images whose maps are made from their colours, and all pixels of both maps."""
+def fitted(monkeypatch, small):
+    """The detector fitted on five images whose maps are made from their colours, and all pixels of both maps."""
     monkeypatch.setattr(small, "patch_maps", lambda images: (images[:, 0] ** 2, 10 * images[:, 1] + 3))
     images = torch.rand(5, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    small.settle(iter(images.split(1)))
+    small.fit_quantiles(iter(images.split(1)))
     return small, images[:, 0] ** 2, 10 * images[:, 1] + 3
 
 
-def test_before_it_is_settled_both_maps_weigh_the_same(monkeypatch, small):
+def test_before_its_quantiles_are_fitted_both_maps_weigh_the_same(monkeypatch, small):
     monkeypatch.setattr(small, "patch_maps", lambda images: (images[:, 0], images[:, 1]))
     images = torch.rand(2, 3, 8, 8)
     torch.testing.assert_close(small.combined_map(images), 0.05 * (images[:, 0] + images[:, 1]))
 
 
-def test_settling_takes_two_quantiles_of_each_map_over_all_pixels_of_all_images(settled):
-    detector, structural, logical = settled
+def test_fitting_takes_two_quantiles_of_each_map_over_all_pixels_of_all_images(fitted):
+    detector, structural, logical = fitted
     for measured, maps in zip(detector.ranges, (structural, logical), strict=True):
         torch.testing.assert_close(measured, torch.quantile(maps.flatten(), torch.tensor([0.9, 0.995])))
 
 
-def test_a_settled_map_is_half_of_each_with_its_quantiles_at_0_and_a_tenth(monkeypatch, settled):
-    detector, structural, logical = settled
+def test_a_fitted_map_is_half_of_each_with_its_quantiles_at_0_and_a_tenth(monkeypatch, fitted):
+    detector, structural, logical = fitted
     low, high = torch.quantile(structural.flatten(), torch.tensor([0.9, 0.995]))
     logical_low, logical_high = torch.quantile(logical.flatten(), torch.tensor([0.9, 0.995]))
     monkeypatch.setattr(detector, "patch_maps", lambda images: (structural, logical))
@@ -308,9 +308,9 @@ def test_a_settled_map_is_half_of_each_with_its_quantiles_at_0_and_a_tenth(monke
     assert float(torch.quantile(half, 0.995)) == pytest.approx(0.05, rel=1e-4)
 
 
-def test_settling_on_images_changes_neither_teacher_nor_student(small):
+def test_fitting_quantiles_on_images_changes_neither_teacher_nor_student(small):
     before = {key: value.clone() for key, value in small.state_dict().items() if key != "ranges"}
-    small.settle(iter(torch.randn(2, 3, 64, 64).split(1)))
+    small.fit_quantiles(iter(torch.randn(2, 3, 64, 64).split(1)))
     assert all(torch.equal(small.state_dict()[key], value) for key, value in before.items())
     assert bool((small.ranges[:, 1] > small.ranges[:, 0]).all())
     assert not torch.equal(small.ranges[0], small.ranges[1])
@@ -321,9 +321,9 @@ def test_the_score_is_the_largest_pixel_before_smoothing_and_the_map_is_smoothed
     combined[1, 0, 9] = 30.0  # At the border, where the Gaussian mirrors.
     monkeypatch.setattr(small, "combined_map", lambda images: combined)
     images = torch.zeros(2, 3, 64, 64)
-    grown = functional.interpolate(combined[:, None], (64, 64), mode="bilinear", align_corners=False)[:, 0]
-    expected = np.stack([gaussian_filter(entry.double().numpy(), 2.0) for entry in grown])
+    upsampled = functional.interpolate(combined[:, None], (64, 64), mode="bilinear", align_corners=False)[:, 0]
+    expected = np.stack([gaussian_filter(entry.double().numpy(), 2.0) for entry in upsampled])
     maps, scores = small.anomaly_map(images), small.image_scores(images)
     np.testing.assert_allclose(maps.numpy(), expected, rtol=1e-4, atol=1e-5)
-    assert scores.tolist() == grown.flatten(1).max(1).values.tolist()
+    assert scores.tolist() == upsampled.flatten(1).max(1).values.tolist()
     assert bool((scores > maps.flatten(1).max(1).values).all())

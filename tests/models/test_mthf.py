@@ -112,8 +112,8 @@ def test_a_level_is_fused_with_the_next_coarser_one_of_twice_the_stride():
     assert narrow.bias is not None
     with torch.no_grad():
         lateral = torch.einsum("oi,nihw->nohw", module.lateral.weight[:, :, 0, 0], coarser)
-        grow = torch.tensor([[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]])  # Half-pixel centres, 2 cells to 4.
-        hidden = functional.conv2d(torch.cat([x, grow @ lateral @ grow.T], dim=1), wide.weight, padding=1)
+        upsample = torch.tensor([[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]])  # Half-pixel centres, 2 cells to 4.
+        hidden = functional.conv2d(torch.cat([x, upsample @ lateral @ upsample.T], dim=1), wide.weight, padding=1)
         hidden = (hidden - norm.running_mean.view(1, -1, 1, 1)) / (norm.running_var.view(1, -1, 1, 1) + norm.eps).sqrt()
         expected = torch.einsum("oi,nihw->nohw", narrow.weight[:, :, 0, 0], hidden.clamp_min(0))
         torch.testing.assert_close(module(x, coarser), expected + narrow.bias.view(1, -1, 1, 1))
@@ -217,7 +217,7 @@ def test_what_one_group_learns_does_not_depend_on_the_others(learner):
     assert all(torch.equal(first, second) for first, second in zip(*gradients, strict=True))
 
 
-GROW = torch.tensor([[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]])  # Bilinear, half-pixel centres, 2 cells to 4.
+UPSAMPLE = torch.tensor([[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]])  # Bilinear, half-pixel centres, 2 cells to 4.
 FINE = torch.linspace(0.1, 1.9, 16).view(1, 4, 4)
 MIDDLE = torch.tensor([[[0.0, 1.0], [2.0, 0.5]]])
 COARSE = torch.tensor([[[0.5]]])
@@ -227,9 +227,9 @@ COARSE = torch.tensor([[[0.5]]])
 def test_the_first_stage_multiplies_or_adds_the_levels_on_the_finest_grid(monkeypatch, single, how):
     monkeypatch.setattr(single, "scale_fusion", how)
     groups_disagree(monkeypatch, single, [FINE, MIDDLE, COARSE])
-    grown = GROW @ MIDDLE @ GROW.T
+    upsampled = UPSAMPLE @ MIDDLE @ UPSAMPLE.T
     (group,) = single.group_maps(torch.zeros(1, 3, 16, 16))
-    torch.testing.assert_close(group, FINE * grown * 0.5 if how == "product" else FINE + grown + 0.5)
+    torch.testing.assert_close(group, FINE * upsampled * 0.5 if how == "product" else FINE + upsampled + 0.5)
 
 
 def test_a_product_is_zero_where_any_level_agrees_and_a_sum_is_not(monkeypatch, single):
@@ -249,16 +249,16 @@ def from_colours(images):
 
 
 @pytest.fixture
-def settled(monkeypatch, double):
-    """The detector settled on five images, and the images."""
+def fitted(monkeypatch, double):
+    """The detector with its quantiles fitted on five images, and the images."""
     monkeypatch.setattr(double, "group_maps", from_colours)
     images = torch.rand(5, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    double.settle(iter(images.split(1)))
+    double.fit_quantiles(iter(images.split(1)))
     return double, images
 
 
-def test_settling_takes_two_quantiles_of_each_group_over_all_pixels_of_all_images(settled):
-    detector, images = settled
+def test_fitting_takes_two_quantiles_of_each_group_over_all_pixels_of_all_images(fitted):
+    detector, images = fitted
     for measured, maps in zip(detector.ranges, from_colours(images), strict=True):
         torch.testing.assert_close(measured, torch.quantile(maps.flatten(), torch.tensor([0.9, 0.995])))
 
@@ -271,8 +271,8 @@ def test_settling_takes_two_quantiles_of_each_group_over_all_pixels_of_all_image
         ("product", lambda a, b: np.maximum(a, 0) * np.maximum(b, 0)),
     ],
 )
-def test_the_second_stage_fuses_groups_whose_quantiles_lie_at_0_and_a_tenth(monkeypatch, settled, how, fuse):
-    detector, images = settled
+def test_the_second_stage_fuses_groups_whose_quantiles_lie_at_0_and_a_tenth(monkeypatch, fitted, how, fuse):
+    detector, images = fitted
     monkeypatch.setattr(detector, "group_fusion", how)
     scaled = []
     for maps in from_colours(images):
@@ -288,7 +288,7 @@ def test_one_group_alone_is_scaled_and_nothing_else(monkeypatch, single):
     torch.testing.assert_close(single.fused_map(images), 0.1 * (images[:, 0] ** 2 - 0.5) / 2)
 
 
-def test_in_one_stage_all_levels_of_all_groups_count_alike_and_nothing_is_settled(monkeypatch):
+def test_in_one_stage_all_levels_of_all_groups_count_alike_and_no_quantiles_are_fitted(monkeypatch):
     torch.manual_seed(0)
     detector = MTHF(64, TWO, scale_fusion="product", two_stage=False).eval()
     generator = torch.Generator().manual_seed(0)
@@ -299,9 +299,9 @@ def test_in_one_stage_all_levels_of_all_groups_count_alike_and_nothing_is_settle
         raise AssertionError("an image was looked at")
         yield
 
-    detector.settle(nobody_looks())
-    grown = [[fine, GROW @ middle @ GROW.T, coarse.expand(1, 4, 4)] for fine, middle, coarse in levels]
-    mean = torch.stack([level for group in grown for level in group]).mean(0)
+    detector.fit_quantiles(nobody_looks())
+    upsampled = [[fine, UPSAMPLE @ middle @ UPSAMPLE.T, coarse.expand(1, 4, 4)] for fine, middle, coarse in levels]
+    mean = torch.stack([level for group in upsampled for level in group]).mean(0)
     # Three levels a group, times the tenth that stands for a quantile's place.
     torch.testing.assert_close(detector.fused_map(torch.zeros(1, 3, 16, 16)), 0.3 * mean)
 
@@ -310,8 +310,8 @@ def test_the_map_is_resized_and_smoothed_and_the_score_is_its_largest_pixel(monk
     fused = torch.rand(2, 16, 16, generator=torch.Generator().manual_seed(0)) - 0.3
     monkeypatch.setattr(single, "fused_map", lambda images: fused)
     images = torch.zeros(2, 3, 64, 64)
-    grown = functional.interpolate(fused[:, None], (64, 64), mode="bilinear", align_corners=False)[:, 0]
-    expected = np.stack([gaussian_filter(entry.double().numpy(), 4.0) for entry in grown])
+    upsampled = functional.interpolate(fused[:, None], (64, 64), mode="bilinear", align_corners=False)[:, 0]
+    expected = np.stack([gaussian_filter(entry.double().numpy(), 4.0) for entry in upsampled])
     np.testing.assert_allclose(single.anomaly_map(images).numpy(), expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(single.image_scores(images).numpy(), expected.max((1, 2)), rtol=1e-4)
 

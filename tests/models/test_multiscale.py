@@ -4,7 +4,7 @@ from torch.nn import functional
 
 from edgekd.models.backbones.pdn import PDNTrunk, pdn
 from edgekd.models.backbones.registry import build_backbone
-from edgekd.models.multiscale import LevelTeacher, frame_entry
+from edgekd.models.multiscale import MultiscaleTeacher, frame_entry
 from edgekd.models.normalisation import normalise
 
 
@@ -18,7 +18,7 @@ def test_a_level_teacher_says_the_backbones_own_maps_of_its_own_normalisation(na
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (backbone.input_mean, backbone.input_std))
     with torch.inference_mode():
         expected = backbone.features((pixels - mean) / std, (4, 8, 16))
-        teacher = LevelTeacher(backbone, (4, 8, 16))
+        teacher = MultiscaleTeacher(backbone, (4, 8, 16))
         maps = teacher(normalise(pixels))
     assert teacher.widths == (widths or (24, 32, 96))
     assert [entry.shape[2:] for entry in maps] == [(16, 16), (8, 8), (4, 4)]
@@ -27,7 +27,7 @@ def test_a_level_teacher_says_the_backbones_own_maps_of_its_own_normalisation(na
 
 
 def test_a_level_teacher_is_frozen_and_holds_nothing_behind_its_last_level():
-    teacher = LevelTeacher(build_backbone("resnet18"), (4, 8, 16))
+    teacher = MultiscaleTeacher(build_backbone("resnet18"), (4, 8, 16))
     assert sum(parameter.numel() for parameter in teacher.parameters()) == 2_782_784
     assert not any(parameter.requires_grad for parameter in teacher.parameters())
     assert all(key.startswith("backbone.") for key in teacher.state_dict())

@@ -230,8 +230,8 @@ def test_the_stages_share_iterations_and_rates_as_the_paper_has_them(light):
     student, segmentation = light.stages()
     assert (student.name, segmentation.name) == ("student", "segmentation")
     assert (student.share, segmentation.share) == (3000, 4000)
-    assert student.learning is light.student
-    assert segmentation.learning is light.segmentation
+    assert student.trainable is light.student
+    assert segmentation.trainable is light.segmentation
     assert student.synthetic
     assert segmentation.synthetic
     assert student.asks_teacher

@@ -258,10 +258,10 @@ def finish_early(run: Path, recipe: TrainingRecipe, device: torch.device) -> Non
     for stage, _ in stages_of(detector, recipe.iterations):
         if checkpoint_of(run, stage.name).exists():
             content = torch.load(checkpoint_of(run, stage.name), weights_only=True, map_location="cpu")
-            stage.learning.load_state_dict(content["module"])
+            stage.trainable.load_state_dict(content["module"])
     detector.eval()
     held_out = read_frames(held_out_images(recipe), recipe.size)
-    detector.settle(normalised_images(held_out[index : index + 1], device) for index in range(len(held_out)))
+    detector.fit_quantiles(normalised_images(held_out[index : index + 1], device) for index in range(len(held_out)))
     state = {key: value for key, value in detector.state_dict().items() if not key.startswith("teacher.")}
     write_weights(run / STUDENT_FILE, state, {"system": recipe.system})
 

@@ -11,7 +11,7 @@ import torch
 from edgekd.artifact import sha256, write_json
 from edgekd.errors import unknown_name
 from edgekd.models.backbones.pdn import PDN_STAGES, pdn
-from edgekd.models.net2net import grow_pdn
+from edgekd.models.net2net import pdn_medium_from_small
 from edgekd.models.patch_features import PatchFeatures
 from edgekd.training.memory import keep_freed_memory
 from edgekd.training.teachers.backbone_weights import backbone_weights, load_backbone
@@ -28,7 +28,7 @@ def prepare_distillation(recipe: dict[str, Any], paths: Sequence[Path], device: 
 
     Args:
         recipe: teacher, backbone, strides, crop, iterations, batch, learning_rate, seed; and start_from, a teacher
-            to go on from or None. A PDN-S grows into a PDN-M.
+            to go on from, or None; a PDN-M may start from a PDN-S, by Net2Net.
         paths: Images of anything.
         device: Where to compute.
 
@@ -47,8 +47,9 @@ def prepare_distillation(recipe: dict[str, Any], paths: Sequence[Path], device: 
     if recipe["start_from"]:
         start = load_teacher(recipe["start_from"])
         check_weights(empty_network(start.network), start.state, start.name, start.network)
-        grows = (start.network, recipe["teacher"]) == ("pdn_small", "pdn_medium")
-        put_weights(network, grow_pdn(start.state) if grows else start.state, start.name, recipe["teacher"])
+        wider = (start.network, recipe["teacher"]) == ("pdn_small", "pdn_medium")
+        state = pdn_medium_from_small(start.state) if wider else start.state
+        put_weights(network, state, start.name, recipe["teacher"])
     return TeacherDistillation(network, features, paths, settings, device)
 
 
