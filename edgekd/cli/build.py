@@ -16,15 +16,14 @@ from edgekd.cli.arguments import add_json_argument, positive
 from edgekd.cli.export import DETECTOR_FILE, named
 from edgekd.cli.output import answer, notes, write_json_to
 from edgekd.engines.build_plan import (
-    BUILDERS,
     LARGEST_BATCH,
-    OPENVINO,
     OPT_BATCH,
     BuildChoices,
     BuildPlan,
     plan_build,
 )
 from edgekd.engines.compiling import build
+from edgekd.engines.names import BUILDERS, OPENVINO
 from edgekd.engines.rebuilding import reason_to_build
 from edgekd.engines.tensorrt.building import COMPATIBILITY_LEVELS
 from edgekd.engines.tensorrt.checks import capabilities_text

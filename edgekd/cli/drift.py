@@ -88,7 +88,7 @@ def _in_torch(run: Path, artifacts: list[Path], frames: Frames) -> Row:
     import numpy as np
     import torch
 
-    from edgekd.engines.opening import usable_cores
+    from edgekd.engines.cores import usable_cores
     from edgekd.graph.parity import torch_outputs
     from edgekd.quantization.drift_report import Row
     from edgekd.quantization.running import GraphOutputs

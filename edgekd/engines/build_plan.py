@@ -15,6 +15,7 @@ from typing import NamedTuple
 from edgekd.artifact import Manifest, manifest_path, read_json, read_manifest
 from edgekd.engines.base import frame_shape
 from edgekd.engines.devices import parse_device
+from edgekd.engines.names import BUILDERS, OPENVINO
 from edgekd.engines.tensorrt.building import NO_COMPATIBILITY
 from edgekd.engines.tensorrt.flavours import (
     RTX,
@@ -26,8 +27,6 @@ from edgekd.engines.tensorrt.flavours import (
 )
 from edgekd.errors import ArtifactError, EdgekdError, unknown_name
 
-OPENVINO = "openvino"
-BUILDERS = (STANDARD, RTX, OPENVINO)
 LARGEST_BATCH = 8  # Of a graph whose batch is free, where none is asked for.
 OPT_BATCH = 1  # The batch that edgekd inspect uses with such a graph.
 

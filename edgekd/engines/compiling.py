@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 from edgekd.artifact import Manifest, manifest_path, read_manifest, write_beside, write_error, write_manifest
 from edgekd.engines.base import frame_shape
-from edgekd.engines.build_plan import OPENVINO, BuildPlan
+from edgekd.engines.build_plan import BuildPlan
+from edgekd.engines.cores import usable_cores
 from edgekd.engines.cuda import open_driver
-from edgekd.engines.opening import usable_cores
+from edgekd.engines.names import OPENVINO
 from edgekd.engines.openvino import cpu_options
 from edgekd.engines.tensorrt.building import BuildOptions, build_engine, uses_user_allocation
 from edgekd.engines.tensorrt.flavours import (

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from edgekd.artifact import Manifest
 from edgekd.engines.base import EVERY_MAP, EngineSpec, Frames, Outputs, frame_shape, wants_maps
 from edgekd.engines.host import HostEngine
+from edgekd.engines.names import ONNXRUNTIME
 from edgekd.errors import ArtifactError, one_line
 
 
@@ -50,7 +51,7 @@ class SessionEngine(HostEngine):
         super().__init__(slots)
         self._session = session
         self.spec = spec
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="onnxruntime")
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix=ONNXRUNTIME)
 
     def submit(self, frames: Frames, maps_above: float = EVERY_MAP) -> Ticket:
         self.check(frames)
@@ -92,4 +93,4 @@ class OnnxRuntimeEngine(SessionEngine):
             raise ArtifactError(f"ONNX Runtime cannot load {path}: {one_line(error)}") from error
         batch, height, width = frame_shape(manifest)
         version = onnxruntime.__version__
-        super().__init__(session, EngineSpec("onnxruntime", version, "CPU", height, width, batch, threads), slots)
+        super().__init__(session, EngineSpec(ONNXRUNTIME, version, "CPU", height, width, batch, threads), slots)

@@ -17,18 +17,25 @@ from pathlib import Path
 from typing import Any
 
 from edgekd.artifact import Manifest
-from edgekd.engines.accelerators import CUDA, TENSORRT, TRIAL_GRAPH, TRIAL_INPUT, AcceleratorError, check_trial
 from edgekd.engines.base import EngineSpec, Frames, Outputs, frame_shape
 from edgekd.engines.cache import cache_folder
 from edgekd.engines.cuda import Device, NoSuchGpuError, open_driver
+from edgekd.engines.names import ONNXRUNTIME_CUDA, ONNXRUNTIME_TENSORRT
 from edgekd.engines.onnxruntime import SessionEngine, session_options
+from edgekd.engines.trial import TRIAL_GRAPH, TRIAL_INPUT, AcceleratorError, check_trial
 from edgekd.errors import ArtifactError, MachineError, one_line
 
-PROVIDERS = {CUDA: "CUDAExecutionProvider", TENSORRT: "TensorrtExecutionProvider"}
+PROVIDERS = {ONNXRUNTIME_CUDA: "CUDAExecutionProvider", ONNXRUNTIME_TENSORRT: "TensorrtExecutionProvider"}
 ON_CPU = "CPUExecutionProvider"
-LIBRARIES = {CUDA: "libonnxruntime_providers_cuda.so", TENSORRT: "libonnxruntime_providers_tensorrt.so"}
+LIBRARIES = {
+    ONNXRUNTIME_CUDA: "libonnxruntime_providers_cuda.so",
+    ONNXRUNTIME_TENSORRT: "libonnxruntime_providers_tensorrt.so",
+}
 PACKAGE = "pip install 'onnxruntime-gpu[cuda,cudnn]' cuda-bindings nvidia-ml-py"
-INSTALLS = {CUDA: PACKAGE, TENSORRT: f"{PACKAGE}, and the TensorRT that it is built for: pip install 'tensorrt==10.*'"}
+INSTALLS = {
+    ONNXRUNTIME_CUDA: PACKAGE,
+    ONNXRUNTIME_TENSORRT: f"{PACKAGE}, and the TensorRT that it is built for: pip install 'tensorrt==10.*'",
+}
 QUIET = 4  # Of what ONNX Runtime logs, fatal errors alone: what is missing is said in one line of ours.
 _DEVICE_FAILURE = re.compile(r"\b(CUDA|CUDNN|CUBLAS) (failure|error)|enqueue failed", re.IGNORECASE)
 
@@ -86,8 +93,8 @@ def provider_options(backend: str, index: int, precision: str, sha256: str) -> l
         sha256: Of the graph.
     """
     # By default its float32 convolutions are computed in TF32, which has ten bits of mantissa.
-    cuda = (PROVIDERS[CUDA], {"device_id": str(index), "use_tf32": "0"})
-    if backend == CUDA:
+    cuda = (PROVIDERS[ONNXRUNTIME_CUDA], {"device_id": str(index), "use_tf32": "0"})
+    if backend == ONNXRUNTIME_CUDA:
         return [cuda]
     options = {
         "device_id": str(index),
@@ -97,7 +104,8 @@ def provider_options(backend: str, index: int, precision: str, sha256: str) -> l
         "trt_engine_cache_enable": "True",  # Else an engine is built at each start.
         "trt_engine_cache_path": str(cache_folder() / "onnxruntime_tensorrt" / sha256[:16]),
     }
-    return [(PROVIDERS[TENSORRT], options), cuda]  # What TensorRT does not take is computed on the GPU all the same.
+    # What TensorRT does not take is computed by CUDA, on the GPU all the same.
+    return [(PROVIDERS[ONNXRUNTIME_TENSORRT], options), cuda]
 
 
 def open_session(
@@ -170,7 +178,7 @@ def check_placement(session: Any, backend: str) -> None:
 
 
 def try_provider(backend: str) -> str:
-    """Runs the trial graph on the first GPU; see `accelerators.try_accelerator`."""
+    """Runs the trial graph on the first GPU; see `try_accelerator`."""
     session, version, _ = open_session(TRIAL_GRAPH, backend, 0, provider_options(backend, 0, "fp32", "trial"))
     check_trial(backend, session.run(None, {"x": TRIAL_INPUT})[0])
     return version

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import importlib.util
-import os
 import shlex
 import statistics
 import time
@@ -16,10 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from edgekd.artifact import Manifest, read_json, read_manifest, write_json
-from edgekd.engines.accelerators import ACCELERATED, ON_CUDA, open_accelerated
+from edgekd.engines.accelerators import open_accelerated
 from edgekd.engines.base import Engine
+from edgekd.engines.build_record import engine_record
 from edgekd.engines.cache import cache_folder
+from edgekd.engines.cores import usable_cores
 from edgekd.engines.devices import parse_device
+from edgekd.engines.names import ACCELERATED, ALL_BACKENDS, BUILT, ON_CUDA, ONNXRUNTIME, OPENVINO
 from edgekd.errors import EdgekdError, MachineError, unknown_name
 from edgekd.resize_rules import resize_rule
 
@@ -39,9 +41,7 @@ def _openvino(path: Path, manifest: Manifest, threads: int, slots: int | None = 
 
 
 # Those that compute on the CPU, and so run everywhere.
-BACKENDS: dict[str, Callable[..., Engine]] = {"onnxruntime": _onnxruntime, "openvino": _openvino}
-BUILT = ("tensorrt", "tensorrt-rtx")  # They run what edgekd build makes, and no graph.
-ALL_BACKENDS = (*BACKENDS, *ACCELERATED, *BUILT)
+BACKENDS: dict[str, Callable[..., Engine]] = {ONNXRUNTIME: _onnxruntime, OPENVINO: _openvino}
 
 
 def open_engine(
@@ -118,23 +118,16 @@ def _open_built(
     path: Path, manifest: Manifest, backend: str | None, threads: int, device: str | None, slots: int | None
 ) -> Engine:
     """Loads an engine that edgekd build made, on the back end that it was built for."""
-    from edgekd.engines.tensorrt.checks import engine_record
-
     flavour = engine_record(manifest, path)["flavour"]
     if backend is not None and backend != flavour:
         raise EdgekdError(f"{path} was built for {flavour} and runs on nothing else: leave --backend {backend} out")
-    if flavour == "openvino":
+    if flavour == OPENVINO:
         if device is not None:
             raise _no_device(device, path, flavour)
         return _openvino(path, manifest, threads, slots)
     from edgekd.engines.tensorrt.engine import SLOTS, TensorRTEngine
 
     return TensorRTEngine(path, manifest, parse_device(device) if device else 0, slots or SLOTS)
-
-
-def usable_cores() -> int:
-    """The CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _is_installed(backend: str) -> bool:

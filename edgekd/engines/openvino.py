@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from edgekd.artifact import Manifest
 from edgekd.engines.base import EVERY_MAP, EngineSpec, Frames, Outputs, frame_shape, wants_maps
+from edgekd.engines.build_record import refuse_other_version
 from edgekd.engines.host import HostEngine
 from edgekd.engines.openvino_devices import (
     backend_of,
@@ -18,7 +19,6 @@ from edgekd.engines.openvino_devices import (
     refuse_free_batch,
     require_device,
 )
-from edgekd.engines.tensorrt.checks import refuse_other_version
 from edgekd.errors import ArtifactError, EdgekdError, MachineError
 
 

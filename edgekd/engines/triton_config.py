@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgekd.artifact import Manifest
+from edgekd.engines.names import ONNXRUNTIME, OPENVINO, TENSORRT
 from edgekd.errors import ArtifactError
 
-ONNXRUNTIME, OPENVINO, TENSORRT = "onnxruntime", "openvino", "tensorrt"
 CONFIG_FILE, ONNX_FILE, PLAN_FILE = "config.pbtxt", "model.onnx", "model.plan"
 VERSION = 1
 QUEUE_DELAY_US = 1000  # That a request may wait for others to be batched with.

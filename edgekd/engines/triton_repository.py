@@ -17,13 +17,11 @@ import shutil
 from pathlib import Path
 
 from edgekd.artifact import Manifest, manifest_path, read_json, write_beside, write_manifest
+from edgekd.engines.names import ONNXRUNTIME, OPENVINO, TENSORRT
 from edgekd.engines.triton_config import (
     CONFIG_FILE,
     ONNX_FILE,
-    ONNXRUNTIME,
-    OPENVINO,
     PLAN_FILE,
-    TENSORRT,
     TritonModel,
     model_config,
 )

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import edgekd.engines.tensorrt.flavours as flavours
-from edgekd.engines.tensorrt.checks import capabilities_text, needs_gpu, refuse_other_version, refuse_unfit
+from edgekd.engines.build_record import refuse_other_version
+from edgekd.engines.tensorrt.checks import capabilities_text, needs_gpu, refuse_unfit
 from edgekd.engines.tensorrt.flavours import Flavour, checked_capabilities, default_flavour, load_flavour
 from edgekd.errors import ArtifactError, EdgekdError, MachineError
 

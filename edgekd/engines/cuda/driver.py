@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from edgekd.engines.opening import usable_cores
+from edgekd.engines.cores import usable_cores
 from edgekd.errors import MachineError
 
 FEW_CORES = 6  # A Jetson Orin Nano's: one that spins is missed by the readers.

@@ -10,10 +10,10 @@ import importlib.util
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from edgekd.engines.names import TENSORRT, TENSORRT_RTX
 from edgekd.errors import EdgekdError, MachineError, one_line, unknown_name
 
-STANDARD = "tensorrt"
-RTX = "tensorrt-rtx"
+STANDARD, RTX = TENSORRT, TENSORRT_RTX
 MODULES = {STANDARD: "tensorrt", RTX: "tensorrt_rtx"}
 TITLES = {STANDARD: "TensorRT", RTX: "TensorRT for RTX"}
 INSTALLS = {

@@ -1,0 +1,15 @@
+"""The back ends by name: what each computes on, and which run graphs or built engines. Everything else reads this."""
+
+from __future__ import annotations
+
+ONNXRUNTIME, OPENVINO = "onnxruntime", "openvino"
+ONNXRUNTIME_CUDA, ONNXRUNTIME_TENSORRT = "onnxruntime:cuda", "onnxruntime:tensorrt"
+OPENVINO_GPU, OPENVINO_NPU = "openvino:gpu", "openvino:npu"
+TENSORRT, TENSORRT_RTX = "tensorrt", "tensorrt-rtx"
+
+ON_CPU = (ONNXRUNTIME, OPENVINO)  # They run everywhere.
+ON_CUDA = (ONNXRUNTIME_CUDA, ONNXRUNTIME_TENSORRT)
+ACCELERATED = (*ON_CUDA, OPENVINO_GPU, OPENVINO_NPU)
+BUILT = (TENSORRT, TENSORRT_RTX)  # They run what `edgekd build` makes, and no graph.
+BUILDERS = (*BUILT, OPENVINO)
+ALL_BACKENDS = (*ON_CPU, *ACCELERATED, *BUILT)
