@@ -15,6 +15,7 @@ from edgekd.artifact import json_text
 from edgekd.cli.arguments import between, not_negative, positive
 from edgekd.cli.output import notes, steps_progress
 from edgekd.errors import EdgekdError
+from edgekd.precisions import CALIBRATION_METHODS
 
 if TYPE_CHECKING:
     import onnx
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 INT8 = ("int8", "int8_fp16")
 PRECISIONS = ("fp32", "fp16", *INT8)
 CHOICES = ("k-centre", "random")
-METHODS = ("min-max", "percentile", "entropy", "map-error")
+METHODS = CALIBRATION_METHODS
 IMAGES = 32
 MAX_DRIFT = 0.01
 CANDIDATES = 256  # More are thinned at random before a set is chosen: every candidate costs an inference.
@@ -97,11 +98,6 @@ def lower_for(
         return None, None
     if arguments.precision == "fp16":
         return _halve, None
-    if recipe.quantization_aware_from is not None and arguments.calibration_method == METHODS[-1]:
-        raise EdgekdError(
-            f"--calibration-method {METHODS[-1]} is for runs trained in float: it seeks the float map, and this run "
-            "learned the INT8 one; leave it out"
-        )
     chosen = _calibration_set(arguments, detector, recipe)
     return lambda model: _quantize(model, arguments, detector, recipe, chosen, _set_path(output)), chosen
 

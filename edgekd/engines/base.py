@@ -67,13 +67,13 @@ class EngineSpec:
 class Engine(abc.ABC):
     """An artifact, loaded and ready. Use it as a context manager, or close it.
 
-    One thread uses it. Batches go through slots: `lend` gives the memory of a free one, which other threads may fill;
+    One thread uses it. Batches go through slots: `acquire` gives the memory of a free one, which other threads may fill;
     `submit` starts it, `collect` waits for the answer and frees it.
 
     Attributes:
         spec: What it takes and what it runs on.
-        slots: How many batches may be lent or under way at once.
-        closed: Whether it was closed. It then refuses everything, whatever was lent or submitted before.
+        slots: How many batches may be acquired or in flight at once.
+        closed: Whether it was closed. It then refuses everything, whatever was acquired or submitted before.
     """
 
     spec: EngineSpec
@@ -91,19 +91,19 @@ class Engine(abc.ABC):
         return None
 
     @abc.abstractmethod
-    def lend(self, count: int = 1) -> Frames | None:
+    def acquire(self, count: int = 1) -> Frames | None:
         """The memory of a free slot, uint8 [count, H, W, 3], to write a batch into; None where all are taken."""
 
     @abc.abstractmethod
-    def give_back(self, frames: Frames) -> None:
-        """Frees a slot that was lent and is not submitted."""
+    def release(self, frames: Frames) -> None:
+        """Frees a slot that was acquired and is not submitted."""
 
     @abc.abstractmethod
     def submit(self, frames: Frames, maps_above: float = EVERY_MAP) -> Any:
         """Starts one batch.
 
         Args:
-            frames: uint8 [N, H, W, 3], BGR, in the size of `spec`: lent ones, or any others. They must stay as they
+            frames: uint8 [N, H, W, 3], BGR, in the size of `spec`: acquired ones, or any others. They must stay as they
                 are until they are collected.
             maps_above: The maps are brought back where a score of the batch is above it.
 
@@ -122,7 +122,7 @@ class Engine(abc.ABC):
     def close(self) -> None:
         """Gives back what the engine holds, once what is under way has ended. Closing twice does no harm.
 
-        Frames that were lent stay readable and writable memory, and are refused from then on.
+        Frames that were acquired stay readable and writable memory, and are refused from then on.
         """
 
     def infer(self, frames: Frames, maps_above: float = EVERY_MAP) -> Outputs:

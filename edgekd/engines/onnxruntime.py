@@ -42,7 +42,7 @@ class SessionEngine(HostEngine):
     Args:
         session: Of ONNX Runtime, on a graph with our inputs and outputs.
         spec: What it takes and what it runs on.
-        slots: Batches that may be lent or under way at once; None for 3.
+        slots: Batches that may be acquired or in flight at once; None for 3.
     """
 
     slots = 3
@@ -61,7 +61,7 @@ class SessionEngine(HostEngine):
         try:
             return ticket.answer.result()
         finally:
-            self.give_back(ticket.frames)
+            self.release(ticket.frames)
 
     def _run(self, frames: Frames, maps_above: float) -> Outputs:
         scores, maps = self._session.run(["score", "anomaly_map"], {"frames": frames})

@@ -59,7 +59,7 @@ def open_engine(
             machine. An engine was built for one back end and takes no other.
         threads: That compute one inference on the CPU; None takes as many as the process may use.
         device: The GPU, such as "cuda:1", as CUDA counts them; None for the first. Only for what runs on CUDA.
-        slots: Batches that may be lent or under way at once, each with memory of its own; None for the engine's own
+        slots: Batches that may be acquired or in flight at once, each with memory of its own; None for the engine's own
             number.
 
     Raises:

@@ -51,7 +51,7 @@ class OpenVINOEngine(HostEngine):
         path: The .onnx or .engine file.
         manifest: Its manifest, already checked against the file.
         threads: That compute one inference on the CPU; None on another device.
-        slots: Batches that may be lent or under way at once; None for 3.
+        slots: Batches that may be acquired or in flight at once; None for 3.
         device: "CPU", "GPU" or "NPU"; never another one instead.
 
     Raises:
@@ -110,7 +110,7 @@ class OpenVINOEngine(HostEngine):
             raise MachineError(f"{self.spec.backend} failed on {self.spec.device}: {cause(error)}") from error
         finally:
             self._requests.append(request)
-            self.give_back(ticket.frames)
+            self.release(ticket.frames)
 
     def close(self) -> None:
         super().close()

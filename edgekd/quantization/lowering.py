@@ -12,6 +12,7 @@ import onnx
 
 from edgekd.engines import Frames
 from edgekd.errors import DriftError
+from edgekd.precisions import CalibrationMethod
 from edgekd.quantization.bias_correction import bias_corrections
 from edgekd.quantization.centring import centre_positive
 from edgekd.quantization.drift import map_noise
@@ -20,16 +21,13 @@ from edgekd.quantization.float16 import to_float16
 from edgekd.quantization.histogram import observe
 from edgekd.quantization.int8_float16 import INT8_FLOAT16, to_int8_float16, worth_int8
 from edgekd.quantization.layers import Layers, exact_scales, find_layers
-from edgekd.quantization.map_error import scales_for_the_map
 from edgekd.quantization.qdq import Scheme, quantize
 from edgekd.quantization.running import run_graph
-from edgekd.quantization.scales import METHODS, scales_of
+from edgekd.quantization.scales import scales_of
 from edgekd.quantization.sensitivity import Sensitivity, leave_least_in_float
 from edgekd.quantization.splitting import split_concatenated
 from edgekd.quantization.weight_rounding import rounded_weights
 
-MAP_ERROR = "map-error"
-ALL_METHODS = (*METHODS, MAP_ERROR)
 SENSITIVITY_FRAMES = 8
 
 TOO_LITTLE_WORK = "it computes too little with each number for INT8 to pay on a GPU"
@@ -40,7 +38,7 @@ OnStep = Callable[[str, int, int], None]  # What is done, steps done, steps in a
 def to_int8(
     model: onnx.ModelProto,
     frames: Frames,
-    method: str,
+    method: CalibrationMethod,
     max_drift: float | None,
     learned: bool = False,
     judged_on: Frames | None = None,
@@ -52,7 +50,7 @@ def to_int8(
     Args:
         model: Float32, as `edgekd.graph` writes it; not changed.
         frames: The calibration set, uint8 [N, H, W, 3], BGR.
-        method: One of ALL_METHODS.
+        method: How activation scales are computed.
         max_drift: How much noise the map may gain, over its standard deviation; layers are left in float until it
             does not. None quantizes all.
         learned: Whether the network was trained as it will be rounded: then its weights go to the nearest step, and
@@ -75,7 +73,7 @@ def to_int8(
         split = equalise_channels(split, layers.quantizable, exact_scales(split), frames)
         split = centre_positive(split, _layers(split, float16_around).quantizable, exact_scales(split), frames)
         layers = _layers(split, float16_around)
-    scheme = Scheme(_scales(split, layers, frames, method, on_step), layers.attended)
+    scheme = Scheme(_scales(split, layers, frames, method), layers.attended)
     if not learned:
         scheme = scheme._replace(weights=rounded_weights(split, layers.quantizable, scheme.scales, frames))
         scheme = scheme._replace(corrections=bias_corrections(split, layers.quantizable, scheme, frames))
@@ -136,13 +134,10 @@ def few_of(frames: Frames) -> Frames:
     return frames[:: max(1, len(frames) // SENSITIVITY_FRAMES)][:SENSITIVITY_FRAMES]
 
 
-def _scales(split: onnx.ModelProto, layers: Layers, frames: Frames, method: str, on_step: OnStep) -> dict[str, float]:
+def _scales(split: onnx.ModelProto, layers: Layers, frames: Frames, method: CalibrationMethod) -> dict[str, float]:
     """What a step of each activation stands for, by one of the methods."""
     exact = exact_scales(split)
     stored = list(layers.attended.values())
     tensors = list(dict.fromkeys([layer.activation for layer in layers.quantizable] + stored))
     histograms = observe(split, [name for name in tensors if name not in exact], frames)
-    scales = scales_of(histograms, "min-max" if method == MAP_ERROR else method)
-    if method == MAP_ERROR:
-        scales = scales_for_the_map(split, layers, scales, exact, frames, lambda done, of: on_step("scales", done, of))
-    return scales | {name: scale for name, scale in exact.items() if name in tensors}
+    return scales_of(histograms, method) | {name: scale for name, scale in exact.items() if name in tensors}

@@ -5,8 +5,7 @@ Q/DQ are computed as the graph says, in float: what an INT8 kernel gives differs
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -72,7 +71,6 @@ def run_batches(
     batch: int,
     names: Sequence[str],
     frames: Frames,
-    given: Mapping[str, NDArray[np.float32]] = MappingProxyType({}),
 ) -> Iterator[list[NDArray[np.float32]]]:
     """What a session says of frames, batch by batch; a last one that is not full is filled up and cut off again.
 
@@ -81,13 +79,12 @@ def run_batches(
         batch: That its graph takes.
         names: Of the tensors that are wanted, whose first dimension is the batch.
         frames: uint8 [N, H, W, 3], BGR.
-        given: Inputs besides the frames.
 
     Yields:
         The tensors of the next frames, in the order of `names`.
     """
     for part, count in in_batches(frames, batch):
-        yield [answer[:count] for answer in session.run(list(names), {**given, "frames": part})]
+        yield [answer[:count] for answer in session.run(list(names), {"frames": part})]
 
 
 def in_batches(frames: Frames, batch: int) -> Iterator[tuple[Frames, int]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekd.precisions import CalibrationMethod
 from edgekd.quantization.histogram import BINS, Histogram
 from edgekd.quantization.qdq import LEVELS
 
@@ -38,15 +39,19 @@ def entropy(histogram: Histogram) -> float:
     return min(best * histogram.limit / BINS, histogram.largest)
 
 
-METHODS: dict[str, Callable[[Histogram], float]] = {"min-max": min_max, "percentile": percentile, "entropy": entropy}
+METHODS: dict[CalibrationMethod, Callable[[Histogram], float]] = {
+    "min-max": min_max,
+    "percentile": percentile,
+    "entropy": entropy,
+}
 
 
-def scales_of(histograms: Mapping[str, Histogram], method: str) -> dict[str, float]:
-    """The scale of each tensor by one of METHODS.
+def scales_of(histograms: Mapping[str, Histogram], method: CalibrationMethod) -> dict[str, float]:
+    """The scale of each tensor by a calibration method.
 
     Args:
         histograms: By tensor.
-        method: "min-max", "percentile" or "entropy".
+        method: How activation scales are computed.
     """
     limits = {name: METHODS[method](histogram) if histogram.largest else 1.0 for name, histogram in histograms.items()}
     return {name: limit / LEVELS for name, limit in limits.items()}

@@ -286,13 +286,13 @@ def test_a_back_end_of_engines_is_refused_a_graph_with_the_command_that_builds_o
 def test_an_engine_has_as_many_slots_as_were_asked_for(exported, frames, backend, slots):
     with open_engine(exported, backend, threads=1, slots=slots) as engine:
         assert engine.slots == slots
-        lent = [engine.lend() for _ in range(slots)]
-        assert engine.lend() is None
-        for memory, frame in zip(lent, frames, strict=False):
+        acquired = [engine.acquire() for _ in range(slots)]
+        assert engine.acquire() is None
+        for memory, frame in zip(acquired, frames, strict=False):
             memory[:] = frame
-        tickets = [engine.submit(memory) for memory in lent]
+        tickets = [engine.submit(memory) for memory in acquired]
         assert all(np.isfinite(engine.collect(ticket).scores).all() for ticket in tickets)
-        assert engine.lend() is not None
+        assert engine.acquire() is not None
 
 
 @pytest.mark.parametrize("slots", [0, -1])

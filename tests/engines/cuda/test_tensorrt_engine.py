@@ -223,7 +223,7 @@ def test_slots_are_as_many_as_asked_for(opened, slots):
     module = Pretended(driver)
     with opened(driver, module, slots=slots) as engine:
         assert engine.slots == len(module.records) == slots
-        assert [engine.lend() is not None for _ in range(slots + 1)] == [True] * slots + [False]
+        assert [engine.acquire() is not None for _ in range(slots + 1)] == [True] * slots + [False]
 
 
 @pytest.mark.parametrize("slots", [0, -1])
@@ -289,21 +289,21 @@ def test_closing_waits_for_what_is_under_way_before_contexts_and_memory_go(opene
 def test_a_closed_engine_refuses_everything_in_one_line(opened):
     driver = RecordingDriver()
     engine = opened(driver, Pretended(driver))
-    lent, other, ticket = engine.lend(), engine.lend(), engine.submit(frame(1))
-    lent[:] = 9
+    acquired, other, ticket = engine.acquire(), engine.acquire(), engine.submit(frame(1))
+    acquired[:] = 9
     engine.close()
     calls = len(driver.log)
     for refused in (
-        lambda: engine.submit(lent),
+        lambda: engine.submit(acquired),
         lambda: engine.submit(frame(1)),
-        lambda: engine.give_back(other),
+        lambda: engine.release(other),
         lambda: engine.collect(ticket),
-        engine.lend,
+        engine.acquire,
         lambda: engine.infer(frame(1)),
     ):
         with pytest.raises(EdgekdError, match=r"^this engine is closed: open it again$"):
             refused()
-    assert np.all(lent == 9)  # Still memory, of nobody else.
+    assert np.all(acquired == 9)  # Still memory, of nobody else.
     assert len(driver.log) == calls
     engine.close()
 
