@@ -12,6 +12,7 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from edgekd.artifact import Manifest, manifest_path, read_manifest, write_manifest
+from edgekd.backends import BUILDERS, OPENVINO
 from edgekd.cli.arguments import add_json_argument, positive
 from edgekd.cli.export import DETECTOR_FILE, named
 from edgekd.cli.output import answer, notes, write_json_to
@@ -23,7 +24,6 @@ from edgekd.engines.build_plan import (
     plan_build,
 )
 from edgekd.engines.compiling import build
-from edgekd.engines.names import BUILDERS, OPENVINO
 from edgekd.engines.rebuilding import reason_to_build
 from edgekd.engines.tensorrt.building import COMPATIBILITY_LEVELS
 from edgekd.engines.tensorrt.checks import capabilities_text

@@ -1,7 +1,7 @@
 """Engines: back ends that run an artifact, all behind one contract."""
 
+from edgekd.backends import ACCELERATED, ALL_BACKENDS
 from edgekd.engines.base import EVERY_MAP, NO_MAP, Engine, EngineSpec, Frames, Outputs
-from edgekd.engines.names import ACCELERATED, ALL_BACKENDS
 from edgekd.engines.opening import BACKENDS, open_engine
 
 __all__ = [

@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgekd.artifact import Manifest
+from edgekd.backends import ON_CUDA
 from edgekd.engines.base import Engine
-from edgekd.engines.names import ON_CUDA
 
 
 def open_accelerated(path: Path, manifest: Manifest, backend: str, index: int, slots: int | None) -> Engine:

@@ -14,13 +14,13 @@ def engine_record(manifest: Manifest, path: Path) -> dict[str, Any]:
     """How an engine was built, as its manifest records it.
 
     Raises:
-        ArtifactError: The manifest does not say how.
+        ArtifactError: The manifest does not record it.
     """
     record = manifest.get("engine")
     wanted = {"flavour", "version", "compute_capabilities", "onnx", "command"}
     if not isinstance(record, dict) or not wanted <= record.keys():
         raise ArtifactError(
-            f"the manifest of {path} does not say how it was built: build it again with edgekd build GRAPH.onnx "
+            f"the manifest of {path} does not record how it was built: build it again with edgekd build GRAPH.onnx "
             f"--output {shlex.quote(str(path))}"
         )
     return dict(record)

@@ -1,4 +1,4 @@
-"""A graph into an engine file for one kind of device, with a manifest that says what it was built from, and how."""
+"""A graph into an engine file for one kind of device, with a manifest that records what it was built from, and how."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgekd.artifact import Manifest, manifest_path, read_manifest, write_beside, write_error, write_manifest
+from edgekd.backends import OPENVINO
 from edgekd.engines.base import frame_shape
 from edgekd.engines.build_plan import BuildPlan
 from edgekd.engines.cores import usable_cores
 from edgekd.engines.cuda import open_driver
-from edgekd.engines.names import OPENVINO
 from edgekd.engines.openvino import cpu_options
 from edgekd.engines.tensorrt.building import BuildOptions, build_engine, uses_user_allocation
 from edgekd.engines.tensorrt.flavours import (
@@ -54,7 +54,7 @@ def build(plan: BuildPlan, on_progress: OnProgress | None = None, verify: Verify
             the engine is not kept. None compares nothing.
 
     Returns:
-        The engine's manifest: the graph's, with `engine`, which tells how it was built, `layers` and `verified`.
+        The engine's manifest: the graph's, with `engine`, which records how it was built, `layers` and `verified`.
 
     Raises:
         ArtifactError: The back end does not take the graph.

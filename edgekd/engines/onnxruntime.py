@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgekd.artifact import Manifest
+from edgekd.backends import ONNXRUNTIME
 from edgekd.engines.base import EVERY_MAP, EngineSpec, Frames, Outputs, frame_shape, wants_maps
 from edgekd.engines.host import HostEngine
-from edgekd.engines.names import ONNXRUNTIME
 from edgekd.errors import ArtifactError, one_line
 
 
@@ -24,7 +24,7 @@ def session_options(threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    # Its threads otherwise go on spinning after an answer, and take the cores from whatever runs next.
+    # Its threads otherwise go on spinning after an inference, and take the cores from whatever runs next.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
 
@@ -32,7 +32,7 @@ def session_options(threads: int) -> Any:
 class Ticket(NamedTuple):
     """A batch that is under way or waits, and the frames that it reads."""
 
-    answer: Future[Outputs]
+    outputs: Future[Outputs]
     frames: Frames
 
 
@@ -59,7 +59,7 @@ class SessionEngine(HostEngine):
 
     def collect(self, ticket: Ticket) -> Outputs:
         try:
-            return ticket.answer.result()
+            return ticket.outputs.result()
         finally:
             self.release(ticket.frames)
 

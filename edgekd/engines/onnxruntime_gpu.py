@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from edgekd.artifact import Manifest
+from edgekd.backends import ONNXRUNTIME_CUDA, ONNXRUNTIME_TENSORRT
 from edgekd.engines.base import EngineSpec, Frames, Outputs, frame_shape
 from edgekd.engines.cache import cache_folder
 from edgekd.engines.cuda import Device, NoSuchGpuError, open_driver
-from edgekd.engines.names import ONNXRUNTIME_CUDA, ONNXRUNTIME_TENSORRT
 from edgekd.engines.onnxruntime import SessionEngine, session_options
 from edgekd.engines.trial import TRIAL_GRAPH, TRIAL_INPUT, AcceleratorError, check_trial
 from edgekd.errors import ArtifactError, MachineError, one_line
@@ -36,7 +36,7 @@ INSTALLS = {
     ONNXRUNTIME_CUDA: PACKAGE,
     ONNXRUNTIME_TENSORRT: f"{PACKAGE}, and the TensorRT that it is built for: pip install 'tensorrt==10.*'",
 }
-QUIET = 4  # Of what ONNX Runtime logs, fatal errors alone: what is missing is said in one line of ours.
+QUIET = 4  # Of what ONNX Runtime logs, fatal errors alone: what is missing is reported in one line of ours.
 _DEVICE_FAILURE = re.compile(r"\b(CUDA|CUDNN|CUBLAS) (failure|error)|enqueue failed", re.IGNORECASE)
 
 logger = logging.getLogger("edgekd.onnxruntime")
@@ -78,7 +78,7 @@ class OnnxRuntimeGpuEngine(SessionEngine):
             return super()._run(frames, maps_above)
         except Exception as error:  # The runtime's own exceptions share no useful base.
             failure = f"{self.spec.backend} failed on {self.spec.device}: {one_line(error)}"
-            if _is_of_the_device(error):  # A GPU that faulted answers nothing that follows, either.
+            if _is_of_the_device(error):  # A GPU that faulted does not respond afterwards, either.
                 self._broken = failure
             raise MachineError(failure) from error
 
@@ -128,7 +128,9 @@ def open_session(
     """
     runtime = _runtime_with(backend)
     gpu = _gpu(backend, index)
-    if hasattr(runtime, "preload_dlls"):  # From NVIDIA's packages; what it prints of missing ones is said better below.
+    if hasattr(
+        runtime, "preload_dlls"
+    ):  # From NVIDIA's packages; what it prints of missing ones is reported better below.
         with contextlib.redirect_stdout(io.StringIO()):
             runtime.preload_dlls()
     runtime.set_default_logger_severity(QUIET)
@@ -205,7 +207,7 @@ def _gpu(backend: str, index: int) -> Device | None:
         return None
     try:
         driver = open_driver(index)
-    except NoSuchGpuError:  # It says how many there are.
+    except NoSuchGpuError:  # It reports how many there are.
         raise
     except MachineError as error:
         raise AcceleratorError(backend, str(error), "look with nvidia-smi which GPUs answer") from error

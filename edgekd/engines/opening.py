@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from edgekd.artifact import Manifest, read_json, read_manifest, write_json
+from edgekd.backends import ACCELERATED, ALL_BACKENDS, BUILT, ON_CUDA, ONNXRUNTIME, OPENVINO
 from edgekd.engines.accelerators import open_accelerated
 from edgekd.engines.base import Engine
 from edgekd.engines.build_record import engine_record
 from edgekd.engines.cache import cache_folder
 from edgekd.engines.cores import usable_cores
 from edgekd.engines.devices import parse_device
-from edgekd.engines.names import ACCELERATED, ALL_BACKENDS, BUILT, ON_CUDA, ONNXRUNTIME, OPENVINO
 from edgekd.errors import EdgekdError, MachineError, unknown_name
 from edgekd.resize_rules import resize_rule
 
@@ -63,7 +63,7 @@ def open_engine(
             number.
 
     Raises:
-        ArtifactError: The artifact is missing, damaged, or not what its manifest says.
+        ArtifactError: The artifact is missing, damaged, or not the file that its manifest describes.
         EdgekdError: There is no such back end, or it takes no such file or device.
         MachineError: It is not installed, or needs a GPU that is not here.
     """
@@ -72,11 +72,9 @@ def open_engine(
     if slots is not None and slots < 1:
         raise EdgekdError(f"slots must be a positive integer, got {slots}")
     if device is not None:
-        parse_device(device)  # Said before anything is read.
+        parse_device(device)  # Refused before anything is read.
     if path.is_file() and path.suffix not in (".onnx", ".engine"):
-        raise EdgekdError(
-            f"{path} is no artifact that can be run: give an .onnx file of edgekd export, or an .engine of edgekd build"
-        )
+        raise EdgekdError(f"{path} must be an .onnx file of edgekd export or an .engine file of edgekd build")
     manifest = read_manifest(path)
     rule = resize_rule(manifest)
     engine = _open(path, manifest, backend, threads or usable_cores(), device, slots)

@@ -115,7 +115,7 @@ class OpenVINOEngine(HostEngine):
     def close(self) -> None:
         super().close()
         for request in self._every_request:
-            with contextlib.suppress(RuntimeError):  # What failed is told to nobody any more.
+            with contextlib.suppress(RuntimeError):  # Nobody waits for what failed.
                 request.wait()
         self._requests.clear()
         self._every_request.clear()

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from edgekd.engines.names import OPENVINO, OPENVINO_GPU, OPENVINO_NPU
+from edgekd.backends import OPENVINO, OPENVINO_GPU, OPENVINO_NPU
 from edgekd.engines.trial import TRIAL_GRAPH, TRIAL_INPUT, AcceleratorError, check_trial
 from edgekd.errors import EdgekdError
 
@@ -96,9 +96,9 @@ def backend_of(device: str) -> str:
 
 
 def cause(error: Exception) -> str:
-    """What OpenVINO says is wrong, in one line: its messages begin with the places in its source that they went by."""
+    """The cause of an error of OpenVINO, in one line: its messages begin with places in its source code."""
     if (missing := _MISSING.search(str(error))) is not None:
         return f"{missing[1].rpartition('/')[2]} is missing"
     lines = [line.strip() for line in str(error).splitlines()]
-    told = [line for line in lines if line and not line.startswith(("Exception from", "Check '", "FrontEnd API"))]
-    return told[-1].rstrip(".") if told else type(error).__name__
+    reported = [line for line in lines if line and not line.startswith(("Exception from", "Check '", "FrontEnd API"))]
+    return reported[-1].rstrip(".") if reported else type(error).__name__

@@ -1,4 +1,4 @@
-"""Parity: whether a graph says on every engine what the network says in torch."""
+"""Parity: whether a graph outputs on every engine what the network outputs in torch."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def measure_parity(path: Path, manifest: Manifest, detector: Detector, frames: F
 
 
 def measure_agreement(path: Path, manifest: Manifest, detector: Detector, frames: Frames) -> dict[str, Any]:
-    """Whether a graph in less than float32 says the same on every engine, and how far that is from torch.
+    """Whether a graph in less than float32 outputs the same on every engine, and how far that is from torch.
 
     Args:
         path: The graph; it needs no manifest on disk yet.
@@ -83,25 +83,27 @@ def measure_agreement(path: Path, manifest: Manifest, detector: Detector, frames
         By back end: root mean square of the maps' difference from torch, over the standard deviation of torch's maps.
 
     Raises:
-        EdgekdError: An answer is no finite number, or the engines differ by more than kernels round differently.
+        EdgekdError: An output is not finite, or the engines differ by more than kernels round differently.
     """
     _, maps = torch_outputs(detector, frames)
     spread = float(maps.std()) or 1.0
-    said = {}
+    by_backend = {}
     for backend, build in BACKENDS.items():
         with build(path, manifest, torch.get_num_threads()) as engine:
             outputs = engine.infer(frames)
-        said[backend] = outputs.anomaly_maps
+        by_backend[backend] = outputs.anomaly_maps
         if not (np.isfinite(outputs.anomaly_maps).all() and np.isfinite(outputs.scores).all()):
             raise EdgekdError(f"the {manifest['precision']} graph overflows on {backend}: the artifact was not written")
-    first, *others = said.values()
+    first, *others = by_backend.values()
     apart = max((_rms(other - first) / spread for other in others), default=0.0)
     if apart > ENGINES_APART:
         raise EdgekdError(
-            f"{' and '.join(said)} differ on the {manifest['precision']} graph by {apart:.2f} of the map's standard "
-            "deviation: the artifact was not written; please report this"
+            f"{' and '.join(by_backend)} differ on the {manifest['precision']} graph by {apart:.2f} of the map's "
+            "standard deviation: the artifact was not written; please report this"
         )
-    return {backend: {"noise": _rms(answer - maps) / spread, "frames": len(frames)} for backend, answer in said.items()}
+    return {
+        backend: {"noise": _rms(found - maps) / spread, "frames": len(frames)} for backend, found in by_backend.items()
+    }
 
 
 def _rms(difference: NDArray[np.float32]) -> float:

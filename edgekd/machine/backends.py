@@ -12,9 +12,9 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from edgekd.backends import ACCELERATED, ALL_BACKENDS, ON_CUDA, OPENVINO, OPENVINO_GPU, OPENVINO_NPU
 from edgekd.engines.accelerators import try_accelerator
 from edgekd.engines.cuda import open_driver
-from edgekd.engines.names import ACCELERATED, ALL_BACKENDS, ON_CUDA, OPENVINO, OPENVINO_GPU, OPENVINO_NPU
 from edgekd.engines.tensorrt.flavours import RTX, RTX_CAPABILITIES, STANDARD, is_installed, load_flavour
 from edgekd.engines.trial import AcceleratorError
 from edgekd.errors import EdgekdError, MachineError, one_line
@@ -191,7 +191,7 @@ def _in_a_process(name: str) -> dict[str, Any]:
 
 def _how_it_ended(ended: subprocess.CompletedProcess[str]) -> str:
     if ended.returncode < 0:
-        return f"it ends the process that loads it ({signal.Signals(-ended.returncode).name})"
+        return f"it crashes on import ({signal.Signals(-ended.returncode).name})"
     last = ended.stderr.strip().rpartition("\n")[2]
     return f"it does not load ({last or f'exit code {ended.returncode}'})"
 

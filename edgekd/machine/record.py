@@ -10,8 +10,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgekd.backends import BUILT, ONNXRUNTIME, OPENVINO
 from edgekd.engines.cores import usable_cores
-from edgekd.engines.names import BUILT, ONNXRUNTIME, OPENVINO
 from edgekd.machine.jetpack import JetPack, find_jetpack, read_l4t
 from edgekd.machine.nvml import open_nvml
 

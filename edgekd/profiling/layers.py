@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from edgekd.backends import ONNXRUNTIME, OPENVINO
 from edgekd.engines.base import EngineSpec
-from edgekd.engines.names import ONNXRUNTIME, OPENVINO
 
 ROUNDS = 5  # Looks of equal length; a layer's time is the median of them.
 HOW = {

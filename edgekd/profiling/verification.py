@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edgekd.artifact import Manifest, sha256
+from edgekd.backends import ON_CPU, OPENVINO
 from edgekd.data.generated_images import made_frames
 from edgekd.data.good_images import read_frames
 from edgekd.data.synthetic_anomalies import corrupt
@@ -23,7 +24,6 @@ from edgekd.engines.base import frame_shape
 from edgekd.engines.build_record import engine_record
 from edgekd.engines.compiling import processor_name
 from edgekd.engines.cuda import open_driver
-from edgekd.engines.names import ON_CPU, OPENVINO
 from edgekd.engines.tensorrt.checks import refuse_unfit
 from edgekd.engines.tensorrt.flavours import load_flavour
 from edgekd.errors import DriftError, EdgekdError, MachineError

@@ -32,10 +32,10 @@ class Row(NamedTuple):
 
 
 def outputs_of(engine: Engine, frames: Frames) -> GraphOutputs:
-    """What an engine says of frames."""
-    answers = [(engine.infer(part), count) for part, count in in_batches(frames, engine.spec.batch or 1)]
-    scores = np.concatenate([answer.scores[:count] for answer, count in answers])
-    return GraphOutputs(scores, np.concatenate([answer.anomaly_maps[:count] for answer, count in answers]))
+    """An engine's outputs for frames."""
+    batches = [(engine.infer(part), count) for part, count in in_batches(frames, engine.spec.batch or 1)]
+    scores = np.concatenate([outputs.scores[:count] for outputs, count in batches])
+    return GraphOutputs(scores, np.concatenate([outputs.anomaly_maps[:count] for outputs, count in batches]))
 
 
 def masks_of(category: Category, size: int) -> NDArray[np.bool_] | None:

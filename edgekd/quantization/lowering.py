@@ -51,16 +51,16 @@ def to_int8(
         model: Float32, as `edgekd.graph` writes it; not changed.
         frames: The calibration set, uint8 [N, H, W, 3], BGR.
         method: How activation scales are computed.
-        max_drift: How much noise the map may gain, over its standard deviation; layers are left in float until it
-            does not. None quantizes all.
+        max_drift: Largest RMS change of the anomaly map, in standard deviations; sensitive layers stay in float to
+            meet it. None quantizes all.
         learned: Whether the network was trained as it will be rounded: then its weights go to the nearest step, and
             its biases have learned the shifts.
         judged_on: Frames that the drift is measured on; some of the calibration set where none are given.
         float16_around: Whether what is not INT8 becomes float16, as TensorRT wants it; see int8_float16.py.
-        on_step: Told how far each part is.
+        on_step: Called as each part advances.
 
     Returns:
-        The graph with Q/DQ, and what the manifest says of it.
+        The graph with Q/DQ, and its entries of the manifest.
 
     Raises:
         DriftError: The limit cannot be reached.

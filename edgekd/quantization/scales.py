@@ -1,4 +1,4 @@
-"""From what a tensor takes on real images to the one step that INT8 gives it."""
+"""The scale of each activation in INT8, from the magnitudes that it takes on real images."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def percentile(histogram: Histogram) -> float:
 
 
 def entropy(histogram: Histogram) -> float:
-    """The limit at which the 128 steps tell most of the distribution: least Kullback-Leibler divergence.
+    """The limit at which 128 steps represent the distribution best: least Kullback-Leibler divergence.
 
     Source: Migacz, 8-bit Inference with TensorRT (GTC 2017).
     """

@@ -19,12 +19,12 @@ import pytest
 import edgekd.engines.onnxruntime_gpu as onnxruntime_gpu
 import edgekd.engines.opening as opening
 from edgekd.artifact import read_manifest, write_manifest
+from edgekd.backends import ON_CUDA, ONNXRUNTIME_CUDA, ONNXRUNTIME_TENSORRT
 from edgekd.cli.main import main
 from edgekd.data.good_images import read_frames
 from edgekd.engines import ACCELERATED, BACKENDS, open_engine
 from edgekd.engines.accelerators import try_accelerator
 from edgekd.engines.cuda import Device
-from edgekd.engines.names import ON_CUDA, ONNXRUNTIME_CUDA, ONNXRUNTIME_TENSORRT
 from edgekd.engines.onnxruntime import session_options
 from edgekd.engines.onnxruntime_gpu import OnnxRuntimeGpuEngine, check_placement, open_session, provider_options
 from edgekd.engines.openvino_devices import cause, device_options

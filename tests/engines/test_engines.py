@@ -179,5 +179,5 @@ def test_a_manifest_that_does_not_say_its_frames_is_refused(exported, tmp_path, 
     shutil.copy(exported, tmp_path / "x.onnx")
     manifest = json.loads(manifest_path(exported).read_text())
     write_manifest(tmp_path / "x.onnx", manifest | {"inputs": {"frames": frames}})
-    with pytest.raises(ArtifactError, match="does not say which frames"):
+    with pytest.raises(ArtifactError, match="lacks the shape of the graph's frames"):
         open_engine(tmp_path / "x.onnx", "onnxruntime")

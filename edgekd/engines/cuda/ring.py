@@ -55,7 +55,7 @@ class Ticket(NamedTuple):
 
 
 class SlotRing:
-    """Runs batches through slots, each at its own pace; answers are collected in any order.
+    """Runs batches through slots, each at its own pace; outputs are collected in any order.
 
     Args:
         driver: Whose thread uses the ring.
@@ -66,7 +66,7 @@ class SlotRing:
         refusal: Asked before a capture, after the inference ran once: why it cannot be captured; None where it can.
 
     Attributes:
-        broken: Why the device answers no more; None while it does.
+        broken: Why the device no longer responds; None while it does.
         why_no_graphs: Why an inference could not be captured, the first time; None where that did not happen.
     """
 
@@ -184,7 +184,7 @@ class SlotRing:
             if reason is None:
                 slot.graph = driver.capture(slot.stream, lambda: self._compute(slot, count))
         except CudaError as error:
-            driver.drain(slot.stream)  # A device that is gone says so here; otherwise it goes on without.
+            driver.drain(slot.stream)  # A device that is gone raises here; otherwise it goes on without.
             reason = str(error)
         if reason is not None and self.why_no_graphs is None:
             self.why_no_graphs = " ".join(reason.split())
@@ -202,7 +202,7 @@ class SlotRing:
             try:
                 self._driver.drain(slot.stream)
             except CudaError:
-                self.broken = f"the GPU answers no more: {error}"
+                self.broken = f"the GPU no longer responds: {error}"
             self._free.append(slot)
             raise
 

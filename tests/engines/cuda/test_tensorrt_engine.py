@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import edgekd.engines.tensorrt.engine as engine_module
-import edgekd.engines.tensorrt.progress as listening
+import edgekd.engines.tensorrt.progress as progress
 from edgekd.engines.cuda.driver import CudaError, Device, NoSuchGpuError, no_such_gpu
 from edgekd.engines.tensorrt.engine import SLOTS, TensorRTEngine
 from edgekd.engines.tensorrt.flavours import Flavour
@@ -41,7 +41,7 @@ def manifest(batch=1, is_rtx=True, **record):
 def cache(monkeypatch, tmp_path):
     """An empty cache folder, and a log in which nothing was said yet."""
     monkeypatch.setenv("EDGEKD_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(listening, "_logged", set())
+    monkeypatch.setattr(progress, "_logged", set())
     return tmp_path / "cache" / "tensorrt_rtx"
 
 
@@ -433,6 +433,6 @@ def test_each_line_of_tensorrt_reaches_the_log_once(opened, caplog):
 
 def test_severities_are_tensorrts_own():
     trt = pytest.importorskip("tensorrt_rtx")
-    assert (int(trt.ILogger.ERROR), int(trt.ILogger.WARNING)) == (listening.ERROR, listening.WARNING)
-    assert listening.logged_once(trt.ILogger.WARNING, "a\n warning") == "a warning"
-    assert listening.logged_once(trt.ILogger.INFO, "an information") is None
+    assert (int(trt.ILogger.ERROR), int(trt.ILogger.WARNING)) == (progress.ERROR, progress.WARNING)
+    assert progress.logged_once(trt.ILogger.WARNING, "a\n warning") == "a warning"
+    assert progress.logged_once(trt.ILogger.INFO, "an information") is None

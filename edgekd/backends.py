@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 ONNXRUNTIME, OPENVINO = "onnxruntime", "openvino"
 ONNXRUNTIME_CUDA, ONNXRUNTIME_TENSORRT = "onnxruntime:cuda", "onnxruntime:tensorrt"
 OPENVINO_GPU, OPENVINO_NPU = "openvino:gpu", "openvino:npu"
@@ -13,3 +15,6 @@ ACCELERATED = (*ON_CUDA, OPENVINO_GPU, OPENVINO_NPU)
 BUILT = (TENSORRT, TENSORRT_RTX)  # They run what `edgekd build` makes, and no graph.
 BUILDERS = (*BUILT, OPENVINO)
 ALL_BACKENDS = (*ON_CPU, *ACCELERATED, *BUILT)
+
+# Other GPUs than the model it is built on that an engine of the standard TensorRT shall run on.
+HardwareCompatibility = Literal["same-compute-capability", "ampere-plus"]
