@@ -15,6 +15,7 @@ ACCELERATED = (*ON_CUDA, OPENVINO_GPU, OPENVINO_NPU)
 BUILT = (TENSORRT, TENSORRT_RTX)  # They run what `edgekd build` makes, and no graph.
 BUILDERS = (*BUILT, OPENVINO)
 ALL_BACKENDS = (*ON_CPU, *ACCELERATED, *BUILT)
+TITLES = {TENSORRT: "TensorRT", TENSORRT_RTX: "TensorRT for RTX", OPENVINO: "OpenVINO"}
 
 # Other GPUs than the model it is built on that an engine of the standard TensorRT shall run on.
 HardwareCompatibility = Literal["same-compute-capability", "ampere-plus"]

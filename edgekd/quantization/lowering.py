@@ -5,7 +5,6 @@ FP16 alone is in float16.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import onnx
@@ -13,6 +12,7 @@ import onnx
 from edgekd.engines import Frames
 from edgekd.errors import DriftError
 from edgekd.precisions import CalibrationMethod
+from edgekd.progress import Progress, silent
 from edgekd.quantization.bias_correction import bias_corrections
 from edgekd.quantization.centring import centre_positive
 from edgekd.quantization.drift import map_noise
@@ -30,9 +30,10 @@ from edgekd.quantization.weight_rounding import rounded_weights
 
 SENSITIVITY_FRAMES = 8
 
-TOO_LITTLE_WORK = "it computes too little with each number for INT8 to pay on a GPU"
+# Channels are equalised and maps centred; scales; weights; biases.
+CALIBRATION_STEP, CALIBRATION_STEPS = "calibrating", 4
 
-OnStep = Callable[[str, int, int], None]  # What is done, steps done, steps in all.
+TOO_LITTLE_WORK = "it computes too little with each number for INT8 to pay on a GPU"
 
 
 def to_int8(
@@ -43,7 +44,7 @@ def to_int8(
     learned: bool = False,
     judged_on: Frames | None = None,
     float16_around: bool = False,
-    on_step: OnStep = lambda what, done, of: None,
+    progress: Progress = silent,
 ) -> tuple[onnx.ModelProto, dict[str, Any]]:
     """Quantizes a graph's convolutions.
 
@@ -57,7 +58,7 @@ def to_int8(
             its biases have learned the shifts.
         judged_on: Frames that the drift is measured on; some of the calibration set where none are given.
         float16_around: Whether what is not INT8 becomes float16, as TensorRT wants it; see int8_float16.py.
-        on_step: Called as each part advances.
+        progress: Called while it works.
 
     Returns:
         The graph with Q/DQ, and its entries of the manifest.
@@ -69,14 +70,19 @@ def to_int8(
     split = split_concatenated(model)
     judges = few_of(frames) if judged_on is None else judged_on
     layers = _layers(split, float16_around and not learned)
+    progress(CALIBRATION_STEP, 0, CALIBRATION_STEPS)
     if not learned:
         split = equalise_channels(split, layers.quantizable, exact_scales(split), frames)
         split = centre_positive(split, _layers(split, float16_around).quantizable, exact_scales(split), frames)
         layers = _layers(split, float16_around)
+    progress(CALIBRATION_STEP, 1, CALIBRATION_STEPS)
     scheme = Scheme(_scales(split, layers, frames, method), layers.attended)
+    progress(CALIBRATION_STEP, 2, CALIBRATION_STEPS)
     if not learned:
         scheme = scheme._replace(weights=rounded_weights(split, layers.quantizable, scheme.scales, frames))
+        progress(CALIBRATION_STEP, 3, CALIBRATION_STEPS)
         scheme = scheme._replace(corrections=bias_corrections(split, layers.quantizable, scheme, frames))
+    progress(CALIBRATION_STEP, CALIBRATION_STEPS, CALIBRATION_STEPS)
     found = Sensitivity(None, [], [], {})
     if max_drift is not None:
         floor = _noise_of_float16(model, judges, max_drift) if float16_around else 0.0
@@ -86,7 +92,7 @@ def to_int8(
             scheme,
             judges,
             max_drift,
-            lambda done, of: on_step("layers", done, of),
+            lambda done, of: progress("trying layers in INT8", done, of),
             to_int8_float16 if float16_around else lambda quantized: quantized,
             floor,
         )

@@ -27,7 +27,7 @@ COST_OF_ATTENDED_MAPS = 0.08
 # Of the work, what an INT8 graph has in INT8: the change of colours alone, which rounds nothing, is under any limit.
 LEAST_WORK = 0.01
 
-OnStep = Callable[[int, int], None]  # Steps done, and in all.
+OnStep = Callable[[int, int], None]  # With the candidates tried so far, and all.
 
 
 class Sensitivity(NamedTuple):

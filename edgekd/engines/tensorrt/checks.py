@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekd.artifact import Manifest
+from edgekd.backends import TITLES
 from edgekd.engines.build_record import build_command, engine_record, graph_beside, refuse_other_version
 from edgekd.engines.tensorrt.flavours import (
     INSTALLS,
@@ -18,7 +19,6 @@ from edgekd.engines.tensorrt.flavours import (
     RTX,
     RTX_CAPABILITIES,
     STANDARD,
-    TITLES,
     Flavour,
     is_ampere_or_later,
 )

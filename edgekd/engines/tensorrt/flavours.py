@@ -10,12 +10,11 @@ import importlib.util
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from edgekd.backends import TENSORRT, TENSORRT_RTX
+from edgekd.backends import TENSORRT, TENSORRT_RTX, TITLES
 from edgekd.errors import EdgekdError, MachineError, one_line, unknown_name
 
 STANDARD, RTX = TENSORRT, TENSORRT_RTX
 MODULES = {STANDARD: "tensorrt", RTX: "tensorrt_rtx"}
-TITLES = {STANDARD: "TensorRT", RTX: "TensorRT for RTX"}
 INSTALLS = {
     STANDARD: "pip install tensorrt; on a Jetson it comes with JetPack",
     RTX: "pip install 'edgekd[tensorrt-rtx]'",

@@ -69,7 +69,7 @@ def make_logger(trt: Any) -> Any:
 
 
 def make_monitor(trt: Any, on_progress: OnProgress | None) -> Any:
-    """A progress monitor that reports how far the build is, and ends it once `cancelled` is set.
+    """A progress monitor that reports how far the outermost phases of a build are, and ends it once `cancelled` is set.
 
     Args:
         trt: The module of a flavour; its progress monitor is the base class.
@@ -81,9 +81,12 @@ def make_monitor(trt: Any, on_progress: OnProgress | None) -> Any:
             trt.IProgressMonitor.__init__(self)
             self.cancelled = False
             self._steps: dict[str, int] = {}
+            self._outermost: set[str] = set()
 
         def phase_start(self, name: str, parent: str | None, steps: int) -> None:
             self._steps[name] = steps
+            if parent is None:
+                self._outermost.add(name)
             self._report(name, 0)
 
         def step_complete(self, name: str, step: int) -> bool:
@@ -94,7 +97,7 @@ def make_monitor(trt: Any, on_progress: OnProgress | None) -> Any:
             self._report(name, self._steps[name])
 
         def _report(self, name: str, done: int) -> None:
-            if on_progress is not None:
+            if on_progress is not None and name in self._outermost:
                 on_progress(name, done, self._steps[name])
 
     return Monitor()
