@@ -19,9 +19,10 @@ from edgekd.artifact import write_json
 from edgekd.data.good_images import read_frames
 from edgekd.data.layouts import read_category
 from edgekd.metrics.auroc import image_auroc
+from edgekd.precisions import CALIBRATION_METHODS
 from edgekd.quantization.calibration_set import at_random, k_centre
 from edgekd.quantization.drift import map_noise, rank_correlation
-from edgekd.quantization.lowering import ALL_METHODS, to_int8
+from edgekd.quantization.lowering import to_int8
 from edgekd.quantization.running import run_graph
 from edgekd.recipe import read_recipe
 from edgekd.training.descriptors import image_descriptors
@@ -44,7 +45,7 @@ def main() -> None:
     descriptors = image_descriptors(load_run(arguments.run)[0], good)
     reference = run_graph(model, test)
     sets = [(choice, size, "min-max") for size in SIZES for choice in ("k-centre", "random 0", "random 1")]
-    sets += [("k-centre", 32, method) for method in ALL_METHODS[1:]]
+    sets += [("k-centre", 32, method) for method in CALIBRATION_METHODS[1:]]
     rows = []
     for choice, size, method in sets:
         indices = k_centre(descriptors, size) if choice == "k-centre" else at_random(len(good), size, int(choice[-1]))

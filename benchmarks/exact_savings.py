@@ -25,7 +25,7 @@ from torch.nn import functional
 import edgekd.models.hkt as hkt
 from edgekd.data.generated_images import made_frames
 from edgekd.engines import BACKENDS
-from edgekd.engines.opening import usable_cores
+from edgekd.engines.cores import usable_cores
 from edgekd.graph.export import build_graph
 from edgekd.models.registry import find_system
 

@@ -46,7 +46,7 @@ class NoEngine(HostEngine):
         return frames
 
     def collect(self, ticket: Any) -> Outputs:
-        self.give_back(ticket)
+        self.release(ticket)
         return Outputs(np.zeros(len(ticket), np.float32), np.zeros((0, 0, 0), np.float32))
 
     def close(self) -> None:

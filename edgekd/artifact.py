@@ -60,6 +60,26 @@ def write_error(path: Path, error: OSError) -> EdgekdError:
     return EdgekdError(f"cannot write {path}: {error.strerror or error}")
 
 
+def require_writable(path: Path | None) -> None:
+    """Refuses a path that cannot be written, before the work whose results go there.
+
+    Args:
+        path: Of a file; None and "-", for standard output, are fine.
+
+    Raises:
+        EdgekdError: It is a folder, or its folder cannot be written or made.
+    """
+    if path is None or path == Path("-"):
+        return
+    if path.is_dir():
+        raise EdgekdError(f"cannot write {path}: it is a folder, give the name of a file")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir():
+        raise EdgekdError(f"cannot write {path}: {folder} is not a folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise EdgekdError(f"cannot write {path}: no permission to write into {folder}")
+
+
 def write_json(path: Path, content: object) -> None:
     """Writes JSON for people and programs, completely or not at all."""
     with write_beside(path) as part:

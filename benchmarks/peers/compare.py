@@ -21,7 +21,7 @@ import numpy as np
 
 from edgekd.artifact import read_manifest, write_json
 from edgekd.data.images import list_images, read_image
-from edgekd.engines.opening import usable_cores
+from edgekd.engines.cores import usable_cores
 from edgekd.errors import EdgekdError
 from edgekd.profiling.timing import device_record
 

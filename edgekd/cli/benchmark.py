@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgekd.artifact import read_json, read_manifest, require_current, write_beside, write_json
 from edgekd.cli.arguments import add_json_argument, between
-from edgekd.cli.export import DETECTOR_FILE, named
 from edgekd.cli.main import show_command
 from edgekd.cli.output import answer, notes, require_writable, write_json_to
-from edgekd.cli.precision import PRECISIONS
 from edgekd.cli.train import check_start
 from edgekd.cli.training_options import (
     TEACHER_OPTIONS,
@@ -27,7 +25,9 @@ from edgekd.cli.training_options import (
     training_words,
 )
 from edgekd.errors import ArtifactError, EdgekdError, unknown_name
+from edgekd.precisions import PRECISIONS
 from edgekd.recipe import RECIPE_FILE, read_recipe
+from edgekd.run_folder import DETECTOR_FILE, artifact_name
 
 if TYPE_CHECKING:
     from edgekd.models.registry import System
@@ -184,7 +184,7 @@ def _train(run_folder: Path, category: Path, options: Sequence[str], told: Told)
 
 
 def _export(run_folder: Path, precision: str, told: Told) -> Path:
-    artifact = run_folder / named(DETECTOR_FILE, precision)
+    artifact = run_folder / artifact_name(DETECTOR_FILE, precision)
     try:
         require_current(artifact, read_manifest(artifact), run_folder)
     except ArtifactError:  # It is not there yet, or was made before more training.

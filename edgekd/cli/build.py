@@ -1,266 +1,211 @@
-"""Builds an engine of a graph for TensorRT, TensorRT for RTX or OpenVINO, and compares it with the graph."""
+"""The command `edgekd build`."""
 
 from __future__ import annotations
 
-import argparse
 import shlex
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+import typer
 
-from edgekd.artifact import Manifest, manifest_path, read_manifest, write_manifest
-from edgekd.cli.arguments import add_json_argument, positive
-from edgekd.cli.export import DETECTOR_FILE, named
-from edgekd.cli.output import answer, notes, write_json_to
-from edgekd.engines.build_plan import (
-    BUILDERS,
-    LARGEST_BATCH,
-    OPENVINO,
-    OPT_BATCH,
-    BuildChoices,
-    BuildPlan,
-    plan_build,
-)
-from edgekd.engines.compiling import build
-from edgekd.engines.rebuilding import reason_to_build
-from edgekd.engines.tensorrt.building import COMPATIBILITY_LEVELS
-from edgekd.engines.tensorrt.checks import capabilities_text
-from edgekd.engines.tensorrt.flavours import RTX, RTX_CAPABILITIES, STANDARD, TITLES
-from edgekd.engines.tensorrt.layers import Layer, convolution_inputs
-from edgekd.errors import DriftError, EdgekdError
-from edgekd.profiling.verification import HELD_OUT, images_for, place_for, verify_engine
-from edgekd.recipe import read_recipe
+from edgekd.backends import BUILDERS, OPENVINO, TENSORRT, TENSORRT_RTX, TITLES, HardwareCompatibility
+from edgekd.cli.options import ENGINE, OUTPUT, JsonFile
+from edgekd.cli.output import answer, write_json_to
+from edgekd.cli.progress import show_progress
+from edgekd.cli.types import positive
+
+if TYPE_CHECKING:
+    from edgekd.workflows.build import BuildResult
+
+app = typer.Typer(add_completion=False)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "graph",
-        type=Path,
-        metavar="FILE.onnx|RUN",
-        help="graph that edgekd export wrote, or a run with an INT8 one; for TensorRT, INT8 gets float16 around it",
-    )
-    parser.add_argument("--backend", help=f"{', '.join(BUILDERS)} (default: the TensorRT that is installed)")
-    parser.add_argument(
-        "--compute-capability",
-        action="append",
-        default=[],
-        metavar="C",
-        help=f"of the GPU, for {RTX}: {', '.join(RTX_CAPABILITIES)}; again for more (default: Ampere and later)",
-    )
-    parser.add_argument(
-        "--max-batch",
-        type=positive,
-        metavar="N",
-        help=f"largest batch, of a graph exported with --batch dynamic (default: {LARGEST_BATCH})",
-    )
-    parser.add_argument(
-        "--opt-batch",
-        type=positive,
-        metavar="M",
-        help=f"batch that kernels are chosen for, of such a graph (default: {OPT_BATCH}, as edgekd inspect uses)",
-    )
-    parser.add_argument(
-        "--workspace", type=positive, metavar="MIB", help="device memory that a kernel may take (default: no limit)"
-    )
-    parser.add_argument(
-        "--timing-cache", type=Path, metavar="FILE", help="what TensorRT has measured, kept for the next build"
-    )
-    parser.add_argument(
-        "--hardware-compatibility",
-        choices=tuple(COMPATIBILITY_LEVELS),
-        help=f"other GPUs that a {STANDARD} engine shall run on, at some cost in speed "
-        "(default: the GPU model that it is built on)",
-    )
-    parser.add_argument("--device", metavar="cuda:N", help="GPU that builds and runs the engine (default: cuda:0)")
-    parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="default: beside the graph, such as FILE_sm86.engine"
-    )
-    parser.add_argument(
-        "--if-needed",
-        action="store_true",
-        help="build only where the engine is missing, damaged, of another graph or options, or not for this machine",
-    )
-    add_json_argument(parser)
+@app.command()
+def build(
+    graph: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE.onnx|RUN",
+            help="Graph that edgekd export wrote, or a run with an INT8 one. For TensorRT, INT8 gets float16 around "
+            "it.",
+            show_default=False,
+        ),
+    ],
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"{', '.join(BUILDERS)}. Default: the TensorRT that is installed.",
+            rich_help_panel=ENGINE,
+        ),
+    ] = None,
+    compute_capability: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="C",
+            help=f"GPU to build for, with {TENSORRT_RTX}, such as 8.6; repeat for more. Default: Ampere and later.",
+            rich_help_panel=ENGINE,
+        ),
+    ] = None,
+    max_batch: Annotated[
+        int | None,
+        typer.Option(
+            parser=positive,
+            metavar="N",
+            help="Largest batch, of a graph exported with --batch dynamic. Default: 8.",
+            rich_help_panel=ENGINE,
+        ),
+    ] = None,
+    opt_batch: Annotated[
+        int | None,
+        typer.Option(
+            parser=positive,
+            metavar="N",
+            help="Batch that kernels are chosen for, of such a graph. Default: 1, as edgekd inspect uses.",
+            rich_help_panel=ENGINE,
+        ),
+    ] = None,
+    workspace: Annotated[
+        int | None,
+        typer.Option(
+            parser=positive,
+            metavar="MIB",
+            help="Device memory that a kernel may take, in MiB. Default: no limit.",
+            rich_help_panel=ENGINE,
+        ),
+    ] = None,
+    timing_cache: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help=f"Kernel timings of {TENSORRT}, reused by the next build. Default: measured anew.",
+            rich_help_panel=ENGINE,
+        ),
+    ] = None,
+    hardware_compatibility: Annotated[
+        HardwareCompatibility | None,
+        typer.Option(
+            help=f"Other GPUs that an engine of {TENSORRT} shall run on, at some cost in speed. Default: the GPU model "
+            "that it is built on.",
+            rich_help_panel=ENGINE,
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="cuda:N", help="GPU that builds and runs the engine. Default: cuda:0.", rich_help_panel=ENGINE
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The .engine file to write. Default: beside the graph, such as detector_sm86.engine.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    if_needed: Annotated[
+        bool,
+        typer.Option(
+            "--if-needed",
+            help="Build only where the engine is missing, damaged, of another graph or options, or not for this "
+            "machine.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+    json: JsonFile = None,
+) -> None:
+    """Build an engine of a graph for TensorRT, TensorRT for RTX or OpenVINO.
 
+    Where the engine can run here it is compared with its graph, and not kept if it outputs something else.
+    """
+    from edgekd.workflows.build import build as run
 
-def run(arguments: argparse.Namespace) -> int:
-    choices = BuildChoices(
-        arguments.output,
-        arguments.backend,
-        arguments.compute_capability,
-        arguments.max_batch,
-        arguments.opt_batch,
-        arguments.workspace,
-        arguments.timing_cache,
-        arguments.hardware_compatibility,
-        arguments.device,
-    )
-    plan = plan_build(_graph_for(arguments.graph, arguments.backend), choices)
-    if arguments.json is not None and arguments.json.resolve() in _manifests(plan):
-        raise EdgekdError(f"--json {arguments.json} is where a manifest stands: give another name")
-    reason = reason_to_build(plan) if arguments.if_needed else None
-    is_kept = arguments.if_needed and reason is None
-    if reason is not None:
-        notes.print(f"building: {reason}", soft_wrap=True)
-    manifest, lines = _kept(plan) if is_kept else _built(plan)
-    figures = {
-        "file": str(plan.output),
-        "bytes": plan.output.stat().st_size,
-        "built": not is_kept,
-        "system": manifest["system"],
-        "precision": manifest["precision"],
-        "engine": manifest["engine"],
-        "convolutions_reading": _convolutions(manifest),
-        "verified": manifest["verified"],
-    }
-    write_json_to(arguments.json, figures)
-    if arguments.json != Path("-"):
-        for line in lines:
-            answer.print(line, soft_wrap=True)
-    return 0
-
-
-def _graph_for(source: Path, backend: str | None) -> Path:
-    """The graph to build: of a run its INT8 one; for TensorRT with float16 around INT8 instead of float32."""
-    if not source.exists():
-        raise EdgekdError(f"no such graph or run: {source}")
-    graph = source
-    if source.is_dir():
-        read_recipe(source)  # Refuses a folder that is no run.
-        graph = source / named(DETECTOR_FILE, "int8")
-        mixed = source / named(DETECTOR_FILE, "int8_fp16")
-        if not graph.is_file() and mixed.is_file() and backend != OPENVINO:
-            return mixed
-        if not graph.is_file():
-            raise EdgekdError(
-                f"{source} holds no INT8 graph to build: edgekd export {shlex.quote(str(source))} --precision int8, "
-                "or name an .onnx file of another precision"
-            )
-    if backend == OPENVINO or graph.suffix != ".onnx" or not graph.is_file():
-        return graph
-    manifest = read_manifest(graph)
-    if manifest.get("precision") != "int8":
-        return graph
-    try:
-        from edgekd.quantization.for_tensorrt import current_float16, float16_path, write_float16
-    except ModuleNotFoundError:
-        notes.print(
-            f"warning: onnx is not installed, so the engine computes in float32 around the INT8 of {graph}, slower "
-            "than with float16: pip install onnx, or build where onnx is",
-            soft_wrap=True,
+    with show_progress() as progress:
+        result = run(
+            graph,
+            backend=backend,
+            compute_capability=compute_capability or (),
+            max_batch=max_batch,
+            opt_batch=opt_batch,
+            workspace=workspace,
+            timing_cache=timing_cache,
+            hardware_compatibility=hardware_compatibility,
+            device=device,
+            output=output,
+            if_needed=if_needed,
+            answer_file=None if json == Path("-") else json,
+            progress=progress,
         )
-        return graph
-    mixed_graph = current_float16(graph, manifest)
-    if mixed_graph is not None:
-        notes.print(f"taking {mixed_graph}, which has float16 around INT8", soft_wrap=True)
-        return mixed_graph
-    with notes.status(f"bringing what {graph.name} leaves in float32 to float16"):
-        frames = images_for(graph, manifest).frames
-        written = write_float16(graph, manifest, frames)
-    notes.print(f"wrote {float16_path(graph)}, with float16 around INT8: TensorRT is built from it", soft_wrap=True)
-    return written
+    write_json_to(json, result.to_dict())
+    if json != Path("-"):
+        for line in _built(result) if result.built else _kept(result):
+            answer.print(line, soft_wrap=True)
 
 
-def _built(plan: BuildPlan) -> tuple[Manifest, list[str]]:
-    """Builds the engine and compares it with its graph; its manifest, and what to print."""
-    compared: list[str] = []
-
-    def verify(engine: Path, manifest: Manifest) -> dict[str, Any] | None:
-        place = place_for(plan.output, manifest, plan.gpu)
-        if place.on is None:
-            compared.append(
-                f"not compared with its graph, since it cannot run here: {place.why_not}; on the machine that runs it "
-                f"{plan.command} --if-needed compares them"
-            )
-            return None
-        verified, line = _compared(plan, engine, manifest, place.on)
-        compared.append(line)
-        return verified
-
-    with _progress(plan.output.name) as on_progress:
-        try:
-            manifest = build(plan, on_progress, verify)
-        except DriftError as error:
-            raise DriftError(f"{plan.output} was not written: {error}") from error
-    where = "on a machine with such a GPU, whose kernels are chosen there: " if plan.backend == RTX else ""
-    bench = f"next, {where}edgekd bench --engine {shlex.quote(str(plan.output))}"
-    return manifest, [*_described(plan, manifest), *compared, bench]
-
-
-def _kept(plan: BuildPlan) -> tuple[Manifest, list[str]]:
-    """Compares an engine that is there with its graph, unless that was done on this device; see `_built`."""
-    manifest = read_manifest(plan.output)
-    verified = manifest.setdefault("verified", None)
-    place = place_for(plan.output, manifest, plan.gpu)
-    if place.on is None:
-        return manifest, [f"{plan.output} is up to date: nothing to do; it cannot run here: {place.why_not}"]
-    if verified is not None and verified["on"] == place.on:
-        return manifest, [f"{plan.output} fits this machine: nothing to do"]
-    manifest["verified"], line = _compared(plan, plan.output, manifest, place.on)
-    write_manifest(plan.output, manifest)
-    return manifest, [line, f"{plan.output} fits this machine: nothing to build"]
+def _built(result: BuildResult) -> Iterator[str]:
+    """What was built, in lines."""
+    record = result.engine
+    yield (
+        f"wrote {result.file}: {result.bytes / 1e6:.1f} MB in {record['build_seconds']:.1f} s by "
+        f"{TITLES[record['flavour']]} {record['version']}, for {_target(result)}"
+    )
+    if record["largest_batch"] is None:
+        yield "it takes batches of any size"
+    elif isinstance(result.manifest["inputs"]["frames"]["shape"][0], str):
+        yield f"it takes batches of 1 to {record['largest_batch']}; its kernels are chosen for {record['opt_batch']}"
+    if result.convolutions_reading:
+        kinds = ", ".join(f"{count} read {kind}" for kind, count in result.convolutions_reading.items())
+        yield f"{sum(result.convolutions_reading.values())} convolutions: {kinds}"
+    if result.compared:
+        yield _comparison(result)
+    else:
+        yield (
+            f"not compared with its graph, since it cannot run here: {result.not_compared}; on the machine that runs "
+            f"it {record['command']} --if-needed compares them"
+        )
+    is_rtx = record["flavour"] == TENSORRT_RTX
+    where = "on a machine with such a GPU, whose kernels are chosen there: " if is_rtx else ""
+    yield f"next, {where}edgekd bench --engine {shlex.quote(str(result.file))}"
 
 
-def _compared(plan: BuildPlan, engine: Path, manifest: Manifest, on: str) -> tuple[dict[str, Any], str]:
-    """Compares an engine with its graph on this machine; the manifest's `verified`, and the same in one line."""
-    images = images_for(plan.onnx_path, plan.manifest)
-    verified = verify_engine(engine, manifest, plan.onnx_path, images, on, plan.gpu)
+def _kept(result: BuildResult) -> Iterator[str]:
+    """That an engine is up to date, in lines."""
+    if result.not_compared is not None:
+        yield f"{result.file} is up to date: nothing to do; it cannot run here: {result.not_compared}"
+    elif result.compared:
+        yield _comparison(result)
+        yield f"{result.file} fits this machine: nothing to build"
+    else:
+        yield f"{result.file} fits this machine: nothing to do"
+
+
+def _comparison(result: BuildResult) -> str:
+    """How an engine compares with its graph, in one line."""
+    verified = result.verified
+    assert verified is not None, "it was compared"
     verdicts = "verdict differs" if verified["flips"] == 1 else "verdicts differ"
     flips = "" if verified["flips"] is None else f", {verified['flips']} {verdicts}"
-    why = "" if images.origin == HELD_OUT else f" ({images.why_made})"
-    line = (
+    why = "" if result.made_images is None else f" ({result.made_images})"
+    return (
         f"compared with its graph in {verified['reference']}, on {verified['images']} {verified['from']}{why}: noise "
         f"{verified['noise']:.1e} of the map's standard deviation, at most {verified['largest']:.1e} of its range, "
         f"score {verified['score']:.1e}{flips}"
     )
-    return verified, line
 
 
-def _manifests(plan: BuildPlan) -> list[Path]:
-    return [manifest_path(path).resolve() for path in (plan.onnx_path, plan.output)]
-
-
-def _convolutions(manifest: Manifest) -> dict[str, int]:
-    return convolution_inputs(Layer(**layer) for layer in manifest["layers"])
-
-
-@contextmanager
-def _progress(name: str) -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar of the phase that a builder is in; nothing where there is no terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=notes, disable=not notes.is_terminal, transient=True) as progress:
-        task = progress.add_task(name, total=None)
-        yield lambda phase, done, of: progress.update(task, description=f"{name}: {phase}", completed=done, total=of)
-
-
-def _described(plan: BuildPlan, manifest: Manifest) -> Iterator[str]:
-    """What was built, in lines."""
-    record, size = manifest["engine"], plan.output.stat().st_size
-    builder = f"{TITLES.get(plan.backend, 'OpenVINO')} {record['version']}"
-    yield (
-        f"wrote {plan.output}: {size / 1e6:.1f} MB in {record['build_seconds']:.1f} s by {builder}, for "
-        f"{_target(plan, record)}"
-    )
-    if plan.largest_batch is None:
-        yield "it takes batches of any size"
-    elif isinstance(manifest["inputs"]["frames"]["shape"][0], str):
-        yield f"it takes batches of 1 to {plan.largest_batch}; its kernels are chosen for {plan.opt_batch}"
-    if convolutions := _convolutions(manifest):
-        kinds = ", ".join(f"{count} read {kind}" for kind, count in convolutions.items())
-        yield f"{sum(convolutions.values())} convolutions: {kinds}"
-
-
-def _target(plan: BuildPlan, record: dict[str, Any]) -> str:
+def _target(result: BuildResult) -> str:
     """What an engine is for, in words."""
-    if plan.backend == OPENVINO:
+    from edgekd.engines.tensorrt.checks import capabilities_text
+
+    record = result.engine
+    if record["flavour"] == OPENVINO:
         return str(record["device"]["name"])
     served = capabilities_text(record["compute_capabilities"])
-    if plan.backend == RTX:
+    if record["flavour"] == TENSORRT_RTX:
         return f"GPUs of {served}"
     return {
         "same-compute-capability": f"GPUs of {served}",
         "ampere-plus": "GPUs of compute capability 8.0 or later",
-    }.get(plan.hardware_compatibility, f"{record['device']['name']}, {served}")
+    }.get(record["hardware_compatibility"], f"{record['device']['name']}, {served}")

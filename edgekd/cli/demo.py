@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from edgekd.cli.arguments import positive
-from edgekd.cli.export import DETECTOR_FILE
 from edgekd.cli.main import show_command
 from edgekd.cli.output import answer, notes, print_table
+from edgekd.run_folder import DETECTOR_FILE
 
 SYSTEM, SIZE, BATCH, LEARNING_RATE = "hkt", 128, 4, "1e-3"
 ITERATIONS, SHUFFLE_SEED = 240, 0

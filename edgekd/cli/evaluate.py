@@ -8,10 +8,10 @@ from typing import Any
 
 from edgekd.artifact import read_manifest, require_current
 from edgekd.cli.arguments import add_engine_arguments, add_json_argument, open_from
-from edgekd.cli.export import DETECTOR_FILE
 from edgekd.cli.output import answer, notes, print_table, require_outputs, write_json_to
 from edgekd.errors import EdgekdError
 from edgekd.result import Verdict
+from edgekd.run_folder import DETECTOR_FILE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,233 +1,225 @@
-"""Makes an .onnx detector of a run, checked against torch; or of a system that is not trained, for its speed."""
+"""The command `edgekd export`."""
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import asdict
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from edgekd.artifact import Manifest, read_json, sha256
-from edgekd.cli.arguments import between, positive
-from edgekd.cli.output import answer, notes
-from edgekd.cli.precision import (
-    INT8,
-    add_precision_arguments,
-    check_precision,
-    float_scores_of,
-    lower_for,
-    write_chosen,
-)
-from edgekd.cli.triton import add_triton_arguments, plan_triton, serve_artifact, write_and_report
-from edgekd.engines.triton_config import TritonModel
-from edgekd.engines.triton_repository import refuse_other_model
-from edgekd.errors import EdgekdError, unknown_name
+import typer
+
+from edgekd.cli.options import DATA, OUTPUT, PRECISION, JsonFile
+from edgekd.cli.output import answer, write_json_to
+from edgekd.cli.progress import show_progress
+from edgekd.cli.types import between, not_negative, positive
+from edgekd.precisions import QUANTIZED, CalibrationChoice, CalibrationMethod, Precision
 
 if TYPE_CHECKING:
-    from edgekd.models.detector import Detector
-    from edgekd.recipe import TrainingRecipe
+    from edgekd.workflows.export import ExportResult
 
-DETECTOR_FILE = "detector.onnx"
-PARITY_FRAMES = 4
+TRITON = "Triton Inference Server"
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "what",
-        metavar="SYSTEM|RUN|FILE",
-        help="a system (untrained), the folder of a run, or with --triton an artifact",
-    )
-    parser.add_argument("--batch", default="1", metavar="N|dynamic", help="frames a batch (default: 1)")
-    parser.add_argument("--size", type=positive, help="side of a frame of an untrained system (default: 256)")
-    parser.add_argument(
-        "--output", type=Path, help="default: detector.onnx (_fp16, _int8) in the run, or SYSTEM.onnx here"
-    )
-    parser.add_argument(
-        "--false-reject-rate",
-        type=between(0.0, 0.5),
-        default=0.01,
-        help="share of good images that the threshold may reject (default: 0.01)",
-    )
-    add_precision_arguments(parser)
-    add_triton_arguments(parser)
+app = typer.Typer(add_completion=False)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    from edgekd.models.registry import SYSTEMS
-
-    check_precision(arguments)
-    batch = _batch(arguments.batch)
-    folder = Path(arguments.what)
-    if arguments.what not in SYSTEMS and folder.is_file():
-        serve_artifact(arguments, folder)
-        return 0
-    if arguments.what in SYSTEMS:
-        output = _onnx(arguments.output or Path(named(f"{arguments.what}.onnx", arguments.precision)))
-        served = plan_triton(arguments, output, batch)
-        manifest = _export_untrained(arguments, batch, output, served)
-    elif folder.is_dir():
-        if arguments.size:
-            raise EdgekdError("a run keeps the size it was trained with: leave --size out, or train with another")
-        output = _onnx(arguments.output or folder / named(DETECTOR_FILE, arguments.precision))
-        served = plan_triton(arguments, output, batch)
-        manifest = _export_run(arguments, folder, batch, output, served)
-    else:
-        raise EdgekdError(f"{unknown_name('system', arguments.what, SYSTEMS)}; and there is no run of that name")
-    _report(output, manifest)
-    if served is not None:
-        write_and_report(served, output, manifest)
-    return 0
-
-
-def named(file: str, precision: str) -> str:
-    """The name of an artifact in a precision: x.onnx, x_fp16.onnx, x_int8.onnx, x_int8_fp16.onnx."""
-    return file if precision == "fp32" else f"{Path(file).stem}_{precision}{Path(file).suffix}"
-
-
-def _export_untrained(
-    arguments: argparse.Namespace, batch: int | None, output: Path, served: TritonModel | None
-) -> Manifest:
-    from edgekd.data.generated_images import made_frames
-    from edgekd.graph.export import export_detector
-    from edgekd.recipe import TrainingRecipe
-    from edgekd.training.run import untrained_detector
-
-    system, size = arguments.what, arguments.size or 256
-    recipe = TrainingRecipe(system, "", {}, iterations=0, size=size)
-    detector = untrained_detector(recipe)
-    notes.print(
-        f"{system} is exported untrained, with {' + '.join(detector.pretrained())} for a teacher: "
-        "its speed is real, its answers mean nothing"
-    )
-    origin = {
-        "trained": False,
-        "made_from": {"seed": recipe.seed},
-        "teachers": [],
-        "calibration": None,
-        "threshold": None,
-        "parity_images": "made ones",
-    }
-    if served is not None:
-        refuse_other_model(served, {"system": system, "precision": arguments.precision, **origin})
-    frames = made_frames(batch or PARITY_FRAMES, size)
-    lower, chosen = lower_for(arguments, detector, recipe, output)
-    manifest = export_detector(detector, system, size, batch, frames, output, origin, lower)
-    write_chosen(output, chosen)
-    return manifest
-
-
-def _export_run(
-    arguments: argparse.Namespace, folder: Path, batch: int | None, output: Path, served: TritonModel | None
-) -> Manifest:
-    from edgekd.data.good_images import read_frames
-    from edgekd.graph.export import export_detector
-    from edgekd.recipe import RECIPE_FILE, held_out_images
-    from edgekd.training.run import (
-        STUDENT_FILE,
-        TEACHER_CARDS,
-        TEACHER_FILE,
-        load_run,
-        training_images,
-    )
-
-    detector, recipe = load_run(folder)
-    held_out = held_out_images(recipe)
-    images = held_out or training_images(recipe)
-    count = batch or PARITY_FRAMES
-    frames = read_frames([images[index % len(images)] for index in range(count)], recipe.size, recipe.resize)
-    made_from = {name: sha256(folder / name) for name in (RECIPE_FILE, STUDENT_FILE, TEACHER_FILE)}
-    origin = {
-        "trained": True,
-        "resize": {"rule": recipe.resize},
-        "made_from": made_from,
-        "iterations": recipe.iterations,
-        "teachers": read_json(folder / TEACHER_CARDS),
-        "calibration": None,
-        "threshold": None,
-        "parity_images": f"{'held-out' if held_out else 'training'} good images of the run",
-    }
-    if served is not None:
-        refuse_other_model(served, {"system": recipe.system, "precision": arguments.precision, **origin})
-    if recipe.quantization_aware_from is not None and arguments.precision not in INT8:
-        notes.print(f"this run learned as INT8 computes; in {arguments.precision} it is not what was trained")
-    lower, chosen = lower_for(arguments, detector, recipe, output)
-
-    def settle(artifact: Path) -> dict[str, Any]:
-        return {"threshold": _threshold(artifact, detector, recipe, arguments)}
-
-    manifest = export_detector(detector, recipe.system, recipe.size, batch, frames, output, origin, lower, settle)
-    write_chosen(output, chosen)
-    return manifest
-
-
-def _threshold(
-    artifact: Path, detector: Detector, recipe: TrainingRecipe, arguments: argparse.Namespace
-) -> dict[str, Any] | None:
-    """The threshold of the artifact that ships, from held-out good images; below float32 it is carried over."""
-    from edgekd.recipe import held_out_images
-    from edgekd.verdicts.threshold import FEWEST_IMAGES, carried_threshold, threshold_from_good
-
-    images, false_reject_rate = held_out_images(recipe), arguments.false_reject_rate
-    if len(images) < FEWEST_IMAGES:
-        return None
-    scores = _scores(artifact, images)
-    if arguments.precision == "fp32" or recipe.quantization_aware_from is not None:
-        return asdict(threshold_from_good(scores, false_reject_rate))
-    float_scores = float_scores_of(detector, images, recipe.size, recipe.resize)
-    return asdict(carried_threshold(threshold_from_good(float_scores, false_reject_rate), float_scores, scores))
-
-
-def _scores(artifact: Path, images: list[Path]) -> list[float]:
-    from edgekd.engines import open_engine
-    from edgekd.runner import inspect_stream
-    from edgekd.runner.sources import image_frames
-
-    with open_engine(artifact) as engine:
-        answers = list(inspect_stream(engine, image_frames(images), threshold=float("inf")))
-    failed = [reply for reply in answers if reply.result.error]
-    if failed:
-        raise EdgekdError(f"cannot set the threshold: {failed[0].result.error}")
-    return [reply.result.score for reply in answers]
-
-
-def _batch(text: str) -> int | None:
+def batch_size(text: str) -> Any:
+    """Parses a positive integer or "dynamic"."""
     if text == "dynamic":
-        return None
-    if not text.isdigit() or int(text) < 1:
-        raise EdgekdError(f"--batch '{text}' is neither a whole number from 1 upward nor dynamic")
-    return int(text)
+        return text
+    try:
+        return positive(text)
+    except typer.BadParameter as error:
+        raise typer.BadParameter(f"must be a positive integer or dynamic, got '{text}'") from error
 
 
-def _onnx(output: Path) -> Path:
-    if output.suffix != ".onnx":
-        raise EdgekdError(f"--output {output} must end in .onnx")
-    return output
+@app.command()
+def export(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|SYSTEM|FILE",
+            help="Folder of a run; a system, exported untrained to measure its speed; or with --triton an artifact.",
+            show_default=False,
+        ),
+    ],
+    precision: Annotated[
+        Precision,
+        typer.Option(
+            help="int8 has float32 around it, for CPUs; int8_fp16 has float16 around it, for TensorRT.",
+            rich_help_panel=PRECISION,
+        ),
+    ] = "fp32",
+    max_drift: Annotated[
+        float | None,
+        typer.Option(
+            parser=between(0.0, 10.0),
+            metavar="X",
+            help="For INT8: largest RMS change of the anomaly map, in standard deviations; sensitive layers stay in "
+            "float to meet it. Default: 0.01.",
+            rich_help_panel=PRECISION,
+        ),
+    ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR|FILE",
+            help="For INT8: folder of good images, or a .calibration.json written before. Default: the images that the "
+            "run was trained on.",
+            rich_help_panel=PRECISION,
+        ),
+    ] = None,
+    calibration_images: Annotated[
+        int | None,
+        typer.Option(
+            parser=positive, metavar="N", help="Images in the calibration set. Default: 32.", rich_help_panel=PRECISION
+        ),
+    ] = None,
+    calibration_choice: Annotated[
+        CalibrationChoice | None,
+        typer.Option(
+            help="How images are chosen: k-centre takes those that cover the others. Default: k-centre.",
+            rich_help_panel=PRECISION,
+        ),
+    ] = None,
+    calibration_seed: Annotated[
+        int | None,
+        typer.Option(
+            parser=not_negative, metavar="N", help="Seed of a random choice. Default: 0.", rich_help_panel=PRECISION
+        ),
+    ] = None,
+    calibration_method: Annotated[
+        CalibrationMethod | None,
+        typer.Option(help="How activation scales are computed. Default: min-max.", rich_help_panel=PRECISION),
+    ] = None,
+    batch: Annotated[
+        Any,
+        typer.Option(
+            parser=batch_size, metavar="N|dynamic", help="Frames a batch; dynamic for any.", rich_help_panel=OUTPUT
+        ),
+    ] = "1",
+    size: Annotated[
+        int | None,
+        typer.Option(
+            parser=positive,
+            metavar="PIXELS",
+            help="Side of a frame of an untrained system. Default: 256.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    false_reject_rate: Annotated[
+        float,
+        typer.Option(
+            parser=between(0.0, 0.5),
+            metavar="SHARE",
+            help="Share of good images that the threshold may reject, 0 to 0.5.",
+            rich_help_panel=DATA,
+        ),
+    ] = 0.01,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The .onnx file to write. Default: detector.onnx (_fp16, _int8, _int8_fp16) in the run, or "
+            "SYSTEM.onnx here.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    triton: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Model repository to write the artifact into too.", rich_help_panel=TRITON),
+    ] = None,
+    triton_backend: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="onnxruntime, openvino or tensorrt. Default: onnxruntime; tensorrt for an engine.",
+            rich_help_panel=TRITON,
+        ),
+    ] = None,
+    triton_device: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="cpu or gpu. Default: cpu; gpu for tensorrt.", rich_help_panel=TRITON),
+    ] = None,
+    triton_max_batch: Annotated[
+        int | None,
+        typer.Option(
+            parser=positive,
+            metavar="N",
+            help="Frames that Triton may batch, where the batch is dynamic. Default: 8.",
+            rich_help_panel=TRITON,
+        ),
+    ] = None,
+    json: JsonFile = None,
+) -> None:
+    """Export a run, or an untrained system, to an .onnx detector.
 
+    The graph is compared with the network in torch before it is kept; held-out good images set its threshold.
+    """
+    from edgekd.workflows.export import export as run
 
-def _report(output: Path, manifest: Manifest) -> None:
-    worst = max(figures["map"] for figures in manifest["parity"].values())
-    answer.print(f"wrote {output}: {manifest['macs'] / 1e9:.2f} GMACs, within {worst:.1e} of torch's map range")
-    if manifest["precision"] != "fp32":
-        noise = max(figures["noise"] for figures in manifest["agreement"].values())
-        answer.print(f"that was in float32; {manifest['precision']} adds noise of {noise:.2g} of the map's deviation")
-    if manifest["precision"] in INT8:
-        _report_layers(manifest["quantization"])
-    threshold = manifest["threshold"]
-    if threshold is not None:
-        answer.print(
-            f"threshold {threshold['value']:.6g}, for {threshold['false_reject_rate']:.1%} false rejects: "
-            f"{threshold['origin']}",
-            soft_wrap=True,
+    with show_progress() as progress:
+        result = run(
+            what,
+            precision=precision,
+            batch=batch,
+            size=size,
+            output=output,
+            false_reject_rate=false_reject_rate,
+            calibration=calibration,
+            calibration_images=calibration_images,
+            calibration_choice=calibration_choice,
+            calibration_seed=calibration_seed,
+            calibration_method=calibration_method,
+            max_drift=max_drift,
+            triton=triton,
+            triton_backend=triton_backend,
+            triton_device=triton_device,
+            triton_max_batch=triton_max_batch,
+            answer_file=None if json == Path("-") else json,
+            progress=progress,
         )
-    elif manifest["trained"]:
-        answer.print("no threshold: too few good images were held out; give one to edgekd inspect --threshold")
+    write_json_to(json, result.to_dict())
+    if json != Path("-"):
+        _print(result)
 
 
-def _report_layers(quantization: dict[str, Any]) -> None:
+def _print(result: ExportResult) -> None:
+    manifest = result.manifest
+    if result.exported:
+        worst = max(figures["map"] for figures in manifest["parity"].values())
+        _say(f"wrote {result.artifact}: {result.macs / 1e9:.2f} GMACs, within {worst:.1e} of torch's map range")
+        if result.precision != "fp32":
+            noise = max(figures["noise"] for figures in manifest["agreement"].values())
+            _say(f"that was in float32; {result.precision} changes the map by {noise:.2g} standard deviations (RMS)")
+        if result.precision in QUANTIZED:
+            _print_layers(manifest["quantization"])
+        _print_threshold(result)
+    if result.triton is not None:
+        folder, device = Path(result.triton["folder"]), result.triton["device"].upper()
+        _say(
+            f"wrote {folder} for Triton's {result.triton['backend']} back end on the {device}; "
+            f"next, {shlex.join(['tritonserver', f'--model-repository={folder.resolve().parent}'])}"
+        )
+
+
+def _print_threshold(result: ExportResult) -> None:
+    threshold = result.threshold
+    if threshold is not None:
+        rate = threshold["false_reject_rate"]
+        _say(f"threshold {threshold['value']:.6g}, for {rate:.1%} false rejects: {threshold['origin']}")
+    elif result.manifest["trained"]:
+        _say("no threshold: too few good images were held out; give one to edgekd inspect --threshold")
+
+
+def _print_layers(quantization: dict[str, Any]) -> None:
     maps = [f"the map of {name}" for name in quantization["maps_in_float"]]
     in_float, by_rule = quantization["layers_in_float"] + maps, quantization["in_float_by_rule"]
-    left = f"; left in float for the drift: {', '.join(in_float)}" if in_float else ""
-    answer.print(f"{len(quantization['layers_in_int8'])} convolutions in INT8{left}", soft_wrap=True)
+    left = f"; in float to meet --max-drift: {', '.join(in_float)}" if in_float else ""
+    _say(f"{len(quantization['layers_in_int8'])} convolutions in INT8{left}")
     for reason in sorted(set(by_rule.values())):
         names = [name for name, why in by_rule.items() if why == reason]
-        answer.print(f"{len(names)} in float by rule, {reason}", soft_wrap=True)
+        _say(f"{len(names)} in float by rule, {reason}")
+
+
+def _say(line: str) -> None:
+    answer.print(line, soft_wrap=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from edgekd.artifact import require_writable as require_writable
 from edgekd.artifact import write_json
 from edgekd.errors import EdgekdError
 
@@ -69,26 +69,6 @@ def require_outputs(json: Path | None, html: Path | None) -> None:
         require_writable(path)
     if json is not None and html is not None and json.absolute() == html.absolute():
         raise EdgekdError(f"--json and --html both name {html}: give each a file of its own")
-
-
-def require_writable(path: Path | None) -> None:
-    """Refuses a place that cannot be written, before the work whose figures shall stand there.
-
-    Args:
-        path: Of a file; None and "-" are none.
-
-    Raises:
-        EdgekdError: It is a folder, or its folder cannot be written or made.
-    """
-    if path is None or path == Path("-"):
-        return
-    if path.is_dir():
-        raise EdgekdError(f"cannot write {path}: it is a folder, give the name of a file")
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
-    if not folder.is_dir():
-        raise EdgekdError(f"cannot write {path}: {folder} is no folder")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise EdgekdError(f"cannot write {path}: the folder {folder} is not yours to write")
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """Engines: back ends that run an artifact, all behind one contract."""
 
-from edgekd.engines.accelerators import ACCELERATED
+from edgekd.backends import ACCELERATED, ALL_BACKENDS
 from edgekd.engines.base import EVERY_MAP, NO_MAP, Engine, EngineSpec, Frames, Outputs
-from edgekd.engines.opening import ALL_BACKENDS, BACKENDS, open_engine
+from edgekd.engines.opening import BACKENDS, open_engine
 
 __all__ = [
     "ACCELERATED",

@@ -23,12 +23,12 @@ NO_MAP = math.inf
 
 
 class Outputs(NamedTuple):
-    """What an engine says of a batch.
+    """An engine's outputs for a batch.
 
     Attributes:
         scores: Raw, float32 [N].
         anomaly_maps: Raw, float32 [N, H, W]; [0, H, W] where they were not wanted.
-        timings: Milliseconds of what the device itself can tell: enqueue, h2d, gpu_compute, d2h on a GPU.
+        timings: Milliseconds of each step that the device itself measures: enqueue, h2d, gpu_compute, d2h on a GPU.
     """
 
     scores: NDArray[np.float32]
@@ -67,13 +67,13 @@ class EngineSpec:
 class Engine(abc.ABC):
     """An artifact, loaded and ready. Use it as a context manager, or close it.
 
-    One thread uses it. Batches go through slots: `lend` gives the memory of a free one, which other threads may fill;
-    `submit` starts it, `collect` waits for the answer and frees it.
+    One thread uses it. Batches go through slots: `acquire` gives the memory of a free one, which other threads may
+    fill; `submit` starts it, `collect` waits for the outputs and frees it.
 
     Attributes:
         spec: What it takes and what it runs on.
-        slots: How many batches may be lent or under way at once.
-        closed: Whether it was closed. It then refuses everything, whatever was lent or submitted before.
+        slots: How many batches may be acquired or in flight at once.
+        closed: Whether it was closed. It then refuses everything, whatever was acquired or submitted before.
     """
 
     spec: EngineSpec
@@ -82,7 +82,7 @@ class Engine(abc.ABC):
 
     @property
     def broken(self) -> str | None:
-        """Why it answers no more; None while it does."""
+        """Why it no longer responds; None while it does."""
         return None
 
     @property
@@ -91,19 +91,19 @@ class Engine(abc.ABC):
         return None
 
     @abc.abstractmethod
-    def lend(self, count: int = 1) -> Frames | None:
+    def acquire(self, count: int = 1) -> Frames | None:
         """The memory of a free slot, uint8 [count, H, W, 3], to write a batch into; None where all are taken."""
 
     @abc.abstractmethod
-    def give_back(self, frames: Frames) -> None:
-        """Frees a slot that was lent and is not submitted."""
+    def release(self, frames: Frames) -> None:
+        """Frees a slot that was acquired and is not submitted."""
 
     @abc.abstractmethod
     def submit(self, frames: Frames, maps_above: float = EVERY_MAP) -> Any:
         """Starts one batch.
 
         Args:
-            frames: uint8 [N, H, W, 3], BGR, in the size of `spec`: lent ones, or any others. They must stay as they
+            frames: uint8 [N, H, W, 3], BGR, in the size of `spec`: acquired ones, or any others. They must stay as they
                 are until they are collected.
             maps_above: The maps are brought back where a score of the batch is above it.
 
@@ -111,7 +111,7 @@ class Engine(abc.ABC):
             The ticket for `collect`.
 
         Raises:
-            EdgekdError: The frames are not what `spec` says, or the engine is closed.
+            EdgekdError: The frames do not match `spec`, or the engine is closed.
         """
 
     @abc.abstractmethod
@@ -120,9 +120,9 @@ class Engine(abc.ABC):
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Gives back what the engine holds, once what is under way has ended. Closing twice does no harm.
+        """Frees what the engine holds, once what is in flight has ended. Closing twice does no harm.
 
-        Frames that were lent stay readable and writable memory, and are refused from then on.
+        Frames that were acquired stay readable and writable memory, and are refused from then on.
         """
 
     def infer(self, frames: Frames, maps_above: float = EVERY_MAP) -> Outputs:
@@ -147,7 +147,7 @@ class Engine(abc.ABC):
             raise EdgekdError("this engine is closed: open it again")
 
     def check(self, frames: Frames) -> None:
-        """Refuses frames that are not what `spec` says, and any once the engine is closed."""
+        """Refuses frames that do not match `spec`, and any once the engine is closed."""
         self.require_open()
         spec = self.spec
         wanted = (spec.batch if spec.batch is not None else len(frames), spec.height, spec.width, 3)
@@ -167,12 +167,10 @@ def frame_shape(manifest: Manifest) -> tuple[int | None, int, int]:
     """Batch (None where it is free), height and width of the frames that a manifest's graph takes.
 
     Raises:
-        ArtifactError: The manifest does not say so.
+        ArtifactError: The manifest does not hold them.
     """
     try:
         batch, height, width, _ = manifest["inputs"]["frames"]["shape"]
         return (batch if isinstance(batch, int) else None), int(height), int(width)
     except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(
-            f"the manifest does not say which frames the graph takes ({error}): export again"
-        ) from error
+        raise ArtifactError(f"the manifest lacks the shape of the graph's frames ({error}): export again") from error

@@ -13,21 +13,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgekd.artifact import Manifest, manifest_path, read_json, read_manifest
+from edgekd.backends import BUILDERS, OPENVINO, TITLES
 from edgekd.engines.base import frame_shape
 from edgekd.engines.devices import parse_device
 from edgekd.engines.tensorrt.building import NO_COMPATIBILITY
 from edgekd.engines.tensorrt.flavours import (
     RTX,
     STANDARD,
-    TITLES,
     capability_name,
     checked_capabilities,
     default_flavour,
 )
 from edgekd.errors import ArtifactError, EdgekdError, unknown_name
 
-OPENVINO = "openvino"
-BUILDERS = (STANDARD, RTX, OPENVINO)
 LARGEST_BATCH = 8  # Of a graph whose batch is free, where none is asked for.
 OPT_BATCH = 1  # The batch that edgekd inspect uses with such a graph.
 
@@ -99,7 +97,7 @@ def plan_build(onnx_path: Path, choices: BuildChoices | None = None) -> BuildPla
         choices: What is asked for; None for nothing in particular.
 
     Raises:
-        ArtifactError: The graph is missing or not what its manifest says.
+        ArtifactError: The graph is missing or not the file that its manifest describes.
         EdgekdError: What is asked for does not fit the graph or the back end, or would overwrite something.
         MachineError: No back end is asked for, and no TensorRT can be used.
     """
@@ -164,7 +162,7 @@ def default_output(onnx_path: Path, backend: str, capabilities: Sequence[str]) -
 
 
 def _refuse_output(output: Path) -> None:
-    """Refuses a name that is no engine's, or whose manifest would stand where another file is."""
+    """Refuses a name that is not an engine's, or whose manifest would stand where another file is."""
     if output.suffix != ".engine":
         raise EdgekdError(f"--output {output} must end in .engine")
     if output.is_dir():

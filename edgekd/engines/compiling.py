@@ -1,4 +1,4 @@
-"""A graph into an engine file for one kind of device, with a manifest that says what it was built from, and how."""
+"""A graph into an engine file for one kind of device, with a manifest that records what it was built from, and how."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgekd.artifact import Manifest, manifest_path, read_manifest, write_beside, write_error, write_manifest
+from edgekd.backends import OPENVINO, TITLES
 from edgekd.engines.base import frame_shape
-from edgekd.engines.build_plan import OPENVINO, BuildPlan
+from edgekd.engines.build_plan import BuildPlan
+from edgekd.engines.cores import usable_cores
 from edgekd.engines.cuda import open_driver
-from edgekd.engines.opening import usable_cores
 from edgekd.engines.openvino import cpu_options
 from edgekd.engines.tensorrt.building import BuildOptions, build_engine, uses_user_allocation
 from edgekd.engines.tensorrt.flavours import (
     PORTABLE_CAPABILITIES,
     RTX,
     STANDARD,
-    TITLES,
     is_ampere_or_later,
     load_flavour,
 )
-from edgekd.engines.tensorrt.progress import OnProgress
 from edgekd.errors import ArtifactError, EdgekdError, MachineError, one_line
+from edgekd.progress import Progress, silent
 
 Verify = Callable[[Path, Manifest], "dict[str, Any] | None"]
 
@@ -42,18 +42,18 @@ class _Compiled(NamedTuple):
     timing_cache: bytes | None = None
 
 
-def build(plan: BuildPlan, on_progress: OnProgress | None = None, verify: Verify | None = None) -> Manifest:
+def build(plan: BuildPlan, progress: Progress = silent, verify: Verify | None = None) -> Manifest:
     """Builds an engine and writes it with its manifest, both or neither; an earlier engine stays until they are there.
 
     Args:
         plan: What to build.
-        on_progress: Called from another thread with a phase, the steps done of it and its steps in all.
+        progress: Called while it works, from another thread; of TensorRT's phases with the outermost.
         verify: Compares the new engine with its graph, before it replaces an earlier one. It is given the engine, which
             stands in a folder of its own, and its manifest; what it returns is recorded as `verified`. Where it raises,
             the engine is not kept. None compares nothing.
 
     Returns:
-        The engine's manifest: the graph's, with `engine`, which tells how it was built, `layers` and `verified`.
+        The engine's manifest: the graph's, with `engine`, which records how it was built, `layers` and `verified`.
 
     Raises:
         ArtifactError: The back end does not take the graph.
@@ -61,7 +61,7 @@ def build(plan: BuildPlan, on_progress: OnProgress | None = None, verify: Verify
         MachineError: The back end is not installed, or needs a GPU that is not here; or the disk is full.
     """
     start = time.perf_counter()
-    compiled = _with_openvino(plan) if plan.backend == OPENVINO else _with_tensorrt(plan, on_progress)
+    compiled = _with_openvino(plan, progress) if plan.backend == OPENVINO else _with_tensorrt(plan, progress)
     record = {
         "flavour": plan.backend,
         "version": compiled.version,
@@ -130,7 +130,7 @@ def _staged(output: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _with_tensorrt(plan: BuildPlan, on_progress: OnProgress | None) -> _Compiled:
+def _with_tensorrt(plan: BuildPlan, progress: Progress) -> _Compiled:
     device = gpu_record(plan.gpu) if plan.backend == STANDARD else None
     if device and plan.hardware_compatibility == "ampere-plus" and not is_ampere_or_later(device["capability"]):
         raise EdgekdError(
@@ -142,7 +142,11 @@ def _with_tensorrt(plan: BuildPlan, on_progress: OnProgress | None) -> _Compiled
     is_free = frame_shape(plan.manifest)[0] is None
     largest, opt = (plan.largest_batch or 1, plan.opt_batch or 1) if is_free else (1, 1)
     options = BuildOptions(plan.capabilities, largest, opt, plan.workspace_mib, saved, plan.hardware_compatibility)
-    built = build_engine(plan.onnx_path, flavour, options, on_progress)
+
+    def on_phase(phase: str, done: int, of: int) -> None:
+        progress(f"{_step(plan)}: {phase}", done, of)
+
+    built = build_engine(plan.onnx_path, flavour, options, on_phase)
     return _Compiled(
         built.blob,
         flavour.version,
@@ -151,6 +155,10 @@ def _with_tensorrt(plan: BuildPlan, on_progress: OnProgress | None) -> _Compiled
         served_by(plan) or ([device["capability"]] if device else []),
         built.timing_cache,
     )
+
+
+def _step(plan: BuildPlan) -> str:
+    return f"building {plan.output.name}"
 
 
 def gpu_record(index: int) -> dict[str, Any]:
@@ -212,11 +220,13 @@ def _openvino() -> Any:
     return openvino
 
 
-def _with_openvino(plan: BuildPlan) -> _Compiled:
+def _with_openvino(plan: BuildPlan, progress: Progress) -> _Compiled:
     """The graph as OpenVINO exports it once it is compiled; it is read with `import_model`."""
     core, options = _openvino().Core(), cpu_options(usable_cores())
+    progress(_step(plan), 0, 1)
     try:
         blob = core.compile_model(str(plan.onnx_path), "CPU", options).export_model()
     except RuntimeError as error:
         raise ArtifactError(f"OpenVINO cannot build {plan.onnx_path}: {one_line(error)}") from error
+    progress(_step(plan), 1, 1)
     return _Compiled(blob.read(), openvino_version(), [], {"name": processor_name()}, [])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgekd.artifact import Manifest
+from edgekd.backends import ONNXRUNTIME
 from edgekd.engines.base import EVERY_MAP, EngineSpec, Frames, Outputs, frame_shape, wants_maps
 from edgekd.engines.host import HostEngine
 from edgekd.errors import ArtifactError, one_line
@@ -23,7 +24,7 @@ def session_options(threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    # Its threads otherwise go on spinning after an answer, and take the cores from whatever runs next.
+    # Its threads otherwise go on spinning after an inference, and take the cores from whatever runs next.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
 
@@ -31,7 +32,7 @@ def session_options(threads: int) -> Any:
 class Ticket(NamedTuple):
     """A batch that is under way or waits, and the frames that it reads."""
 
-    answer: Future[Outputs]
+    outputs: Future[Outputs]
     frames: Frames
 
 
@@ -41,7 +42,7 @@ class SessionEngine(HostEngine):
     Args:
         session: Of ONNX Runtime, on a graph with our inputs and outputs.
         spec: What it takes and what it runs on.
-        slots: Batches that may be lent or under way at once; None for 3.
+        slots: Batches that may be acquired or in flight at once; None for 3.
     """
 
     slots = 3
@@ -50,7 +51,7 @@ class SessionEngine(HostEngine):
         super().__init__(slots)
         self._session = session
         self.spec = spec
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="onnxruntime")
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix=ONNXRUNTIME)
 
     def submit(self, frames: Frames, maps_above: float = EVERY_MAP) -> Ticket:
         self.check(frames)
@@ -58,9 +59,9 @@ class SessionEngine(HostEngine):
 
     def collect(self, ticket: Ticket) -> Outputs:
         try:
-            return ticket.answer.result()
+            return ticket.outputs.result()
         finally:
-            self.give_back(ticket.frames)
+            self.release(ticket.frames)
 
     def _run(self, frames: Frames, maps_above: float) -> Outputs:
         scores, maps = self._session.run(["score", "anomaly_map"], {"frames": frames})
@@ -92,4 +93,4 @@ class OnnxRuntimeEngine(SessionEngine):
             raise ArtifactError(f"ONNX Runtime cannot load {path}: {one_line(error)}") from error
         batch, height, width = frame_shape(manifest)
         version = onnxruntime.__version__
-        super().__init__(session, EngineSpec("onnxruntime", version, "CPU", height, width, batch, threads), slots)
+        super().__init__(session, EngineSpec(ONNXRUNTIME, version, "CPU", height, width, batch, threads), slots)

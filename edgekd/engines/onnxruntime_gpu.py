@@ -17,19 +17,26 @@ from pathlib import Path
 from typing import Any
 
 from edgekd.artifact import Manifest
-from edgekd.engines.accelerators import CUDA, TENSORRT, TRIAL_GRAPH, TRIAL_INPUT, AcceleratorError, check_trial
+from edgekd.backends import ONNXRUNTIME_CUDA, ONNXRUNTIME_TENSORRT
 from edgekd.engines.base import EngineSpec, Frames, Outputs, frame_shape
 from edgekd.engines.cache import cache_folder
 from edgekd.engines.cuda import Device, NoSuchGpuError, open_driver
 from edgekd.engines.onnxruntime import SessionEngine, session_options
+from edgekd.engines.trial import TRIAL_GRAPH, TRIAL_INPUT, AcceleratorError, check_trial
 from edgekd.errors import ArtifactError, MachineError, one_line
 
-PROVIDERS = {CUDA: "CUDAExecutionProvider", TENSORRT: "TensorrtExecutionProvider"}
+PROVIDERS = {ONNXRUNTIME_CUDA: "CUDAExecutionProvider", ONNXRUNTIME_TENSORRT: "TensorrtExecutionProvider"}
 ON_CPU = "CPUExecutionProvider"
-LIBRARIES = {CUDA: "libonnxruntime_providers_cuda.so", TENSORRT: "libonnxruntime_providers_tensorrt.so"}
+LIBRARIES = {
+    ONNXRUNTIME_CUDA: "libonnxruntime_providers_cuda.so",
+    ONNXRUNTIME_TENSORRT: "libonnxruntime_providers_tensorrt.so",
+}
 PACKAGE = "pip install 'onnxruntime-gpu[cuda,cudnn]' cuda-bindings nvidia-ml-py"
-INSTALLS = {CUDA: PACKAGE, TENSORRT: f"{PACKAGE}, and the TensorRT that it is built for: pip install 'tensorrt==10.*'"}
-QUIET = 4  # Of what ONNX Runtime logs, fatal errors alone: what is missing is said in one line of ours.
+INSTALLS = {
+    ONNXRUNTIME_CUDA: PACKAGE,
+    ONNXRUNTIME_TENSORRT: f"{PACKAGE}, and the TensorRT that it is built for: pip install 'tensorrt==10.*'",
+}
+QUIET = 4  # Of what ONNX Runtime logs, fatal errors alone: what is missing is reported in one line of ours.
 _DEVICE_FAILURE = re.compile(r"\b(CUDA|CUDNN|CUBLAS) (failure|error)|enqueue failed", re.IGNORECASE)
 
 logger = logging.getLogger("edgekd.onnxruntime")
@@ -71,7 +78,7 @@ class OnnxRuntimeGpuEngine(SessionEngine):
             return super()._run(frames, maps_above)
         except Exception as error:  # The runtime's own exceptions share no useful base.
             failure = f"{self.spec.backend} failed on {self.spec.device}: {one_line(error)}"
-            if _is_of_the_device(error):  # A GPU that faulted answers nothing that follows, either.
+            if _is_of_the_device(error):  # A GPU that faulted does not respond afterwards, either.
                 self._broken = failure
             raise MachineError(failure) from error
 
@@ -86,8 +93,8 @@ def provider_options(backend: str, index: int, precision: str, sha256: str) -> l
         sha256: Of the graph.
     """
     # By default its float32 convolutions are computed in TF32, which has ten bits of mantissa.
-    cuda = (PROVIDERS[CUDA], {"device_id": str(index), "use_tf32": "0"})
-    if backend == CUDA:
+    cuda = (PROVIDERS[ONNXRUNTIME_CUDA], {"device_id": str(index), "use_tf32": "0"})
+    if backend == ONNXRUNTIME_CUDA:
         return [cuda]
     options = {
         "device_id": str(index),
@@ -97,7 +104,8 @@ def provider_options(backend: str, index: int, precision: str, sha256: str) -> l
         "trt_engine_cache_enable": "True",  # Else an engine is built at each start.
         "trt_engine_cache_path": str(cache_folder() / "onnxruntime_tensorrt" / sha256[:16]),
     }
-    return [(PROVIDERS[TENSORRT], options), cuda]  # What TensorRT does not take is computed on the GPU all the same.
+    # What TensorRT does not take is computed by CUDA, on the GPU all the same.
+    return [(PROVIDERS[ONNXRUNTIME_TENSORRT], options), cuda]
 
 
 def open_session(
@@ -120,7 +128,9 @@ def open_session(
     """
     runtime = _runtime_with(backend)
     gpu = _gpu(backend, index)
-    if hasattr(runtime, "preload_dlls"):  # From NVIDIA's packages; what it prints of missing ones is said better below.
+    if hasattr(
+        runtime, "preload_dlls"
+    ):  # From NVIDIA's packages; what it prints of missing ones is reported better below.
         with contextlib.redirect_stdout(io.StringIO()):
             runtime.preload_dlls()
     runtime.set_default_logger_severity(QUIET)
@@ -170,7 +180,7 @@ def check_placement(session: Any, backend: str) -> None:
 
 
 def try_provider(backend: str) -> str:
-    """Runs the trial graph on the first GPU; see `accelerators.try_accelerator`."""
+    """Runs the trial graph on the first GPU; see `try_accelerator`."""
     session, version, _ = open_session(TRIAL_GRAPH, backend, 0, provider_options(backend, 0, "fp32", "trial"))
     check_trial(backend, session.run(None, {"x": TRIAL_INPUT})[0])
     return version
@@ -197,7 +207,7 @@ def _gpu(backend: str, index: int) -> Device | None:
         return None
     try:
         driver = open_driver(index)
-    except NoSuchGpuError:  # It says how many there are.
+    except NoSuchGpuError:  # It reports how many there are.
         raise
     except MachineError as error:
         raise AcceleratorError(backend, str(error), "look with nvidia-smi which GPUs answer") from error

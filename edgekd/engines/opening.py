@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import importlib.util
-import os
 import shlex
 import statistics
 import time
@@ -16,9 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from edgekd.artifact import Manifest, read_json, read_manifest, write_json
-from edgekd.engines.accelerators import ACCELERATED, ON_CUDA, open_accelerated
+from edgekd.backends import ACCELERATED, ALL_BACKENDS, BUILT, ON_CUDA, ONNXRUNTIME, OPENVINO
+from edgekd.engines.accelerators import open_accelerated
 from edgekd.engines.base import Engine
+from edgekd.engines.build_record import engine_record
 from edgekd.engines.cache import cache_folder
+from edgekd.engines.cores import usable_cores
 from edgekd.engines.devices import parse_device
 from edgekd.errors import EdgekdError, MachineError, unknown_name
 from edgekd.resize_rules import resize_rule
@@ -39,9 +41,7 @@ def _openvino(path: Path, manifest: Manifest, threads: int, slots: int | None = 
 
 
 # Those that compute on the CPU, and so run everywhere.
-BACKENDS: dict[str, Callable[..., Engine]] = {"onnxruntime": _onnxruntime, "openvino": _openvino}
-BUILT = ("tensorrt", "tensorrt-rtx")  # They run what edgekd build makes, and no graph.
-ALL_BACKENDS = (*BACKENDS, *ACCELERATED, *BUILT)
+BACKENDS: dict[str, Callable[..., Engine]] = {ONNXRUNTIME: _onnxruntime, OPENVINO: _openvino}
 
 
 def open_engine(
@@ -59,11 +59,11 @@ def open_engine(
             machine. An engine was built for one back end and takes no other.
         threads: That compute one inference on the CPU; None takes as many as the process may use.
         device: The GPU, such as "cuda:1", as CUDA counts them; None for the first. Only for what runs on CUDA.
-        slots: Batches that may be lent or under way at once, each with memory of its own; None for the engine's own
+        slots: Batches that may be acquired or in flight at once, each with memory of its own; None for the engine's own
             number.
 
     Raises:
-        ArtifactError: The artifact is missing, damaged, or not what its manifest says.
+        ArtifactError: The artifact is missing, damaged, or not the file that its manifest describes.
         EdgekdError: There is no such back end, or it takes no such file or device.
         MachineError: It is not installed, or needs a GPU that is not here.
     """
@@ -72,11 +72,9 @@ def open_engine(
     if slots is not None and slots < 1:
         raise EdgekdError(f"slots must be a positive integer, got {slots}")
     if device is not None:
-        parse_device(device)  # Said before anything is read.
+        parse_device(device)  # Refused before anything is read.
     if path.is_file() and path.suffix not in (".onnx", ".engine"):
-        raise EdgekdError(
-            f"{path} is no artifact that can be run: give an .onnx file of edgekd export, or an .engine of edgekd build"
-        )
+        raise EdgekdError(f"{path} must be an .onnx file of edgekd export or an .engine file of edgekd build")
     manifest = read_manifest(path)
     rule = resize_rule(manifest)
     engine = _open(path, manifest, backend, threads or usable_cores(), device, slots)
@@ -118,23 +116,16 @@ def _open_built(
     path: Path, manifest: Manifest, backend: str | None, threads: int, device: str | None, slots: int | None
 ) -> Engine:
     """Loads an engine that edgekd build made, on the back end that it was built for."""
-    from edgekd.engines.tensorrt.checks import engine_record
-
     flavour = engine_record(manifest, path)["flavour"]
     if backend is not None and backend != flavour:
         raise EdgekdError(f"{path} was built for {flavour} and runs on nothing else: leave --backend {backend} out")
-    if flavour == "openvino":
+    if flavour == OPENVINO:
         if device is not None:
             raise _no_device(device, path, flavour)
         return _openvino(path, manifest, threads, slots)
     from edgekd.engines.tensorrt.engine import SLOTS, TensorRTEngine
 
     return TensorRTEngine(path, manifest, parse_device(device) if device else 0, slots or SLOTS)
-
-
-def usable_cores() -> int:
-    """The CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _is_installed(backend: str) -> bool:

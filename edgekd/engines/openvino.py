@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from edgekd.artifact import Manifest
 from edgekd.engines.base import EVERY_MAP, EngineSpec, Frames, Outputs, frame_shape, wants_maps
+from edgekd.engines.build_record import refuse_other_version
 from edgekd.engines.host import HostEngine
 from edgekd.engines.openvino_devices import (
     backend_of,
@@ -18,7 +19,6 @@ from edgekd.engines.openvino_devices import (
     refuse_free_batch,
     require_device,
 )
-from edgekd.engines.tensorrt.checks import refuse_other_version
 from edgekd.errors import ArtifactError, EdgekdError, MachineError
 
 
@@ -51,7 +51,7 @@ class OpenVINOEngine(HostEngine):
         path: The .onnx or .engine file.
         manifest: Its manifest, already checked against the file.
         threads: That compute one inference on the CPU; None on another device.
-        slots: Batches that may be lent or under way at once; None for 3.
+        slots: Batches that may be acquired or in flight at once; None for 3.
         device: "CPU", "GPU" or "NPU"; never another one instead.
 
     Raises:
@@ -110,12 +110,12 @@ class OpenVINOEngine(HostEngine):
             raise MachineError(f"{self.spec.backend} failed on {self.spec.device}: {cause(error)}") from error
         finally:
             self._requests.append(request)
-            self.give_back(ticket.frames)
+            self.release(ticket.frames)
 
     def close(self) -> None:
         super().close()
         for request in self._every_request:
-            with contextlib.suppress(RuntimeError):  # What failed is told to nobody any more.
+            with contextlib.suppress(RuntimeError):  # Nobody waits for what failed.
                 request.wait()
         self._requests.clear()
         self._every_request.clear()

@@ -7,9 +7,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from edgekd.engines.accelerators import TRIAL_GRAPH, TRIAL_INPUT, AcceleratorError, check_trial
+from edgekd.backends import OPENVINO, OPENVINO_GPU, OPENVINO_NPU
+from edgekd.engines.trial import TRIAL_GRAPH, TRIAL_INPUT, AcceleratorError, check_trial
 from edgekd.errors import EdgekdError
 
+BACKENDS = {"CPU": OPENVINO, "GPU": OPENVINO_GPU, "NPU": OPENVINO_NPU}
 KINDS = {"GPU": "GPU of Intel", "NPU": "NPU of Intel"}
 DRIVERS = {
     "GPU": "install Intel's GPU driver and its OpenCL runtime (packages intel-opencl-icd and ocl-icd-libopencl1)",
@@ -70,9 +72,9 @@ def device_name(core: Any, device: str) -> str:
 
 
 def try_device(backend: str) -> str:
-    """Runs the trial graph on a device; see `accelerators.try_accelerator`."""
+    """Runs the trial graph on a device; see `try_accelerator`."""
     device = backend.partition(":")[2].upper()
-    if importlib.util.find_spec("openvino") is None:
+    if importlib.util.find_spec(OPENVINO) is None:
         raise AcceleratorError(backend, "OpenVINO is not installed", "pip install openvino")
     import openvino
 
@@ -90,13 +92,13 @@ def try_device(backend: str) -> str:
 
 def backend_of(device: str) -> str:
     """As --backend takes it: "openvino" of "CPU", "openvino:gpu" of "GPU"."""
-    return "openvino" if device == "CPU" else f"openvino:{device.lower()}"
+    return BACKENDS[device]
 
 
 def cause(error: Exception) -> str:
-    """What OpenVINO says is wrong, in one line: its messages begin with the places in its source that they went by."""
+    """The cause of an error of OpenVINO, in one line: its messages begin with places in its source code."""
     if (missing := _MISSING.search(str(error))) is not None:
         return f"{missing[1].rpartition('/')[2]} is missing"
     lines = [line.strip() for line in str(error).splitlines()]
-    told = [line for line in lines if line and not line.startswith(("Exception from", "Check '", "FrontEnd API"))]
-    return told[-1].rstrip(".") if told else type(error).__name__
+    reported = [line for line in lines if line and not line.startswith(("Exception from", "Check '", "FrontEnd API"))]
+    return reported[-1].rstrip(".") if reported else type(error).__name__

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from edgekd.artifact import Manifest, read_manifest
-from edgekd.engines.build_plan import OPENVINO, BuildPlan
+from edgekd.backends import OPENVINO
+from edgekd.engines.build_plan import BuildPlan
+from edgekd.engines.build_record import engine_record
 from edgekd.engines.compiling import gpu_record, installed_version, processor_name, requested, served_by
-from edgekd.engines.tensorrt.checks import engine_record, refuse_unfit
+from edgekd.engines.tensorrt.checks import refuse_unfit
 from edgekd.engines.tensorrt.flavours import STANDARD, load_flavour
 from edgekd.errors import ArtifactError
 

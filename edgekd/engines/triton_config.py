@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgekd.artifact import Manifest
+from edgekd.backends import ONNXRUNTIME, OPENVINO, TENSORRT
 from edgekd.errors import ArtifactError
 
-ONNXRUNTIME, OPENVINO, TENSORRT = "onnxruntime", "openvino", "tensorrt"
 CONFIG_FILE, ONNX_FILE, PLAN_FILE = "config.pbtxt", "model.onnx", "model.plan"
 VERSION = 1
 QUEUE_DELAY_US = 1000  # That a request may wait for others to be batched with.
@@ -121,7 +121,7 @@ def _optimization(model: TritonModel) -> list[str]:
 
 
 def _settings(model: TritonModel) -> dict[str, str]:
-    """What the back end is told."""
+    """Settings of the back end."""
     if model.backend == ONNXRUNTIME:
         return {"intra_op_thread_count": "0"}  # All cores; there is one instance.
     if model.backend == OPENVINO:

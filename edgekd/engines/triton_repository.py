@@ -17,13 +17,11 @@ import shutil
 from pathlib import Path
 
 from edgekd.artifact import Manifest, manifest_path, read_json, write_beside, write_manifest
+from edgekd.backends import ONNXRUNTIME, OPENVINO, TENSORRT
 from edgekd.engines.triton_config import (
     CONFIG_FILE,
     ONNX_FILE,
-    ONNXRUNTIME,
-    OPENVINO,
     PLAN_FILE,
-    TENSORRT,
     TritonModel,
     model_config,
 )
@@ -120,7 +118,7 @@ def engine_limits(path: Path, manifest: Manifest) -> int | None:
         manifest: Its manifest.
 
     Returns:
-        Frames; None where the manifest does not tell.
+        Frames; None where the manifest does not record it.
 
     Raises:
         ArtifactError: It is an engine of something else.
@@ -153,7 +151,7 @@ def refuse_other_model(model: TritonModel, manifest: Manifest) -> None:
     with contextlib.suppress(ArtifactError):
         there = read_json(manifest_path(model.file))
     if not isinstance(there, dict) or "made_from" not in there:
-        raise EdgekdError(f"{folder} is there already and is no model of edgekd's: give --triton another folder")
+        raise EdgekdError(f"{folder} exists and was not written by edgekd: give --triton another folder")
     keys = ("system", "precision", "made_from")
     if any(there.get(key) != manifest.get(key) for key in keys):
         raise EdgekdError(

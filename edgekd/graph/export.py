@@ -1,4 +1,4 @@
-"""From a detector to an .onnx file with its manifest, proved equal before the file gets its name."""
+"""Exports a detector to an .onnx file with its manifest, compared with torch before the file gets its name."""
 
 from __future__ import annotations
 
@@ -22,11 +22,14 @@ from edgekd.graph.macs import count_macs
 from edgekd.graph.parity import measure_agreement, measure_parity
 from edgekd.graph.rewrites import rewrite
 from edgekd.models.detector import Detector
+from edgekd.progress import Progress, silent
 from edgekd.recipe import read_export_recipe
 from edgekd.resize_rules import CURRENT_RESIZE_RULE
 
+# Makes a graph of lower precision of a float32 one; also returns its entries of the manifest.
 Lower = Callable[[onnx.ModelProto], tuple[onnx.ModelProto, dict[str, Any]]]
-Settle = Callable[[Path], dict[str, Any]]
+# Returns further entries of the manifest, measured on the artifact.
+Measure = Callable[[Path], dict[str, Any]]
 
 
 def export_detector(
@@ -38,7 +41,8 @@ def export_detector(
     output: Path,
     origin: dict[str, Any],
     lower: Lower | None = None,
-    settle: Settle | None = None,
+    measure: Measure | None = None,
+    progress: Progress = silent,
 ) -> Manifest:
     """Exports a detector's deployed form, whole or not at all.
 
@@ -47,13 +51,14 @@ def export_detector(
         system: Its name.
         size: The side of a frame, in pixels.
         batch: Frames a batch; None leaves it free.
-        frames: Real images, uint8 [N, size, size, 3] BGR, to prove parity on; N as the batch, if that is fixed.
+        frames: Real images, uint8 [N, size, size, 3] BGR, to compare graph and network on; N as the batch, if that is
+            fixed.
         output: The .onnx file; its manifest stands beside it.
         origin: What it was made from, for the manifest: trained, made_from, threshold; and `resize`, the rule that the
             run resized its images by, where that is not the current one.
-        lower: Makes the graph that ships of the proved float32 one, and says what the manifest shall say of it; None
-            ships the float32 one.
-        settle: Is given the artifact as it will ship, and says what else the manifest shall say, such as a threshold.
+        lower: Makes the graph that ships of the float32 one; None ships the float32 one.
+        measure: Called with the artifact as it will ship, for entries of the manifest such as its threshold.
+        progress: Called while it works.
 
     Returns:
         The manifest, as it was written.
@@ -62,7 +67,9 @@ def export_detector(
         EdgekdError: The graph differs from the network, or holds an operator outside the system's inventory.
     """
     recipe = read_export_recipe(system)
+    progress("exporting the graph", 0, 1)
     model = build_graph(detector, size, batch, recipe.opset)
+    progress("exporting the graph", 1, 1)
     _keep_to_inventory(model, system, recipe.operators | recipe.variant_operators, fixed_batch=batch is not None)
     manifest: Manifest = {
         "system": system,
@@ -80,15 +87,15 @@ def export_detector(
     }
     with write_beside(output) as part:
         onnx.save(model, part)
-        manifest["parity"] = measure_parity(part, manifest, detector, frames)
+        manifest["parity"] = measure_parity(part, manifest, detector, frames, progress)
         if lower is not None:
             model, about = lower(model)
             manifest |= about | {"operators": _operators(model)}
             onnx.save(model, part)
-            manifest["agreement"] = measure_agreement(part, manifest, detector, frames)
-        if settle is not None:
+            manifest["agreement"] = measure_agreement(part, manifest, detector, frames, progress)
+        if measure is not None:
             with _manifest_beside(part, manifest):
-                manifest |= settle(part)
+                manifest |= measure(part)
     write_manifest(output, manifest)
     return manifest | {"sha256": sha256(output)}
 

@@ -1,4 +1,4 @@
-"""Parity: whether a graph says on every engine what the network says in torch."""
+"""Parity: whether a graph outputs on every engine what the network outputs in torch."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from edgekd.engines import BACKENDS, Frames
 from edgekd.errors import EdgekdError
 from edgekd.models.detector import Detector
 from edgekd.models.normalisation import normalise
+from edgekd.progress import Progress, silent
 
 TOLERANCE = 1e-4  # Of the map's range; float32 rounding over a hundred million additions stays well below.
 ENGINES_APART = 0.05  # Of a map's standard deviation, root mean square; a wrong kernel is apart by about 1.
+PARITY_STEP, AGREEMENT_STEP = "comparing with torch on each engine", "comparing the engines with each other"
 RESOLUTION = 8 * float(np.finfo(np.float32).eps)  # Of a value; where a map hardly varies, float32 resolves no more.
 
 
@@ -34,7 +36,9 @@ def torch_outputs(detector: Detector, frames: Frames) -> tuple[np.ndarray, np.nd
     return scores.numpy(), maps.numpy()
 
 
-def measure_parity(path: Path, manifest: Manifest, detector: Detector, frames: Frames) -> dict[str, Any]:
+def measure_parity(
+    path: Path, manifest: Manifest, detector: Detector, frames: Frames, progress: Progress = silent
+) -> dict[str, Any]:
     """Compares a graph with its network on real frames, engine by engine.
 
     Args:
@@ -42,6 +46,7 @@ def measure_parity(path: Path, manifest: Manifest, detector: Detector, frames: F
         manifest: What it will be.
         detector: The network that it was exported from, in its training form.
         frames: uint8 [N, H, W, 3], BGR, N a batch that the graph takes.
+        progress: Called after each engine.
 
     Returns:
         By back end: the largest difference of maps and of scores, each over the range of torch's map.
@@ -53,7 +58,8 @@ def measure_parity(path: Path, manifest: Manifest, detector: Detector, frames: F
     spread = float(maps.max() - maps.min()) or 1.0
     allowed = max(TOLERANCE, RESOLUTION * float(np.abs(maps).max()) / spread)
     figures: dict[str, Any] = {}
-    for backend, build in BACKENDS.items():
+    for done, (backend, build) in enumerate(BACKENDS.items()):
+        progress(PARITY_STEP, done, len(BACKENDS))
         with build(path, manifest, torch.get_num_threads()) as engine:
             outputs = engine.infer(frames)
         figures[backend] = {
@@ -67,41 +73,49 @@ def measure_parity(path: Path, manifest: Manifest, detector: Detector, frames: F
                 f"the graph differs from the network by {worst:.1e} of the map's range on {backend}, "
                 f"{allowed:.0e} is allowed: the artifact was not written; please report this"
             )
+    progress(PARITY_STEP, len(BACKENDS), len(BACKENDS))
     return figures
 
 
-def measure_agreement(path: Path, manifest: Manifest, detector: Detector, frames: Frames) -> dict[str, Any]:
-    """Whether a graph in less than float32 says the same on every engine, and how far that is from torch.
+def measure_agreement(
+    path: Path, manifest: Manifest, detector: Detector, frames: Frames, progress: Progress = silent
+) -> dict[str, Any]:
+    """Whether a graph in less than float32 outputs the same on every engine, and how far that is from torch.
 
     Args:
         path: The graph; it needs no manifest on disk yet.
         manifest: What it will be.
         detector: The network that it was made from, in its training form.
         frames: uint8 [N, H, W, 3], BGR, N a batch that the graph takes.
+        progress: Called after each engine.
 
     Returns:
         By back end: root mean square of the maps' difference from torch, over the standard deviation of torch's maps.
 
     Raises:
-        EdgekdError: An answer is no finite number, or the engines differ by more than kernels round differently.
+        EdgekdError: An output is not finite, or the engines differ by more than kernels round differently.
     """
     _, maps = torch_outputs(detector, frames)
     spread = float(maps.std()) or 1.0
-    said = {}
-    for backend, build in BACKENDS.items():
+    by_backend = {}
+    for done, (backend, build) in enumerate(BACKENDS.items()):
+        progress(AGREEMENT_STEP, done, len(BACKENDS))
         with build(path, manifest, torch.get_num_threads()) as engine:
             outputs = engine.infer(frames)
-        said[backend] = outputs.anomaly_maps
+        by_backend[backend] = outputs.anomaly_maps
         if not (np.isfinite(outputs.anomaly_maps).all() and np.isfinite(outputs.scores).all()):
             raise EdgekdError(f"the {manifest['precision']} graph overflows on {backend}: the artifact was not written")
-    first, *others = said.values()
+    progress(AGREEMENT_STEP, len(BACKENDS), len(BACKENDS))
+    first, *others = by_backend.values()
     apart = max((_rms(other - first) / spread for other in others), default=0.0)
     if apart > ENGINES_APART:
         raise EdgekdError(
-            f"{' and '.join(said)} differ on the {manifest['precision']} graph by {apart:.2f} of the map's standard "
-            "deviation: the artifact was not written; please report this"
+            f"{' and '.join(by_backend)} differ on the {manifest['precision']} graph by {apart:.2f} of the map's "
+            "standard deviation: the artifact was not written; please report this"
         )
-    return {backend: {"noise": _rms(answer - maps) / spread, "frames": len(frames)} for backend, answer in said.items()}
+    return {
+        backend: {"noise": _rms(found - maps) / spread, "frames": len(frames)} for backend, found in by_backend.items()
+    }
 
 
 def _rms(difference: NDArray[np.float32]) -> float:

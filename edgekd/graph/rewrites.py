@@ -73,8 +73,8 @@ class StaticPCAR(nn.Module):
         maps = [branch(x) for branch in self.branches]
         weights = [torch.exp(self.gates[index % len(self.gates)](one)) for index, one in enumerate(maps)]
         weighted = weights[0] * maps[0] + weights[1] * maps[1] + weights[2] * maps[2]
-        answer: Tensor = weighted / (weights[0] + weights[1] + weights[2])
-        return answer
+        fused: Tensor = weighted / (weights[0] + weights[1] + weights[2])
+        return fused
 
 
 class StaticAFF(nn.Module):

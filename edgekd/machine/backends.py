@@ -12,13 +12,14 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from edgekd.engines.accelerators import ACCELERATED, GPU, NPU, ON_CUDA, AcceleratorError, try_accelerator
+from edgekd.backends import ACCELERATED, ALL_BACKENDS, ON_CUDA, OPENVINO, OPENVINO_GPU, OPENVINO_NPU
+from edgekd.engines.accelerators import try_accelerator
 from edgekd.engines.cuda import open_driver
 from edgekd.engines.tensorrt.flavours import RTX, RTX_CAPABILITIES, STANDARD, is_installed, load_flavour
+from edgekd.engines.trial import AcceleratorError
 from edgekd.errors import EdgekdError, MachineError, one_line
 from edgekd.machine.record import Gpu, Machine
 
-BACKENDS = ("openvino", "onnxruntime", *ACCELERATED, STANDARD, RTX)
 TRIAL_SECONDS = 120.0
 NVIDIA_DRIVER = "install the NVIDIA driver, then run edgekd doctor again"
 CUDA_13_DRIVER = 580  # The first Linux driver that serves CUDA 13.
@@ -54,7 +55,7 @@ def try_backends(machine: Machine) -> list[Backend]:
     Args:
         machine: This one.
     """
-    return [_tried(name, machine) for name in BACKENDS]
+    return [_tried(name, machine) for name in ALL_BACKENDS]
 
 
 def try_cuda() -> tuple[dict[str, str] | None, str | None]:
@@ -122,7 +123,7 @@ def install_line(name: str, machine: Machine, lacking: str | None = None) -> str
     if machine.gpu is None:
         return NVIDIA_DRIVER if machine.nvidia_card else None
     if _cuda_major(machine.gpu) >= 13:
-        package = "tensorrt" if name == STANDARD else "'edgekd[tensorrt-rtx]'"
+        package = STANDARD if name == STANDARD else "'edgekd[tensorrt-rtx]'"
         return f"pip install {package} cuda-bindings"
     if name == STANDARD:
         return "pip install tensorrt-cu12 'cuda-bindings==12.9.*'"
@@ -132,9 +133,9 @@ def install_line(name: str, machine: Machine, lacking: str | None = None) -> str
 
 
 def _for_an_accelerator(name: str, machine: Machine, lacking: str | None) -> str | None:
-    if name == GPU:
+    if name == OPENVINO_GPU:
         return lacking if machine.intel_gpu else None
-    if name == NPU:
+    if name == OPENVINO_NPU:
         return lacking if machine.intel_npu else None
     if machine.l4t is not None:
         return "install a wheel of onnxruntime-gpu built for this JetPack: those of PyPI are for other machines"
@@ -190,13 +191,13 @@ def _in_a_process(name: str) -> dict[str, Any]:
 
 def _how_it_ended(ended: subprocess.CompletedProcess[str]) -> str:
     if ended.returncode < 0:
-        return f"it ends the process that loads it ({signal.Signals(-ended.returncode).name})"
+        return f"it crashes on import ({signal.Signals(-ended.returncode).name})"
     last = ended.stderr.strip().rpartition("\n")[2]
     return f"it does not load ({last or f'exit code {ended.returncode}'})"
 
 
 def _load_for_cpu(name: str) -> str:
-    if name == "openvino":
+    if name == OPENVINO:
         import openvino
 
         if "CPU" not in openvino.Core().available_devices:

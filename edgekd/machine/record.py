@@ -10,7 +10,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekd.engines.opening import usable_cores
+from edgekd.backends import BUILT, ONNXRUNTIME, OPENVINO
+from edgekd.engines.cores import usable_cores
 from edgekd.machine.jetpack import JetPack, find_jetpack, read_l4t
 from edgekd.machine.nvml import open_nvml
 
@@ -18,11 +19,10 @@ from edgekd.machine.nvml import open_nvml
 INT8_INSTRUCTIONS = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 ARM_CORES = {("0x41", "0xd42"): "Arm Cortex-A78AE", ("0x41", "0xd83"): "Arm Neoverse-V3AE"}  # Of Orin; of Thor.
 PACKAGES = (
-    "openvino",
-    "onnxruntime",
-    "onnxruntime-gpu",
-    "tensorrt",
-    "tensorrt-rtx",
+    OPENVINO,
+    ONNXRUNTIME,
+    f"{ONNXRUNTIME}-gpu",
+    *BUILT,
     "cuda-bindings",
     "pycuda",
     "torch",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgekd.engines.opening import usable_cores
+from edgekd.engines.cores import usable_cores
 
 MEBIBYTE = 1 << 20
 SMALLEST, LARGEST = 64 * MEBIBYTE, 512 * MEBIBYTE  # Of one of the three arrays.

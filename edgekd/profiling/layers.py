@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from edgekd.backends import ONNXRUNTIME, OPENVINO
 from edgekd.engines.base import EngineSpec
 
 ROUNDS = 5  # Looks of equal length; a layer's time is the median of them.
 HOW = {
-    "openvino": "compiled once more with counters, after the rest; a layer's time is the median of {rounds} rounds' "
+    OPENVINO: "compiled once more with counters, after the rest; a layer's time is the median of {rounds} rounds' "
     "means, {inferences} inferences in all",
-    "onnxruntime": "loaded once more with profiling, after the rest; a layer's time is the median of {inferences} "
+    ONNXRUNTIME: "loaded once more with profiling, after the rest; a layer's time is the median of {inferences} "
     "inferences; its layouts pad channels, and what is computed on padding counts",
 }
 
@@ -66,11 +67,11 @@ def profile_layers(artifact: Path, spec: EngineSpec, seconds: float) -> Profile 
     Returns:
         None where the back end's layers are not timed, as those of TensorRT.
     """
-    if spec.backend == "openvino":
+    if spec.backend == OPENVINO:
         from edgekd.profiling.openvino_layers import profile_openvino
 
         return profile_openvino(artifact, spec, seconds)
-    if spec.backend == "onnxruntime":
+    if spec.backend == ONNXRUNTIME:
         from edgekd.profiling.onnxruntime_layers import profile_onnxruntime
 
         return profile_onnxruntime(artifact, spec, seconds)

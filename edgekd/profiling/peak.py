@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from edgekd.engines.opening import usable_cores
+from edgekd.backends import OPENVINO
+from edgekd.engines.cores import usable_cores
 
 CHANNELS, GRID, KERNEL, LAYERS = 256, 64, 3, 6  # Of the chains: what a PDN does most of, without its first layer.
 SIDE = 1536  # Of the square matrices: 27 MB in all, past the private caches, so that blocking is at work.
@@ -38,7 +39,7 @@ def peak_macs_int8(seconds: float = 2.0) -> float | None:
 
 
 def _has_openvino() -> bool:
-    return importlib.util.find_spec("openvino") is not None
+    return importlib.util.find_spec(OPENVINO) is not None
 
 
 def _best_product(seconds: float) -> float:

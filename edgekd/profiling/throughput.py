@@ -92,29 +92,29 @@ def _of_the_engine(engine: Engine, images: Sequence[Image], batch: int, seconds:
     """Frames a second, and the overlap, where every slot's memory holds its frames already."""
     engine.collect(_submitted(engine, _filled(engine, images, batch)))  # To warm up, and to see that it takes these.
     for frames in [_filled(engine, images, batch) for _ in range(engine.slots)]:
-        engine.give_back(frames)
+        engine.release(frames)
     device = 0.0
     start, done = time.perf_counter(), 0
-    tickets = deque(_submitted(engine, _lent(engine, batch)) for _ in range(engine.slots))
+    tickets = deque(_submitted(engine, _acquired(engine, batch)) for _ in range(engine.slots))
     while tickets:
         timings = engine.collect(tickets.popleft()).timings
         device += sum(timings.get(stage, 0.0) for stage in DEVICE_STAGES)
         done += 1
         if time.perf_counter() - start < seconds or done + len(tickets) < FEWEST_BATCHES:
-            tickets.append(_submitted(engine, _lent(engine, batch)))
+            tickets.append(_submitted(engine, _acquired(engine, batch)))
     elapsed = time.perf_counter() - start
     return done * batch / elapsed, device / 1e3 / elapsed if device else None
 
 
 def _filled(engine: Engine, images: Sequence[Image], batch: int) -> Frames:
-    frames = _lent(engine, batch)
+    frames = _acquired(engine, batch)
     for index, memory in enumerate(frames):
         resize_into(images[index % len(images)], memory, engine.spec.resize)
     return frames
 
 
-def _lent(engine: Engine, batch: int) -> Frames:
-    frames = engine.lend(batch)
+def _acquired(engine: Engine, batch: int) -> Frames:
+    frames = engine.acquire(batch)
     if frames is None:
         raise EdgekdError("no slot of the engine is free: collect what was submitted first")
     return frames
@@ -124,5 +124,5 @@ def _submitted(engine: Engine, frames: Frames) -> Any:
     try:
         return engine.submit(frames)
     except BaseException:
-        engine.give_back(frames)
+        engine.release(frames)
         raise

@@ -15,15 +15,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edgekd.artifact import Manifest, sha256
+from edgekd.backends import ON_CPU, OPENVINO
 from edgekd.data.generated_images import made_frames
 from edgekd.data.good_images import read_frames
 from edgekd.data.synthetic_anomalies import corrupt
 from edgekd.engines import Engine, Frames, Outputs, open_engine
 from edgekd.engines.base import frame_shape
-from edgekd.engines.build_plan import OPENVINO
+from edgekd.engines.build_record import engine_record
 from edgekd.engines.compiling import processor_name
 from edgekd.engines.cuda import open_driver
-from edgekd.engines.tensorrt.checks import engine_record, refuse_unfit
+from edgekd.engines.tensorrt.checks import refuse_unfit
 from edgekd.engines.tensorrt.flavours import load_flavour
 from edgekd.errors import DriftError, EdgekdError, MachineError
 from edgekd.quantization.drift import map_noise
@@ -33,7 +34,6 @@ from edgekd.resize_rules import resize_rule
 # The largest noise that an engine may add: root mean square of the maps' difference over the maps' standard deviation.
 # TF32, which GPUs use for float32 convolutions, rounds to as many digits as FP16 does: FP16 costs 0.001 to 0.006.
 LIMITS = {"fp32": 0.01, "fp16": 0.05, "int8": 0.05, "int8_fp16": 0.05}
-CPU_BACKENDS = ("onnxruntime", OPENVINO)  # That run the graph; the first one that is installed.
 MOST_IMAGES = 16
 HELD_OUT = "held-out images of the run"
 MADE = "made images"
@@ -217,7 +217,7 @@ def _reference(graph: Path) -> Engine:
     Raises:
         MachineError: None is installed.
     """
-    *others, last = CPU_BACKENDS
+    *others, last = ON_CPU
     for backend in others:
         with contextlib.suppress(MachineError):
             return open_engine(graph, backend)

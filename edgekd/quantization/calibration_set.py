@@ -1,4 +1,4 @@
-"""Calibration sets: real good images, chosen in a way that can be told, and written down with their hashes."""
+"""Calibration sets: real good images, chosen reproducibly and recorded with their hashes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def read_calibration_set(path: Path) -> CalibrationSet:
     """Reads a set's manifest and checks every image against it.
 
     Raises:
-        ArtifactError: The manifest is damaged, or an image is gone or another.
+        ArtifactError: The manifest is damaged, or an image is missing or has changed.
         EdgekdError: There are too few.
     """
     content = read_json(path)
@@ -59,11 +59,11 @@ def read_calibration_set(path: Path) -> CalibrationSet:
         chosen = CalibrationSet(**content | {"left_out": tuple(content["left_out"])})
         images, root = dict(chosen.images), Path(chosen.root)
     except (TypeError, KeyError, ValueError) as error:
-        raise ArtifactError(f"{path} is no calibration set as edgekd export writes it: {error}") from error
+        raise ArtifactError(f"{path} is not a calibration set that edgekd export wrote: {error}") from error
     root = (path.parent / root).resolve()  # An absolute one stays as it is.
     for name, digest in images.items():
         if not (root / name).is_file():
-            raise ArtifactError(f"{path} names {name}, which is not in {root}: bring it back, or choose a new set")
+            raise ArtifactError(f"{path} names {name}, which is not in {root}: put it back, or choose a new set")
         if sha256(root / name) != digest:
             raise ArtifactError(f"{root / name} is not the image that {path} names (its SHA-256 differs)")
     require_enough(len(images), str(path))

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 class Drift(NamedTuple):
-    """The difference of a graph's answers from a reference's, over the same images.
+    """The difference of a graph's outputs from a reference's, over the same images.
 
     Attributes:
         noise: Root mean square of the maps' difference over the standard deviation of the reference's maps: what
@@ -25,7 +25,7 @@ class Drift(NamedTuple):
 
 
 def map_noise(reference: NDArray[np.float32], maps: NDArray[np.float32]) -> float:
-    """Root mean square of the difference over the reference's standard deviation; infinite where it is lost.
+    """Root mean square of the difference over the reference's standard deviation; infinite where it is NaN.
 
     Args:
         reference, maps: float32 [N, H, W].

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,11 +31,20 @@ class Row(NamedTuple):
     threshold: float | None
 
 
-def outputs_of(engine: Engine, frames: Frames) -> GraphOutputs:
-    """What an engine says of frames."""
-    answers = [(engine.infer(part), count) for part, count in in_batches(frames, engine.spec.batch or 1)]
-    scores = np.concatenate([answer.scores[:count] for answer, count in answers])
-    return GraphOutputs(scores, np.concatenate([answer.anomaly_maps[:count] for answer, count in answers]))
+def outputs_of(engine: Engine, frames: Frames, on_frames: Callable[[int], None] = lambda done: None) -> GraphOutputs:
+    """An engine's outputs for frames.
+
+    Args:
+        engine: Open.
+        frames: uint8 [N, H, W, 3], BGR.
+        on_frames: Called after each batch with the frames done so far.
+    """
+    batches = []
+    for part, count in in_batches(frames, engine.spec.batch or 1):
+        batches.append((engine.infer(part), count))
+        on_frames(sum(count for _, count in batches))
+    scores = np.concatenate([outputs.scores[:count] for outputs, count in batches])
+    return GraphOutputs(scores, np.concatenate([outputs.anomaly_maps[:count] for outputs, count in batches]))
 
 
 def masks_of(category: Category, size: int) -> NDArray[np.bool_] | None:
@@ -49,7 +58,7 @@ def masks_of(category: Category, size: int) -> NDArray[np.bool_] | None:
 def drift_report(
     rows: Sequence[Row], defective: Sequence[bool], masks: NDArray[np.bool_] | None
 ) -> list[dict[str, Any]]:
-    """What each row differs by from the first.
+    """The drift of each row from the first.
 
     Args:
         rows: The reference first.

@@ -1,6 +1,6 @@
 """INT8 with float16 around it, for TensorRT: INT8 convolutions between float16 maps, and no large map in float32.
 
-A strongly typed engine computes what the graph says. An INT8 graph for the CPU leaves everything around its
+A strongly typed engine computes what the graph states. An INT8 graph for the CPU leaves everything around its
 convolutions in float32, so on a GPU it moves more bytes than an FP16 graph does. Three exact changes mend that; none
 touches the INT8 weights or the scales of activations:
 

@@ -23,7 +23,7 @@ class Layer(NamedTuple):
 
     Attributes:
         name: Of its module in the deployed network, such as "student.convolutions.0".
-        node: The name of its output tensor, which tells the node from all others.
+        node: The name of its output tensor, which identifies the node.
         activation: The tensor that it reads.
         weight: Its initializer, [outputs, inputs of a group, kernel, kernel].
         macs: Its multiply-accumulates for one batch.
@@ -44,7 +44,7 @@ class Layers(NamedTuple):
     Attributes:
         quantizable: Those that INT8 is for.
         in_float: The names of the others, and why they are not. Gates, as in attention, are a thousandth of the work,
-            and what they say is multiplied into whole maps.
+            and their outputs are multiplied into whole maps.
         attended: Maps that attention reads several times, by the node of the layer that makes them; stored in INT8,
             they cost a quarter to read.
     """

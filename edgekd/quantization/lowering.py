@@ -5,13 +5,14 @@ FP16 alone is in float16.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import onnx
 
 from edgekd.engines import Frames
 from edgekd.errors import DriftError
+from edgekd.precisions import CalibrationMethod
+from edgekd.progress import Progress, silent
 from edgekd.quantization.bias_correction import bias_corrections
 from edgekd.quantization.centring import centre_positive
 from edgekd.quantization.drift import map_noise
@@ -20,49 +21,47 @@ from edgekd.quantization.float16 import to_float16
 from edgekd.quantization.histogram import observe
 from edgekd.quantization.int8_float16 import INT8_FLOAT16, to_int8_float16, worth_int8
 from edgekd.quantization.layers import Layers, exact_scales, find_layers
-from edgekd.quantization.map_error import scales_for_the_map
 from edgekd.quantization.qdq import Scheme, quantize
 from edgekd.quantization.running import run_graph
-from edgekd.quantization.scales import METHODS, scales_of
+from edgekd.quantization.scales import scales_of
 from edgekd.quantization.sensitivity import Sensitivity, leave_least_in_float
 from edgekd.quantization.splitting import split_concatenated
 from edgekd.quantization.weight_rounding import rounded_weights
 
-MAP_ERROR = "map-error"
-ALL_METHODS = (*METHODS, MAP_ERROR)
 SENSITIVITY_FRAMES = 8
 
-TOO_LITTLE_WORK = "it computes too little with each number for INT8 to pay on a GPU"
+# Channels are equalised and maps centred; scales; weights; biases.
+CALIBRATION_STEP, CALIBRATION_STEPS = "calibrating", 4
 
-OnStep = Callable[[str, int, int], None]  # What is done, steps done, steps in all.
+TOO_LITTLE_WORK = "it computes too little with each number for INT8 to pay on a GPU"
 
 
 def to_int8(
     model: onnx.ModelProto,
     frames: Frames,
-    method: str,
+    method: CalibrationMethod,
     max_drift: float | None,
     learned: bool = False,
     judged_on: Frames | None = None,
     float16_around: bool = False,
-    on_step: OnStep = lambda what, done, of: None,
+    progress: Progress = silent,
 ) -> tuple[onnx.ModelProto, dict[str, Any]]:
     """Quantizes a graph's convolutions.
 
     Args:
         model: Float32, as `edgekd.graph` writes it; not changed.
         frames: The calibration set, uint8 [N, H, W, 3], BGR.
-        method: One of ALL_METHODS.
-        max_drift: How much noise the map may gain, over its standard deviation; layers are left in float until it
-            does not. None quantizes all.
+        method: How activation scales are computed.
+        max_drift: Largest RMS change of the anomaly map, in standard deviations; sensitive layers stay in float to
+            meet it. None quantizes all.
         learned: Whether the network was trained as it will be rounded: then its weights go to the nearest step, and
             its biases have learned the shifts.
         judged_on: Frames that the drift is measured on; some of the calibration set where none are given.
         float16_around: Whether what is not INT8 becomes float16, as TensorRT wants it; see int8_float16.py.
-        on_step: Told how far each part is.
+        progress: Called while it works.
 
     Returns:
-        The graph with Q/DQ, and what the manifest says of it.
+        The graph with Q/DQ, and its entries of the manifest.
 
     Raises:
         DriftError: The limit cannot be reached.
@@ -71,14 +70,19 @@ def to_int8(
     split = split_concatenated(model)
     judges = few_of(frames) if judged_on is None else judged_on
     layers = _layers(split, float16_around and not learned)
+    progress(CALIBRATION_STEP, 0, CALIBRATION_STEPS)
     if not learned:
         split = equalise_channels(split, layers.quantizable, exact_scales(split), frames)
         split = centre_positive(split, _layers(split, float16_around).quantizable, exact_scales(split), frames)
         layers = _layers(split, float16_around)
-    scheme = Scheme(_scales(split, layers, frames, method, on_step), layers.attended)
+    progress(CALIBRATION_STEP, 1, CALIBRATION_STEPS)
+    scheme = Scheme(_scales(split, layers, frames, method), layers.attended)
+    progress(CALIBRATION_STEP, 2, CALIBRATION_STEPS)
     if not learned:
         scheme = scheme._replace(weights=rounded_weights(split, layers.quantizable, scheme.scales, frames))
+        progress(CALIBRATION_STEP, 3, CALIBRATION_STEPS)
         scheme = scheme._replace(corrections=bias_corrections(split, layers.quantizable, scheme, frames))
+    progress(CALIBRATION_STEP, CALIBRATION_STEPS, CALIBRATION_STEPS)
     found = Sensitivity(None, [], [], {})
     if max_drift is not None:
         floor = _noise_of_float16(model, judges, max_drift) if float16_around else 0.0
@@ -88,7 +92,7 @@ def to_int8(
             scheme,
             judges,
             max_drift,
-            lambda done, of: on_step("layers", done, of),
+            lambda done, of: progress("trying layers in INT8", done, of),
             to_int8_float16 if float16_around else lambda quantized: quantized,
             floor,
         )
@@ -136,13 +140,10 @@ def few_of(frames: Frames) -> Frames:
     return frames[:: max(1, len(frames) // SENSITIVITY_FRAMES)][:SENSITIVITY_FRAMES]
 
 
-def _scales(split: onnx.ModelProto, layers: Layers, frames: Frames, method: str, on_step: OnStep) -> dict[str, float]:
+def _scales(split: onnx.ModelProto, layers: Layers, frames: Frames, method: CalibrationMethod) -> dict[str, float]:
     """What a step of each activation stands for, by one of the methods."""
     exact = exact_scales(split)
     stored = list(layers.attended.values())
     tensors = list(dict.fromkeys([layer.activation for layer in layers.quantizable] + stored))
     histograms = observe(split, [name for name in tensors if name not in exact], frames)
-    scales = scales_of(histograms, "min-max" if method == MAP_ERROR else method)
-    if method == MAP_ERROR:
-        scales = scales_for_the_map(split, layers, scales, exact, frames, lambda done, of: on_step("scales", done, of))
-    return scales | {name: scale for name, scale in exact.items() if name in tensors}
+    return scales_of(histograms, method) | {name: scale for name, scale in exact.items() if name in tensors}

@@ -87,8 +87,8 @@ def quantize(model: onnx.ModelProto, scheme: Scheme, layers: Sequence[Layer]) ->
 def quantized_weight(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """A weight in INT8 and its scales, one an output channel.
 
-    The scales are such that no pair of neighbouring input channels goes beyond PAIR_LEVELS: the graph says the same on
-    every processor.
+    The scales are such that no pair of neighbouring input channels goes beyond PAIR_LEVELS: the graph
+    outputs the same on every processor.
 
     Args:
         weight: Of a convolution, float32 [outputs, inputs of a group, kernel, kernel].

@@ -1,12 +1,11 @@
 """Running a graph that is still in memory, to look at its tensors or to see what a change to it does.
 
-Q/DQ are computed as the graph says, in float: what an INT8 kernel gives differs from it by the order of additions only.
+Q/DQ are computed as the graph states, in float: an INT8 kernel differs from it by the order of additions only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,14 +33,14 @@ def open_session(model: onnx.ModelProto) -> Any:
 
 
 def run_graph(model: onnx.ModelProto, frames: Frames) -> GraphOutputs:
-    """What a graph says of frames.
+    """A graph's outputs for frames.
 
     Args:
         model: With any batch.
         frames: uint8 [N, H, W, 3], BGR.
     """
-    answers = list(run_batches(open_session(model), batch_of(model), ["score", "anomaly_map"], frames))
-    return GraphOutputs(*(np.concatenate(parts) for parts in zip(*answers, strict=True)))
+    outputs = list(run_batches(open_session(model), batch_of(model), ["score", "anomaly_map"], frames))
+    return GraphOutputs(*(np.concatenate(parts) for parts in zip(*outputs, strict=True)))
 
 
 def tensors_of(model: onnx.ModelProto, names: Sequence[str], frames: Frames) -> Iterator[list[NDArray[np.float32]]]:
@@ -72,22 +71,20 @@ def run_batches(
     batch: int,
     names: Sequence[str],
     frames: Frames,
-    given: Mapping[str, NDArray[np.float32]] = MappingProxyType({}),
 ) -> Iterator[list[NDArray[np.float32]]]:
-    """What a session says of frames, batch by batch; a last one that is not full is filled up and cut off again.
+    """A session's outputs for frames, batch by batch; a last one that is not full is filled up and cut off again.
 
     Args:
         session: Of `open_session`.
         batch: That its graph takes.
         names: Of the tensors that are wanted, whose first dimension is the batch.
         frames: uint8 [N, H, W, 3], BGR.
-        given: Inputs besides the frames.
 
     Yields:
         The tensors of the next frames, in the order of `names`.
     """
     for part, count in in_batches(frames, batch):
-        yield [answer[:count] for answer in session.run(list(names), {**given, "frames": part})]
+        yield [output[:count] for output in session.run(list(names), {"frames": part})]
 
 
 def in_batches(frames: Frames, batch: int) -> Iterator[tuple[Frames, int]]:

@@ -1,4 +1,4 @@
-"""From what a tensor takes on real images to the one step that INT8 gives it."""
+"""The scale of each activation in INT8, from the magnitudes that it takes on real images."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekd.precisions import CalibrationMethod
 from edgekd.quantization.histogram import BINS, Histogram
 from edgekd.quantization.qdq import LEVELS
 
@@ -27,7 +28,7 @@ def percentile(histogram: Histogram) -> float:
 
 
 def entropy(histogram: Histogram) -> float:
-    """The limit at which the 128 steps tell most of the distribution: least Kullback-Leibler divergence.
+    """The limit at which 128 steps represent the distribution best: least Kullback-Leibler divergence.
 
     Source: Migacz, 8-bit Inference with TensorRT (GTC 2017).
     """
@@ -38,15 +39,19 @@ def entropy(histogram: Histogram) -> float:
     return min(best * histogram.limit / BINS, histogram.largest)
 
 
-METHODS: dict[str, Callable[[Histogram], float]] = {"min-max": min_max, "percentile": percentile, "entropy": entropy}
+METHODS: dict[CalibrationMethod, Callable[[Histogram], float]] = {
+    "min-max": min_max,
+    "percentile": percentile,
+    "entropy": entropy,
+}
 
 
-def scales_of(histograms: Mapping[str, Histogram], method: str) -> dict[str, float]:
-    """The scale of each tensor by one of METHODS.
+def scales_of(histograms: Mapping[str, Histogram], method: CalibrationMethod) -> dict[str, float]:
+    """The scale of each tensor by a calibration method.
 
     Args:
         histograms: By tensor.
-        method: "min-max", "percentile" or "entropy".
+        method: How activation scales are computed.
     """
     limits = {name: METHODS[method](histogram) if histogram.largest else 1.0 for name, histogram in histograms.items()}
     return {name: limit / LEVELS for name, limit in limits.items()}

@@ -27,7 +27,7 @@ COST_OF_ATTENDED_MAPS = 0.08
 # Of the work, what an INT8 graph has in INT8: the change of colours alone, which rounds nothing, is under any limit.
 LEAST_WORK = 0.01
 
-OnStep = Callable[[int, int], None]  # Steps done, and in all.
+OnStep = Callable[[int, int], None]  # With the candidates tried so far, and all.
 
 
 class Sensitivity(NamedTuple):
@@ -80,7 +80,7 @@ def leave_least_in_float(
         scheme: Of the whole graph.
         frames: To measure on, uint8 [N, H, W, 3], BGR.
         max_drift: The limit of `Drift.noise`.
-        on_step: Told how far it is.
+        on_step: Called as it advances.
         finish: What is done to the quantized graph before it ships.
         floor: Noise that this gives without any INT8. It is in the noise of every candidate alone.
 
@@ -99,7 +99,7 @@ def leave_least_in_float(
         return Sensitivity(noise, [], [], {})
     alone = _noises_alone(candidates, lambda chosen: noise_of(chosen, RANKED_ON), max_drift, on_step)
     ranked = sorted(candidates, key=lambda each: max(alone[each.name] ** 2 - floor**2, 0.0) / each.cost, reverse=True)
-    few, many = 0, len(ranked)  # `few` left in float is too little; `many`, all of them, is no INT8 graph.
+    few, many = 0, len(ranked)  # `few` left in float is too little; `many`, all of them, is not an INT8 graph.
     reached = noise
     while many - few > 1:
         middle = (few + many) // 2
@@ -111,8 +111,8 @@ def leave_least_in_float(
     work = sum(layer.macs for layer in layers)
     if sum(each.layer.macs for each in ranked[many:] if not each.is_map) < LEAST_WORK * work:
         raise DriftError(
-            f"no INT8 graph drifts by {max_drift:g} or less, but for such with less than {LEAST_WORK:.0%} of the work "
-            "in INT8; allow more, or train with --quantization-aware"
+            f"no INT8 graph drifts by {max_drift:g} or less with at least {LEAST_WORK:.0%} of the work in INT8: raise "
+            "--max-drift, or train with --quantization-aware"
         )
     left = ranked[:many]
     return Sensitivity(

@@ -1,7 +1,7 @@
 """A convolution over a concatenation as the sum of convolutions over its parts, so that each part has its own scale.
 
 Exact in float. In INT8 it keeps small features small steps beside large ones; and OpenVINO 2026.4 computes a signed
-INT8 convolution over a concatenation wrongly (by as much as the answer itself), which this leaves no place for.
+INT8 convolution over a concatenation wrongly (by as much as the result itself), which this leaves no place for.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Weights rounded so that what their layer says stays, not so that each weight does.
+"""Weights rounded so that their layer's outputs stay, not so that each weight does.
 
 Rounded to the nearest step, the weights of a kernel err together wherever the pixels under it are alike, as in a
 depthwise convolution. Here a layer's weights are rounded one after another, and what each errs by is made up for by

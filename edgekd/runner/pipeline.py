@@ -112,10 +112,10 @@ def inspect_stream(
         try:
             while True:
                 memory = None
-                while engine.broken is None and (memory := engine.lend(batch)) is not None:
+                while engine.broken is None and (memory := engine.acquire(batch)) is not None:
                     reads = reading.next_batch(memory, wait=not filling and not running)
                     if not reads:
-                        engine.give_back(memory)
+                        engine.release(memory)
                         break
                     filling.append(_Filling(memory, reads))
                 while filling and (not running or all(read.done() for read in filling[0].reads)):
@@ -134,7 +134,7 @@ def inspect_stream(
                 for read in left.reads:
                     read.cancel() or read.exception()
                 with contextlib.suppress(EdgekdError):  # The engine may be closed by now.
-                    engine.give_back(left.memory)
+                    engine.release(left.memory)
             for started in running:
                 if started.ticket is not None:
                     with contextlib.suppress(Exception):
@@ -148,12 +148,12 @@ def _start(engine: Engine, filled: _Filling, maps_above: float) -> _Running:
             np.copyto(memory, read.resized)
     submitted = time.perf_counter()
     if all(read.error for read in reads):
-        engine.give_back(filled.memory)
+        engine.release(filled.memory)
         return _Running(reads, None, submitted, None)
     try:  # Where a frame could not be read there is what the slot held before; its answer is not looked at.
         return _Running(reads, engine.submit(filled.memory, maps_above), submitted, None)
     except Exception as failure:
-        engine.give_back(filled.memory)
+        engine.release(filled.memory)
         return _Running(reads, None, submitted, f"the engine failed: {one_line(failure)}")
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from edgekd.data.images import Image
 from edgekd.data.resizing import resize_into
 from edgekd.engines.base import Engine, EngineSpec, Frames
-from edgekd.engines.opening import usable_cores
+from edgekd.engines.cores import usable_cores
 from edgekd.errors import EdgekdError
 from edgekd.runner.frame_queue import Intake
 from edgekd.runner.sources import Frame

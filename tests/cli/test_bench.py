@@ -69,7 +69,7 @@ def test_report_json_and_summary_tell_the_same(exported, backend, tmp_path, caps
 
 def test_a_place_that_cannot_be_written_is_refused_before_measuring(refused, tmp_path):
     (tmp_path / "file").write_text("kept")
-    assert f"{tmp_path / 'file'} is no folder" in refused("--html", tmp_path / "file" / "bench.html")
+    assert f"{tmp_path / 'file'} is not a folder" in refused("--html", tmp_path / "file" / "bench.html")
     assert "it is a folder, give the name of a file" in refused("--json", tmp_path)
     assert (tmp_path / "file").read_text() == "kept"
 
@@ -77,7 +77,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_measuring(refused, tmp
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_of_others_is_refused(tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(EdgekdError, match="not yours to write"):
+    with pytest.raises(EdgekdError, match="no permission to write"):
         require_writable(tmp_path / "new" / "bench.html")
 
 

@@ -158,7 +158,7 @@ def test_the_standard_flavour_without_a_gpu_says_where_to_build(graph, no_gpu, c
     [
         (["--backend", "tensor-rt"], "unknown back end to build for 'tensor-rt': did you mean tensorrt?"),
         ([*RTX, "--compute-capability", "8.7"], "8.7 is a Jetson Orin, which TensorRT for RTX does not build for"),
-        ([*RTX, "--compute-capability", "86"], "'86' is no compute capability"),
+        ([*RTX, "--compute-capability", "86"], "does not build for compute capability '86', only for 7.5"),
         (["--backend", "tensorrt", "--compute-capability", "8.6"], "--compute-capability is for TensorRT for RTX"),
         (
             ["--backend", "openvino", "--compute-capability", "8.6"],

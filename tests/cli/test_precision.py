@@ -18,6 +18,7 @@ from edgekd.data.images import read_image
 from edgekd.data.resizing import resize_image
 from edgekd.engines import open_engine
 from edgekd.models.registry import find_system
+from edgekd.precisions import CALIBRATION_METHODS
 from edgekd.quantization.lowering import few_of
 
 from ..conftest import copy_images
@@ -258,7 +259,7 @@ def test_a_set_says_from_how_many_images_it_was_chosen(run, elpv_images, tmp_pat
 
 
 def test_a_graph_of_several_frames_is_quantized_by_every_method(run, tmp_path):
-    for method in ("min-max", "map-error"):
+    for method in CALIBRATION_METHODS:
         output = tmp_path / f"{method}.onnx"
         words = ["export", run, *INT8, "--batch", "3", "--calibration-method", method, "--output", output]
         assert main([str(word) for word in words]) == 0

@@ -109,7 +109,7 @@ def test_a_repository_that_cannot_be_written_costs_one_line(fails, artifact):
 def test_a_folder_of_that_name_that_is_no_model_is_left_alone(fails, artifact, tmp_path):
     (tmp_path / "models" / "part").mkdir(parents=True)
     (tmp_path / "models" / "part" / "notes.txt").write_text("mine")
-    assert "is no model of edgekd's" in fails(artifact, "--triton", tmp_path / "models")
+    assert "exists and was not written by edgekd" in fails(artifact, "--triton", tmp_path / "models")
     assert [path.name for path in (tmp_path / "models" / "part").iterdir()] == ["notes.txt"]
 
 

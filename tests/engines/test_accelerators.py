@@ -19,24 +19,16 @@ import pytest
 import edgekd.engines.onnxruntime_gpu as onnxruntime_gpu
 import edgekd.engines.opening as opening
 from edgekd.artifact import read_manifest, write_manifest
+from edgekd.backends import ON_CUDA, ONNXRUNTIME_CUDA, ONNXRUNTIME_TENSORRT
 from edgekd.cli.main import main
 from edgekd.data.good_images import read_frames
 from edgekd.engines import ACCELERATED, BACKENDS, open_engine
-from edgekd.engines.accelerators import (
-    CUDA,
-    ON_CUDA,
-    TENSORRT,
-    TRIAL_ANSWER,
-    TRIAL_GRAPH,
-    TRIAL_INPUT,
-    AcceleratorError,
-    check_trial,
-    try_accelerator,
-)
+from edgekd.engines.accelerators import try_accelerator
 from edgekd.engines.cuda import Device
 from edgekd.engines.onnxruntime import session_options
 from edgekd.engines.onnxruntime_gpu import OnnxRuntimeGpuEngine, check_placement, open_session, provider_options
 from edgekd.engines.openvino_devices import cause, device_options
+from edgekd.engines.trial import TRIAL_GRAPH, TRIAL_INPUT, TRIAL_OUTPUT, AcceleratorError, check_trial
 from edgekd.errors import ArtifactError, EdgekdError, MachineError
 
 ort = pytest.importorskip("onnxruntime")
@@ -70,7 +62,7 @@ def with_gpu(monkeypatch):
 @pytest.fixture
 def on_cpu(with_gpu, monkeypatch):
     """ONNX Runtime's CPU in the place of its CUDA provider."""
-    monkeypatch.setitem(onnxruntime_gpu.PROVIDERS, CUDA, "CPUExecutionProvider")
+    monkeypatch.setitem(onnxruntime_gpu.PROVIDERS, ONNXRUNTIME_CUDA, "CPUExecutionProvider")
     monkeypatch.setattr(onnxruntime_gpu, "provider_options", lambda *given: ON_CPU)
 
 
@@ -91,16 +83,16 @@ def test_the_trial_graph_is_one_and_both_libraries_compute_it():
     model = onnx.load_from_string(TRIAL_GRAPH)
     onnx.checker.check_model(model, full_check=True)
     [said] = ort.InferenceSession(TRIAL_GRAPH, providers=["CPUExecutionProvider"]).run(None, {"x": TRIAL_INPUT})
-    assert np.array_equal(said, TRIAL_ANSWER)
+    assert np.array_equal(said, TRIAL_OUTPUT)
     core = openvino.Core()
-    assert np.array_equal(core.compile_model(core.read_model(TRIAL_GRAPH, b""), "CPU")(TRIAL_INPUT)[0], TRIAL_ANSWER)
+    assert np.array_equal(core.compile_model(core.read_model(TRIAL_GRAPH, b""), "CPU")(TRIAL_INPUT)[0], TRIAL_OUTPUT)
 
 
 def test_an_accelerator_that_computes_wrongly_is_refused():
-    check_trial(CUDA, TRIAL_ANSWER)
-    for wrong in (TRIAL_INPUT, TRIAL_ANSWER * np.nan, TRIAL_ANSWER[0]):
+    check_trial(ONNXRUNTIME_CUDA, TRIAL_OUTPUT)
+    for wrong in (TRIAL_INPUT, TRIAL_OUTPUT * np.nan, TRIAL_OUTPUT[0]):
         with pytest.raises(AcceleratorError, match="it computes Relu"):
-            check_trial(CUDA, wrong)
+            check_trial(ONNXRUNTIME_CUDA, wrong)
 
 
 @pytest.mark.parametrize("backend", ACCELERATED)
@@ -147,7 +139,7 @@ def test_a_session_whose_graph_the_provider_takes_nothing_of_is_refused(exported
     if not hasattr(session, "get_provider_graph_assignment_info"):
         pytest.skip("this ONNX Runtime does not tell where nodes run")
     with pytest.raises(AcceleratorError, match="CUDAExecutionProvider takes not one node of the graph"):
-        check_placement(session, CUDA)
+        check_placement(session, ONNXRUNTIME_CUDA)
 
 
 def test_what_is_left_to_the_cpu_is_logged(caplog):
@@ -158,16 +150,16 @@ def test_what_is_left_to_the_cpu_is_logged(caplog):
             yield part("CUDAExecutionProvider", lambda: [node("Conv")] * 7)
             yield part("CPUExecutionProvider", lambda: [node("Shape"), node("Gather"), node("Shape")])
 
-    check_placement(Session(), CUDA)
+    check_placement(Session(), ONNXRUNTIME_CUDA)
     assert caplog.messages == ["onnxruntime:cuda: 3 of 10 nodes run on the CPU (Gather, Shape)"]
 
 
 @pytest.mark.usefixtures("with_gpu")
 def test_a_graph_that_cannot_be_read_is_not_taken_for_a_missing_driver(tmp_path, monkeypatch):
-    monkeypatch.setitem(onnxruntime_gpu.PROVIDERS, CUDA, "CPUExecutionProvider")
+    monkeypatch.setitem(onnxruntime_gpu.PROVIDERS, ONNXRUNTIME_CUDA, "CPUExecutionProvider")
     (tmp_path / "text.onnx").write_text("no graph")
     with pytest.raises(ArtifactError, match=r"ONNX Runtime cannot load .*text\.onnx: ."):
-        open_session(str(tmp_path / "text.onnx"), CUDA, 0, ON_CPU)
+        open_session(str(tmp_path / "text.onnx"), ONNXRUNTIME_CUDA, 0, ON_CPU)
 
 
 def test_a_missing_library_is_told_by_its_name(tmp_path):
@@ -176,7 +168,7 @@ def test_a_missing_library_is_told_by_its_name(tmp_path):
     if compiler is None:
         pytest.skip("no C compiler")
     (tmp_path / "capi").mkdir()
-    library = tmp_path / "capi" / onnxruntime_gpu.LIBRARIES[CUDA]
+    library = tmp_path / "capi" / onnxruntime_gpu.LIBRARIES[ONNXRUNTIME_CUDA]
     make = [compiler, "-shared", "-x", "c", "/dev/null", "-o"]
     subprocess.run([*make, str(tmp_path / "libnowhere.so.13"), "-Wl,-soname,libnowhere.so.13"], check=True)
     subprocess.run(
@@ -184,22 +176,22 @@ def test_a_missing_library_is_told_by_its_name(tmp_path):
     )
     runtime = SimpleNamespace(__file__=str(tmp_path / "__init__.py"))
     (tmp_path / "libnowhere.so.13").unlink()
-    said = onnxruntime_gpu._missing_library(runtime, CUDA)
+    said = onnxruntime_gpu._missing_library(runtime, ONNXRUNTIME_CUDA)
     assert said == "libnowhere.so.13 is missing, which CUDAExecutionProvider needs"
     library.unlink()
-    assert onnxruntime_gpu._missing_library(runtime, CUDA) is None
+    assert onnxruntime_gpu._missing_library(runtime, ONNXRUNTIME_CUDA) is None
 
 
 @pytest.mark.usefixtures("on_cpu")
 def test_an_engine_on_a_gpu_answers_as_the_graph_does_and_says_where_it_runs(exported, frames):
     with open_engine(exported, "onnxruntime", threads=1) as engine:
         expected = engine.infer(frames[:1])
-    with open_engine(exported, CUDA, device="cuda:1", slots=2) as engine:
+    with open_engine(exported, ONNXRUNTIME_CUDA, device="cuda:1", slots=2) as engine:
         spec = engine.spec
         said = engine.infer(frames[:1])
         assert np.allclose(said.anomaly_maps, expected.anomaly_maps, rtol=1e-4, atol=1e-6)
         assert (engine.slots, engine.broken, engine.cuda_graphs) == (2, None, None)
-    assert (spec.backend, spec.device, spec.threads) == (CUDA, "NVIDIA RTX A2000 (cuda:1)", None)
+    assert (spec.backend, spec.device, spec.threads) == (ONNXRUNTIME_CUDA, "NVIDIA RTX A2000 (cuda:1)", None)
     assert (spec.gpu_index, spec.gpu_uuid, spec.version) == (1, "GPU-1234", ort.__version__)
 
 
@@ -218,7 +210,7 @@ def test_a_gpu_that_fails_is_a_machine_error_and_what_follows_is_not_computed(ex
         def run(self, outputs, inputs):
             raise RuntimeError(text)
 
-    with OnnxRuntimeGpuEngine(exported, read_manifest(exported), CUDA, 0) as engine:
+    with OnnxRuntimeGpuEngine(exported, read_manifest(exported), ONNXRUNTIME_CUDA, 0) as engine:
         working, engine._session = engine._session, Session()
         with pytest.raises(MachineError, match=r"onnxruntime:cuda failed on NVIDIA RTX A2000 \(cuda:0\): "):
             engine.infer(frames[:1])
@@ -232,10 +224,10 @@ def test_a_gpu_that_fails_is_a_machine_error_and_what_follows_is_not_computed(ex
 
 
 def test_a_float32_graph_is_computed_in_float32_and_nothing_less(cache_folder):
-    [(cuda, options)] = provider_options(CUDA, 1, "fp32", "abc")
+    [(cuda, options)] = provider_options(ONNXRUNTIME_CUDA, 1, "fp32", "abc")
     assert (cuda, options["device_id"], options["use_tf32"]) == ("CUDAExecutionProvider", "1", "0")
     for precision, allowed in (("fp32", ("False", "False")), ("fp16", ("True", "False")), ("int8", ("False", "True"))):
-        (tensorrt, options), (rest, _) = provider_options(TENSORRT, 2, precision, "abc" * 30)
+        (tensorrt, options), (rest, _) = provider_options(ONNXRUNTIME_TENSORRT, 2, precision, "abc" * 30)
         assert (tensorrt, rest) == ("TensorrtExecutionProvider", "CUDAExecutionProvider")
         assert (options["trt_fp16_enable"], options["trt_int8_enable"]) == allowed
         assert options["device_id"] == "2"
@@ -294,13 +286,13 @@ def test_a_back_end_of_engines_is_refused_a_graph_with_the_command_that_builds_o
 def test_an_engine_has_as_many_slots_as_were_asked_for(exported, frames, backend, slots):
     with open_engine(exported, backend, threads=1, slots=slots) as engine:
         assert engine.slots == slots
-        lent = [engine.lend() for _ in range(slots)]
-        assert engine.lend() is None
-        for memory, frame in zip(lent, frames, strict=False):
+        acquired = [engine.acquire() for _ in range(slots)]
+        assert engine.acquire() is None
+        for memory, frame in zip(acquired, frames, strict=False):
             memory[:] = frame
-        tickets = [engine.submit(memory) for memory in lent]
+        tickets = [engine.submit(memory) for memory in acquired]
         assert all(np.isfinite(engine.collect(ticket).scores).all() for ticket in tickets)
-        assert engine.lend() is not None
+        assert engine.acquire() is not None
 
 
 @pytest.mark.parametrize("slots", [0, -1])

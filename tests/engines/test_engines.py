@@ -96,20 +96,20 @@ def test_closing_twice_does_no_harm(engine):
 
 
 def test_a_closed_engine_refuses_everything_in_one_line(engine, frames):
-    lent, given = engine.lend(), engine.lend()
-    lent[:] = 9
+    acquired, given = engine.acquire(), engine.acquire()
+    acquired[:] = 9
     ticket = engine.submit(frames[:1])
     engine.close()
     for refused in (
-        engine.lend,
-        lambda: engine.give_back(given),
-        lambda: engine.submit(lent),
+        engine.acquire,
+        lambda: engine.release(given),
+        lambda: engine.submit(acquired),
         lambda: engine.infer(frames[:1]),
         lambda: engine.collect(ticket),
     ):
         with pytest.raises(EdgekdError, match=r"^this engine is closed: open it again$"):
             refused()
-    assert np.all(lent == 9)
+    assert np.all(acquired == 9)
 
 
 def test_an_engine_on_the_cpu_has_neither_graphs_nor_a_gpu(engine):
@@ -179,5 +179,5 @@ def test_a_manifest_that_does_not_say_its_frames_is_refused(exported, tmp_path, 
     shutil.copy(exported, tmp_path / "x.onnx")
     manifest = json.loads(manifest_path(exported).read_text())
     write_manifest(tmp_path / "x.onnx", manifest | {"inputs": {"frames": frames}})
-    with pytest.raises(ArtifactError, match="does not say which frames"):
+    with pytest.raises(ArtifactError, match="lacks the shape of the graph's frames"):
         open_engine(tmp_path / "x.onnx", "onnxruntime")

@@ -45,7 +45,7 @@ CHANGES = {
     "damaged": (damage, "its SHA-256 differs"),
     "without manifest": (lambda engine: manifest_path(engine).unlink(), "has no manifest"),
     "damaged manifest": (lambda engine: manifest_path(engine).write_text("{"), "is no valid JSON"),
-    "foreign manifest": (lambda engine: write_manifest(engine, {}), "does not say how it was built"),
+    "foreign manifest": (lambda engine: write_manifest(engine, {}), "does not record how it was built"),
     "version": (lambda engine: change_record(engine, version="2024.0"), "with version 2024.0, and now it is 20"),
     "back end": (lambda engine: change_record(engine, flavour="tensorrt"), "back end tensorrt, and now it is openvino"),
     "option": (lambda engine: change_record(engine, opt_batch=4), "with opt batch 4, and now it is 1"),

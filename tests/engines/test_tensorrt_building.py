@@ -12,14 +12,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-import edgekd.engines.tensorrt.progress as listening
+import edgekd.engines.tensorrt.progress as progress
 from edgekd.artifact import manifest_path
 from edgekd.engines.build_plan import BuildChoices, plan_build
 from edgekd.engines.compiling import build
 from edgekd.engines.tensorrt.building import BuildOptions, build_engine, uses_user_allocation
 from edgekd.engines.tensorrt.flavours import Flavour, load_flavour
 from edgekd.engines.tensorrt.layers import Layer, convolution_inputs, layers_inspected, layers_listed
-from edgekd.engines.tensorrt.progress import make_listener, make_monitor
+from edgekd.engines.tensorrt.progress import make_logger, make_monitor
 from edgekd.errors import ArtifactError, EdgekdError
 
 trt = pytest.importorskip("tensorrt_rtx")
@@ -148,7 +148,7 @@ def test_the_standard_flavours_steps_run_as_far_as_they_can_without_a_gpu(graph,
 @pytest.fixture
 def lines(caplog):
     """Reads the lines that TensorRT's warnings and errors came to the user in."""
-    listening._logged.clear()
+    progress._logged.clear()
     caplog.set_level(logging.WARNING, "edgekd.tensorrt")
     return lambda: [record.getMessage() for record in caplog.records if record.name == "edgekd.tensorrt"]
 
@@ -230,10 +230,10 @@ def test_a_refusal_does_not_keep_the_next_builder_from_being_heard(flavour, grap
 
 
 def test_a_cancelled_monitor_ends_the_building(graph):
-    listener, monitor = make_listener(trt), make_monitor(trt, None)
-    builder = trt.Builder(listener)
+    logger, monitor = make_logger(trt), make_monitor(trt, None)
+    builder = trt.Builder(logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    assert trt.OnnxParser(network, listener).parse_from_file(str(graph))
+    assert trt.OnnxParser(network, logger).parse_from_file(str(graph))
     config = builder.create_builder_config()
     config.progress_monitor = monitor
     monitor.cancelled = True

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import edgekd.engines.tensorrt.flavours as flavours
-from edgekd.engines.tensorrt.checks import capabilities_text, needs_gpu, refuse_other_version, refuse_unfit
+from edgekd.engines.build_record import refuse_other_version
+from edgekd.engines.tensorrt.checks import capabilities_text, needs_gpu, refuse_unfit
 from edgekd.engines.tensorrt.flavours import Flavour, checked_capabilities, default_flavour, load_flavour
 from edgekd.errors import ArtifactError, EdgekdError, MachineError
 
@@ -148,7 +149,7 @@ def test_another_flavour_is_refused_with_what_to_install_or_build():
 
 @pytest.mark.parametrize("record", [None, {}, [], "tensorrt", {"flavour": "tensorrt"}])
 def test_a_manifest_without_a_record_of_the_build_is_refused(record):
-    with pytest.raises(ArtifactError, match="does not say how it was built"):
+    with pytest.raises(ArtifactError, match="does not record how it was built"):
         refuse_unfit({"engine": record}, PATH, RTX, "8.6", A4000)
 
 
@@ -176,9 +177,9 @@ def test_capabilities_are_sorted_as_numbers_each_once():
     ("text", "complaint"),
     [
         ("8.7", "8.7 is a Jetson Orin, .* on the Jetson itself, with the TensorRT that comes with JetPack"),
-        ("9.0", "'9.0' is no compute capability that TensorRT for RTX builds for: they are 7.5, 8.0, 8.6"),
-        ("86", "'86' is no compute capability"),
-        ("", "'' is no compute capability"),
+        ("9.0", "TensorRT for RTX does not build for compute capability '9.0', only for 7.5, 8.0, 8.6"),
+        ("86", "TensorRT for RTX does not build for compute capability '86', only for 7.5"),
+        ("", "TensorRT for RTX does not build for compute capability '', only for 7.5"),
     ],
 )
 def test_a_capability_that_rtx_does_not_build_for_names_what_to_do(text, complaint):

@@ -10,7 +10,7 @@ DEVICE_STAGES = ("h2d", "gpu_compute", "d2h")
 
 
 def stream_random_batches(ring, frames, answers, total, largest, random):
-    """Streams frames in batches of random sizes, lent and not, collected in any order.
+    """Streams frames in batches of random sizes, acquired and not, collected in any order.
 
     Args:
         ring: To stream through.
@@ -42,9 +42,9 @@ def stream_random_batches(ring, frames, answers, total, largest, random):
             collect()
         batch = frames[chosen]
         if random.random() < 0.5:
-            lent = ring.lend(count)
-            lent[:] = batch
-            batch = lent
+            acquired = ring.acquire(count)
+            acquired[:] = batch
+            batch = acquired
         under_way.append((ring.submit(batch, above), chosen, above))
         done, batches = done + count, batches + 1
     while under_way:
@@ -65,9 +65,9 @@ def keep_busy(ring, frames, batches):
         if len(tickets) == len(ring.slots):
             timings = ring.collect(tickets.pop(0)).timings
             device += sum(timings[stage] for stage in DEVICE_STAGES)
-        lent = ring.lend(len(frames))
-        lent[:] = frames
-        tickets.append(ring.submit(lent, NO_MAP))
+        acquired = ring.acquire(len(frames))
+        acquired[:] = frames
+        tickets.append(ring.submit(acquired, NO_MAP))
     for ticket in tickets:
         device += sum(ring.collect(ticket).timings[stage] for stage in DEVICE_STAGES)
     elapsed = time.perf_counter() - start

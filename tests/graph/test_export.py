@@ -14,7 +14,7 @@ from edgekd.data.good_images import read_frames
 from edgekd.data.images import read_image
 from edgekd.data.resizing import resize_into
 from edgekd.engines import BACKENDS, open_engine
-from edgekd.engines.opening import usable_cores
+from edgekd.engines.cores import usable_cores
 from edgekd.errors import ArtifactError, EdgekdError
 from edgekd.graph import export as export_module
 from edgekd.graph.export import build_graph, export_detector

@@ -9,7 +9,7 @@ from functools import cache
 import onnx
 import pytest
 
-import edgekd.engines.tensorrt.progress as listening
+import edgekd.engines.tensorrt.progress as progress
 from edgekd.data.good_images import read_frames
 from edgekd.engines.tensorrt.building import BuildOptions, build_engine
 from edgekd.engines.tensorrt.flavours import load_flavour
@@ -32,7 +32,7 @@ CAPABILITIES = ("8.6", "8.9", "12.0")
 @pytest.fixture(autouse=True)
 def no_warnings(caplog):
     """TensorRT has nothing to say against any of the graphs."""
-    listening._logged.clear()
+    progress._logged.clear()
     with caplog.at_level(logging.WARNING, "edgekd.tensorrt"):
         yield
     assert [record.getMessage() for record in caplog.records if record.name == "edgekd.tensorrt"] == []

@@ -31,7 +31,7 @@ class NoEngine(HostEngine):
         return frames
 
     def collect(self, ticket):
-        self.give_back(ticket)
+        self.release(ticket)
         return Outputs(np.zeros(len(ticket), np.float32), np.zeros((0, 32, 32), np.float32))
 
     def close(self):
@@ -73,7 +73,7 @@ def test_only_whole_batches_are_counted(images, batch):
     engine = NoEngine()
     measure_throughput(engine, images, batch, 0.05)
     assert set(engine.batches) == {batch}
-    assert not engine._lent
+    assert not engine._acquired
 
 
 def test_a_batch_that_the_engine_does_not_take_is_refused(images):

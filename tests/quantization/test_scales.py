@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from edgekd.precisions import CALIBRATION_METHODS
 from edgekd.quantization.histogram import BINS, Histogram, observe
 from edgekd.quantization.layers import find_layers
 from edgekd.quantization.scales import entropy, min_max, percentile, scales_of
@@ -45,7 +46,7 @@ def test_percentile_keeps_almost_all():
 
 
 def test_a_tensor_that_is_always_zero_has_a_scale():
-    for method in ("min-max", "percentile", "entropy"):
+    for method in CALIBRATION_METHODS:
         assert scales_of({"x": histogram_of(np.zeros(4))}, method)["x"] > 0
 
 

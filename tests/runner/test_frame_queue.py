@@ -120,7 +120,7 @@ def test_the_frames_before_a_sources_failure_are_answered(batch):
     with pytest.raises(ValueError, match="the cable"):
         answers.extend(inspect_stream(engine, source(), 1.0))
     assert [answer.name for answer in answers] == [str(number) for number in range(6)]
-    assert engine.lend(batch) is not None
+    assert engine.acquire(batch) is not None
 
 
 class SlowEngine(HostEngine):
@@ -137,7 +137,7 @@ class SlowEngine(HostEngine):
 
     def collect(self, ticket):
         assert self.go_on.acquire(timeout=10)
-        self.give_back(ticket)
+        self.release(ticket)
         return Outputs(np.zeros(len(ticket), np.float32), np.zeros((0, 16, 16), np.float32))
 
     def close(self):

@@ -53,7 +53,7 @@ class FaultyEngine(HostEngine):
 
     def collect(self, ticket):
         self.under_way -= 1
-        self.give_back(ticket)
+        self.release(ticket)
         if ticket[0, 0, 0, 0] in self.fails_on_collect:
             raise RuntimeError("the device is gone")
         firsts = ticket[:, 0, 0, 0]

@@ -32,13 +32,13 @@ class BlueChannel(Engine):
         self.spec = EngineSpec("none", "0", "CPU", height, width, 1, 1)
         self._free = True
 
-    def lend(self, count: int = 1):
+    def acquire(self, count: int = 1):
         if not self._free:
             return None
         self._free = False
         return np.empty((count, self.spec.height, self.spec.width, 3), np.uint8)
 
-    def give_back(self, frames) -> None:
+    def release(self, frames) -> None:
         self._free = True
 
     def submit(self, frames, maps_above: float = EVERY_MAP):

@@ -93,7 +93,7 @@ class BindingsDriver(Driver):
         return event
 
     def address_of(self, stream: Any) -> int:
-        # The object holds the handle, and getPtr() tells where; int() of the object is deprecated.
+        # The object holds the handle, and getPtr() returns its address; int() of the object is deprecated.
         return ctypes.c_void_p.from_address(int(stream.getPtr())).value or 0
 
     def copy_in(self, address: int, host: NDArray[Any], stream: Any) -> None:
@@ -121,7 +121,7 @@ class BindingsDriver(Driver):
         try:
             work()
         except BaseException:
-            with contextlib.suppress(CudaError):  # The error of the work is the one to tell.
+            with contextlib.suppress(CudaError):  # The error of the work is the one to report.
                 self._call("cuGraphDestroy", self._call("cuStreamEndCapture", stream))
             raise
         recorded = self._call("cuStreamEndCapture", stream)
@@ -167,7 +167,7 @@ class BindingsDriver(Driver):
         self._check_thread()
         try:
             status, *values = getattr(self._cuda, function)(*arguments)
-        except RuntimeError as error:  # How the package says that the driver's library has no such function.
+        except RuntimeError as error:  # What the package raises where the driver's library has no such function.
             raise CudaError(f"this NVIDIA driver has no {function}: update the NVIDIA driver") from error
         results = self._cuda.CUresult
         if status != results.CUDA_SUCCESS:

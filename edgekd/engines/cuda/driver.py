@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from edgekd.engines.opening import usable_cores
+from edgekd.engines.cores import usable_cores
 from edgekd.errors import MachineError
 
 FEW_CORES = 6  # A Jetson Orin Nano's: one that spins is missed by the readers.
@@ -82,7 +82,7 @@ class Driver(abc.ABC):
     def pinned(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """Page-locked host memory, which copies need in order to overlap with computing.
 
-        It is memory of this process that CUDA is told to lock, and not memory that CUDA gives: so a view that somebody
+        It is memory of this process that CUDA is asked to lock, and not memory that CUDA gives: so a view that somebody
         keeps longer than the driver is still memory.
         """
         size = math.prod(shape) * np.dtype(dtype).itemsize
@@ -138,7 +138,7 @@ class Driver(abc.ABC):
         """What `work` enqueues on a stream, as a graph; it is not run. Work that raises leaves the stream as it was.
 
         Raises:
-            CudaError: The package has no graphs, as `graphs` says.
+            CudaError: The package has no graphs, see `graphs`.
         """
         raise CudaError(f"{self.package} has no CUDA graphs")
 
@@ -149,11 +149,11 @@ class Driver(abc.ABC):
     def drain_all(self) -> None:
         """Blocks until every stream is empty, or will never be because the device is gone."""
         for stream in self._streams:
-            with contextlib.suppress(CudaError):  # Its work failed: then it is no longer under way either.
+            with contextlib.suppress(CudaError):  # Its work failed: then it is no longer in flight either.
                 self.drain(stream)
 
     def close(self) -> None:
-        """Gives everything back, the last first, even where the device no longer answers. Twice does no harm.
+        """Frees everything, the last first, even where the device no longer responds. Twice does no harm.
 
         What is still under way is waited for, since it reads and writes what is given back.
         """

@@ -63,7 +63,7 @@ class PycudaDriver(Driver):
             self._event_flags = int(self._cuda.event_flags.BLOCKING_SYNC) if blocking_waits(integrated) else 0
             major, minor = device.compute_capability()
             driver = version_text(self._cuda.get_driver_version())
-            # pycuda tells no UUID.
+            # pycuda has no UUID.
             self.device = Device(device.name(), capability_text(major, minor), driver, device.total_memory(), index)
         except BaseException:
             self.close()

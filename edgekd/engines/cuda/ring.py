@@ -55,7 +55,7 @@ class Ticket(NamedTuple):
 
 
 class SlotRing:
-    """Runs batches through slots, each at its own pace; answers are collected in any order.
+    """Runs batches through slots, each at its own pace; outputs are collected in any order.
 
     Args:
         driver: Whose thread uses the ring.
@@ -66,7 +66,7 @@ class SlotRing:
         refusal: Asked before a capture, after the inference ran once: why it cannot be captured; None where it can.
 
     Attributes:
-        broken: Why the device answers no more; None while it does.
+        broken: Why the device no longer responds; None while it does.
         why_no_graphs: Why an inference could not be captured, the first time; None where that did not happen.
     """
 
@@ -89,7 +89,7 @@ class SlotRing:
             self.why_no_graphs = "not asked for" if driver.graphs else f"{driver.package} has no CUDA graphs"
         self.slots = [_make_slot(driver, index, shape) for index in range(count)]
         self._free = deque(self.slots)
-        self._lent: dict[int, tuple[Frames, Slot]] = {}  # By the id of the frames, which lives as long as they do.
+        self._acquired: dict[int, tuple[Frames, Slot]] = {}  # By the id of the frames, which lives as long as they do.
 
     @property
     def cuda_graphs(self) -> str:
@@ -99,24 +99,24 @@ class SlotRing:
             return "on"
         return f"off: {self.why_no_graphs or 'nothing has run yet'}"
 
-    def lend(self, count: int) -> Frames | None:
+    def acquire(self, count: int) -> Frames | None:
         """The page-locked frames of a free slot, [count, H, W, 3]; None where all are taken."""
         if not self._free:
             return None
         slot = self._free.popleft()
         frames = slot.frames[:count]
-        self._lent[id(frames)] = frames, slot
+        self._acquired[id(frames)] = frames, slot
         return frames
 
-    def give_back(self, frames: Frames) -> None:
-        """Frees the slot of lent frames."""
-        if id(frames) in self._lent:
-            _, slot = self._lent.pop(id(frames))
+    def release(self, frames: Frames) -> None:
+        """Frees the slot of acquired frames."""
+        if id(frames) in self._acquired:
+            _, slot = self._acquired.pop(id(frames))
             self._free.append(slot)
 
     def submit(self, frames: Frames, maps_above: float) -> Ticket:
         """Enqueues copy, inference and copy back of a batch; see `Engine.submit`."""
-        slot = self._lent.pop(id(frames))[1] if id(frames) in self._lent else self._take(frames)
+        slot = self._acquired.pop(id(frames))[1] if id(frames) in self._acquired else self._take(frames)
         with self._frees(slot):
             return self._enqueue(slot, len(frames), maps_above)
 
@@ -184,7 +184,7 @@ class SlotRing:
             if reason is None:
                 slot.graph = driver.capture(slot.stream, lambda: self._compute(slot, count))
         except CudaError as error:
-            driver.drain(slot.stream)  # A device that is gone says so here; otherwise it goes on without.
+            driver.drain(slot.stream)  # A device that is gone raises here; otherwise it goes on without.
             reason = str(error)
         if reason is not None and self.why_no_graphs is None:
             self.why_no_graphs = " ".join(reason.split())
@@ -202,7 +202,7 @@ class SlotRing:
             try:
                 self._driver.drain(slot.stream)
             except CudaError:
-                self.broken = f"the GPU answers no more: {error}"
+                self.broken = f"the GPU no longer responds: {error}"
             self._free.append(slot)
             raise
 

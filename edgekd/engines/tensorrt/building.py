@@ -1,6 +1,6 @@
 """A graph into a TensorRT engine, the same way in both flavours.
 
-The network is strongly typed: the graph says which precision each layer has, and the builder follows.
+The network is strongly typed: the graph fixes the precision of each layer, and the builder follows.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from edgekd.engines.tensorrt.flavours import RTX, STANDARD, Flavour, capability_name
 from edgekd.engines.tensorrt.layers import Layer, layers_inspected, layers_listed
-from edgekd.engines.tensorrt.progress import ERROR, OnProgress, logged_once, make_listener, make_monitor
+from edgekd.engines.tensorrt.progress import ERROR, OnProgress, logged_once, make_logger, make_monitor
 from edgekd.errors import ArtifactError, EdgekdError
 
 NO_COMPATIBILITY = "none"
@@ -20,7 +20,7 @@ COMPATIBILITY_LEVELS = {"same-compute-capability": "SAME_COMPUTE_CAPABILITY", "a
 
 
 class BuildOptions(NamedTuple):
-    """What a builder is told besides the graph.
+    """Options of a builder, besides the graph.
 
     Attributes:
         capabilities: Compute capabilities such as "8.6", only for TensorRT for RTX; none for Ampere and later.
@@ -70,17 +70,17 @@ def build_engine(
         EdgekdError: This version of TensorRT lacks the level of hardware compatibility.
     """
     level = _compatibility_level(flavour, options.hardware_compatibility)
-    listener = make_listener(flavour.module)
+    logger = make_logger(flavour.module)
     monitor = make_monitor(flavour.module, on_progress)
     # In a thread of its own, so that Ctrl-C comes to this one and not into TensorRT's calls back.
     with ThreadPoolExecutor(1) as pool:
-        building = pool.submit(_compiled, onnx_path, flavour, options, level, listener, monitor)
+        building = pool.submit(_compiled, onnx_path, flavour, options, level, logger, monitor)
         try:
             built = building.result()
         except BaseException:
             monitor.cancelled = True
             raise
-    for line in listener.errors:
+    for line in logger.errors:
         if not isinstance(built, str) or line not in built:
             logged_once(ERROR, line)
     if isinstance(built, str):
@@ -126,7 +126,7 @@ def _hint(options: BuildOptions) -> str:
 
 
 def _compiled(
-    onnx_path: Path, flavour: Flavour, options: BuildOptions, level: Any, listener: Any, monitor: Any
+    onnx_path: Path, flavour: Flavour, options: BuildOptions, level: Any, logger: Any, monitor: Any
 ) -> Built | str:
     """The engine, or what TensorRT has against the graph.
 
@@ -134,13 +134,13 @@ def _compiled(
     """
     trt = flavour.module
     try:
-        builder = trt.Builder(listener)
-    except TypeError:  # That is how the bindings say that there is none.
-        return _complaint(listener, "it did not start")
+        builder = trt.Builder(logger)
+    except TypeError:  # What the bindings raise where there is none.
+        return _complaint(logger, "it did not start")
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = trt.OnnxParser(network, listener)
+    parser = trt.OnnxParser(network, logger)
     if not parser.parse_from_file(str(onnx_path)):
-        return _parser_complaint(parser, listener)
+        return _parser_complaint(parser, logger)
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     config.progress_monitor = monitor
@@ -151,16 +151,16 @@ def _compiled(
     if level is not None:
         config.hardware_compatibility_level = level
     if not _set_capabilities(trt, config, options.capabilities):
-        return _complaint(listener, f"it does not build for compute capability {', '.join(options.capabilities)}")
+        return _complaint(logger, f"it does not build for compute capability {', '.join(options.capabilities)}")
     if not _set_batch(builder, network, config, options):
-        return _complaint(listener, f"it takes no batch of {options.largest_batch}")
+        return _complaint(logger, f"it takes no batch of {options.largest_batch}")
     if options.timing_cache is not None:
         _set_timing_cache(config, options.timing_cache)
     blob = builder.build_serialized_network(network, config)
     if blob is None:
-        return _complaint(listener, "it says nothing more")
+        return _complaint(logger, "it gives no reason")
     serialised = bytes(memoryview(blob))
-    layers = _inspected(trt, serialised, listener) if flavour.name == STANDARD else layers_listed(listener.layers)
+    layers = _inspected(trt, serialised, logger) if flavour.name == STANDARD else layers_listed(logger.layers)
     return Built(serialised, layers, None if options.timing_cache is None else _measured(config))
 
 
@@ -200,9 +200,9 @@ def _measured(config: Any) -> bytes:
     return bytes(memoryview(cache.serialize()))
 
 
-def _inspected(trt: Any, serialised: bytes, listener: Any) -> list[Layer]:
-    """The layers, by the engine itself; it is on its GPU. None where it cannot tell."""
-    runtime = trt.Runtime(listener)
+def _inspected(trt: Any, serialised: bytes, logger: Any) -> list[Layer]:
+    """The layers, by the engine itself; it is on its GPU. None where it has no inspector."""
+    runtime = trt.Runtime(logger)
     engine = runtime.deserialize_cuda_engine(serialised)
     if engine is None:
         return []
@@ -213,14 +213,14 @@ def _inspected(trt: Any, serialised: bytes, listener: Any) -> list[Layer]:
         return []
 
 
-def _parser_complaint(parser: Any, listener: Any) -> str:
+def _parser_complaint(parser: Any, logger: Any) -> str:
     if parser.num_errors == 0:
-        return _complaint(listener, "it is no ONNX graph")
+        return _complaint(logger, "it is not an ONNX graph")
     refusal = parser.get_error(0)
     node = f"{refusal.node_operator()} {refusal.node_name()}: " if refusal.node() >= 0 else ""
-    listener.errors.clear()  # The parser logs the same refusal in pieces.
+    logger.errors.clear()  # The parser logs the same refusal in pieces.
     return " ".join(f"{node}{refusal.desc()}".split())
 
 
-def _complaint(listener: Any, otherwise: str) -> str:
-    return listener.errors[0] if listener.errors else otherwise
+def _complaint(logger: Any, otherwise: str) -> str:
+    return logger.errors[0] if logger.errors else otherwise

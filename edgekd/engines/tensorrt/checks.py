@@ -6,19 +6,19 @@ neither.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from edgekd.artifact import Manifest
+from edgekd.backends import TITLES
+from edgekd.engines.build_record import build_command, engine_record, graph_beside, refuse_other_version
 from edgekd.engines.tensorrt.flavours import (
     INSTALLS,
     PORTABLE_CAPABILITIES,
     RTX,
     RTX_CAPABILITIES,
     STANDARD,
-    TITLES,
     Flavour,
     is_ampere_or_later,
 )
@@ -53,26 +53,6 @@ def refuse_unfit(manifest: Manifest, path: Path, flavour: Flavour, capability: s
         _refuse_other_gpu(record, path, capability, gpu_name)
 
 
-def refuse_other_version(manifest: Manifest, path: Path, title: str, version: str) -> None:
-    """Refuses an engine that another version wrote.
-
-    Args:
-        manifest: The engine's.
-        path: The engine, to be named.
-        title: What would load it, such as "TensorRT".
-        version: Of what would load it.
-
-    Raises:
-        ArtifactError: Another version wrote it.
-    """
-    record = engine_record(manifest, path)
-    if record["version"] != version:
-        raise ArtifactError(
-            f"{path} was built by {title} {record['version']} and {version}, which is here, cannot read it: "
-            f"build it again with {_command(record, path)}"
-        )
-
-
 def needs_gpu(manifest: Manifest, path: Path, error: MachineError) -> MachineError:
     """The error for an engine on a machine without a GPU.
 
@@ -84,7 +64,7 @@ def needs_gpu(manifest: Manifest, path: Path, error: MachineError) -> MachineErr
     record = engine_record(manifest, path)
     return MachineError(
         f"{path} needs an NVIDIA GPU of {capabilities_text(served_capabilities(record))}, and none answers here: "
-        f"{error}; without one run edgekd bench --engine {_graph(record, path)}"
+        f"{error}; without one run edgekd bench --engine {graph_beside(record, path)}"
     )
 
 
@@ -103,29 +83,13 @@ def served_capabilities(record: dict[str, Any]) -> list[str]:
     return list(record["compute_capabilities"]) or list(PORTABLE_CAPABILITIES)
 
 
-def engine_record(manifest: Manifest, path: Path) -> dict[str, Any]:
-    """How an engine was built, as its manifest records it.
-
-    Raises:
-        ArtifactError: The manifest does not say how.
-    """
-    record = manifest.get("engine")
-    wanted = {"flavour", "version", "compute_capabilities", "onnx", "command"}
-    if not isinstance(record, dict) or not wanted <= record.keys():
-        raise ArtifactError(
-            f"the manifest of {path} does not say how it was built: build it again with edgekd build GRAPH.onnx "
-            f"--output {shlex.quote(str(path))}"
-        )
-    return dict(record)
-
-
 def _refuse_unserved(record: dict[str, Any], path: Path, capability: str) -> None:
     """Refuses an engine of TensorRT for RTX on a GPU whose compute capability it was not built for."""
     served = served_capabilities(record)
     if capability in served:
         return
     if capability in RTX_CAPABILITIES:
-        mend = f"build it again with {_command(record, path)} --compute-capability {capability}"
+        mend = f"build it again with {build_command(record, path)} --compute-capability {capability}"
     else:
         mend = f"{TITLES[RTX]} does not build for this one: {_build_for(record, path, STANDARD)}"
     raise ArtifactError(f"{path} is for {capabilities_text(served)} and this GPU has {capability}: {mend}")
@@ -141,7 +105,8 @@ def _refuse_other_gpu(record: dict[str, Any], path: Path, capability: str, gpu_n
             f"{path} is for compute capability 8.0 or later and this GPU has {capability}: "
             f"{_build_for(record, path, STANDARD)}"
         )
-    again = f"build it again on this machine with {_command(record, path)}"
+    command = build_command(record, path)
+    again = f"build it again on this machine with {command}"
     if capability not in record["compute_capabilities"]:
         built_for = capabilities_text(record["compute_capabilities"])
         raise ArtifactError(f"{path} is for {built_for} and this GPU has {capability}: {again}")
@@ -149,31 +114,10 @@ def _refuse_other_gpu(record: dict[str, Any], path: Path, capability: str, gpu_n
     if built_on != gpu_name and compatibility != "same-compute-capability":
         raise ArtifactError(
             f"{path} was built on {built_on} and this GPU is {gpu_name}: TensorRT chose kernels for the other model; "
-            f"{again}, or once for both with {_command(record, path)} --hardware-compatibility same-compute-capability"
+            f"{again}, or once for both with {command} --hardware-compatibility same-compute-capability"
         )
-
-
-def _graph(record: dict[str, Any], path: Path) -> str:
-    """The graph beside an engine, quoted for a shell."""
-    return shlex.quote(str(path.with_name(record["onnx"])))
-
-
-def _command(record: dict[str, Any], path: Path) -> str:
-    """The command that built an engine, to be pasted.
-
-    It names the graph as it was named then. Where that is gone and the graph stands beside the engine, as after both
-    were copied to another machine, it names that one.
-    """
-    words = shlex.split(record["command"])
-    beside = path.with_name(record["onnx"])
-    words = [str(beside) if Path(word).name == record["onnx"] and _is_only(beside, word) else word for word in words]
-    return shlex.join(words)
-
-
-def _is_only(beside: Path, named: str) -> bool:
-    return beside.is_file() and not Path(named).is_file()
 
 
 def _build_for(record: dict[str, Any], path: Path, backend: str) -> str:
     """How to build for another flavour, on the machine where the engine shall run."""
-    return f"build for this machine with edgekd build {_graph(record, path)} --backend {backend}"
+    return f"build for this machine with edgekd build {graph_beside(record, path)} --backend {backend}"

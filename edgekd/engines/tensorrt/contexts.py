@@ -85,7 +85,7 @@ class Contexts:
             raise CudaError(f"TensorRT could not start the inference: {self._reason()}")
 
     def capture_refusal(self, slot: Slot) -> str | None:
-        """Why a slot's inference cannot be captured as a CUDA graph, as far as TensorRT says so beforehand.
+        """Why a slot's inference cannot be captured as a CUDA graph, as far as TensorRT reports it beforehand.
 
         It is to be asked once the inference ran: only then the kernels for its shape are there.
         """
@@ -118,7 +118,7 @@ class Contexts:
         """What TensorRT refuses; None where all is well."""
         context = self._contexts[slot.index]
         if memory is not None:
-            context.set_device_memory(memory, size)  # Tells nothing; without it the inference does not start.
+            context.set_device_memory(memory, size)  # Returns nothing; without it the inference does not start.
         # The first profile is the default of the first context alone; with a free batch the others have none otherwise.
         if not context.set_optimization_profile_async(0, self._driver.address_of(slot.stream)):
             return "the optimization profile"

@@ -24,7 +24,7 @@ class TensorRTEngine(Engine):
         path: The file, already checked against its manifest's hash.
         manifest: Its manifest.
         device: The GPU, as CUDA counts them.
-        slots: Batches that may be under way at once. Each takes a set of activations and of buffers on the GPU.
+        slots: Batches that may be in flight at once. Each takes a set of activations and of buffers on the GPU.
 
     Raises:
         EdgekdError: There are to be no slots.
@@ -95,13 +95,13 @@ class TensorRTEngine(Engine):
     def cuda_graphs(self) -> str:
         return self._ring.cuda_graphs
 
-    def lend(self, count: int = 1) -> Frames | None:
+    def acquire(self, count: int = 1) -> Frames | None:
         self.require_open()
-        return self._ring.lend(count)
+        return self._ring.acquire(count)
 
-    def give_back(self, frames: Frames) -> None:
+    def release(self, frames: Frames) -> None:
         self.require_open()
-        self._ring.give_back(frames)
+        self._ring.release(frames)
 
     def submit(self, frames: Frames, maps_above: float = EVERY_MAP) -> Ticket:
         self.check(frames)

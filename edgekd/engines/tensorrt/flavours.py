@@ -1,6 +1,6 @@
 """The two flavours of TensorRT: which is here, in which version, and for which GPUs it builds.
 
-The standard one builds on the GPU that it builds for. TensorRT for RTX builds on any CPU, for the GPUs it is told.
+The standard one builds on the GPU that it builds for. TensorRT for RTX builds on any CPU, for any of its GPUs.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ import importlib.util
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from edgekd.backends import TENSORRT, TENSORRT_RTX, TITLES
 from edgekd.errors import EdgekdError, MachineError, one_line, unknown_name
 
-STANDARD = "tensorrt"
-RTX = "tensorrt-rtx"
+STANDARD, RTX = TENSORRT, TENSORRT_RTX
 MODULES = {STANDARD: "tensorrt", RTX: "tensorrt_rtx"}
-TITLES = {STANDARD: "TensorRT", RTX: "TensorRT for RTX"}
 INSTALLS = {
     STANDARD: "pip install tensorrt; on a Jetson it comes with JetPack",
     RTX: "pip install 'edgekd[tensorrt-rtx]'",
@@ -115,7 +114,7 @@ def checked_capabilities(texts: Iterable[str]) -> list[str]:
             )
         if text not in RTX_CAPABILITIES:
             raise EdgekdError(
-                f"'{text}' is no compute capability that {TITLES[RTX]} builds for: they are "
+                f"{TITLES[RTX]} does not build for compute capability '{text}', only for "
                 f"{', '.join(RTX_CAPABILITIES)}; for another GPU build on its own machine (--backend tensorrt)"
             )
     return sorted(set(texts), key=_numbers)

@@ -35,9 +35,9 @@ class Layer(NamedTuple):
         name: TensorRT's own.
         kind: Such as "correlation", which is a convolution, or "kgen", which is a kernel of many small steps.
         reads: The data type of its first input, such as "Int8", "Half" or "Float"; None where it has none,
-            or where it is not told.
+            or where it is not reported.
         nodes: The graph's nodes that it computes, or computes a part of.
-        bytes_moved: What it reads and writes for one batch, weights aside, by data type; None where it is not told.
+        bytes_moved: What it reads and writes for one batch, weights aside, by data type; None where it is not reported.
     """
 
     name: str
@@ -64,7 +64,7 @@ def layers_listed(lines: Iterable[str]) -> list[Layer]:
     """The layers in the list that the builder of TensorRT for RTX logs, a line each.
 
     Args:
-        lines: Lines that tell of no layer are passed over.
+        lines: Lines without a layer are skipped.
     """
     layers = []
     for line in lines:
@@ -120,8 +120,8 @@ def _reads(inputs: list[dict[str, Any]]) -> str | None:
     """The data type of the first input, which stands alone or in the words of a format."""
     if not inputs:
         return None
-    said = str(inputs[0].get("Format/Datatype") or inputs[0].get("Datatype") or "")
+    reported = str(inputs[0].get("Format/Datatype") or inputs[0].get("Datatype") or "")
     for name, pattern in INSPECTED_TYPES.items():
-        if re.search(rf"\b({pattern})\b", said, re.IGNORECASE):
+        if re.search(rf"\b({pattern})\b", reported, re.IGNORECASE):
             return name
     return None  # Such as "N/A due to dynamic shapes".

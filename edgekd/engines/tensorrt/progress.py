@@ -39,7 +39,7 @@ def logged_once(severity: Any, message: str) -> str | None:
     return line
 
 
-def make_listener(trt: Any) -> Any:
+def make_logger(trt: Any) -> Any:
     """A logger that keeps `errors`, one line each, and `layers`, the lines of the builder's list of layers.
 
     Warnings are handed to the log at once. Errors are kept: the first one of a build that fails is the message of the
@@ -49,7 +49,7 @@ def make_listener(trt: Any) -> Any:
         trt: The module of a flavour; its logger is the base class.
     """
 
-    class Listener(trt.ILogger):  # type: ignore[misc]
+    class Logger(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
             self.errors: list[str] = []
@@ -65,11 +65,11 @@ def make_listener(trt: Any) -> Any:
             else:
                 logged_once(severity, message)
 
-    return Listener()
+    return Logger()
 
 
 def make_monitor(trt: Any, on_progress: OnProgress | None) -> Any:
-    """A progress monitor that tells how far the building is, and ends it once `cancelled` is set.
+    """A progress monitor that reports how far the outermost phases of a build are, and ends it once `cancelled` is set.
 
     Args:
         trt: The module of a flavour; its progress monitor is the base class.
@@ -81,20 +81,23 @@ def make_monitor(trt: Any, on_progress: OnProgress | None) -> Any:
             trt.IProgressMonitor.__init__(self)
             self.cancelled = False
             self._steps: dict[str, int] = {}
+            self._outermost: set[str] = set()
 
         def phase_start(self, name: str, parent: str | None, steps: int) -> None:
             self._steps[name] = steps
-            self._tell(name, 0)
+            if parent is None:
+                self._outermost.add(name)
+            self._report(name, 0)
 
         def step_complete(self, name: str, step: int) -> bool:
-            self._tell(name, step + 1)
+            self._report(name, step + 1)
             return not self.cancelled
 
         def phase_finish(self, name: str) -> None:
-            self._tell(name, self._steps[name])
+            self._report(name, self._steps[name])
 
-        def _tell(self, name: str, done: int) -> None:
-            if on_progress is not None:
+        def _report(self, name: str, done: int) -> None:
+            if on_progress is not None and name in self._outermost:
                 on_progress(name, done, self._steps[name])
 
     return Monitor()

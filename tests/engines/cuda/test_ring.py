@@ -48,11 +48,11 @@ class RingEngine(Engine):
     def broken(self):
         return self.ring.broken
 
-    def lend(self, count=1):
-        return self.ring.lend(count)
+    def acquire(self, count=1):
+        return self.ring.acquire(count)
 
-    def give_back(self, frames):
-        self.ring.give_back(frames)
+    def release(self, frames):
+        self.ring.release(frames)
 
     def submit(self, frames, maps_above=EVERY_MAP):
         self.check(frames)
@@ -105,15 +105,15 @@ def test_a_stream_of_frames_is_answered_in_order(engine):
 
 
 def test_frames_are_read_into_page_locked_memory(engine):
-    lent = engine.lend()
-    assert any(np.shares_memory(lent, slot.frames) for slot in engine.ring.slots)
-    lent[:] = 7
-    assert engine.infer(lent).scores == [7]
+    acquired = engine.acquire()
+    assert any(np.shares_memory(acquired, slot.frames) for slot in engine.ring.slots)
+    acquired[:] = 7
+    assert engine.infer(acquired).scores == [7]
 
 
 def test_more_than_all_slots_are_refused(engine):
     tickets = [engine.submit(frame(number)) for number in range(4)]
-    assert engine.lend() is None
+    assert engine.acquire() is None
     with pytest.raises(EdgekdError, match="all 4 slots are under way"):
         engine.submit(frame(4))
     assert [float(engine.collect(ticket).scores[0]) for ticket in tickets] == [0, 1, 2, 3]
@@ -311,7 +311,7 @@ def test_a_device_that_is_gone_makes_errors_of_what_was_under_way_and_one_clear_
     answers = []
     with (
         RingEngine(driver, slots=2) as engine,
-        pytest.raises(MachineError, match=r"^the GPU answers no more: CUDA's \w+ failed: INJECTED; what follows"),
+        pytest.raises(MachineError, match=r"^the GPU no longer responds: CUDA's \w+ failed: INJECTED; what follows"),
     ):
         answers.extend(inspect_stream(engine, stream_of(400), 5.5, maps_above=5.5))
     assert driver.live == set()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import edgekd.engines.tensorrt.engine as engine_module
-import edgekd.engines.tensorrt.progress as listening
+import edgekd.engines.tensorrt.progress as progress
 from edgekd.engines.cuda.driver import CudaError, Device, NoSuchGpuError, no_such_gpu
 from edgekd.engines.tensorrt.engine import SLOTS, TensorRTEngine
 from edgekd.engines.tensorrt.flavours import Flavour
@@ -41,7 +41,7 @@ def manifest(batch=1, is_rtx=True, **record):
 def cache(monkeypatch, tmp_path):
     """An empty cache folder, and a log in which nothing was said yet."""
     monkeypatch.setenv("EDGEKD_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(listening, "_logged", set())
+    monkeypatch.setattr(progress, "_logged", set())
     return tmp_path / "cache" / "tensorrt_rtx"
 
 
@@ -223,7 +223,7 @@ def test_slots_are_as_many_as_asked_for(opened, slots):
     module = Pretended(driver)
     with opened(driver, module, slots=slots) as engine:
         assert engine.slots == len(module.records) == slots
-        assert [engine.lend() is not None for _ in range(slots + 1)] == [True] * slots + [False]
+        assert [engine.acquire() is not None for _ in range(slots + 1)] == [True] * slots + [False]
 
 
 @pytest.mark.parametrize("slots", [0, -1])
@@ -289,21 +289,21 @@ def test_closing_waits_for_what_is_under_way_before_contexts_and_memory_go(opene
 def test_a_closed_engine_refuses_everything_in_one_line(opened):
     driver = RecordingDriver()
     engine = opened(driver, Pretended(driver))
-    lent, other, ticket = engine.lend(), engine.lend(), engine.submit(frame(1))
-    lent[:] = 9
+    acquired, other, ticket = engine.acquire(), engine.acquire(), engine.submit(frame(1))
+    acquired[:] = 9
     engine.close()
     calls = len(driver.log)
     for refused in (
-        lambda: engine.submit(lent),
+        lambda: engine.submit(acquired),
         lambda: engine.submit(frame(1)),
-        lambda: engine.give_back(other),
+        lambda: engine.release(other),
         lambda: engine.collect(ticket),
-        engine.lend,
+        engine.acquire,
         lambda: engine.infer(frame(1)),
     ):
         with pytest.raises(EdgekdError, match=r"^this engine is closed: open it again$"):
             refused()
-    assert np.all(lent == 9)  # Still memory, of nobody else.
+    assert np.all(acquired == 9)  # Still memory, of nobody else.
     assert len(driver.log) == calls
     engine.close()
 
@@ -433,6 +433,6 @@ def test_each_line_of_tensorrt_reaches_the_log_once(opened, caplog):
 
 def test_severities_are_tensorrts_own():
     trt = pytest.importorskip("tensorrt_rtx")
-    assert (int(trt.ILogger.ERROR), int(trt.ILogger.WARNING)) == (listening.ERROR, listening.WARNING)
-    assert listening.logged_once(trt.ILogger.WARNING, "a\n warning") == "a warning"
-    assert listening.logged_once(trt.ILogger.INFO, "an information") is None
+    assert (int(trt.ILogger.ERROR), int(trt.ILogger.WARNING)) == (progress.ERROR, progress.WARNING)
+    assert progress.logged_once(trt.ILogger.WARNING, "a\n warning") == "a warning"
+    assert progress.logged_once(trt.ILogger.INFO, "an information") is None

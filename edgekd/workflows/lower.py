@@ -1,0 +1,159 @@
+"""Makes the graph of the asked precision of a float32 one: part of `export`."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekd.artifact import json_text
+from edgekd.errors import EdgekdError, unknown_name
+from edgekd.precisions import CALIBRATION_METHODS, PRECISIONS, CalibrationMethod
+from edgekd.progress import Progress
+from edgekd.run_folder import CALIBRATION_SUFFIX
+
+if TYPE_CHECKING:
+    import onnx
+
+    from edgekd.engines import Frames
+    from edgekd.graph.export import Lower
+    from edgekd.models.detector import Detector
+    from edgekd.quantization.calibration_set import CalibrationSet
+    from edgekd.recipe import TrainingRecipe
+
+MAX_DRIFT = 0.01
+
+
+@dataclass(frozen=True)
+class Lowering:
+    """How a graph is brought to a precision.
+
+    Attributes:
+        precision: One of edgekd.precisions.
+        method: How activation scales are computed; None for min-max.
+        max_drift: Largest RMS change of the anomaly map, in standard deviations; None for 0.01, or for no limit where
+            the run was trained with INT8 rounding.
+    """
+
+    precision: str
+    method: str | None
+    max_drift: float | None
+
+
+def check_lowering(lowering: Lowering) -> None:
+    """Refuses a precision or a method that does not exist.
+
+    Raises:
+        EdgekdError: One does not.
+    """
+    if lowering.precision not in PRECISIONS:
+        raise unknown_name("precision", lowering.precision, PRECISIONS)
+    if lowering.method is not None and lowering.method not in CALIBRATION_METHODS:
+        raise unknown_name("calibration method", lowering.method, CALIBRATION_METHODS)
+    if lowering.max_drift is not None and not lowering.max_drift >= 0:
+        raise EdgekdError(f"--max-drift must be at least 0, got {lowering.max_drift}")
+
+
+def lowering_function(
+    lowering: Lowering,
+    detector: Detector,
+    recipe: TrainingRecipe,
+    chosen: CalibrationSet | None,
+    set_file: Path,
+    progress: Progress,
+) -> Lower | None:
+    """The function that makes the graph that ships of the float32 one.
+
+    Args:
+        lowering: Already checked.
+        detector: Trained or not.
+        recipe: Of its run.
+        chosen: The calibration set, for INT8.
+        set_file: Where the calibration set will be written.
+        progress: Called while it works.
+
+    Returns:
+        None for float32 itself.
+    """
+    if lowering.precision == "fp32":
+        return None
+    if lowering.precision == "fp16":
+        return _to_float16
+    assert chosen is not None, "INT8 is calibrated"
+    return lambda model: _quantize(model, lowering, detector, recipe, chosen, set_file, progress)
+
+
+def calibration_file(artifact: Path) -> Path:
+    """Where an INT8 artifact's calibration set is: beside it, ending in .calibration.json."""
+    return artifact.with_suffix(CALIBRATION_SUFFIX)
+
+
+def judged_on(detector: Detector, frames: Frames) -> tuple[Frames, str]:
+    """The frames that the drift is measured on: good ones, and of some systems every other with a synthetic anomaly.
+
+    The maps of networks that learn from synthetic anomalies are next to flat on good images; beside that any rounding
+    is much.
+
+    Args:
+        detector: Trained or not.
+        frames: Of the calibration set, uint8 [N, H, W, 3], BGR.
+
+    Returns:
+        The frames, and what they are.
+    """
+    import numpy as np
+
+    from edgekd.data.synthetic_anomalies import corrupt
+    from edgekd.quantization.lowering import few_of
+    from edgekd.training.run import makes_anomalies
+
+    few = few_of(frames).copy()
+    if not makes_anomalies(detector):
+        return few, "calibration images"
+    rng = np.random.default_rng(0)
+    for frame in few[::2]:
+        frame[:] = corrupt(frame, [], rng)[0].round()
+    return few, "calibration images, every other with a synthetic anomaly"
+
+
+def _to_float16(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    from edgekd.quantization.float16 import to_float16
+
+    return to_float16(model), {"precision": "fp16"}
+
+
+def _quantize(
+    model: onnx.ModelProto,
+    lowering: Lowering,
+    detector: Detector,
+    recipe: TrainingRecipe,
+    chosen: CalibrationSet,
+    set_file: Path,
+    progress: Progress,
+) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    from edgekd.data.good_images import read_frames
+    from edgekd.quantization.int8_float16 import INT8_FLOAT16
+    from edgekd.quantization.lowering import to_int8
+
+    method = _method(lowering.method)
+    frames = read_frames(chosen.paths(), recipe.size, recipe.resize)
+    learned = recipe.quantization_aware_from is not None  # Then INT8 is what was trained, and float is what drifts.
+    max_drift = MAX_DRIFT if lowering.max_drift is None and not learned else lowering.max_drift
+    judges, what_judges = judged_on(detector, frames)
+    float16_around = lowering.precision == INT8_FLOAT16
+    quantized, about = to_int8(model, frames, method, max_drift, learned, judges, float16_around, progress)
+    about["quantization"]["judged_on"] = what_judges
+    about["calibration"] = {
+        "set": set_file.name,
+        "sha256": hashlib.sha256(json_text(asdict(chosen)).encode()).hexdigest(),
+        "images": len(chosen.images),
+        "choice": chosen.choice,
+        "method": method,
+    }
+    return quantized, about
+
+
+def _method(name: str | None) -> CalibrationMethod:
+    """The calibration method of a checked name; the default for None."""
+    return next((method for method in CALIBRATION_METHODS if method == name), CALIBRATION_METHODS[0])
