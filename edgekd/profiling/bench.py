@@ -17,7 +17,8 @@ from edgekd.engines.base import Engine
 from edgekd.machine.gpu_record import watch_gpu
 from edgekd.papers.efficiency import compare_efficiency
 from edgekd.profiling.bandwidth import CONVENTION, memory_bandwidth
-from edgekd.profiling.layers import HOW, ROUNDS, profile_layers, with_floors
+from edgekd.profiling.layer_times import profile_layers
+from edgekd.profiling.layers import HOW, ROUNDS, with_floors
 from edgekd.profiling.peak import peak_macs_fp32, peak_macs_int8
 from edgekd.profiling.throughput import measure_throughput
 from edgekd.profiling.timing import device_record, distribution, repeat_for, summarise
