@@ -11,11 +11,14 @@ import errno
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from edgekd.errors import ArtifactError, EdgekdError, MachineError
+from edgekd.precisions import PRECISIONS
+from edgekd.run_folder import DETECTOR_FILE, artifact_name
 
 FORMAT_VERSION = 1
 
@@ -58,6 +61,38 @@ def write_error(path: Path, error: OSError) -> EdgekdError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return MachineError(f"no room left on the disk for {path}: free some and run the same command again")
     return EdgekdError(f"cannot write {path}: {error.strerror or error}")
+
+
+def require_writable(path: Path) -> None:
+    """Refuses a file that could not be written, before the work whose result it shall hold.
+
+    Args:
+        path: The file.
+
+    Raises:
+        EdgekdError: It is a folder, or its folder cannot be written or made.
+    """
+    if path.is_dir():
+        raise EdgekdError(f"cannot write {path}: it is a folder, give the name of a file")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir():
+        raise EdgekdError(f"cannot write {path}: {folder} is not a folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise EdgekdError(f"cannot write {path}: no permission to write in the folder {folder}")
+
+
+def require_other_file(path: Path, artifact: Path) -> None:
+    """Refuses to write over an artifact or its manifest.
+
+    Args:
+        path: The file that shall be written.
+        artifact: The artifact that is being used.
+
+    Raises:
+        EdgekdError: They are the same file.
+    """
+    if path.resolve() in (artifact.resolve(), manifest_path(artifact).resolve()):
+        raise EdgekdError(f"{path} belongs to the artifact that is measured: give another name")
 
 
 def write_json(path: Path, content: object) -> None:
@@ -112,6 +147,28 @@ def require_current(artifact: Path, manifest: Manifest, run: Path) -> None:
             raise ArtifactError(
                 f"{artifact} was made of another {name} than {run} holds now: export it again, or delete it"
             )
+
+
+def find_artifact(path: Path) -> Path:
+    """The artifact that a path means: the file itself, or that of a run.
+
+    Args:
+        path: An artifact, or the folder of a run that was exported. Of a run it is detector.onnx, else the only one in
+            another precision.
+
+    Raises:
+        ArtifactError: The run was not exported, holds several artifacts and none in float32, or was trained on since.
+    """
+    if not path.is_dir():
+        return path
+    names = [artifact_name(DETECTOR_FILE, precision) for precision in PRECISIONS]
+    found = [path / name for name in names if (path / name).is_file()]
+    if not found:
+        raise ArtifactError(f"{path} holds no {DETECTOR_FILE}: make one with edgekd export {shlex.quote(str(path))}")
+    if len(found) > 1 and found[0].name != DETECTOR_FILE:
+        raise ArtifactError(f"{path} holds {' and '.join(each.name for each in found)}: name one of them")
+    require_current(found[0], read_manifest(found[0]), path)
+    return found[0]
 
 
 def read_manifest(artifact: Path) -> Manifest:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from edgekd.artifact import write_json
+from edgekd import artifact
 from edgekd.errors import EdgekdError
 
 notes = Console(
@@ -48,47 +47,38 @@ def write_json_to(path: Path | None, content: Any) -> None:
     if path == Path("-"):
         sys.stdout.write(json.dumps(content, indent=2) + "\n")
     elif path is not None:
-        write_json(path, content)
+        artifact.write_json(path, content)
 
 
-def require_outputs(json: Path | None, html: Path | None) -> None:
+def require_outputs(json: Path | None, html: Path | None, engine: Path | None = None) -> None:
     """Refuses, before minutes of measuring, what could not be written afterwards.
 
     Args:
-        json, html: Files for figures and report; None for none.
+        json, html: Files for the answer and the report; None for none.
+        engine: What is measured, an artifact or a run; neither file may be written over it.
 
     Raises:
         EdgekdError: One cannot be written, or both are the same file.
-        MachineError: Jinja2 is not installed, which the report needs.
     """
-    if html is not None:
-        from edgekd.reports.page import require_jinja
-
-        require_jinja("evaluate")
     for path in (json, html):
         require_writable(path)
+        if engine is not None and path is not None and path != Path("-"):
+            artifact.require_other_file(path, artifact.find_artifact(engine))
     if json is not None and html is not None and json.absolute() == html.absolute():
         raise EdgekdError(f"--json and --html both name {html}: give each a file of its own")
 
 
 def require_writable(path: Path | None) -> None:
-    """Refuses a place that cannot be written, before the work whose figures shall stand there.
+    """Refuses a file that could not be written, before the work whose answer it shall hold.
 
     Args:
-        path: Of a file; None and "-" are none.
+        path: The file; None and "-" are none.
 
     Raises:
         EdgekdError: It is a folder, or its folder cannot be written or made.
     """
-    if path is None or path == Path("-"):
-        return
-    if path.is_dir():
-        raise EdgekdError(f"cannot write {path}: it is a folder, give the name of a file")
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
-    if not folder.is_dir():
-        raise EdgekdError(f"cannot write {path}: {folder} is no folder")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise EdgekdError(f"cannot write {path}: the folder {folder} is not yours to write")
+    if path is not None and path != Path("-"):
+        artifact.require_writable(path)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from edgekd.engines.cuda import open_driver
 from edgekd.engines.tensorrt.flavours import RTX, RTX_CAPABILITIES, STANDARD, is_installed, load_flavour
 from edgekd.errors import EdgekdError, MachineError, one_line
 from edgekd.machine.record import Gpu, Machine
+from edgekd.progress import Progress, silent
 
 BACKENDS = ("openvino", "onnxruntime", *ACCELERATED, STANDARD, RTX)
 TRIAL_SECONDS = 120.0
@@ -48,13 +49,18 @@ class Backend:
     install: str | None
 
 
-def try_backends(machine: Machine) -> list[Backend]:
+def try_backends(machine: Machine, progress: Progress = silent) -> list[Backend]:
     """Tries every back end.
 
     Args:
-        machine: This one.
+        machine: This machine.
+        progress: Called after each trial.
     """
-    return [_tried(name, machine) for name in BACKENDS]
+    tried = []
+    for name in BACKENDS:
+        tried.append(_tried(name, machine))
+        progress("trying the back ends", len(tried), len(BACKENDS))
+    return tried
 
 
 def try_cuda() -> tuple[dict[str, str] | None, str | None]:
