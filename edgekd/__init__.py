@@ -1,3 +1,67 @@
-"""edgekd: from a folder of good images to a measured anomaly detector beside the line."""
+"""edgekd: from a folder of good images to a measured anomaly detector beside the line.
+
+The names below are imported when they are first used: `import edgekd` alone loads neither torch nor a back end.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgekd import models, papers
+    from edgekd.engines.opening import open_engine
+    from edgekd.result import AnomalyResult, Verdict
+    from edgekd.runner.inspector import Inspector
+    from edgekd.workflows.bench import bench
+    from edgekd.workflows.benchmark import benchmark
+    from edgekd.workflows.build import build
+    from edgekd.workflows.distill import distill
+    from edgekd.workflows.drift import drift
+    from edgekd.workflows.evaluate import evaluate
+    from edgekd.workflows.export import export
+    from edgekd.workflows.train import train
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "AnomalyResult",
+    "Inspector",
+    "Verdict",
+    "__version__",
+    "bench",
+    "benchmark",
+    "build",
+    "distill",
+    "drift",
+    "evaluate",
+    "export",
+    "models",
+    "open_engine",
+    "papers",
+    "train",
+]
+
+_VERBS = ("bench", "benchmark", "build", "distill", "drift", "evaluate", "export", "train")
+_MODULES = {
+    "AnomalyResult": "edgekd.result",
+    "Inspector": "edgekd.runner.inspector",
+    "Verdict": "edgekd.result",
+    "open_engine": "edgekd.engines.opening",
+    **{verb: f"edgekd.workflows.{verb}" for verb in _VERBS},
+}
+_PACKAGES = ("models", "papers")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return importlib.import_module(f"edgekd.{name}")
+    if name not in _MODULES:
+        raise AttributeError(f"module 'edgekd' has no attribute '{name}'")
+    value = getattr(importlib.import_module(_MODULES[name]), name)
+    globals()[name] = value  # Found at once the next time.
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

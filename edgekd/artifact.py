@@ -11,11 +11,14 @@ import errno
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from edgekd.errors import ArtifactError, EdgekdError, MachineError
+from edgekd.precisions import PRECISIONS
+from edgekd.run_folder import DETECTOR_FILE, artifact_name
 
 FORMAT_VERSION = 1
 
@@ -80,6 +83,20 @@ def require_writable(path: Path | None) -> None:
         raise EdgekdError(f"cannot write {path}: no permission to write into {folder}")
 
 
+def require_other_file(path: Path, artifact: Path) -> None:
+    """Refuses to write over an artifact or its manifest.
+
+    Args:
+        path: The file that shall be written.
+        artifact: The artifact that is being used.
+
+    Raises:
+        EdgekdError: They are the same file.
+    """
+    if path.resolve() in (artifact.resolve(), manifest_path(artifact).resolve()):
+        raise EdgekdError(f"{path} belongs to the artifact that is measured: give another name")
+
+
 def write_json(path: Path, content: object) -> None:
     """Writes JSON for people and programs, completely or not at all."""
     with write_beside(path) as part:
@@ -132,6 +149,28 @@ def require_current(artifact: Path, manifest: Manifest, run: Path) -> None:
             raise ArtifactError(
                 f"{artifact} was made of another {name} than {run} holds now: export it again, or delete it"
             )
+
+
+def find_artifact(path: Path) -> Path:
+    """The artifact that a path means: the file itself, or that of a run.
+
+    Args:
+        path: An artifact, or the folder of a run that was exported. Of a run it is detector.onnx, else the only one in
+            another precision.
+
+    Raises:
+        ArtifactError: The run was not exported, holds several artifacts and none in float32, or was trained on since.
+    """
+    if not path.is_dir():
+        return path
+    names = [artifact_name(DETECTOR_FILE, precision) for precision in PRECISIONS]
+    found = [path / name for name in names if (path / name).is_file()]
+    if not found:
+        raise ArtifactError(f"{path} holds no {DETECTOR_FILE}: make one with edgekd export {shlex.quote(str(path))}")
+    if len(found) > 1 and found[0].name != DETECTOR_FILE:
+        raise ArtifactError(f"{path} holds {' and '.join(each.name for each in found)}: name one of them")
+    require_current(found[0], read_manifest(found[0]), path)
+    return found[0]
 
 
 def read_manifest(artifact: Path) -> Manifest:

@@ -1,169 +1,184 @@
-"""Measures a detector: latency by stage, throughput, and its share of what this device can do."""
+"""`edgekd bench`."""
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from edgekd.artifact import Manifest, manifest_path, read_manifest
-from edgekd.cli.arguments import (
-    add_engine_arguments,
-    add_json_argument,
-    add_readers_argument,
-    between,
-    open_from,
-    positive,
-)
+import typer
+
+from edgekd.cli.options import DATA, ENGINE, OUTPUT, Backend, EngineOrRun, GpuDevice, JsonFile, Readers, Slots, Threads
 from edgekd.cli.output import answer, notes, print_table, require_outputs, write_json_to
-from edgekd.data.images import Image, list_images, read_image
-from edgekd.errors import EdgekdError
+from edgekd.cli.progress import show_progress
+from edgekd.cli.types import between, positive
 
-MOST_IMAGES = 32
+if TYPE_CHECKING:
+    from edgekd.workflows.bench import BenchResult
+
 SLOWEST_PRINTED = 5
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_engine_arguments(parser)
-    parser.add_argument("--images", type=Path, metavar="DIR", help="images to measure on (default: made ones)")
-    parser.add_argument("--batch", type=positive, nargs="+", help="batch sizes (default: the graph's own, or 1 4)")
-    parser.add_argument("--duration", type=between(0.1, 3600), default=10.0, help="seconds a figure (default: 10)")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a report with charts here")
-    add_readers_argument(parser)
-    add_json_argument(parser)
+app = typer.Typer(add_completion=False)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    from edgekd.profiling.bench import bench
+@app.command()
+def bench(
+    engine: EngineOrRun,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of images to measure on, of which the first 32 are taken. Default: generated images.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    batch: Annotated[
+        list[int] | None,
+        typer.Option(
+            parser=positive,
+            metavar="N...",
+            help="Batch size to measure throughput at; may be repeated. Default: the graph's own, or 1 and 4 where it "
+            "takes any.",
+            rich_help_panel=ENGINE,
+        ),
+    ] = None,
+    duration: Annotated[
+        float,
+        typer.Option(
+            parser=between(0.1, 3600),
+            metavar="SECONDS",
+            help="Seconds for each figure, 0.1 to 3600. Default: 10.",
+            rich_help_panel=DATA,
+        ),
+    ] = 10.0,
+    backend: Backend = None,
+    threads: Threads = None,
+    device: GpuDevice = None,
+    slots: Slots = None,
+    readers: Readers = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a report with charts. Default: none.", rich_help_panel=OUTPUT),
+    ] = None,
+    json: JsonFile = None,
+) -> None:
+    """Measure latency, throughput and share of the device's peak.
 
-    manifest = read_manifest(arguments.engine)
-    _check_outputs(arguments)
-    with open_from(arguments, arguments.engine) as engine:
-        images, images_from = _images(arguments.images, engine.spec.height)
-        batches = arguments.batch or ([engine.spec.batch] if engine.spec.batch else [1, 4])
-        with notes.status("measuring") as status:
-            figures = bench(
-                engine,
-                arguments.engine,
-                manifest,
-                images,
-                images_from,
-                batches,
-                arguments.duration,
-                lambda stage: status.update(f"measuring {stage}"),
-                arguments.readers,
-            )
-    write_json_to(arguments.json, figures)
-    if arguments.html:
-        from edgekd.reports.bench_html import write_bench_report
+    Latency is measured by stage, from the decoded image to the verdict; the slowest layers are listed beside the least
+    time that they could take on this device.
+    """
+    from edgekd.workflows.bench import bench as run
 
-        write_bench_report(arguments.html, figures)
-        notes.print(f"wrote {arguments.html}")
-    if arguments.json != Path("-"):
-        print_figures(figures, manifest)
-    return 0
-
-
-def _check_outputs(arguments: argparse.Namespace) -> None:
-    """Refuses, before minutes of measuring, what could not be written afterwards or would write over the artifact."""
-    require_outputs(arguments.json, arguments.html)
-    for path in (arguments.json, arguments.html):
-        if path and path.absolute() in (arguments.engine.absolute(), manifest_path(arguments.engine).absolute()):
-            raise EdgekdError(f"{path} belongs to the engine that is measured: give another name")
+    require_outputs(json, html, engine)
+    with show_progress() as progress:
+        result = run(
+            engine,
+            images,
+            batch=batch or None,
+            duration=duration,
+            backend=backend,
+            threads=threads,
+            device=device,
+            slots=slots,
+            readers=readers,
+            html=html,
+            progress=progress,
+        )
+    write_json_to(json, result.to_dict())
+    if html:
+        notes.print(f"wrote {html}", soft_wrap=True)
+    if json != Path("-"):
+        print_result(result)
 
 
-def _images(folder: Path | None, size: int) -> tuple[list[Image], str]:
-    if folder is None:
-        from edgekd.data.generated_images import made_frames
-
-        return list(made_frames(8, size)), f"8 made ones of {size} x {size}"
-    paths = list_images(folder)[:MOST_IMAGES]
-    return [read_image(path) for path in paths], f"{len(paths)} of {folder.name}"
-
-
-def print_figures(figures: dict[str, Any], manifest: Manifest) -> None:
-    """Prints a bench's figures for people."""
-    engine, device = figures["engine"], figures["device"]
-    trained = "trained" if manifest.get("trained") else "untrained"
+def print_result(result: BenchResult) -> None:
+    """Prints the figures for people."""
+    engine, device = result.engine, result.device
+    trained = "trained" if engine["trained"] else "untrained"
     where = f"{device['threads']} threads of {device['processor']}" if device["threads"] else engine["device"]
     title = f"{engine['system']} {engine['precision']} ({trained}), {engine['backend']} {engine['version']}, {where}"
-    rows = [(stage, *(f"{value:.2f}" for value in times.values())) for stage, times in figures["latency_ms"].items()]
+    rows = [(stage, *(f"{value:.2f}" for value in times.values())) for stage, times in result.latency_ms.items()]
     print_table(title, ("latency, ms", "min", "mean", "median", "p90", "p95", "p99"), rows)
-    for batch, rate in figures["throughput_fps"].items():
-        overlap, power = figures["overlap"][batch], figures["power"][batch]
-        more = f", {overlap:.2f} device stages at once" if overlap else ""
-        more += f"; {_power(power)}" if power else ""
-        bare = figures["throughput_fps_engine"][batch]
-        readers = figures["measured"]["readers"]
-        speed = f"{rate:.2f} frames a second with resizing in {readers} readers, {bare:.2f} without"
-        answer.print(f"throughput at batch {batch}: {speed}{more}", soft_wrap=True)
+    _print_throughput(result)
     if device["gpu"] is not None:
         _print_gpu(device["gpu"])
     if engine["cuda_graphs"] is not None:
-        answer.print(f"{engine['slots']} slots; cuda_graphs: {engine['cuda_graphs']}", soft_wrap=True)
-    speed = f"{figures['macs'] / 1e9:.2f} GMACs a frame, {figures['macs_per_second'] / 1e9:.0f} GMAC/s"
-    kind, share = figures["peak_share_of"], figures["peak_share"]
-    if share is None and not device["threads"]:
-        answer.print(f"{speed}; the GPU's peak is not measured")
-    elif share is None:
-        answer.print(f"{speed}; this device's {kind} peak is not measured without OpenVINO")
-    else:
-        peak = device["peak_macs_per_second"][kind] / 1e9
-        answer.print(f"{speed}: {share:.0%} of the {peak:.0f} GMAC/s measured as this device's {kind} peak")
-    if figures["runner_overhead"] is not None:
-        answer.print(f"runner end to end: {figures['runner_overhead']:.3f} x (resize + bare engine)")
-    _print_layers(figures)
+        answer.print(f"{engine['slots']} slots; CUDA graphs: {engine['cuda_graphs']}", soft_wrap=True)
+    answer.print(_peak_share(result), soft_wrap=True)
+    answer.print(f"runner end to end: {result.runner_overhead:.3f} x (resize + bare engine)")
+    _print_layers(result.to_dict())
     rows = [
-        ("this graph", "", f"{figures['macs'] / 1e9:.2f}", f"{2 * figures['macs'] / 1e9:.2f}", "teacher + student"),
-        *_paper_rows(figures["paper"]["rows"]),
+        ("this graph", "", f"{result.macs / 1e9:.2f}", f"{2 * result.macs / 1e9:.2f}", "teacher + student"),
+        *_paper_rows(result.paper["rows"]),
     ]
     print_table("beside the paper", ("method", "GFLOPs printed", "as MACs", "as 2 x MACs", "includes"), rows)
 
 
+def _print_throughput(result: BenchResult) -> None:
+    readers = result.measured["readers"]
+    for batch, rate in result.throughput_fps.items():
+        overlap, power, bare = result.overlap[batch], result.power[batch], result.throughput_fps_engine[batch]
+        more = f", {overlap:.2f} stages of the device at once" if overlap else ""
+        more += f"; {_power(power)}" if power else ""
+        speed = f"{rate:.2f} frames a second with resizing in {readers} readers, {bare:.2f} without"
+        answer.print(f"throughput at batch {batch}: {speed}{more}", soft_wrap=True)
+
+
+def _peak_share(result: BenchResult) -> str:
+    """What the graph reaches of the device's peak, in a sentence."""
+    speed = f"{result.macs / 1e9:.2f} GMACs a frame, {result.macs_per_second / 1e9:.0f} GMAC/s"
+    if result.peak_share is None:
+        reason = "without OpenVINO" if result.device["threads"] else "on a GPU"
+        return f"{speed}; the device's {result.peak_share_of} peak is not measured {reason}"
+    peak = result.device["peak_macs_per_second"][result.peak_share_of] / 1e9
+    return (
+        f"{speed}: {result.peak_share:.0%} of the device's {result.peak_share_of} peak, measured as {peak:.0f} GMAC/s"
+    )
+
+
 def _print_gpu(gpu: dict[str, Any]) -> None:
-    """The GPU's record, and a warning where it was slowed down: the figures are then of that."""
-    from edgekd.reports.gpu_text import gpu_text, throttling_unseen
+    """The GPU's record, and a warning where it was throttled: the figures are then those of a throttled GPU."""
+    from edgekd.reports.gpu_text import gpu_text, without_throttling
 
     answer.print(f"GPU: {gpu_text(gpu)}", soft_wrap=True)
     if gpu["throttling"]:
-        warning = f"warning: the GPU was slowed down while it was measured: {'; '.join(gpu['throttling'])}"
+        warning = f"warning: the GPU was throttled while it was measured: {'; '.join(gpu['throttling'])}"
         answer.print(warning, style="bold yellow", soft_wrap=True)
     else:
-        answer.print(f"throttling: {throttling_unseen(gpu)}")
+        answer.print(f"throttling: {without_throttling(gpu)}")
 
 
 def _power(power: dict[str, Any]) -> str:
-    """What a throughput costs, as far as it was measured."""
+    """Power and energy at a throughput, as far as they were measured."""
     parts = [power["source"]]
     if power["mean_watts"] is not None:
         parts += [f"{power['mean_watts']:.1f} W", f"{power['joules_per_frame']:.3f} J a frame"]
     if power["highest_celsius"] is not None:
-        parts.append(f"at most {power['highest_celsius']:.0f} C")
+        parts.append(f"up to {power['highest_celsius']:.0f} °C")
     return " ".join([parts[0] + ":", ", ".join(parts[1:])])
 
 
 def _print_layers(figures: dict[str, Any]) -> None:
     """The slowest layers, where layers were timed."""
-    from edgekd.reports.bench_html import layer_rows, layers_told
+    from edgekd.reports.bench_html import layer_rows, layers_summary
 
-    told = layers_told(figures)
-    if told is None:
-        answer.print(f"layers are {figures['measured']['layers']}")
+    summary = layers_summary(figures)
+    if summary is None:
+        answer.print(f"layers: {figures['measured']['layers']}")
         return
     rows = [
         (row.name, row.time, row.share, row.floor, row.floor_share, row.bound)
         for row in layer_rows(figures, SLOWEST_PRINTED)
     ]
     print_table(
-        "slowest layers, and how much of their floor they reach",
-        ("layer", "ms", "share", "floor", "reached", "bound"),
+        "slowest layers, beside their floor: the least time they could take on this device",
+        ("layer", "ms", "share", "floor, ms", "floor / time", "bound by"),
         rows,
     )
-    answer.print(told, soft_wrap=True)
+    answer.print(summary, soft_wrap=True)
 
 
 def _paper_rows(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """The paper's rows with both conventions, where it is known which one is printed."""
+    """The paper's rows in both conventions, where it is known which one is printed."""
     from edgekd.papers.efficiency import efficiency_figures
 
     return [(row["method"], row["gflops"], *efficiency_figures(row), row["included"].split(",")[0]) for row in rows]

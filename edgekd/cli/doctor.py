@@ -1,56 +1,60 @@
-"""Says what this machine has, which back ends work here, and what to install for the others."""
+"""`edgekd doctor`."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
+import typer
 
-from edgekd.cli.arguments import add_json_argument
+from edgekd.cli.options import JsonFile
 from edgekd.cli.output import answer, notes, print_table, write_json_to
-from edgekd.engines.tensorrt.flavours import RTX
+from edgekd.cli.progress import show_progress
 from edgekd.errors import MachineError
-from edgekd.machine.backends import Backend, try_backends, try_cuda
-from edgekd.machine.record import Machine, read_machine
+
+if TYPE_CHECKING:
+    from edgekd.machine.backends import Backend
+    from edgekd.machine.record import Machine
 
 GIB = 2**30
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_json_argument(parser)
+app = typer.Typer(add_completion=False)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    machine = read_machine()
-    with notes.status("trying the back ends"):
-        device, why_no_cuda = try_cuda()
-        backends = try_backends(machine)
-    cuda = {"device": device, "why_not": why_no_cuda}
-    content = {"machine": asdict(machine), "cuda": cuda, "backends": [asdict(backend) for backend in backends]}
-    write_json_to(arguments.json, content)
-    if arguments.json != Path("-"):
-        _print_machine(machine, device, why_no_cuda)
-        _print_backends(backends)
-    if any(backend.usable for backend in backends):
-        return 0
-    notes.print("no back end works on this machine: pip install openvino onnxruntime", soft_wrap=True)
-    return MachineError.exit_code
+@app.command()
+def doctor(json: JsonFile = None) -> None:
+    """Show what this machine has, which back ends work here, and what to install for the others.
+
+    Exits with code 3 if no back end works.
+    """
+    from edgekd.machine.diagnosis import diagnose
+
+    with show_progress() as progress:
+        diagnosis = diagnose(progress)
+    write_json_to(json, diagnosis.to_dict())
+    if json != Path("-"):
+        _print_machine(diagnosis.machine, diagnosis.cuda)
+        _print_backends(diagnosis.backends)
+    if not diagnosis.usable:
+        notes.print("no back end works on this machine: pip install openvino onnxruntime", soft_wrap=True)
+        raise typer.Exit(MachineError.exit_code)
 
 
-def _print_machine(machine: Machine, device: dict[str, str] | None, why_no_cuda: str | None) -> None:
+def _print_machine(machine: Machine, cuda: dict[str, Any]) -> None:
+    from rich.table import Table
+
     grid = Table.grid(padding=(0, 2))
     for name, value in _machine_rows(machine):
         grid.add_row(name, value)
+    device = cuda["device"]
     if device is None:
-        grid.add_row("CUDA", f"no: {why_no_cuda}")
+        grid.add_row("CUDA", f"no: {cuda['why_not']}")
     else:
         grid.add_row(
             "CUDA",
             f"{device['name']}, compute capability {device['capability']}, driver for CUDA {device['cuda']} "
-            f"or older, by {device['package']}",
+            f"or older, through {device['package']}",
         )
     answer.print(grid)
 
@@ -69,17 +73,17 @@ def _machine_rows(machine: Machine) -> Iterator[tuple[str, str]]:
         memory = f", {machine.gpu.memory_bytes / GIB:.1f} GiB" if machine.gpu.memory_bytes else ""
         yield "GPU", f"{machine.gpu.name or 'NVIDIA'}, driver {machine.gpu.driver}{memory}"
     elif machine.l4t is None:
-        yield "GPU", "an NVIDIA card without a driver" if machine.nvidia_card else "none of NVIDIA"
+        yield "GPU", "an NVIDIA card without a driver" if machine.nvidia_card else "no NVIDIA GPU"
     if machine.memory_bytes:
         yield "memory", f"{machine.memory_bytes / GIB:.1f} GiB"
     yield "disk", f"{machine.free_disk_bytes / GIB:.1f} GiB free here"
     packages = [f"{name} {version}" for name, version in machine.packages.items() if version]
-    yield "packages", ", ".join(packages) or "none of a back end"
+    yield "packages", ", ".join(packages) or "no back end is installed"
 
 
 def _jetpack(machine: Machine) -> str:
     if machine.jetpack is None:
-        return "of no JetPack known here"
+        return "of an unknown JetPack"
     known = machine.jetpack
     nearest = "" if known.l4t == machine.l4t else f" or newer (L4T {known.l4t} is the nearest known)"
     too_old = "" if known.is_supported else ": too old for edgekd, which needs JetPack 6.1"
@@ -97,6 +101,8 @@ def _print_backends(backends: list[Backend]) -> None:
 
 
 def _without_install(backend: Backend) -> str:
+    from edgekd.engines.tensorrt.flavours import RTX
+
     if backend.name == RTX and backend.version:
-        return "nothing to install: it runs no engine on this machine, and builds them for others (edgekd build)"
-    return "nothing to install: it is not for this machine"
+        return "nothing to install: it cannot run engines on this machine, but can build them for others (edgekd build)"
+    return "nothing to install: it does not run on this kind of machine"

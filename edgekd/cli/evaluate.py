@@ -1,82 +1,94 @@
-"""Measures a detector's accuracy on a test set in the layout of MVTec AD, with an HTML report."""
+"""`edgekd evaluate`."""
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from edgekd.artifact import read_manifest, require_current
-from edgekd.cli.arguments import add_engine_arguments, add_json_argument, open_from
+import typer
+
+from edgekd.cli.options import DATA, OUTPUT, Backend, EngineOrRun, GpuDevice, JsonFile, Slots, Threads
 from edgekd.cli.output import answer, notes, print_table, require_outputs, write_json_to
-from edgekd.errors import EdgekdError
-from edgekd.result import Verdict
-from edgekd.run_folder import DETECTOR_FILE
+from edgekd.cli.progress import show_progress
+
+if TYPE_CHECKING:
+    from edgekd.workflows.evaluate import EvaluateResult
+
+app = typer.Typer(add_completion=False)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_engine_arguments(parser, takes_run=True)
-    parser.add_argument("--data", type=Path, required=True, help="a category in the layout of MVTec AD")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a report with heat maps here")
-    add_json_argument(parser)
+@app.command()
+def evaluate(
+    engine: EngineOrRun,
+    data: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", help="Category to evaluate on; docs/datasets.md lists the layouts.", rich_help_panel=DATA
+        ),
+    ],
+    backend: Backend = None,
+    threads: Threads = None,
+    device: GpuDevice = None,
+    slots: Slots = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a report with heat maps. Default: none.", rich_help_panel=OUTPUT),
+    ] = None,
+    json: JsonFile = None,
+) -> None:
+    """Measure a detector's accuracy on a labelled test set.
+
+    Metrics of images and pixels, verdicts at the detector's own threshold, and the figures of the system's paper where
+    it reports the same category.
+    """
+    from edgekd.workflows.evaluate import evaluate as run
+
+    require_outputs(json, html, engine)
+    with show_progress() as progress:
+        result = run(
+            engine,
+            data,
+            backend=backend,
+            threads=threads,
+            device=device,
+            slots=slots,
+            html=html,
+            progress=progress,
+        )
+    write_json_to(json, result.to_dict())
+    if html:
+        notes.print(f"wrote {html}", soft_wrap=True)
+    if json != Path("-"):
+        _print(result)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    from edgekd.data.layouts import read_category
-    from edgekd.workflows.evaluation import evaluate
+def _print(result: EvaluateResult) -> None:
+    from edgekd.reports.metric_titles import FIGURES_IN_ORDER
 
-    artifact = find_artifact(arguments.engine)
-    manifest = read_manifest(artifact)
-    category = read_category(arguments.data)
-    require_outputs(arguments.json, arguments.html)
-    with (
-        open_from(arguments, artifact) as engine,
-        notes.status(f"evaluating {len(category.test)} images"),
-    ):
-        evaluation = evaluate(engine, manifest, category)
-    write_json_to(arguments.json, evaluation.figures)
-    if arguments.html:
-        from edgekd.reports.evaluation_html import write_evaluation_report
-
-        write_evaluation_report(arguments.html, evaluation.report)
-        notes.print(f"wrote {arguments.html}")
-    if arguments.json != Path("-"):
-        _print(evaluation.figures)
-    return 0
-
-
-def find_artifact(path: Path) -> Path:
-    """The artifact of a path: itself, or that of a run folder."""
-    if not path.is_dir():
-        return path
-    if not (path / DETECTOR_FILE).is_file():
-        raise EdgekdError(f"{path} holds no {DETECTOR_FILE}: make one with edgekd export {path}")
-    require_current(path / DETECTOR_FILE, read_manifest(path / DETECTOR_FILE), path)
-    return path / DETECTOR_FILE
-
-
-def _print(figures: dict[str, Any]) -> None:
-    from edgekd.reports.evaluation_figures import FIGURES_IN_ORDER
-
+    figures = result.to_dict()
     rows = [(name, f"{figures[name]:.4f}") for name in FIGURES_IN_ORDER if figures.get(name) is not None]
-    print_table(f"{figures['system']} on {figures['category']}", ("metric", "value"), rows)
-    if figures["pixel_auroc"] is None:
+    print_table(f"{result.system} on {result.category}", ("metric", "value"), rows)
+    if result.pixel_auroc is None:
         answer.print("the category has no masks: pixel metrics are not measured")
-    own = figures["at_threshold"]
-    verdict_rows = [
+    _print_verdicts(result, figures)
+    if result.paper is not None:
+        _print_paper(result.paper, figures)
+
+
+def _print_verdicts(result: EvaluateResult, figures: dict[str, Any]) -> None:
+    own, verdicts = result.at_threshold, result.verdicts
+    rows = [
         (name, "no threshold" if own is None else f"{own[name]:.4f}", f"{figures[name]:.4f}")
         for name in ("f1", "accuracy", "sensitivity", "specificity")
     ]
-    print_table("of the verdicts", ("metric", "at the detector's threshold", "at the oracle's"), verdict_rows)
-    oracle = f"the oracle's threshold, {figures['f1_threshold']:.6g}, is the best for F1 on these test scores"
-    answer.print(oracle, soft_wrap=True)
-    if own is not None:
-        verdicts, where = figures["verdicts"], f"at threshold {own['threshold']:.6g}, {own['threshold_origin']}"
-        counts = ", ".join(f"{verdict.value} {verdicts[verdict.value]}" for verdict in Verdict)
+    print_table("verdicts", ("metric", "at the detector's threshold", "at the best threshold"), rows)
+    best = f"the best threshold, {result.f1_threshold:.6g}, is the one of the highest F1 on these test scores"
+    answer.print(f"{best}: an upper bound that no detector can know in advance", soft_wrap=True)
+    if own is not None and verdicts is not None:
+        counts = ", ".join(f"{verdicts[name]} {name}" for name in ("OK", "NG", "ERROR"))
         wrong = f"{verdicts['missed_defects']} defects missed, {verdicts['false_rejects']} good images rejected"
+        where = f"at threshold {own['threshold']:.6g} ({own['threshold_origin']})"
         answer.print(f"{where}: {counts}; {wrong}", soft_wrap=True)
-    if figures["paper"] is not None:
-        _print_paper(figures["paper"], figures)
 
 
 def _print_paper(paper: dict[str, Any], figures: dict[str, Any]) -> None:
@@ -88,6 +100,6 @@ def _print_paper(paper: dict[str, Any], figures: dict[str, Any]) -> None:
     print_table(title, ("metric", "here", "paper", "difference"), rows)
     for name, printed in paper["metrics"].items():
         if printed["note"]:
-            answer.print(f"of the printed {name}: {printed['note']}", soft_wrap=True)
+            answer.print(f"the paper's {name}: {printed['note']}", soft_wrap=True)
     for difference in paper["differences"]:
-        answer.print(f"another set-up: {difference}", soft_wrap=True)
+        answer.print(f"different set-up: {difference}", soft_wrap=True)

@@ -48,25 +48,23 @@ def write_json_to(path: Path | None, content: Any) -> None:
     if path == Path("-"):
         sys.stdout.write(json.dumps(content, indent=2) + "\n")
     elif path is not None:
-        write_json(path, content)
+        artifact.write_json(path, content)
 
 
-def require_outputs(json: Path | None, html: Path | None) -> None:
+def require_outputs(json: Path | None, html: Path | None, engine: Path | None = None) -> None:
     """Refuses, before minutes of measuring, what could not be written afterwards.
 
     Args:
-        json, html: Files for figures and report; None for none.
+        json, html: Files for the answer and the report; None for none.
+        engine: What is measured, an artifact or a run; neither file may be written over it.
 
     Raises:
         EdgekdError: One cannot be written, or both are the same file.
-        MachineError: Jinja2 is not installed, which the report needs.
     """
-    if html is not None:
-        from edgekd.reports.page import require_jinja
-
-        require_jinja("evaluate")
     for path in (json, html):
         require_writable(path)
+        if engine is not None and path is not None and path != Path("-"):
+            artifact.require_other_file(path, artifact.find_artifact(engine))
     if json is not None and html is not None and json.absolute() == html.absolute():
         raise EdgekdError(f"--json and --html both name {html}: give each a file of its own")
 

@@ -19,6 +19,7 @@ from edgekd.engines.tensorrt.flavours import RTX, RTX_CAPABILITIES, STANDARD, is
 from edgekd.engines.trial import AcceleratorError
 from edgekd.errors import EdgekdError, MachineError, one_line
 from edgekd.machine.record import Gpu, Machine
+from edgekd.progress import Progress, silent
 
 TRIAL_SECONDS = 120.0
 NVIDIA_DRIVER = "install the NVIDIA driver, then run edgekd doctor again"
@@ -49,13 +50,18 @@ class Backend:
     install: str | None
 
 
-def try_backends(machine: Machine) -> list[Backend]:
+def try_backends(machine: Machine, progress: Progress = silent) -> list[Backend]:
     """Tries every back end.
 
     Args:
-        machine: This one.
+        machine: This machine.
+        progress: Called after each trial.
     """
-    return [_tried(name, machine) for name in ALL_BACKENDS]
+    tried = []
+    for name in ALL_BACKENDS:
+        tried.append(_tried(name, machine))
+        progress("trying the back ends", len(tried), len(ALL_BACKENDS))
+    return tried
 
 
 def try_cuda() -> tuple[dict[str, str] | None, str | None]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,12 @@ from edgekd.engines.base import Engine
 from edgekd.machine.gpu_record import watch_gpu
 from edgekd.papers.efficiency import compare_efficiency
 from edgekd.profiling.bandwidth import CONVENTION, memory_bandwidth
-from edgekd.profiling.layers import HOW, ROUNDS, profile_layers, with_floors
+from edgekd.profiling.layer_times import profile_layers
+from edgekd.profiling.layers import HOW, ROUNDS, with_floors
 from edgekd.profiling.peak import peak_macs_fp32, peak_macs_int8
 from edgekd.profiling.throughput import measure_throughput
 from edgekd.profiling.timing import device_record, distribution, repeat_for, summarise
+from edgekd.progress import Progress, silent
 from edgekd.result import Verdict
 from edgekd.runner.pipeline import inspect_image
 from edgekd.runner.reading import default_readers
@@ -28,7 +31,7 @@ from edgekd.runner.reading import default_readers
 WARM_UP_SECONDS = 1.0
 
 
-def bench(
+def measure_engine(
     engine: Engine,
     artifact: Path,
     manifest: Manifest,
@@ -36,7 +39,7 @@ def bench(
     images_from: str,
     batches: Sequence[int],
     seconds: float,
-    on_progress: Callable[[str], None] = lambda stage: None,
+    progress: Progress = silent,
     readers: int | None = None,
 ) -> dict[str, Any]:
     """Measures an engine; every figure comes from this run.
@@ -49,34 +52,34 @@ def bench(
         images_from: What they are, for the record.
         batches: Batch sizes whose throughput is wanted.
         seconds: To measure latency for, and each batch size.
-        on_progress: Told what is being measured.
+        progress: Called as each phase begins and ends.
         readers: Threads that resize while throughput is measured; None for the runner's default.
 
     Returns:
         The content of `bench --json`: device, engine, latency_ms, latency_distribution, runner_overhead,
         throughput_fps, throughput_fps_engine, overlap, power, macs, peak_share, layers, layers_total_ms, paper.
     """
-    on_progress("peak of the device")
     # CPUs compute float16 graphs, and what float16 there is around INT8, in float32.
     precision = "int8" if manifest["precision"].startswith("int8") else "fp32"
     on_cpu = engine.spec.threads is not None
-    peaks = _peaks(precision, {}) if on_cpu else {}
-    bandwidth = memory_bandwidth() if on_cpu else None
     readers = readers or default_readers(engine.spec)
+    with _phase(progress, "measuring the peak of the device"):
+        peaks = _peaks(precision, {}) if on_cpu else {}
+        bandwidth = memory_bandwidth() if on_cpu else None
     rates = {}
     with watch_gpu(engine.spec) as watch:
-        on_progress("latency")
-        stages, overhead = _latency(engine, manifest, images, seconds)
+        with _phase(progress, "measuring latency"):
+            stages, overhead = _latency(engine, manifest, images, seconds)
         for batch in batches:
-            on_progress(f"throughput at batch {batch}")
-            rates[str(batch)] = measure_throughput(engine, images, batch, seconds, readers)
+            with _phase(progress, f"measuring throughput at batch {batch}"):
+                rates[str(batch)] = measure_throughput(engine, images, batch, seconds, readers)
     latency = {stage: summarise(times) for stage, times in stages.items()}
-    # Again at the end: on a shared machine one short look may fall into a slow moment, and a share above 1 be printed.
-    on_progress("peak of the device, again")
-    if bandwidth is not None:
-        peaks, bandwidth = _peaks(precision, peaks), max(bandwidth, memory_bandwidth())
-    on_progress("layers")
-    profile = profile_layers(artifact, engine.spec, seconds)
+    # Again at the end: on a shared machine one of them may fall into a slow moment, and a share above 1 be reported.
+    with _phase(progress, "measuring the peak of the device again"):
+        if bandwidth is not None:
+            peaks, bandwidth = _peaks(precision, peaks), max(bandwidth, memory_bandwidth())
+    with _phase(progress, "measuring layers"):
+        profile = profile_layers(artifact, engine.spec, seconds)
     layers = with_floors(profile.layers, peaks, bandwidth) if profile else []
     macs = int(manifest["macs"])
     achieved = macs * (engine.spec.batch or 1) / (latency["inference"]["median"] / 1e3)
@@ -126,6 +129,13 @@ def bench(
         "layers_total_ms": sum(layer["time_ms"] for layer in layers) if profile else None,
         "paper": compare_efficiency(manifest, on_cpu),
     }
+
+
+@contextmanager
+def _phase(progress: Progress, name: str) -> Iterator[None]:
+    progress(name, 0, 1)
+    yield
+    progress(name, 1, 1)
 
 
 def _peaks(precision: str, before: dict[str, float]) -> dict[str, float]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgekd.backends import ONNXRUNTIME, OPENVINO
-from edgekd.engines.base import EngineSpec
 
 ROUNDS = 5  # Looks of equal length; a layer's time is the median of them.
 HOW = {
@@ -54,28 +52,6 @@ class Profile(NamedTuple):
     layers: list[Layer]
     batch: int
     inferences: int
-
-
-def profile_layers(artifact: Path, spec: EngineSpec, seconds: float) -> Profile | None:
-    """Times each layer of an artifact on the back end and threads of an engine that runs it.
-
-    Args:
-        artifact: The .onnx or .engine file, already checked against its manifest.
-        spec: Of the engine.
-        seconds: To measure for, about.
-
-    Returns:
-        None where the back end's layers are not timed, as those of TensorRT.
-    """
-    if spec.backend == OPENVINO:
-        from edgekd.profiling.openvino_layers import profile_openvino
-
-        return profile_openvino(artifact, spec, seconds)
-    if spec.backend == ONNXRUNTIME:
-        from edgekd.profiling.onnxruntime_layers import profile_onnxruntime
-
-        return profile_onnxruntime(artifact, spec, seconds)
-    return None
 
 
 def convolution_macs(output: Sequence[int], weights: Sequence[int]) -> int:

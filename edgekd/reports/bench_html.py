@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from edgekd.papers.efficiency import efficiency_figures
 from edgekd.profiling.timing import STATISTICS
 from edgekd.reports.bench_charts import latency_svg, roofline_svg
-from edgekd.reports.gpu_text import gpu_text, throttling_unseen
+from edgekd.reports.gpu_text import gpu_text, without_throttling
 from edgekd.reports.page import Tile, render_page, write_page
 
 MOST_LAYERS = 20
@@ -48,7 +48,7 @@ def write_bench_report(path: Path, figures: Mapping[str, Any]) -> None:
 
     Args:
         path: Where the file shall be; its folder is made.
-        figures: Of `edgekd.profiling.bench.bench`.
+        figures: Of `edgekd.profiling.bench.measure_engine`.
 
     Raises:
         MachineError: Jinja2 is not installed, or the disk is full.
@@ -63,7 +63,7 @@ def write_bench_report(path: Path, figures: Mapping[str, Any]) -> None:
         latency=latency_svg(figures["latency_distribution"], figures["latency_ms"]["end_to_end"]["median"]),
         roofline=roofline_svg(figures),
         layers=layer_rows(figures),
-        layers_told=layers_told(figures),
+        layers_summary=layers_summary(figures),
         paper=_paper_rows(figures),
         statistics=STATISTICS,
         record=dict(_record(figures)),
@@ -102,18 +102,18 @@ def layer_title(layer: Mapping[str, Any]) -> str:
     return weights.removeprefix("network.").removesuffix(".weight") if "." in weights else str(layer["name"])
 
 
-def layers_told(figures: Mapping[str, Any]) -> str | None:
+def layers_summary(figures: Mapping[str, Any]) -> str | None:
     """What the layers take together, in a sentence; None where they were not timed."""
     if figures["layers_total_ms"] is None:
         return None
     batch = figures["layers_batch"]
     frames = "" if batch == 1 else f" for {batch} frames at once"
-    told = (
+    summary = (
         f"{len(figures['layers'])} layers take {figure(figures['layers_total_ms'])} ms together{frames}, beside "
         f"{figure(figures['latency_ms']['inference']['median'])} ms of inference without the timing of layers (median)"
     )
     floors = _sum(figures["layers"], "floor_ms")
-    return told + (f"; at their floors they would take {figure(floors)} ms." if floors is not None else ".")
+    return summary + (f"; at their floors they would take {figure(floors)} ms." if floors is not None else ".")
 
 
 def figure(value: float | None) -> str:
@@ -222,7 +222,7 @@ def _record(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Threads", str(device["threads"])
     if device["gpu"]:
         yield "GPU", gpu_text(device["gpu"])
-        yield "Throttling", "; ".join(device["gpu"]["throttling"] or ()) or throttling_unseen(device["gpu"])
+        yield "Throttling", "; ".join(device["gpu"]["throttling"] or ()) or without_throttling(device["gpu"])
     if engine["cuda_graphs"] is not None:
         yield "CUDA graphs", engine["cuda_graphs"]
     yield "Processor", f"{device['processor']}, {device['machine']}"

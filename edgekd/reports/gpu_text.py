@@ -1,4 +1,4 @@
-"""The record of a GPU in words."""
+"""The record of a GPU as text."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def gpu_text(gpu: dict[str, Any]) -> str:
     parts += [f"power mode {gpu['power_mode']}"] if gpu["power_mode"] else []
     parts += [f"L4T {gpu['l4t']}"] if gpu["l4t"] else []
     parts += [f"JetPack {gpu['jetpack']}"] if gpu["jetpack"] else []
-    parts += [f"at most {gpu['highest_celsius']:.0f} C"] if gpu["highest_celsius"] is not None else []
+    parts += [f"up to {gpu['highest_celsius']:.0f} °C"] if gpu["highest_celsius"] is not None else []
     parts += gpu["clock_settings"] or []
     return ", ".join([gpu["name"], *parts])
 
 
-def throttling_unseen(gpu: dict[str, Any]) -> str:
-    """What a record without a slowdown says of throttling."""
-    return "not told by this GPU" if gpu["throttling"] is None else f"none in {gpu['looks']} looks"
+def without_throttling(gpu: dict[str, Any]) -> str:
+    """What a record without throttling means: none was seen, or this GPU does not report it."""
+    return "not reported by this GPU" if gpu["throttling"] is None else f"none in {gpu['looks']} samples"
 
 
 def _clock_text(name: str, clock: dict[str, int | None]) -> str:

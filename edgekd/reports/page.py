@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from edgekd.artifact import write_beside
+from edgekd.artifact import require_other_file, require_writable, write_beside
 from edgekd.errors import missing_package
 
 
@@ -32,6 +32,26 @@ def require_jinja(extra: str) -> Any:
     except ImportError as error:
         raise missing_package("Jinja2", "the HTML report", extra) from error
     return jinja2
+
+
+def require_report(html: str | Path | None, artifact: Path) -> Path | None:
+    """The file of a report of a measurement, refused before minutes of measuring where it could not be written.
+
+    Args:
+        html: The file; None for no report.
+        artifact: What is measured; it must not be written over.
+
+    Raises:
+        EdgekdError: The file cannot be written, or belongs to the artifact.
+        MachineError: Jinja2 is not installed.
+    """
+    if html is None:
+        return None
+    path = Path(html)
+    require_jinja("evaluate")
+    require_writable(path)
+    require_other_file(path, artifact)
+    return path
 
 
 def render_page(template: str, extra: str, filters: Mapping[str, Callable[..., str]], **content: Any) -> str:

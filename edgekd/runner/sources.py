@@ -35,15 +35,16 @@ class Source(NamedTuple):
     live: bool
 
 
-def open_source(source: str) -> Source:
+def open_source(source: str | Path | int) -> Source:
     """The frames of a folder, an image, a video file, or a camera.
 
     Args:
-        source: A path, or a camera's number such as "0".
+        source: A path, or a camera's number such as 0 or "0".
 
     Raises:
-        EdgekdError: There is nothing of that name, or nothing in it that can be read.
+        EdgekdError: It does not exist, or nothing in it can be read.
     """
+    source = str(source)
     path = Path(source)
     if path.is_dir():
         return Source(iter([_image_frame(image, path) for image in list_images(path)]), live=False)

@@ -99,7 +99,7 @@ def test_options_of_triton_without_a_repository_are_refused(fails, no_work):
 def test_a_repository_that_is_a_file_is_refused_before_the_work(fails, tmp_path, no_work):
     (tmp_path / "models").touch()
     assert f"--triton {tmp_path / 'models'} is a file" in fails("hkt", "--triton", tmp_path / "models")
-    assert "is no folder" in fails("hkt", "--triton", tmp_path / "models" / "deeper")
+    assert "is not a folder" in fails("hkt", "--triton", tmp_path / "models" / "deeper")
 
 
 def test_a_repository_that_cannot_be_written_costs_one_line(fails, artifact):

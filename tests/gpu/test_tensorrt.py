@@ -89,11 +89,11 @@ def test_a_stream_is_answered_in_order(engine_file, images):
 
 
 def test_a_bench_reports_the_stages_of_the_device(engine_file, images):
-    from edgekd.profiling.bench import bench
+    from edgekd.profiling.bench import measure_engine
 
     frames = list(read_frames(images[:4], SIZE))
     with open_engine(engine_file) as engine:
-        figures = bench(engine, engine_file, read_manifest(engine_file), frames, "4", [1], 1.0)
+        figures = measure_engine(engine, engine_file, read_manifest(engine_file), frames, "4", [1], 1.0)
     assert {"enqueue", "h2d", "gpu_compute", "d2h"} <= set(figures["latency_ms"])
     assert figures["overlap"]["1"] > 0
     assert figures["engine"]["slots"] == 4

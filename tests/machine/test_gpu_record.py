@@ -15,9 +15,9 @@ from edgekd.cli.bench import print_figures
 from edgekd.data.generated_images import made_frames
 from edgekd.engines import EngineSpec, open_engine
 from edgekd.machine.gpu_record import FIELDS, Places, openvino_fields, watch_gpu
-from edgekd.profiling.bench import bench
+from edgekd.profiling.bench import measure_engine
 from edgekd.reports.bench_html import write_bench_report
-from edgekd.reports.gpu_text import gpu_text, throttling_unseen
+from edgekd.reports.gpu_text import gpu_text, without_throttling
 
 from .pretended_nvml import PretendedNvml, made_gpu
 
@@ -115,7 +115,7 @@ def test_what_a_gpu_does_not_tell_is_none(has_gpus, tmp_path):
     record = watched(spec_of(), nowhere(tmp_path))
     assert record["name"] == "NVIDIA GeForce"
     assert (record["clocks_mhz"], record["throttling"], record["clock_settings"]) == (None, None, None)
-    assert throttling_unseen(record) == "not told by this GPU"
+    assert without_throttling(record) == "not told by this GPU"
     assert gpu_text(record) == "NVIDIA GeForce, driver 580.65.06, CUDA 13.0"
 
 
@@ -240,7 +240,7 @@ def test_bench_reads_power_and_record_from_the_gpu_of_the_engine(exported, has_g
     with open_engine(exported, "openvino", threads=1) as engine:
         spec = dataclasses.replace(engine.spec, backend="tensorrt", threads=None, gpu_index=0, gpu_uuid=SECOND)
         monkeypatch.setattr(engine, "spec", spec)
-        figures = bench(engine, exported, manifest, list(made_frames(2, 80)), "2 made ones", [1], 0.2)
+        figures = measure_engine(engine, exported, manifest, list(made_frames(2, 80)), "2 made ones", [1], 0.2)
     assert figures["device"]["gpu"]["uuid"] == SECOND
     assert figures["device"]["gpu"]["looks"] >= 3  # Latency and throughput, 0.2 s each.
     power = figures["power"]["1"]

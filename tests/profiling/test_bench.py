@@ -10,7 +10,7 @@ from edgekd.engines import open_engine
 from edgekd.models.registry import SYSTEMS
 from edgekd.papers.efficiency import efficiency_figures
 from edgekd.papers.tables import efficiency_rows, read_table
-from edgekd.profiling.bench import bench
+from edgekd.profiling.bench import measure_engine
 from edgekd.profiling.peak import _chain, peak_macs_fp32, peak_macs_int8
 from edgekd.resources import resource
 
@@ -27,7 +27,9 @@ def figures(exported, told):
         patch.setattr(bench_module, "WARM_UP_SECONDS", 0.05)
         with open_engine(exported, "openvino", threads=1) as engine:
             images = list(made_frames(3, 80))
-            return bench(engine, exported, read_manifest(exported), images, "3 made ones", [1], 0.3, told.append)
+            return measure_engine(
+                engine, exported, read_manifest(exported), images, "3 made ones", [1], 0.3, told.append
+            )
 
 
 def test_the_json_has_its_fields(figures):

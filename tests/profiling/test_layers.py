@@ -9,11 +9,11 @@ from edgekd.artifact import read_manifest
 from edgekd.cli.main import main
 from edgekd.engines import open_engine
 from edgekd.profiling.bandwidth import _last_level_cache, _past_the_cache, memory_bandwidth
+from edgekd.profiling.layer_times import profile_layers
 from edgekd.profiling.layers import (
     Layer,
     convolution_macs,
     product_macs,
-    profile_layers,
     transposed_convolution_macs,
     with_floors,
 )

@@ -14,7 +14,7 @@ import pytest
 from edgekd.papers.efficiency import compare_efficiency
 from edgekd.profiling.layers import Layer, with_floors
 from edgekd.reports.bench_charts import Axis, latency_svg
-from edgekd.reports.bench_html import MOST_LAYERS, layer_rows, layers_told, write_bench_report
+from edgekd.reports.bench_html import MOST_LAYERS, layer_rows, layers_summary, write_bench_report
 
 PEAKS, BANDWIDTH = {"fp32": 50e9, "int8": 200e9}, 10e9
 LAYERS = [
@@ -145,7 +145,7 @@ def test_without_timed_layers_the_page_says_so(tmp_path: Path) -> None:
     page = page_of(tmp_path, figures)
     assert "Layers are not timed on tensorrt." in text_of(page)
     assert len(charts_of(page)) == 1
-    assert layers_told(figures) is None
+    assert layers_summary(figures) is None
 
 
 def test_the_histogram_has_a_bar_for_each_filled_bin_and_the_median_between() -> None:

@@ -1,8 +1,8 @@
-"""The figures of an evaluation by their names, and how a report calls them."""
+"""The figures of an evaluation by their names."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -17,39 +17,18 @@ from edgekd.metrics.average_precision import image_ap
 from edgekd.metrics.decisions import decisions_at, decisions_at_best_f1
 from edgekd.metrics.pixel_figures import PixelFigures, SproFigures
 from edgekd.metrics.pixel_scores import Region
-from edgekd.reports.evaluation import Metric, PaperFigures, PaperRow, ReportSample
+from edgekd.reports.evaluation import ReportSample
+from edgekd.result import Verdict
 from edgekd.runner.pipeline import Answer
 
 PIXEL_METRICS = ("pixel_auroc", "pixel_ap", "pro", "pro_rd4ad", "iap", "iap_at_90")
-DECISIONS = {"f1": "F1", "accuracy": "Accuracy", "sensitivity": "Sensitivity", "specificity": "Specificity"}
-TITLES = {
-    "image_auroc_logical": ("Image AUROC, logical", "good against logical anomalies"),
-    "image_auroc_structural": ("Image AUROC, structural", "good against structural anomalies"),
-    "image_auroc_pooled": ("Image AUROC, pooled", "good against all anomalies; Image AUROC is the mean of both kinds"),
-    "image_ap": ("Image AP", "average precision over images"),
-    "pixel_ap": ("Pixel AP", "average precision over all pixels, pooled"),
-    "pro": ("PRO", "overlap by region, to 30 % false positives over the test set"),
-    "pro_rd4ad": ("PRO as in RD4AD", "by image; not comparable with PRO"),
-    "iap": ("IAP", "instance average precision"),
-    "iap_at_90": ("IAP@90", "pixel precision where 90 % of the defects are found"),
-    "spro": ("sPRO", "saturated overlap, to 5 % false positives; mean of the kinds"),
-    "spro_logical": ("sPRO, logical", "to 5 % false positives"),
-    "spro_structural": ("sPRO, structural", "to 5 % false positives"),
-}
-PRINTED_METRICS = {  # Of those that papers report.
-    "image_auroc": "Image AUROC",
-    "pixel_auroc": "Pixel AUROC",
-    **{name: label for name, (label, _) in TITLES.items()},
-    **{name: f"{label} (oracle's threshold)" for name, label in DECISIONS.items()},
-}
-FIGURES_IN_ORDER = ("image_auroc", "pixel_auroc", *TITLES)
 
 
 class PixelMetrics:
     """The pixel metrics of a category, collected image by image: no map is kept in its full size.
 
     Args:
-        category: With what is known of its test images.
+        category: Whose test images are evaluated.
     """
 
     def __init__(self, category: Category) -> None:
@@ -57,18 +36,18 @@ class PixelMetrics:
         self._rules = category.saturation_rules
         self._spro = SproFigures(_kinds(category)) if self._rules is not None else None
 
-    def add(self, image: TestImage, reply: Answer, mask: NDArray[np.bool_] | None) -> None:
+    def add(self, image: TestImage, answer: Answer, mask: NDArray[np.bool_] | None) -> None:
         """Counts an image.
 
         Args:
             image: Of the test set.
-            reply: What the detector says of it, with its map.
-            mask: bool [H, W] in the size of the map, the defective pixels; None for a good image.
+            answer: The detector's, with the anomaly map and, for sPRO, the image.
+            mask: bool [H, W] in the size of the map, True where defective; None for a good image.
 
         Raises:
-            EdgekdError: Masks are not what the dataset's archive holds.
+            EdgekdError: The masks differ from those in the dataset's archive.
         """
-        anomaly_map = reply.result.anomaly_map
+        anomaly_map = answer.result.anomaly_map
         assert anomaly_map is not None
         if self._pixels is not None:
             self._pixels.add(anomaly_map, mask)
@@ -76,13 +55,15 @@ class PixelMetrics:
             return
         # sPRO is defined in the size of the original image, as its saturation areas are.
         assert self._rules is not None
-        assert reply.image is not None
-        height, width = reply.image.shape[:2]
+        assert answer.image is not None
+        height, width = answer.image.shape[:2]
         full = cv2.resize(anomaly_map, (width, height), interpolation=cv2.INTER_LINEAR)
         found = read_regions(image.mask, self._rules) if image.mask else []
         for region in found:
             if region.mask.shape != (height, width):
-                raise EdgekdError(f"the masks in {image.mask} are not of the size of {image.path}: copy both again")
+                raise EdgekdError(
+                    f"the masks in {image.mask} differ in size from {image.path}: copy both from the dataset again"
+                )
         regions = [Region(np.flatnonzero(region.mask), region.saturation_area) for region in found]
         self._spro.add(np.asarray(full, np.float32), _kind(image.defect) if image.defective else None, regions)
 
@@ -94,17 +75,8 @@ class PixelMetrics:
         return figures | (self._spro.figures() if self._spro is not None else {})
 
 
-def _kind(defect: str) -> str:
-    """A kind of anomaly of MVTec LOCO AD by its folder's name."""
-    return defect.removesuffix("_anomalies")
-
-
-def _kinds(category: Category) -> list[str]:
-    return sorted({_kind(image.defect) for image in category.test if image.defective})
-
-
 def image_figures(category: Category, samples: Sequence[ReportSample]) -> dict[str, float]:
-    """Image metrics; MVTec LOCO AD's AUROC is the mean over its two kinds of anomalies, each against the good.
+    """Image metrics; MVTec LOCO AD's AUROC is the mean over its two kinds of anomalies, each against the good images.
 
     Args:
         category: Of the images.
@@ -127,7 +99,7 @@ def decision_figures(samples: Sequence[ReportSample], threshold: float | None, o
     """F1, accuracy, sensitivity and specificity, at the best threshold for F1 and at the detector's own.
 
     Args:
-        samples: Of the test set.
+        samples: The test set.
         threshold: The detector's; None where it has none.
         origin: How that was chosen.
     """
@@ -138,38 +110,22 @@ def decision_figures(samples: Sequence[ReportSample], threshold: float | None, o
     return best | named | {"at_threshold": own}
 
 
-def report_metrics(figures: Mapping[str, Any]) -> list[Metric]:
-    """What was measured beside image and pixel AUROC, for people.
+def verdict_counts(samples: Sequence[ReportSample]) -> dict[str, int]:
+    """How many verdicts of each kind there are, and how many of them are wrong.
 
     Args:
-        figures: Of `evaluate --json`.
+        samples: The test set.
     """
-    metrics = [
-        Metric(label, figures[name], detail)
-        for name, (label, detail) in TITLES.items()
-        if figures.get(name) is not None
-    ]
-    if figures["at_threshold"] is not None:
-        metrics.append(_f1("F1", figures["at_threshold"], "at the detector's threshold"))
-    return [*metrics, _f1("F1, best", figures, "at a threshold chosen on the test scores: an oracle")]
+    counts = {verdict.value: sum(sample.verdict is verdict for sample in samples) for verdict in Verdict}
+    false_rejects = sum(sample.verdict is Verdict.NG and not sample.defective for sample in samples)
+    missed = sum(sample.verdict is Verdict.OK and sample.defective for sample in samples)
+    return counts | {"false_rejects": false_rejects, "missed_defects": missed}
 
 
-def paper_figures(figures: Mapping[str, Any]) -> PaperFigures | None:
-    """What the system's paper reports of the same category, for people; None where it reports nothing.
-
-    Args:
-        figures: Of `evaluate --json`.
-    """
-    paper = figures["paper"]
-    if paper is None:
-        return None
-    rows = [
-        PaperRow(PRINTED_METRICS[name], figures[name], printed["value"], printed["note"])
-        for name, printed in paper["metrics"].items()
-    ]
-    return PaperFigures(f"{paper['dataset']}, {paper['category']}", rows, paper["differences"])
+def _kind(defect: str) -> str:
+    """A kind of anomaly of MVTec LOCO AD by its folder's name."""
+    return defect.removesuffix("_anomalies")
 
 
-def _f1(label: str, decisions: Mapping[str, Any], where: str) -> Metric:
-    rest = ", ".join(f"{name} {decisions[name]:.4f}" for name in ("accuracy", "sensitivity", "specificity"))
-    return Metric(label, decisions["f1"], f"{where}; {rest}")
+def _kinds(category: Category) -> list[str]:
+    return sorted({_kind(image.defect) for image in category.test if image.defective})

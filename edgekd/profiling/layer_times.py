@@ -1,0 +1,30 @@
+"""Timing the layers of an engine, on whichever back end runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgekd.engines.base import EngineSpec
+from edgekd.profiling.layers import Profile
+
+
+def profile_layers(artifact: Path, spec: EngineSpec, seconds: float) -> Profile | None:
+    """Times each layer of an artifact on the back end and threads of an engine that runs it.
+
+    Args:
+        artifact: The .onnx or .engine file, already checked against its manifest.
+        spec: Of the engine.
+        seconds: To measure for, about.
+
+    Returns:
+        None where the back end's layers are not timed, as those of TensorRT.
+    """
+    if spec.backend == "openvino":
+        from edgekd.profiling.openvino_layers import profile_openvino
+
+        return profile_openvino(artifact, spec, seconds)
+    if spec.backend == "onnxruntime":
+        from edgekd.profiling.onnxruntime_layers import profile_onnxruntime
+
+        return profile_onnxruntime(artifact, spec, seconds)
+    return None

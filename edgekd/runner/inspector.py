@@ -1,0 +1,163 @@
+"""An open detector: call it with an image, or iterate over the answers for a folder, a video or a camera."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekd.artifact import Manifest, find_artifact, read_manifest
+from edgekd.data.images import Image, as_bgr8, read_image
+from edgekd.engines import EVERY_MAP, NO_MAP, Engine, open_engine
+from edgekd.errors import EdgekdError, ImageError, MachineError, one_line
+from edgekd.result import AnomalyResult, error_result
+from edgekd.runner.pipeline import Answer, inspect_image, inspect_stream
+from edgekd.runner.sources import Source, open_source
+
+Maps = Literal["all", "ng", "none"]
+
+
+class Inspector:
+    """A detector that is loaded and ready. Use it as a context manager, or close it; one thread uses it.
+
+    Args:
+        artifact: An .onnx or .engine file with its manifest beside it, or a run that was exported.
+        backend: Back end that computes; None for the faster one on the CPU, measured once.
+        threads: CPU threads for one inference; None for all.
+        device: NVIDIA GPU, such as "cuda:1"; None for the first.
+        slots: Batches in flight at once; None for the engine's own number.
+        readers: Threads that decode and resize the images of a stream; None to choose from the number of cores.
+        threshold: Scores above it are NG; None for the artifact's own.
+
+    Attributes:
+        artifact: The file that runs.
+        manifest: The artifact's.
+        threshold: Scores above it are NG.
+
+    Raises:
+        ArtifactError: The artifact is missing, damaged, or differs from its manifest.
+        EdgekdError: It holds no threshold and none is given, or the back end cannot run it.
+        MachineError: The back end is not installed, or needs a GPU that this machine lacks.
+
+    Example:
+        with Inspector("runs/part/detector_int8.onnx") as inspector:
+            result = inspector(image)
+            for answer in inspector.stream("line.mp4"):
+                print(answer.name, answer.result.verdict, answer.result.score)
+    """
+
+    def __init__(
+        self,
+        artifact: str | Path,
+        *,
+        backend: str | None = None,
+        threads: int | None = None,
+        device: str | None = None,
+        slots: int | None = None,
+        readers: int | None = None,
+        threshold: float | None = None,
+    ) -> None:
+        self.artifact = find_artifact(Path(artifact))
+        self.manifest = read_manifest(self.artifact)
+        self.threshold = stored_threshold(self.manifest) if threshold is None else threshold
+        self._readers = readers
+        self._engine: Engine = open_engine(self.artifact, backend, threads, device, slots)
+
+    def __call__(self, image: NDArray[np.uint8] | str | Path) -> AnomalyResult:
+        """Inspects one image and waits for the result.
+
+        Args:
+            image: uint8 [H, W, 3] BGR or [H, W] mono, of any size from 16 pixels a side; or the path of an image file.
+
+        Returns:
+            The result, with the anomaly map. Verdict ERROR where the file cannot be read or the inference failed.
+
+        Raises:
+            EdgekdError: The array has another type or shape, or the inspector is closed.
+            MachineError: The engine's device no longer answers.
+        """
+        self._engine.require_open()
+        try:
+            frame = checked_image(image) if isinstance(image, np.ndarray) else read_image(Path(image))
+        except ImageError as error:
+            if isinstance(image, np.ndarray):
+                raise
+            return error_result(str(error))
+        try:
+            return inspect_image(self._engine, frame, self.threshold)
+        except Exception as error:
+            if self._engine.broken is not None:
+                raise MachineError(f"{self._engine.broken}; open the artifact again") from error
+            return error_result(f"the engine failed: {one_line(error)}")
+
+    def stream(
+        self, source: str | Path | int | Source, *, maps: Maps = "ng", keep_images: bool = False
+    ) -> Iterator[Answer]:
+        """Inspects a stream of frames; reading, computing and answering overlap.
+
+        A frame that cannot be read gets verdict ERROR and the stream goes on.
+
+        Args:
+            source: A folder, an image, a video file, or a camera by its number.
+            maps: Frames whose answers hold the anomaly map: all, those above the threshold, or none.
+            keep_images: Whether answers hold the image as it was read.
+
+        Returns:
+            One answer a frame, in the order of the frames.
+
+        Raises:
+            EdgekdError: The source does not exist, or nothing in it can be read.
+            MachineError: While iterating: the engine's device no longer answers.
+        """
+        frames, live = source if isinstance(source, Source) else open_source(source)
+        maps_above = {"all": EVERY_MAP, "ng": self.threshold, "none": NO_MAP}[maps]
+        return inspect_stream(self._engine, frames, self.threshold, maps_above, keep_images, live, self._readers)
+
+    def close(self) -> None:
+        """Releases what the engine holds. Closing twice does no harm."""
+        self._engine.close()
+
+    def __enter__(self) -> Inspector:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def checked_image(image: NDArray[np.uint8]) -> Image:
+    """An image from memory as uint8 [H, W, 3] BGR.
+
+    Args:
+        image: uint8 [H, W, 3] BGR or [H, W] mono.
+
+    Raises:
+        ImageError: It has another type or shape, or is smaller than 16 pixels a side.
+    """
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
+        raise ImageError(
+            "an image must be uint8 of shape [height, width, 3] (BGR) or [height, width] (mono), "
+            f"got {image.dtype} of shape {list(image.shape)}"
+        )
+    return as_bgr8(image, "the image")
+
+
+def stored_threshold(manifest: Manifest) -> float:
+    """The threshold that an artifact holds.
+
+    Args:
+        manifest: The artifact's.
+
+    Raises:
+        EdgekdError: It holds none.
+    """
+    threshold = manifest.get("threshold")
+    if not threshold:
+        why = "it is untrained" if not manifest.get("trained") else "too few good images were held out"
+        raise EdgekdError(f"{manifest['file']} holds no threshold ({why}): give one with --threshold")
+    return float(threshold["value"])

@@ -1,0 +1,165 @@
+"""`edgekd bench`: a detector's latency, throughput and share of the device's peak."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekd.artifact import find_artifact, read_manifest
+from edgekd.errors import EdgekdError
+from edgekd.progress import Progress, silent
+from edgekd.workflows.calling import takes_options
+
+if TYPE_CHECKING:
+    from edgekd.data.images import Image
+    from edgekd.engines import Engine
+
+MOST_IMAGES = 32
+GENERATED = 8
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """Options of `bench`.
+
+    Attributes:
+        engine: Artifact to measure, an .onnx or .engine file, or a run that was exported.
+        images: Folder of images to measure on, of which the first 32 are taken; None for generated images.
+        batch: Batch sizes to measure throughput at; None for the graph's own, or 1 and 4 where it takes any.
+        duration: Seconds for each figure.
+        backend: Back end that computes; None for the faster one on the CPU, measured once.
+        threads: CPU threads for one inference; None for all.
+        device: NVIDIA GPU, such as "cuda:1"; None for the first.
+        slots: Batches in flight at once; None for the engine's own number.
+        readers: Threads that resize images; None to choose from the number of cores.
+        html: File for a report with charts; None for none.
+        progress: Called as each phase begins and ends.
+    """
+
+    engine: str | Path
+    images: str | Path | None = None
+    batch: int | Sequence[int] | None = None
+    duration: float = 10.0
+    backend: str | None = None
+    threads: int | None = None
+    device: str | None = None
+    slots: int | None = None
+    readers: int | None = None
+    html: str | Path | None = None
+    progress: Progress = field(default=silent, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """What `bench` measured.
+
+    Attributes:
+        device: The machine: processor, threads, governor, `gpu`, measured peaks and memory bandwidth.
+        engine: Back end, version, size of the input, `slots`, system, precision and SHA-256 of the artifact.
+        measured: How it was measured: warm-up, frames, images, readers, and what is inside the timed region.
+        latency_ms: Stage ("pre", "inference", "post", "end_to_end", on a GPU also its own) -> min, mean, median, p90,
+            p95, p99, in milliseconds.
+        latency_distribution: Histogram of the end-to-end latency: `edges_ms`, `counts`, `above`.
+        runner_overhead: The runner's end-to-end time over that of resizing and bare inference.
+        throughput_fps: Batch size -> frames a second, resizing included.
+        throughput_fps_engine: Batch size -> frames a second of frames that are resized already.
+        overlap: Batch size -> how many stages of the device ran at once on average; None where it reports none.
+        power: Batch size -> watts, joules a frame and temperature; None where nothing measures them.
+        macs: Multiply-accumulates a frame, teacher and student together.
+        macs_per_second: Reached by one inference after the other.
+        peak_share: That over the device's measured peak, 0..1; None where the peak is not measured.
+        peak_share_of: Precision of that peak, "fp32" or "int8".
+        layers: The layers, the slowest first, with their floors; empty where the back end's are not timed.
+        layers_batch: Frames an inference while layers were timed.
+        layers_total_ms: Sum of the layers' times, in milliseconds.
+        paper: What the system's paper reports of its size and speed, and what differs from its set-up.
+    """
+
+    device: dict[str, Any]
+    engine: dict[str, Any]
+    measured: dict[str, Any]
+    latency_ms: dict[str, dict[str, float]]
+    latency_distribution: dict[str, Any]
+    runner_overhead: float
+    throughput_fps: dict[str, float]
+    throughput_fps_engine: dict[str, float]
+    overlap: dict[str, float | None]
+    power: dict[str, dict[str, Any] | None]
+    macs: int
+    macs_per_second: float
+    peak_share: float | None
+    peak_share_of: str
+    layers: list[dict[str, Any]]
+    layers_batch: int | None
+    layers_total_ms: float | None
+    paper: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of `bench --json`."""
+        return asdict(self)
+
+
+@takes_options(BenchOptions)
+def bench(options: BenchOptions) -> BenchResult:
+    """Measures a detector's latency by stage, its throughput, and its share of what the device can do.
+
+    Args: the fields of `BenchOptions`, as keywords.
+
+    Returns:
+        The figures as attributes.
+
+    Raises:
+        EdgekdError: The artifact or the images cannot be read, or the engine takes another batch.
+        MachineError: The back end is not installed or failed, or Jinja2 for the report is missing.
+
+    Example:
+        `edgekd.bench("runs/part/detector_int8.onnx").latency_ms["end_to_end"]["median"]`
+    """
+    from edgekd.engines import open_engine
+    from edgekd.profiling.bench import measure_engine
+    from edgekd.reports.page import require_report
+
+    if not options.duration > 0:
+        raise EdgekdError(f"duration must be a positive number of seconds, got {options.duration}")
+    artifact = find_artifact(Path(options.engine))
+    html = require_report(options.html, artifact)
+    manifest = read_manifest(artifact)
+    with open_engine(artifact, options.backend, options.threads, options.device, options.slots) as engine:
+        images, images_from = _images(options.images, engine.spec.height)
+        figures = measure_engine(
+            engine,
+            artifact,
+            manifest,
+            images,
+            images_from,
+            _batches(options.batch, engine),
+            options.duration,
+            options.progress,
+            options.readers,
+        )
+    if html is not None:
+        from edgekd.reports.bench_html import write_bench_report
+
+        write_bench_report(html, figures)
+    return BenchResult(**figures)
+
+
+def _batches(wanted: int | Sequence[int] | None, engine: Engine) -> list[int]:
+    if wanted is None:
+        return [engine.spec.batch] if engine.spec.batch else [1, 4]
+    return [wanted] if isinstance(wanted, int) else list(wanted)
+
+
+def _images(folder: str | Path | None, size: int) -> tuple[list[Image], str]:
+    """Images to measure on, and what they are, for the record."""
+    if folder is None:
+        from edgekd.data.generated_images import made_frames
+
+        return list(made_frames(GENERATED, size)), f"{GENERATED} generated, of {size} x {size} pixels"
+    from edgekd.data.images import list_images, read_image
+
+    folder = Path(folder)
+    paths = list_images(folder)[:MOST_IMAGES]
+    return [read_image(path) for path in paths], f"{len(paths)} of {folder.name}"
