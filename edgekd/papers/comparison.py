@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import polars as pl
+
 from edgekd.artifact import Manifest
 from edgekd.data.category import Category
 from edgekd.data.images import read_image
@@ -18,7 +20,7 @@ DATASETS = {
     "visa": "VisA",
     "retinal_oct": "Retinal OCT",
 }
-# VisA's own script writes its categories in the layout of MVTec AD; their names tell which dataset they are of.
+# VisA's own script writes its categories in the layout of MVTec AD; their names show which dataset they belong to.
 DATASETS_OF_LAYOUT = {"mvtec_ad": ("mvtec_ad", "visa")}
 # The papers' PDNs were distilled for 60,000 steps; these are the public ones that were. Those that ship saw less.
 FULLY_DISTILLED = {"pdn_small": "efficientad_small", "pdn_medium": "efficientad_medium"}
@@ -28,26 +30,26 @@ AT_ORIGINAL_SIZE = "mhkd"
 
 
 def compare_with_paper(manifest: Manifest, category: Category, figures: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The paper's figures of the category that was evaluated.
+    """The paper's figures on the category that was evaluated.
 
     Args:
-        manifest: Of the artifact.
-        category: That it was evaluated on.
-        figures: Of `evaluate --json`; what the paper reports besides is left out.
+        manifest: The artifact's.
+        category: The one that it was evaluated on.
+        figures: Those of `evaluate --json`; what else the paper reports is left out.
 
     Returns:
         `dataset`, `category`, `metrics` (name -> `value` 0..1, `printed`, `table`, `note`) and `differences`, a line
-        each; None where the paper reports nothing of this category.
+        each; None where the paper reports nothing on this category.
     """
     for dataset in DATASETS_OF_LAYOUT.get(category.layout, (category.layout,)):
         name = None if dataset == ONE_CATEGORY else category.name
-        asked = {metric: paper_value(manifest["system"], dataset, name, metric) for metric in _measured(figures)}
-        found = {metric: value for metric, value in asked.items() if value is not None}
+        reported = {metric: paper_value(manifest["system"], dataset, name, metric) for metric in _measured(figures)}
+        found = {metric: value for metric, value in reported.items() if value is not None}
         if found:
             return {
                 "dataset": DATASETS[dataset],
                 "category": category.name,
-                "metrics": {metric: _told(value) for metric, value in found.items()},
+                "metrics": {metric: _as_json(value) for metric, value in found.items()},
                 "differences": list(_differences(manifest, category, dataset, found)),
             }
     return None
@@ -57,14 +59,14 @@ def _measured(figures: Mapping[str, Any]) -> list[str]:
     return [name for name, value in figures.items() if isinstance(value, float)]
 
 
-def _told(value: PaperValue) -> dict[str, Any]:
+def _as_json(value: PaperValue) -> dict[str, Any]:
     return {"value": value.value, "printed": value.printed, "table": value.table, "note": value.note}
 
 
 def _differences(
     manifest: Manifest, category: Category, dataset: str, found: Mapping[str, PaperValue]
 ) -> Iterator[str]:
-    """What differs from the paper's set-up, as far as artifact and images tell."""
+    """What differs from the paper's set-up, as far as it can be seen from artifact and images."""
     setup = next(iter(found.values())).setup
     yield from _of_training(manifest, setup)
     size = manifest["inputs"]["frames"]["shape"][1]
@@ -97,8 +99,8 @@ def _of_training(manifest: Manifest, setup: PaperSetup) -> Iterator[str]:
 def _of_images(category: Category) -> Iterator[str]:
     """How a category differs from MVTec AD's of that name, whose images the papers count."""
     name = category.name.replace("_", " ").casefold()
-    counted = [row for row in read_table("hkt_table1_mvtec_counts.csv") if row["category"].casefold() == name]
-    theirs = {row["metric"]: int(row["value"]) for row in counted}
+    printed = read_table("hkt_table1_mvtec_counts").filter(pl.col("category").str.to_lowercase() == name)
+    theirs = dict(printed.select("metric", pl.col("value").cast(pl.Int64)).iter_rows())
     defective = sum(image.defective for image in category.test)
     ours = {
         "good images to train on": (len(category.train_good), "train"),

@@ -1,4 +1,4 @@
-"""What a system's paper prints of its size and speed, with what differs from what is measured here."""
+"""What a system's paper prints about its size and speed, with every difference from what is measured here."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def compare_efficiency(manifest: Manifest, on_cpu: bool) -> dict[str, Any]:
     """The paper's table of sizes and costs.
 
     Args:
-        manifest: Of the artifact that was measured.
+        manifest: That of the artifact that was measured.
         on_cpu: Whether it was measured on a CPU.
 
     Returns:
@@ -40,7 +40,7 @@ def efficiency_figures(row: Mapping[str, Any]) -> tuple[str, str]:
     """A printed figure as GMACs and as twice as many GFLOPs, where it is known which of them is printed.
 
     Args:
-        row: Of `efficiency_rows`.
+        row: One of `efficiency_rows`.
     """
     convention = row["flops_convention"]
     try:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from edgekd.papers.misprints import table_mistakes
+import polars as pl
+
+from edgekd.papers.errata import misprints
 from edgekd.papers.tables import read_table
 
 
@@ -93,7 +95,7 @@ OCT_METRICS = MappingProxyType(
 MHKD_FULL = "baseline + SEncoder2 + self-distillation loss"
 MHKD_TABLE2, MHKD_OURS = "mhkd_table2_visa_mvtec", "MHKD (Ours)"
 
-# System and dataset -> the tables, in the order in which they are asked.
+# System and dataset -> the tables, in the order in which they are searched.
 SOURCES: dict[tuple[str, str], tuple[_Source, ...]] = {
     ("hkt", "mvtec_ad"): (_Source("hkt_table3_mvtec_image_auroc", "HKT", IMAGE_AUROC, "Avg. Total"),),
     ("hkt_plus", "mvtec_ad"): (_Source("hkt_table3_mvtec_image_auroc", "HKT+", IMAGE_AUROC, "Avg. Total"),),
@@ -143,30 +145,33 @@ def paper_value(system: str, dataset: str, category: str | None, metric: str) ->
     Returns:
         None where the paper reports no such figure, or its tables are not at hand.
     """
+    setup = SETUPS.get(system, CIFAR10_SETUP)
     for source in SOURCES.get((system, dataset), ()):
-        printed_metric = source.metrics.get(metric)
-        wanted = _plain(source.mean if category is None else FOLDER_NAMES.get(category, category))
-        for row in read_table(f"{source.table}.csv"):
-            named = row["category"].removeprefix(source.prefix)
-            is_other_dataset = not row["category"].startswith(source.prefix)
-            if is_other_dataset or (row["method"], row["metric"]) != (source.method, printed_metric):
-                continue
-            if row["value"] and _plain(named) == wanted:
-                return _value(row, source.table, SETUPS.get(system, CIFAR10_SETUP))
+        wanted = source.mean if category is None else FOLDER_NAMES.get(category, category)
+        row = _printed(source, wanted, source.metrics[metric]) if metric in source.metrics else None
+        if row is not None:
+            return _value(row, source.table, setup)
     return None
+
+
+def _printed(source: _Source, category: str, metric: str) -> dict[str, Any] | None:
+    """The row of a table that has a category's figure; None where there is none."""
+    named = _plain(pl.col("category").str.strip_prefix(source.prefix))
+    rows = read_table(source.table).filter(
+        (pl.col("method") == source.method) & (pl.col("metric") == metric) & (pl.col("value") != ""),
+        pl.col("category").str.starts_with(source.prefix),
+        named == _plain(pl.lit(category)),
+    )
+    return None if rows.is_empty() else rows.row(0, named=True)
 
 
 def _value(row: Mapping[str, str], table: str, setup: PaperSetup) -> PaperValue:
     share = float(row["value"]) / 100 if row["metric"].endswith("_percent") else float(row["value"])
-    cell = (row["method"], row["category"], row["metric"])
-    notes = [
-        f"the mean of the printed rows is {mistake.mean_of_rows:.2f}"
-        for mistake in table_mistakes(table)
-        if mistake.cell == cell
-    ]
+    wrong = misprints(table).filter(method=row["method"], category=row["category"], metric=row["metric"])
+    notes = [f"the mean of the printed rows is {mean:.2f}" for mean in wrong["mean_of_rows"]]
     return PaperValue(share, row["value"], table, setup, "; ".join(notes))
 
 
-def _plain(name: str) -> str:
+def _plain(name: pl.Expr) -> pl.Expr:
     """A category's name without case, blanks and underscores: tables and folders write them differently."""
-    return name.casefold().replace(" ", "").replace("_", "")
+    return name.str.to_lowercase().str.replace_all("[ _]", "")

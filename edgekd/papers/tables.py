@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import csv
+import functools
 import json
 from typing import Any
+
+import polars as pl
 
 from edgekd.errors import unknown_name
 from edgekd.resources import resource
@@ -32,24 +34,48 @@ TABLES = {  # name -> paper, what is in it
     "dskd_text": (DSKD, "text: CIFAR10, parameters"),
     "mthf_text": (MTHF, "abstract: gain in pixel AUROC"),
 }
+# Tables of sizes and costs; the other papers print none.
+EFFICIENCY_TABLES = {
+    "hkt": "hkt_table4_efficiency",
+    "hkt_plus": "hkt_table4_efficiency",
+    "mhkd": "mhkd_table5_efficiency",
+}
+MEASURED = ("latency_ms", "throughput_img_s")  # On a device of its own; not every paper prints them.
 MISSING_TABLES = ("dskd_tables_missing.json", "mthf_tables_missing.json")
 
 
-def read_table(name: str) -> list[dict[str, str]]:
-    """A paper's table, one dictionary a row.
+def list_tables() -> pl.DataFrame:
+    """The tables that there are.
 
-    Args:
-        name: The file's, such as "hkt_table4_efficiency.csv".
+    Returns:
+        A row a table: its name (`table`), the `paper`, its `content` and how many `rows` it has.
     """
-    with resource(FOLDER, name).open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return pl.DataFrame(
+        [
+            {"table": name, "paper": paper, "content": content, "rows": read_table(name).height}
+            for name, (paper, content) in TABLES.items()
+        ]
+    )
 
 
-def find_table(name: str) -> list[dict[str, str]]:
-    """The table that a user names.
+def table(name: str) -> pl.DataFrame:
+    """A table of a paper, every figure as the paper prints it.
 
     Args:
         name: One of TABLES, with or without ".csv".
+
+    Returns:
+        Columns of text: `method`, `category`, `metric` and `value` for most tables; tables of sizes and costs have a
+        column for each figure, and columns that say how it was counted.
+
+    Raises:
+        EdgekdError: There is no such table; the error names the nearest one.
+    """
+    return read_table(table_name(name))
+
+
+def table_name(name: str) -> str:
+    """The name of a table that a user named, with or without ".csv".
 
     Raises:
         EdgekdError: There is no such table; the error names the nearest one.
@@ -57,7 +83,18 @@ def find_table(name: str) -> list[dict[str, str]]:
     stem = name.removesuffix(".csv")
     if stem not in TABLES:
         raise unknown_name("table", stem, TABLES)
-    return read_table(f"{stem}.csv")
+    return stem
+
+
+@functools.cache
+def read_table(name: str) -> pl.DataFrame:
+    """Reads a table, as text.
+
+    Args:
+        name: The file's in benchmarks/papers, without ".csv".
+    """
+    # No figure becomes a number: "98.50" stays as printed, and so does "159 + kNN". What is not printed is "".
+    return pl.read_csv(resource(FOLDER, f"{name}.csv"), infer_schema=False).fill_null("")
 
 
 def missing_tables() -> list[str]:
@@ -78,23 +115,9 @@ def efficiency_rows(system: str) -> list[dict[str, Any]]:
     """
     if system not in EFFICIENCY_TABLES:
         return []
-    return [
-        {
-            "method": row["method"],
-            "params_m": row["params_M"],
-            "gflops": row["gflops"],
-            "flops_convention": row["flops_convention"],
-            "included": row["included"],
-            "latency_ms": row.get("latency_ms"),
-            "throughput_img_s": row.get("throughput_img_s"),
-        }
-        for row in read_table(EFFICIENCY_TABLES[system])
-    ]
-
-
-# The other papers print no such table.
-EFFICIENCY_TABLES = {
-    "hkt": "hkt_table4_efficiency.csv",
-    "hkt_plus": "hkt_table4_efficiency.csv",
-    "mhkd": "mhkd_table5_efficiency.csv",
-}
+    printed = read_table(EFFICIENCY_TABLES[system])
+    on_a_device = [pl.col(name) if name in printed.columns else pl.lit(None).alias(name) for name in MEASURED]
+    costs = printed.select(
+        "method", pl.col("params_M").alias("params_m"), "gflops", "flops_convention", "included", *on_a_device
+    )
+    return costs.to_dicts()

@@ -15,7 +15,6 @@ ABSENT = {
     "openvino",
     "onnxruntime",
     "polars",
-    "pyarrow",
     "onnxsim",
     "sklearn",
     "scipy",

@@ -2,7 +2,9 @@ import json
 
 import pytest
 
-from edgekd.cli.main import main
+from edgekd.papers import list_tables, misprints, table
+
+from ..run_command import main
 
 
 def run(*words):
@@ -25,8 +27,8 @@ def test_the_list_as_json_counts_every_table(capsys):
     assert tables["mhkd_table2_visa_mvtec"]["paper"] == "MHKD"
 
 
-def test_a_table_is_spread_out_and_its_mistakes_are_marked(capsys, monkeypatch):
-    monkeypatch.setattr("edgekd.cli.papers.answer.width", 80)
+def test_a_table_is_spread_out_and_its_misprints_are_marked(capsys, monkeypatch):
+    monkeypatch.setattr("edgekd.cli.output.answer.width", 80)
     assert run("hkt_table3_mvtec_image_auroc") == 0
     lines = capsys.readouterr().out.splitlines()
     assert max(len(line) for line in lines if not line.startswith("*")) <= 80
@@ -40,7 +42,7 @@ def test_a_table_is_spread_out_and_its_mistakes_are_marked(capsys, monkeypatch):
 
 
 def test_a_wide_console_gets_a_table_in_one_piece(capsys, monkeypatch):
-    monkeypatch.setattr("edgekd.cli.papers.answer.width", 200)
+    monkeypatch.setattr("edgekd.cli.output.answer.width", 200)
     assert run("mhkd_table1_loco_spro") == 0
     ours = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("Ours")]
     assert ours == [["Ours", "0.693", "0.693", "0.891", "0.902", "0.967", "0.829"]]
@@ -51,7 +53,7 @@ def test_a_table_of_costs_says_below_how_its_figures_were_counted(capsys):
     assert "EfficientAD: 2xMACs; verified 235.41; teacher+student+autoencoder" in capsys.readouterr().out
 
 
-def test_a_table_as_json_has_its_rows_as_printed_and_its_mistakes(tmp_path, capsys):
+def test_a_table_as_json_has_its_rows_as_printed_and_its_misprints(tmp_path, capsys):
     assert run("mhkd_table2_visa_mvtec", "--json", tmp_path / "table.json") == 0
     assert "MHKD (Ours)" in capsys.readouterr().out
     table = json.loads((tmp_path / "table.json").read_text())
@@ -61,7 +63,7 @@ def test_a_table_as_json_has_its_rows_as_printed_and_its_mistakes(tmp_path, caps
         "metric": "image_AUROC_percent",
         "value": "98.6",
     }
-    assert table["mistakes"] == [
+    assert table["misprints"] == [
         {
             "method": "RD",
             "category": "MVTec AD/Mean",
@@ -70,6 +72,16 @@ def test_a_table_as_json_has_its_rows_as_printed_and_its_mistakes(tmp_path, caps
             "mean_of_rows": 98.66,
         }
     ]
+
+
+def test_the_command_and_the_functions_give_the_same_tables(capsys):
+    assert run("--json", "-") == 0
+    assert json.loads(capsys.readouterr().out) == list_tables().to_dicts()
+    assert run("pfadseg_table3_iap", "--json", "-") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["rows"] == table("pfadseg_table3_iap").to_dicts()
+    assert printed["misprints"] == misprints("pfadseg_table3_iap").to_dicts()
+    assert len(printed["misprints"]) == 2
 
 
 @pytest.mark.parametrize("name", ["hkt_table5", "nonsense"])

@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
+import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from edgekd.data.category import Category
 from edgekd.errors import EdgekdError
 from edgekd.models.registry import SYSTEMS
-from edgekd.papers.misprints import table_mistakes
+from edgekd.papers import list_tables, misprints, table
 from edgekd.papers.rows import SETUPS, SOURCES, PaperSetup, paper_value
-from edgekd.papers.tables import TABLES, efficiency_rows, find_table, missing_tables, read_table
+from edgekd.papers.tables import TABLES, efficiency_rows, missing_tables
 from edgekd.resources import resource
 
 FOLDER = resource("benchmarks/papers", "hkt_table4_efficiency.csv").parent
@@ -22,13 +24,34 @@ def test_every_table_that_there_is_has_its_line_in_the_list():
 
 
 def test_a_table_is_found_with_and_without_its_suffix():
-    assert find_table("hkt_table5_depth") == find_table("hkt_table5_depth.csv") == read_table("hkt_table5_depth.csv")
+    assert_frame_equal(table("hkt_table5_depth"), table("hkt_table5_depth.csv"))
+    assert table("hkt_table5_depth")["method"].to_list() == ["HKT (no CBAM, no LP)", "HKT+ (no CBAM, no LP)"]
+
+
+def test_every_figure_is_the_text_that_is_printed():
+    for name in TABLES:
+        assert set(table(name).dtypes) == {pl.String}
+        assert sum(table(name).null_count().row(0)) == 0
+    assert "100.0" in table("hkt_table3_mvtec_image_auroc")["value"]
+    assert table("mhkd_table5_efficiency").row(by_predicate=pl.col("method") == "PatchCore")[2:4] == (
+        "150 + 8",
+        "159 + kNN",
+    )
+
+
+def test_the_list_counts_the_rows_of_every_table():
+    listed = list_tables()
+    assert listed.columns == ["table", "paper", "content", "rows"]
+    assert listed["table"].to_list() == list(TABLES)
+    assert dict(listed.select("table", "rows").iter_rows())["mhkd_table2_visa_mvtec"] == 464
 
 
 @pytest.mark.parametrize("name", ["hkt_table9", "../hkt_table5_depth", "printed_mean_inconsistencies", ""])
 def test_a_table_that_is_none_is_refused(name):
     with pytest.raises(EdgekdError, match="unknown table"):
-        find_table(name)
+        table(name)
+    with pytest.raises(EdgekdError, match="unknown table"):
+        misprints(name)
 
 
 def test_the_efficiency_rows_are_those_of_the_systems_own_paper():
@@ -37,25 +60,27 @@ def test_the_efficiency_rows_are_those_of_the_systems_own_paper():
     assert efficiency_rows("dskd") == []
 
 
-def test_every_noted_mistake_names_a_cell_of_a_table():
-    found = {name: [mistake.cell for mistake in table_mistakes(name)] for name in TABLES}
+def test_every_noted_misprint_is_a_cell_of_a_table():
+    found = {name: misprints(name).select("method", "category", "metric").rows() for name in TABLES}
     assert {name: len(cells) for name, cells in found.items() if cells} == {
         "hkt_table3_mvtec_image_auroc": 3,
         "mhkd_table2_visa_mvtec": 1,
         "pfadseg_table2_pixel_auc_ap": 5,
         "pfadseg_table3_iap": 2,
     }
+    assert all(misprints(name)["printed"].null_count() == 0 for name in TABLES)
     assert found["mhkd_table2_visa_mvtec"] == [("RD", "MVTec AD/Mean", "image_AUROC_percent")]
     assert ("DRAEM", "average all", "pixel_AP_percent") in found["pfadseg_table2_pixel_auc_ap"]
 
 
-def test_the_mean_of_the_rows_that_a_mistake_tells_is_theirs():
-    rows = read_table("hkt_table3_mvtec_image_auroc.csv")
-    own = [float(row["value"]) for row in rows if row["method"] == "HKT+" and not row["category"].startswith("Avg.")]
-    mistake = next(mistake for mistake in table_mistakes("hkt_table3_mvtec_image_auroc") if mistake.cell[0] == "HKT+")
-    assert len(own) == 15
-    assert mistake.printed == "98.69"
-    assert mistake.mean_of_rows == pytest.approx(sum(own) / 15, abs=1e-4)
+def test_the_mean_of_the_rows_in_a_misprint_is_theirs():
+    own = table("hkt_table3_mvtec_image_auroc").filter(
+        pl.col("method") == "HKT+", ~pl.col("category").str.starts_with("Avg.")
+    )
+    misprint = misprints("hkt_table3_mvtec_image_auroc").row(by_predicate=pl.col("method") == "HKT+", named=True)
+    assert own.height == 15
+    assert misprint["printed"] == "98.69"
+    assert misprint["mean_of_rows"] == pytest.approx(own["value"].cast(pl.Float64).mean(), abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +135,7 @@ def test_what_a_paper_does_not_report_is_none(system, dataset, category, metric)
     assert paper_value(system, dataset, category, metric) is None
 
 
-def test_a_figure_says_how_the_paper_trained_and_what_is_wrong_with_it():
+def test_a_figure_comes_with_how_the_paper_trained_and_what_is_wrong_with_it():
     found = paper_value("hkt_plus", "mvtec_ad", None, "image_auroc")
     assert found.printed == "98.69"
     assert found.table == "hkt_table3_mvtec_image_auroc"
@@ -133,6 +158,6 @@ def test_the_papers_iterations_are_those_that_its_system_is_trained_with():
     assert set(SETUPS) <= set(SYSTEMS)
 
 
-def test_a_category_asks_by_its_layout_and_name():
+def test_a_category_is_found_by_its_layout_and_name():
     category = Category("juice_bottle", Path("juice_bottle"), [], [], "mvtec_loco")
     assert paper_value("mhkd", category.layout, category.name, "spro").printed == "0.967"

@@ -1,14 +1,18 @@
+import errno
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet
+import polars as pl
 import pytest
 
 from edgekd.data.images import read_image
 from edgekd.errors import EdgekdError
 from edgekd.result import AnomalyResult, Verdict, error_result
 from edgekd.runner import Answer
-from edgekd.runner.sinks import ROWS_AT_ONCE, RotatingLog, parquet_log, write_heat_map
+from edgekd.runner.sinks import ROWS_AT_ONCE, ParquetLog, RotatingLog, parquet_log, write_heat_map
 
 OK = AnomalyResult(0.25, Verdict.OK, timings={"pre": 1.0, "inference": 2.0, "post": 3.0, "end_to_end": 6.0})
 
@@ -18,7 +22,7 @@ def test_the_log_holds_a_row_an_answer(tmp_path):
     with parquet_log(path, threshold=0.5) as log:
         log.write("a", OK)
         log.write("b", error_result("it is cut off"))
-    rows = pyarrow.parquet.read_table(path).to_pylist()
+    rows = pl.read_parquet(path).to_dicts()
     assert rows[0] == {
         "name": "a",
         "score": 0.25,
@@ -48,7 +52,7 @@ def test_the_log_is_whole_after_ctrl_c(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert pyarrow.parquet.read_table(path)["name"].to_pylist() == [str(number) for number in range(count)]
+    assert pl.read_parquet(path)["name"].to_list() == [str(number) for number in range(count)]
     assert [entry.name for entry in tmp_path.iterdir()] == ["verdicts.parquet"]
 
 
@@ -57,7 +61,7 @@ def test_a_rotating_log_closes_a_file_before_it_begins_the_next(tmp_path):
         for number in range(3):
             log.write(str(number), OK)
             whole = sorted(tmp_path.glob("*Z.parquet"))
-            named = [name for path in whole for name in pyarrow.parquet.read_table(path)["name"].to_pylist()]
+            named = [name for path in whole for name in pl.read_parquet(path)["name"].to_list()]
             assert named == [str(before) for before in range(number)]
     assert len(list(tmp_path.iterdir())) == 3
 
@@ -67,15 +71,60 @@ def test_a_rotating_log_keeps_to_one_file_within_its_time(tmp_path):
         for number in range(5):
             log.write(str(number), OK)
     (path,) = tmp_path.iterdir()
-    assert pyarrow.parquet.read_table(path).num_rows == 5
+    assert pl.read_parquet(path).height == 5
 
 
 def test_a_log_of_nothing_is_a_table_with_its_columns(tmp_path):
     with parquet_log(tmp_path / "v.parquet", 0.5):
         pass
-    table = pyarrow.parquet.read_table(tmp_path / "v.parquet")
-    assert table.num_rows == 0
-    assert table.column_names[:5] == ["name", "score", "threshold", "verdict", "error"]
+    table = pl.read_parquet(tmp_path / "v.parquet")
+    assert table.height == 0
+    assert table.columns[:5] == ["name", "score", "threshold", "verdict", "error"]
+    assert table.dtypes[:5] == [pl.String, pl.Float64, pl.Float64, pl.String, pl.String]
+
+
+def test_rows_leave_memory_as_whole_files_before_the_log_ends(tmp_path):
+    with parquet_log(tmp_path / "v.parquet", 0.5) as log:
+        for number in range(2 * ROWS_AT_ONCE + 1):
+            log.write(str(number), OK)
+        parts = sorted(tmp_path.glob(".v.*.rows/*.parquet"))
+        assert [pl.read_parquet(part)["name"][0] for part in parts] == ["0", str(ROWS_AT_ONCE)]
+        assert not (tmp_path / "v.parquet").exists()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["v.parquet"]
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from edgekd.errors import EdgekdError
+from edgekd.result import AnomalyResult, Verdict
+from edgekd.runner.sinks import ROWS_AT_ONCE, parquet_log
+resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+try:
+    with parquet_log(Path(sys.argv[1]), 0.5) as log:
+        for number in range(int(sys.argv[2]) * ROWS_AT_ONCE):
+            log.write(f"{hash(str(number))}", AnomalyResult(hash(str(number + 0.5)) / 7, Verdict.OK))
+except EdgekdError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(("limited", "parts"), [("the table", 8), ("nothing", 1)])
+def test_a_file_that_grows_too_large_is_one_error_and_leaves_nothing(tmp_path, limited, parts):
+    path = tmp_path / "v.parquet"
+    words = [sys.executable, "-c", LIMITED, str(path), str(parts)]
+    printed = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    assert printed == (f"cannot write {path}: File too large\n" if limited == "the table" else "")
+    assert [entry.name for entry in tmp_path.iterdir()] == ([] if limited == "the table" else ["v.parquet"])
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_the_operating_systems_error():
+    log = ParquetLog(Path("/dev/full"), 0.5)
+    log.write("a", OK)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        log.close()
+    assert caught.value.errno == errno.ENOSPC
 
 
 def test_a_log_that_cannot_be_written_is_one_error(tmp_path):
