@@ -121,14 +121,9 @@ def _export_run(
 ) -> Manifest:
     from edgekd.data.good_images import read_frames
     from edgekd.graph.export import export_detector
-    from edgekd.recipe import RECIPE_FILE, held_out_images
-    from edgekd.training.run import (
-        STUDENT_FILE,
-        TEACHER_CARDS,
-        TEACHER_FILE,
-        load_run,
-        training_images,
-    )
+    from edgekd.recipe import held_out_images
+    from edgekd.run_folder import RECIPE_FILE, STUDENT_FILE, TEACHER_CARDS_FILE, TEACHER_FILE
+    from edgekd.training.run import load_run, training_images
 
     detector, recipe = load_run(folder)
     held_out = held_out_images(recipe)
@@ -141,7 +136,7 @@ def _export_run(
         "resize": {"rule": recipe.resize},
         "made_from": made_from,
         "iterations": recipe.iterations,
-        "teachers": read_json(folder / TEACHER_CARDS),
+        "teachers": read_json(folder / TEACHER_CARDS_FILE),
         "calibration": None,
         "threshold": None,
         "parity_images": f"{'held-out' if held_out else 'training'} good images of the run",

@@ -130,7 +130,7 @@ class MTHF(Detector):
     ) -> None:
         super().__init__()
         if not groups or len(set(groups)) != len(groups):
-            raise EdgekdError(f"--groups {' '.join(groups)}: name one backbone or several different ones")
+            raise EdgekdError(f"mthf takes one teacher or several different ones, got {' '.join(groups) or 'none'}")
         if scale_fusion not in ("product", "sum") or group_fusion not in ("mean", "max", "product"):
             raise EdgekdError("mthf takes scale_fusion=product or sum, and group_fusion=mean, max or product")
         self.size, self.groups = size, tuple(groups)

@@ -26,7 +26,7 @@ class PaperRow(NamedTuple):
         table: Where it stands.
         row: What it is called there.
         parameters_m, gflops: As printed; None where the paper prints none.
-        switches: The system's arguments that make this network.
+        settings: The system's arguments that make this network.
         parts: Of the detector, that the row counts.
     """
 
@@ -34,7 +34,7 @@ class PaperRow(NamedTuple):
     row: str
     parameters_m: float | None
     gflops: float | None
-    switches: Mapping[str, Any]
+    settings: Mapping[str, Any]
     parts: tuple[str, ...] = ("student",)
 
 
@@ -58,9 +58,9 @@ class System(NamedTuple):
     Attributes:
         name: On the command line and in manifests.
         title: In tables.
-        build: Makes the detector of the paper, untrained; its keyword arguments are the recipe's switches.
+        build: Makes the detector of the paper, untrained; its keyword arguments are the recipe's settings.
         teachers: Those that training takes when none is named.
-        teacher_switch: Its argument that names them: "teacher", "backbone" or "groups".
+        teacher_setting: Its argument that names them: "teacher", "backbone" or "groups".
         training: How the paper trains it.
         paper: Where it was published.
         convention: Of the paper's GFLOPs.
@@ -72,26 +72,26 @@ class System(NamedTuple):
     title: str
     build: Callable[..., Detector]
     teachers: tuple[str, ...]
-    teacher_switch: str
+    teacher_setting: str
     training: TrainingDefaults
     paper: str
     convention: FlopsConvention
     rows: tuple[PaperRow, ...]
     follows_size: bool = True
 
-    def detector(self, size: int, switches: Mapping[str, Any] | None = None) -> Detector:
+    def detector(self, size: int, settings: Mapping[str, Any] | None = None) -> Detector:
         """The detector for images of a side, untrained.
 
         Args:
             size: In pixels.
-            switches: Arguments where they are not the paper's.
+            settings: Arguments where they are not the paper's.
         """
         sized = {"size": size} if self.follows_size else {}
-        return self.build(**sized, **(switches or {}))
+        return self.build(**sized, **(settings or {}))
 
-    def switches(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
         """The arguments that a run may change, besides teachers and size, with the paper's values."""
-        chosen_elsewhere = {"size", "student", self.teacher_switch}
+        chosen_elsewhere = {"size", "student", self.teacher_setting}
         parameters = inspect.signature(self.build).parameters
         return {name: entry.default for name, entry in parameters.items() if name not in chosen_elsewhere}
 
@@ -237,7 +237,7 @@ def _describe(system: System, size: int) -> dict[str, Any]:
     parts = count_parts(detector, {**detector.parts(), "whole": detector}, size)
     parts["deployed"] = count(detector.deployed(), size)
     if tuple(detector.pretrained()) != system.teachers:
-        lighter = system.detector(size, {system.teacher_switch: system.teachers[0]})
+        lighter = system.detector(size, {system.teacher_setting: system.teachers[0]})
         parts[f"deployed with {system.teachers[0]}"] = count(lighter.deployed(), size)
     return {
         "system": system.name,
@@ -253,7 +253,7 @@ def _describe(system: System, size: int) -> dict[str, Any]:
 
 
 def _paper_row(system: System, row: PaperRow, size: int) -> dict[str, Any]:
-    detector = system.detector(size, row.switches)
+    detector = system.detector(size, row.settings)
     counts = count_parts(detector, {name: detector.parts()[name] for name in row.parts}, size)
     ours = sum(counts.values(), start=Count(0, 0, 0))
     thop, convention = ours.thop_macs // 10**7 / 100, system.convention
