@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from math import prod
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -124,8 +125,8 @@ class MTHF(Detector):
         groups: Sequence[str] = GROUPS,
         attention: bool = True,
         fusion: bool = True,
-        scale_fusion: str = "product",
-        group_fusion: str = "mean",
+        scale_fusion: Literal["product", "sum"] = "product",
+        group_fusion: Literal["mean", "max", "product"] = "mean",
         two_stage: bool = True,
     ) -> None:
         super().__init__()

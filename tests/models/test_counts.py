@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from edgekd.models.counting import Count, count
-from edgekd.models.registry import describe_systems, find_system
+from edgekd.models.description import describe_systems
+from edgekd.models.registry import find_system
 
 BARE = {"cbam": False, "projectors": False}
 
