@@ -26,9 +26,8 @@ from edgekd.data.resizing import resize_image
 from edgekd.engines import Engine, open_engine
 from edgekd.metrics.auroc import image_auroc
 from edgekd.profiling.timing import device_record
-from edgekd.recipe import read_recipe
+from edgekd.recipe import held_out_images, read_recipe
 from edgekd.resize_rules import AREA, AREA_2, RESIZE_RULES
-from edgekd.training.run import held_out_images
 from edgekd.verdicts.threshold import threshold_from_good
 
 SIZES = ((2048, 2448), (2448, 2048), (1024, 1280), (4096, 3000), (2047, 2447), (1200, 1600), (512, 512))

@@ -11,13 +11,12 @@ from edgekd.artifact import read_json, write_json
 from edgekd.errors import ArtifactError, EdgekdError
 from edgekd.resize_rules import AREA, CURRENT_RESIZE_RULE, known_rule
 from edgekd.resources import resource
+from edgekd.run_folder import RECIPE_FILE
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
-RECIPE_FILE = "recipe.json"
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class TrainingRecipe:
         held_out: Good images that are not trained on, relative to `data`; they set the threshold.
         mixed_precision: Whether convolutions are computed in bfloat16.
         textures: A folder of images that synthetic anomalies take their looks from; empty for made noise.
-        switches: The system's own arguments, where they are not its paper's.
+        settings: The system's own arguments, where they are not its paper's.
         quantization_aware_from: The iteration from which on everything computes as in INT8; None for never.
         resize: The rule by which images are brought to that size; runs of before there were rules keep the first.
     """
@@ -56,7 +55,7 @@ class TrainingRecipe:
     held_out: tuple[str, ...] = ()
     mixed_precision: bool = False
     textures: str = ""
-    switches: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     quantization_aware_from: int | None = None
     resize: str = CURRENT_RESIZE_RULE
 
@@ -101,7 +100,7 @@ class ExportRecipe:
     Attributes:
         opset: Of the ONNX graph.
         operators: Every operator that its fixed-batch FP32 graph may hold.
-        variant_operators: What other teachers and switches than the paper's may bring besides.
+        variant_operators: What other teachers and settings than the paper's may bring besides.
     """
 
     opset: int

@@ -131,7 +131,7 @@ def trained_run(elpv_images: list[Path], tiny_teacher: Path, tmp_path_factory: p
         size=64,
         batch=2,
         seed=3,
-        switches={"teacher": teacher.network},
+        settings={"teacher": teacher.network},
     )
     start_run(folder / "run", recipe, [teacher])
     train(folder / "run", torch.device("cpu"), lambda iteration, loss: None)

@@ -7,12 +7,12 @@ from edgekd.models.registry import SYSTEMS
 DOCS = Path(__file__).parents[1]
 
 
-def test_the_page_of_systems_names_every_system_option_and_switch():
+def test_the_page_of_systems_names_every_system_and_setting():
     page = (DOCS / "docs" / "systems.md").read_text()
     for system in SYSTEMS.values():
         assert system.name in page
-        assert f"--{system.teacher_switch}" in page
-        for name in system.switches():
+        assert f"--{system.teacher_setting}" in page
+        for name in system.settings():
             assert f"`{name}`" in page, (system.name, name)
 
 

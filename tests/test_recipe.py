@@ -4,7 +4,8 @@ import pytest
 
 from edgekd.errors import ArtifactError, EdgekdError
 from edgekd.models.registry import SYSTEMS
-from edgekd.recipe import RECIPE_FILE, TrainingRecipe, read_export_recipe, read_recipe, write_recipe
+from edgekd.recipe import TrainingRecipe, read_export_recipe, read_recipe, write_recipe
+from edgekd.run_folder import RECIPE_FILE
 
 RECIPE = TrainingRecipe(
     system="hkt",
@@ -17,7 +18,7 @@ RECIPE = TrainingRecipe(
     schedule="step",
     seed=5,
     held_out=("a.png", "b/c.png"),
-    switches={"cbam": False},
+    settings={"cbam": False},
 )
 
 

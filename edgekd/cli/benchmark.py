@@ -26,8 +26,8 @@ from edgekd.cli.training_options import (
 )
 from edgekd.errors import ArtifactError, EdgekdError, unknown_name
 from edgekd.precisions import PRECISIONS
-from edgekd.recipe import RECIPE_FILE, read_recipe
-from edgekd.run_folder import DETECTOR_FILE, artifact_name
+from edgekd.recipe import read_recipe
+from edgekd.run_folder import DETECTOR_FILE, RECIPE_FILE, artifact_name
 
 if TYPE_CHECKING:
     from edgekd.models.registry import System
@@ -89,7 +89,7 @@ def _require_trainable(arguments: argparse.Namespace, systems: Sequence[System],
     """Refuses what a training would refuse, for every run that is not there, and what contradicts those that are."""
     names = ", ".join(system.name for system in systems)
     for option in TEACHER_OPTIONS:
-        if getattr(arguments, option) and option not in {system.teacher_switch for system in systems}:
+        if getattr(arguments, option) and option not in {system.teacher_setting for system in systems}:
             raise EdgekdError(f"--{option} is for none of {names}: leave it out")
     if arguments.textures and not any(learns_from_anomalies(arguments, system) for system in systems):
         raise EdgekdError(f"--textures is for synthetic anomalies, and none of {names} learns from them: leave it out")

@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from edgekd.models.registry import describe_systems
+    from edgekd.models.description import describe_systems
 
     systems = describe_systems(arguments.size)
     if arguments.json:

@@ -23,8 +23,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from edgekd.artifact import find_artifact, require_other_file, write_json
 from edgekd.artifact import require_writable as require_writable
-from edgekd.artifact import write_json
 from edgekd.errors import EdgekdError
 
 notes = Console(
@@ -48,7 +48,7 @@ def write_json_to(path: Path | None, content: Any) -> None:
     if path == Path("-"):
         sys.stdout.write(json.dumps(content, indent=2) + "\n")
     elif path is not None:
-        artifact.write_json(path, content)
+        write_json(path, content)
 
 
 def require_outputs(json: Path | None, html: Path | None, engine: Path | None = None) -> None:
@@ -64,7 +64,7 @@ def require_outputs(json: Path | None, html: Path | None, engine: Path | None = 
     for path in (json, html):
         require_writable(path)
         if engine is not None and path is not None and path != Path("-"):
-            artifact.require_other_file(path, artifact.find_artifact(engine))
+            require_other_file(path, find_artifact(engine))
     if json is not None and html is not None and json.absolute() == html.absolute():
         raise EdgekdError(f"--json and --html both name {html}: give each a file of its own")
 

@@ -24,7 +24,7 @@ def read_switches(texts: Sequence[str], system: System) -> dict[str, Any]:
     Raises:
         EdgekdError: One has no value, a name that the system does not know, or a value of another type.
     """
-    known = system.switches()
+    known = system.settings()
     switches = {}
     for text in texts:
         name, equals, value = text.partition("=")

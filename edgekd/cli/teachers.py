@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _list(arguments: argparse.Namespace) -> int:
     from edgekd.training.teachers.catalogue import CATALOGUE
-    from edgekd.training.teachers.loading import is_here
+    from edgekd.training.teachers.files import is_here
 
     teachers = [
         {
@@ -81,8 +81,8 @@ def _import(arguments: argparse.Namespace) -> int:
 def _fetch(arguments: argparse.Namespace) -> int:
     from edgekd.training.teachers.catalogue import find_entry
     from edgekd.training.teachers.fetching import download
-    from edgekd.training.teachers.loading import is_here
-    from edgekd.training.teachers.store import import_teacher, is_stored, store_folder, stored_file
+    from edgekd.training.teachers.files import is_here, is_stored, store_folder, stored_file
+    from edgekd.training.teachers.store import import_teacher
 
     entry = find_entry(arguments.name)
     if is_stored(entry.name) or (entry.url is None and is_here(entry)):

@@ -14,7 +14,8 @@ from edgekd.cli.output import answer, notes, training_progress
 from edgekd.cli.switches import read_switches
 from edgekd.cli.training_options import TEACHER_OPTIONS, add_training_arguments
 from edgekd.errors import EdgekdError
-from edgekd.recipe import RECIPE_FILE, TrainingRecipe, read_recipe
+from edgekd.recipe import TrainingRecipe, read_recipe
+from edgekd.run_folder import RECIPE_FILE
 
 if TYPE_CHECKING:
     from edgekd.models.detector import TrainingDefaults
@@ -109,7 +110,7 @@ def recipe_of(
     switches = read_switches(arguments.switch, system)
     teachers = [load_teacher(name) for name in _teacher_names(arguments, system)]
     networks = [teacher.network for teacher in teachers]
-    switches[system.teacher_switch] = networks if system.teacher_switch == "groups" else networks[0]
+    switches[system.teacher_setting] = networks if system.teacher_setting == "groups" else networks[0]
     batch = arguments.batch or system.training.batch
     recipe = TrainingRecipe(
         system=system.name,
@@ -124,7 +125,7 @@ def recipe_of(
         seed=arguments.seed,
         mixed_precision=mixed_precision,
         textures=str(arguments.textures.resolve()) if arguments.textures else "",
-        switches=switches,
+        settings=switches,
         quantization_aware_from=0 if arguments.quantization_aware else None,
     )
     if arguments.quantization_aware:
@@ -137,14 +138,14 @@ def _teacher_names(arguments: argparse.Namespace, system: System) -> list[str]:
     from edgekd.models.mthf import PAPER_LIKE_GROUPS
 
     for option in TEACHER_OPTIONS:
-        if option != system.teacher_switch and getattr(arguments, option):
-            raise EdgekdError(f"--{option} is not for {system.name}, which takes --{system.teacher_switch}")
-    chosen = getattr(arguments, system.teacher_switch)
+        if option != system.teacher_setting and getattr(arguments, option):
+            raise EdgekdError(f"--{option} is not for {system.name}, which takes --{system.teacher_setting}")
+    chosen = getattr(arguments, system.teacher_setting)
     if chosen == ["paper-like"]:
         return list(PAPER_LIKE_GROUPS)
     if not chosen:
         return list(system.teachers)
-    return list(chosen) if system.teacher_switch == "groups" else [chosen]
+    return list(chosen) if system.teacher_setting == "groups" else [chosen]
 
 
 def _paper_iterations(training: TrainingDefaults, data: Path, batch: int, seed: int) -> int:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from edgekd.cli.arguments import between, not_negative, positive
 from edgekd.cli.switches import read_switches
 from edgekd.errors import EdgekdError
-from edgekd.recipe import RECIPE_FILE, read_recipe
+from edgekd.recipe import read_recipe
+from edgekd.run_folder import RECIPE_FILE
 
 if TYPE_CHECKING:
     from edgekd.models.registry import System
@@ -54,7 +55,7 @@ def training_words(arguments: argparse.Namespace, system: System) -> list[str]:
     words: list[str] = []
     for name in OPTIONS:
         value = getattr(arguments, name)
-        if value is None or value is False or (name in TEACHER_OPTIONS and name != system.teacher_switch):
+        if value is None or value is False or (name in TEACHER_OPTIONS and name != system.teacher_setting):
             continue
         if name == "textures" and not learns_from_anomalies(arguments, system):
             continue
@@ -75,7 +76,7 @@ def learns_from_anomalies(arguments: argparse.Namespace, system: System) -> bool
 
     switches = read_switches(arguments.switch, system)
     with torch.device("meta"):
-        return makes_anomalies(untrained_detector(TrainingRecipe(system.name, "", {}, iterations=0, switches=switches)))
+        return makes_anomalies(untrained_detector(TrainingRecipe(system.name, "", {}, iterations=0, settings=switches)))
 
 
 def require_same_recipe(arguments: argparse.Namespace, system: System, run: Path, data: Path) -> None:
@@ -98,7 +99,7 @@ def require_same_recipe(arguments: argparse.Namespace, system: System, run: Path
     pairs += [(name, getattr(arguments, name), getattr(recipe, name)) for name in OF_THE_RECIPE]
     if arguments.textures is not None and learns_from_anomalies(arguments, system):
         pairs.append(("textures", str(arguments.textures.resolve()), recipe.textures))
-    own = system.switches() | recipe.switches
+    own = system.settings() | recipe.settings
     pairs += [("switch", f"{name}={value}", f"{name}={own[name]}") for name, value in switches.items()]
     pairs += _teachers(arguments, system, list(recipe.teachers))
     if arguments.quantization_aware and recipe.quantization_aware_from is None:
@@ -113,10 +114,10 @@ def require_same_recipe(arguments: argparse.Namespace, system: System, run: Path
 def _teachers(arguments: argparse.Namespace, system: System, kept: list[str]) -> Iterator[tuple[str, str, str]]:
     from edgekd.training.teachers.loading import load_teacher
 
-    given = getattr(arguments, system.teacher_switch)
+    given = getattr(arguments, system.teacher_setting)
     if given is not None and given != ["paper-like"]:
         names = given if isinstance(given, list) else [given]
-        yield system.teacher_switch, " ".join(load_teacher(name).name for name in names), " ".join(kept)
+        yield system.teacher_setting, " ".join(load_teacher(name).name for name in names), " ".join(kept)
 
 
 def _option(name: str) -> str:

@@ -1,0 +1,25 @@
+"""The systems, one file a paper. What is public here is loaded when it is used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["list_systems"]
+
+
+def list_systems(size: int = 256, system: str | None = None) -> list[dict[str, Any]]:
+    """Describes every system, or one, as `edgekd models --json` does.
+
+    Args:
+        size: Side of the image that multiply-accumulates are counted for, in pixels; the papers' is 256.
+        system: The name of the one to describe; None for all.
+
+    Returns:
+        One entry a system; see `edgekd.models.description.describe_systems`.
+
+    Raises:
+        EdgekdError: There is no such system, or it does not take images of this size.
+    """
+    from edgekd.models.description import describe_systems
+
+    return describe_systems(size, system)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -181,8 +182,8 @@ class DSKD(Detector):
         self,
         size: int = 256,
         backbone: str = "wide_resnet50_2",
-        students: str = "both",
-        fusion: str = "learned",
+        students: Literal["both", "forward", "reverse"] = "both",
+        fusion: Literal["learned", "manual"] = "learned",
         flatten: bool = False,
     ) -> None:
         super().__init__()

@@ -87,7 +87,7 @@ class HKT(Detector):
         student: The student's convolutions, "pdn_small" for HKT and "pdn_medium" for HKT+.
         teacher: The same, as in the paper; or a backbone such as "efficientnet_lite1", whose patch features teach.
             None for the student's own.
-        cbam, projectors: The ablation switches of Table 6.
+        cbam, projectors: The ablation settings of Table 6.
         tap_weight: The weight of the projected taps in the loss, lambda 1 of the paper.
     """
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from math import prod
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -126,13 +127,13 @@ class MTHF(Detector):
         groups: Sequence[str] = GROUPS,
         attention: bool = True,
         fusion: bool = True,
-        scale_fusion: str = "product",
-        group_fusion: str = "mean",
+        scale_fusion: Literal["product", "sum"] = "product",
+        group_fusion: Literal["mean", "max", "product"] = "mean",
         two_stage: bool = True,
     ) -> None:
         super().__init__()
         if not groups or len(set(groups)) != len(groups):
-            raise EdgekdError(f"--groups {' '.join(groups)}: name one backbone or several different ones")
+            raise EdgekdError(f"mthf takes one teacher or several different ones, got {' '.join(groups) or 'none'}")
         if scale_fusion not in ("product", "sum") or group_fusion not in ("mean", "max", "product"):
             raise EdgekdError("mthf takes scale_fusion=product or sum, and group_fusion=mean, max or product")
         self.size, self.groups = size, tuple(groups)

@@ -148,7 +148,7 @@ class PFADSeg(Detector):
 
     Args:
         backbone: That teaches: "resnet18" as in the paper, or another; the decoder's widths follow it.
-        pcar, aff, rcm: The ablation switches of Table 4.
+        pcar, aff, rcm: The ablation settings of Table 4.
         shared_gate: One SPR for the three branches of a PCAR, as in the code that the paper cites.
     """
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
-
-import torch
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from edgekd.errors import EdgekdError, unknown_name
-from edgekd.models.counting import Count, count, count_parts
 from edgekd.models.detector import Detector, TrainingDefaults
 from edgekd.models.dskd import DSKD
 from edgekd.models.hkt import HKT
@@ -26,7 +23,7 @@ class PaperRow(NamedTuple):
         table: Where it stands.
         row: What it is called there.
         parameters_m, gflops: As printed; None where the paper prints none.
-        switches: The system's arguments that make this network.
+        settings: The system's arguments that make this network.
         parts: Of the detector, that the row counts.
     """
 
@@ -34,7 +31,7 @@ class PaperRow(NamedTuple):
     row: str
     parameters_m: float | None
     gflops: float | None
-    switches: Mapping[str, Any]
+    settings: Mapping[str, Any]
     parts: tuple[str, ...] = ("student",)
 
 
@@ -58,9 +55,9 @@ class System(NamedTuple):
     Attributes:
         name: On the command line and in manifests.
         title: In tables.
-        build: Makes the detector of the paper, untrained; its keyword arguments are the recipe's switches.
+        build: Makes the detector of the paper, untrained; its keyword arguments are the recipe's settings.
         teachers: Those that training takes when none is named.
-        teacher_switch: Its argument that names them: "teacher", "backbone" or "groups".
+        teacher_setting: The argument of `build` that names them: "teacher", "backbone" or "groups".
         training: How the paper trains it.
         paper: Where it was published.
         convention: Of the paper's GFLOPs.
@@ -72,28 +69,39 @@ class System(NamedTuple):
     title: str
     build: Callable[..., Detector]
     teachers: tuple[str, ...]
-    teacher_switch: str
+    teacher_setting: str
     training: TrainingDefaults
     paper: str
     convention: FlopsConvention
     rows: tuple[PaperRow, ...]
     follows_size: bool = True
 
-    def detector(self, size: int, switches: Mapping[str, Any] | None = None) -> Detector:
+    def detector(self, size: int, settings: Mapping[str, Any] | None = None) -> Detector:
         """The detector for images of a side, untrained.
 
         Args:
             size: In pixels.
-            switches: Arguments where they are not the paper's.
+            settings: Arguments where they are not the paper's.
         """
         sized = {"size": size} if self.follows_size else {}
-        return self.build(**sized, **(switches or {}))
+        return self.build(**sized, **(settings or {}))
 
-    def switches(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
         """The arguments that a run may change, besides teachers and size, with the paper's values."""
-        chosen_elsewhere = {"size", "student", self.teacher_switch}
+        chosen_elsewhere = {"size", "student", self.teacher_setting}
         parameters = inspect.signature(self.build).parameters
         return {name: entry.default for name, entry in parameters.items() if name not in chosen_elsewhere}
+
+    def setting_choices(self) -> dict[str, tuple[str, ...]]:
+        """The values of those settings that take a word, by name."""
+        parameters = inspect.signature(self.build, eval_str=True).parameters
+        hints = {name: entry.annotation for name, entry in parameters.items()}
+        return {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is Literal}
+
+    @property
+    def several_teachers(self) -> bool:
+        """Whether several teachers teach it at once."""
+        return self.teacher_setting == "groups"
 
 
 # Better than the PDN teachers that ship, on every set it was measured on, at a fraction of their cost: see benchmarks.
@@ -215,55 +223,3 @@ def find_system(name: str) -> System:
     if name not in SYSTEMS:
         raise unknown_name("system", name, SYSTEMS)
     return SYSTEMS[name]
-
-
-def describe_systems(size: int = 256) -> list[dict[str, Any]]:
-    """Parameters and MACs of every system by part, beside its paper's figures, counted from the real modules.
-
-    Args:
-        size: The image's side, in pixels; the papers' is 256.
-
-    Returns:
-        One entry a system: `system`, `parts` (those of the paper, all of them, what is deployed of them, and what is
-        deployed with the default teacher where that is another: `parameters`, `macs`) and `paper`.
-    """
-    with torch.device("meta"):  # Shapes without values: counting needs no more, and drawing weights takes long.
-        return [_describe(system, size) for system in SYSTEMS.values()]
-
-
-def _describe(system: System, size: int) -> dict[str, Any]:
-    detector = system.detector(size)
-    require_legal_size(system.name, detector, size)
-    parts = count_parts(detector, {**detector.parts(), "whole": detector}, size)
-    parts["deployed"] = count(detector.deployed(), size)
-    if tuple(detector.pretrained()) != system.teachers:
-        lighter = system.detector(size, {system.teacher_switch: system.teachers[0]})
-        parts[f"deployed with {system.teachers[0]}"] = count(lighter.deployed(), size)
-    return {
-        "system": system.name,
-        "title": system.title,
-        "size": size,
-        "parts": {name: {"parameters": part.parameters, "macs": part.macs} for name, part in parts.items()},
-        "paper": {
-            "source": system.paper,
-            "flops_convention": system.convention.text,
-            "rows": [_paper_row(system, row, size) for row in system.rows],
-        },
-    }
-
-
-def _paper_row(system: System, row: PaperRow, size: int) -> dict[str, Any]:
-    detector = system.detector(size, row.switches)
-    counts = count_parts(detector, {name: detector.parts()[name] for name in row.parts}, size)
-    ours = sum(counts.values(), start=Count(0, 0, 0))
-    thop, convention = ours.thop_macs // 10**7 / 100, system.convention
-    return {
-        "table": row.table,
-        "row": row.row,
-        "paper_parameters_m": row.parameters_m,
-        "paper_gflops": row.gflops,
-        "parameters": ours.parameters,
-        "macs": ours.macs,
-        "thop_macs": ours.thop_macs,
-        "gflops": thop if convention.pools else round(convention.per_mac * ours.macs / 1e9, 2),
-    }

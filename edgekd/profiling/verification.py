@@ -28,8 +28,9 @@ from edgekd.engines.tensorrt.checks import refuse_unfit
 from edgekd.engines.tensorrt.flavours import load_flavour
 from edgekd.errors import DriftError, EdgekdError, MachineError
 from edgekd.quantization.drift import map_noise
-from edgekd.recipe import RECIPE_FILE, held_out_images, read_recipe
+from edgekd.recipe import held_out_images, read_recipe
 from edgekd.resize_rules import resize_rule
+from edgekd.run_folder import RECIPE_FILE
 
 # The largest noise that an engine may add: root mean square of the maps' difference over the maps' standard deviation.
 # TF32, which GPUs use for float32 convolutions, rounds to as many digits as FP16 does: FP16 costs 0.001 to 0.006.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -18,20 +17,19 @@ from edgekd.data.good_images import read_frames, split_good_images
 from edgekd.data.layouts import find_good_images
 from edgekd.data.synthetic_anomalies import list_textures
 from edgekd.errors import EdgekdError
-from edgekd.models.detector import Detector, Stage, TrainingDefaults
+from edgekd.models.detector import Detector
 from edgekd.models.registry import find_system, require_legal_size
-from edgekd.recipe import RECIPE_FILE, TrainingRecipe, held_out_images, read_recipe, write_recipe
+from edgekd.recipe import TrainingRecipe, held_out_images, read_recipe, write_recipe
+from edgekd.run_folder import RECIPE_FILE, STUDENT_FILE, TEACHER_CARDS_FILE, TEACHER_FILE
 from edgekd.training.batches import Batches, normalised_images
 from edgekd.training.device import channels_last
-from edgekd.training.loop import OnStep, iterations_done, optimise
+from edgekd.training.loop import OnStep, iterations_done
 from edgekd.training.memory import keep_freed_memory
 from edgekd.training.quantization_aware import rounded_to_int8
+from edgekd.training.stages import checkpoint_of, stages_of, train_stage
 from edgekd.training.teachers.loading import Teacher, put_pretrained
 from edgekd.training.weight_files import put_weights, read_weights, write_weights
 
-STUDENT_FILE, TEACHER_FILE, TEACHER_CARDS = "student.safetensors", "teacher.safetensors", "teachers.json"
-DECAY_FROM, DECAY_TO = 0.95, 0.1
-MOMENTUM = 0.9
 FEWEST_TO_SETTLE = 3
 RANGE_IMAGES = 32  # That the ranges of a quantized teacher are measured on.
 
@@ -56,7 +54,7 @@ def start_run(run: Path, recipe: TrainingRecipe, teachers: Sequence[Teacher]) ->
     recipe, detector = checked_start(recipe, teachers)
     cards = [{"name": entry.name, "sha256": entry.sha256, "card": entry.provenance} for entry in teachers]
     write_weights(run / TEACHER_FILE, detector.teacher.state_dict())
-    write_json(run / TEACHER_CARDS, cards)
+    write_json(run / TEACHER_CARDS_FILE, cards)
     write_recipe(run, recipe)
     return recipe
 
@@ -168,7 +166,7 @@ def untrained_detector(recipe: TrainingRecipe) -> Detector:
         EdgekdError: The image size is not one that the system takes.
     """
     torch.manual_seed(recipe.seed)
-    detector = find_system(recipe.system).detector(recipe.size, recipe.switches)
+    detector = find_system(recipe.system).detector(recipe.size, recipe.settings)
     require_legal_size(recipe.system, detector, recipe.size)
     return detector
 
@@ -199,11 +197,17 @@ def train(run: Path, device: torch.device, on_step: OnStep) -> None:
         detector.prepare(batches.targets(index) for index in range(len(frames)))
         done = 0
         for stage, iterations in stages_of(detector, recipe.iterations):
-            _train_stage(stage, iterations, recipe, batches, run, device, _shifted(on_step, done))
+            checkpoint = checkpoint_of(run, stage.name)
+            train_stage(stage, iterations, recipe, batches.at, checkpoint, device, _counted_from(done, on_step))
             done += iterations
     detector.fit_quantiles(normalised_images(held_out[index : index + 1], device) for index in range(len(held_out)))
     state = {key: value for key, value in detector.state_dict().items() if not key.startswith("teacher.")}
     write_weights(run / STUDENT_FILE, state, {"system": recipe.system})
+
+
+def _counted_from(done: int, on_step: OnStep) -> OnStep:
+    """The callback of one stage, which counts the iterations of the stages before it too."""
+    return lambda iteration, loss: on_step(done + iteration, loss)
 
 
 def _arithmetic(
@@ -252,76 +256,6 @@ def require_quantizable(recipe: TrainingRecipe) -> None:
                 f"--quantization-aware is for hkt and hkt_plus: train {recipe.system} in float, and export it with "
                 "--precision int8 --max-drift"
             )
-
-
-def stages_of(detector: Detector, iterations: int) -> list[tuple[Stage, int]]:
-    """A detector's stages and the iterations of each, which add up to all."""
-    stages = detector.stages()
-    ends = np.cumsum([stage.share for stage in stages]) / sum(stage.share for stage in stages)
-    borders = [0, *(round(iterations * float(end)) for end in ends)]
-    return [(stage, borders[index + 1] - borders[index]) for index, stage in enumerate(stages)]
-
-
-def _train_stage(
-    stage: Stage,
-    iterations: int,
-    recipe: TrainingRecipe,
-    batches: Batches,
-    run: Path,
-    device: torch.device,
-    on_step: OnStep,
-) -> None:
-    def loss_at(iteration: int) -> Tensor:
-        # Dropout follows from the iteration's number, as all else does.
-        torch.manual_seed(
-            int(np.random.SeedSequence((recipe.seed, iteration, *stage.name.encode())).generate_state(1)[0])
-        )
-        batch = batches.at(iteration, stage)
-        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.mixed_precision):
-            return stage.loss(batch)
-
-    stage.trainable.train().requires_grad_(True)
-    optimise(
-        stage.trainable,
-        _optimizer(stage, recipe, fused=device.type == "cuda"),
-        loss_at,
-        lambda iteration: learning_rate_at(iteration, iterations, recipe),
-        iterations,
-        checkpoint_of(run, stage.name),
-        on_step,
-    )
-    stage.trainable.eval().requires_grad_(False)
-
-
-def checkpoint_of(run: Path, stage: str = "student") -> Path:
-    """The checkpoint of a stage."""
-    return run / f"checkpoint_{stage}.pt"
-
-
-def _optimizer(stage: Stage, recipe: TrainingRecipe, fused: bool) -> torch.optim.Optimizer:
-    training: TrainingDefaults = find_system(recipe.system).training
-    rates = stage.rates or ((stage.trainable, 1.0),)
-    groups = [{"params": list(part.parameters()), "factor": factor} for part, factor in rates]
-    if training.optimizer == "sgd":
-        return torch.optim.SGD(
-            groups, recipe.learning_rate, momentum=MOMENTUM, weight_decay=recipe.weight_decay, fused=fused
-        )
-    return torch.optim.Adam(
-        groups, recipe.learning_rate, betas=training.betas, weight_decay=recipe.weight_decay, fused=fused
-    )
-
-
-def learning_rate_at(iteration: int, iterations: int, recipe: TrainingRecipe) -> float:
-    """The learning rate of an iteration of a stage, by the recipe's schedule."""
-    if recipe.schedule == "cosine":
-        return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * iteration / iterations))
-    decayed = recipe.schedule == "step" and iteration >= int(DECAY_FROM * iterations)
-    return recipe.learning_rate * (DECAY_TO if decayed else 1.0)
-
-
-def _shifted(on_step: OnStep, done: int) -> OnStep:
-    """A listener of one stage that tells of all iterations."""
-    return lambda iteration, loss: on_step(done + iteration, loss)
 
 
 def load_run(run: Path) -> tuple[Detector, TrainingRecipe]:

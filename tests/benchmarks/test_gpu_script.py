@@ -17,7 +17,9 @@ from edgekd.data.generated_images import made_frames
 from edgekd.engines.cuda.ring import SlotRing
 from edgekd.metrics.auroc import image_auroc as image_auroc_of_scikit_learn
 from edgekd.recipe import TrainingRecipe
-from edgekd.training.run import STUDENT_FILE, checkpoint_of, load_run, start_run, train
+from edgekd.run_folder import STUDENT_FILE
+from edgekd.training.run import load_run, start_run, train
+from edgekd.training.stages import checkpoint_of
 from edgekd.training.weight_files import read_weights
 
 from ..engines.cuda.recording_driver import RecordingDriver
@@ -29,7 +31,7 @@ sys.path[:0] = [str(SCRIPT), str(CHECKOUT / "tests" / "gpu")]
 import gpu_script.__main__ as script  # noqa: E402
 from gpu_kernels import expected_answers, write_answers  # noqa: E402
 from gpu_script.children import run_child  # noqa: E402
-from gpu_script.networks import light_switches  # noqa: E402
+from gpu_script.networks import light_settings  # noqa: E402
 from gpu_script.reference import FILE, answers  # noqa: E402
 from gpu_script.restore import restore  # noqa: E402
 from gpu_script.scores import image_auroc  # noqa: E402
@@ -210,7 +212,7 @@ def test_a_training_that_is_stopped_keeps_what_it_learned(tmp_path):
         iterations=500,
         size=64,
         batch=2,
-        switches=light_switches("dskd"),
+        settings=light_settings("dskd"),
     )
     recipe = start_run(tmp_path / "run", recipe, [teacher])
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from edgekd.cli.precision import PRECISIONS, _judged_on
 
 import edgekd.cli.export as export_module
 from edgekd.artifact import read_manifest, sha256
 from edgekd.cli.export import named
 from edgekd.cli.main import main
-from edgekd.cli.precision import PRECISIONS, _judged_on
 from edgekd.data.good_images import read_frames
 from edgekd.data.images import read_image
 from edgekd.data.resizing import resize_image
@@ -56,8 +56,8 @@ def test_each_precision_has_its_file_and_a_manifest_that_says_so(run):
 def test_drift_is_judged_on_what_a_system_learns_from(system, with_anomalies, elpv_images):
     frames = read_frames(elpv_images[:16], 64)
     before = frames.copy()
-    switches = {"backbone": "efficientnet_lite0"} if system == "dskd" else {}
-    judges, what = _judged_on(find_system(system).detector(64, switches), frames)
+    settings = {"backbone": "efficientnet_lite0"} if system == "dskd" else {}
+    judges, what = _judged_on(find_system(system).detector(64, settings), frames)
     changed = [not np.array_equal(judge, frame) for judge, frame in zip(judges, few_of(frames), strict=True)]
     assert len(judges) == 8
     assert not any(changed[1::2])

@@ -44,7 +44,7 @@ def exported(gpu, images, tmp_path_factory):
         iterations=5,
         size=SIZE,
         batch=2,
-        switches={"teacher": teacher.network},
+        settings={"teacher": teacher.network},
     )
     start_run(run, recipe, [teacher])
     train(run, torch.device("cpu"), lambda iteration, loss: None)

@@ -13,10 +13,10 @@ OPSET = 18
 
 
 @cache
-def prepared(system, paths, size, switches=()):
+def prepared(system, paths, size, settings=()):
     """An untrained detector that took what it wants to know from real images. Read it, do not change it."""
     torch.manual_seed(2)
-    detector = find_system(system).detector(size, dict(switches)).eval()
+    detector = find_system(system).detector(size, dict(settings)).eval()
     frames = read_frames(paths, size)
     images = normalise(torch.from_numpy(frames[..., ::-1].copy()).permute(0, 3, 1, 2))
     detector.prepare(detector.targets(image[None]) for image in images)
@@ -25,6 +25,6 @@ def prepared(system, paths, size, switches=()):
 
 
 @cache
-def graph_of(system, paths, size, batch, switches=()):
+def graph_of(system, paths, size, batch, settings=()):
     """The graph of a prepared detector. Read it, do not change it."""
-    return build_graph(prepared(system, paths, size, switches), size, batch, OPSET)
+    return build_graph(prepared(system, paths, size, settings), size, batch, OPSET)

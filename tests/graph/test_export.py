@@ -45,7 +45,7 @@ def frames(elpv_images):
 
 
 @pytest.mark.parametrize(
-    ("system", "switches"),
+    ("system", "settings"),
     [
         ("hkt", ()),
         ("hkt", LITE1),
@@ -56,9 +56,9 @@ def frames(elpv_images):
         pytest.param("mthf", (), marks=pytest.mark.slow),
     ],
 )
-def test_torch_and_both_engines_agree_at_256_pixels_one_frame_and_four(system, switches, elpv_images, tmp_path):
+def test_torch_and_both_engines_agree_at_256_pixels_one_frame_and_four(system, settings, elpv_images, tmp_path):
     paths = tuple(elpv_images[200:202])
-    two, detector = read_frames(paths, 256), prepared(system, paths[:1], 256, switches)
+    two, detector = read_frames(paths, 256), prepared(system, paths[:1], 256, settings)
     model = build_graph(detector, 256, None, OPSET)
     onnx.save(model, tmp_path / "x.onnx")
     torch.set_num_threads(usable_cores())
@@ -76,7 +76,7 @@ def test_torch_and_both_engines_agree_at_256_pixels_one_frame_and_four(system, s
 
 
 @pytest.mark.parametrize(
-    ("system", "size", "switches", "besides"),
+    ("system", "size", "settings", "besides"),
     [
         ("hkt", 64, (), set()),
         ("hkt_plus", 40, (), set()),
@@ -90,17 +90,17 @@ def test_torch_and_both_engines_agree_at_256_pixels_one_frame_and_four(system, s
     ],
 )
 def test_a_fixed_batch_graph_keeps_to_the_inventory_and_is_static(
-    system, size, switches, besides, elpv_images, tmp_path
+    system, size, settings, besides, elpv_images, tmp_path
 ):
     paths = tuple(elpv_images[:4])
-    detector, model = prepared(system, paths, size, switches), graph_of(system, paths, size, 4, switches)
+    detector, model = prepared(system, paths, size, settings), graph_of(system, paths, size, 4, settings)
     onnx.checker.check_model(model, full_check=True)
     recipe = read_export_recipe(system)
     assert recipe.opset == OPSET
     kinds = {node.op_type for node in model.graph.node}
     assert kinds - recipe.operators == besides
     assert besides <= recipe.variant_operators
-    if not switches:
+    if not settings:
         assert kinds == recipe.operators
     assert not kinds & (DYNAMIC - besides)  # A crop's bounds are constants.
     constants = {tensor.name for tensor in model.graph.initializer}

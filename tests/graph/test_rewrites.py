@@ -89,7 +89,7 @@ def test_a_batch_norm_behind_a_convolution_is_folded(convolution, becomes):
 
 
 @pytest.mark.parametrize(
-    ("system", "switches"),
+    ("system", "settings"),
     [
         ("mhkd", {"teacher": "pdn_small"}),
         ("pfadseg", {"backbone": "efficientnet_lite0"}),
@@ -97,9 +97,9 @@ def test_a_batch_norm_behind_a_convolution_is_folded(convolution, becomes):
         ("mthf", {"groups": ["efficientnet_lite0"]}),
     ],
 )
-def test_a_rewritten_system_has_no_such_block_left_and_says_the_same(system, switches):
+def test_a_rewritten_system_has_no_such_block_left_and_says_the_same(system, settings):
     torch.manual_seed(0)
-    deployed = find_system(system).detector(64, switches).eval().deployed().eval()
+    deployed = find_system(system).detector(64, settings).eval().deployed().eval()
     images = torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
         scores, maps = deployed(images)

@@ -26,15 +26,15 @@ def real_images(paths, size):
     return normalise(torch.from_numpy(frames[..., ::-1].copy()).permute(0, 3, 1, 2))
 
 
-def drawn_detector(system, switches, size, seed):
+def drawn_detector(system, settings, size, seed):
     torch.manual_seed(seed)
-    return find_system(system).detector(size, dict(switches)).eval()
+    return find_system(system).detector(size, dict(settings)).eval()
 
 
 @cache
-def prepared_detector(system, switches, paths, size):
+def prepared_detector(system, settings, paths, size):
     """An untrained detector prepared on real images, so that what it measures is not what it starts with."""
-    images, detector = real_images(paths, size), drawn_detector(system, switches, size, 0)
+    images, detector = real_images(paths, size), drawn_detector(system, settings, size, 0)
     detector.prepare(detector.targets(images[index : index + 1]) for index in range(len(images)))
     for stage in detector.stages():  # Batch norms see real images, so that folding them is put to the test.
         stage.trainable.train()
@@ -54,17 +54,17 @@ def training_batch(images):
 
 
 class DetectorTester:
-    """Subclasses say which system, with what switches and, where 64 pixels will not do, which size."""
+    """Subclasses say which system, with what settings and, where 64 pixels will not do, which size."""
 
     system: str
-    switches: tuple[tuple[str, object], ...] = ()
+    settings: tuple[tuple[str, object], ...] = ()
     size = 64
     learning_rate = 1e-4
     illegal_size: int
     nearest_legal_sizes: tuple[int, ...]
 
     def build(self, seed=0):
-        return drawn_detector(self.system, self.switches, self.size, seed)
+        return drawn_detector(self.system, self.settings, self.size, seed)
 
     @pytest.fixture
     def images(self, elpv_images):
@@ -73,7 +73,7 @@ class DetectorTester:
     @pytest.fixture
     def detector(self, elpv_images):
         """Shared by the tests, so they leave it as it is."""
-        return prepared_detector(self.system, self.switches, tuple(elpv_images[:3]), self.size)
+        return prepared_detector(self.system, self.settings, tuple(elpv_images[:3]), self.size)
 
     def test_training_lowers_the_loss_on_real_images(self, images):
         detector = self.build()
@@ -169,5 +169,5 @@ class DetectorTester:
         named = " or ".join(map(str, self.nearest_legal_sizes))
         with pytest.raises(EdgekdError, match=f"{self.illegal_size} pixels a side: use {named}"):
             untrained_detector(
-                TrainingRecipe(self.system, "", {}, iterations=0, size=self.illegal_size, switches=dict(self.switches))
+                TrainingRecipe(self.system, "", {}, iterations=0, size=self.illegal_size, settings=dict(self.settings))
             )

@@ -5,11 +5,12 @@ import torch
 from torch import nn
 
 from edgekd.models.counting import Count, count
-from edgekd.models.registry import describe_systems, find_system
+from edgekd.models.description import describe_systems
+from edgekd.models.registry import find_system
 
 BARE = {"cbam": False, "projectors": False}
 
-# system, switches, exact parameters, GFLOPs as printed (thop's MACs, truncated), convolutions' GMACs alone
+# system, settings, exact parameters, GFLOPs as printed (thop's MACs, truncated), convolutions' GMACs alone
 ROWS = [
     ("hkt", BARE, 2_694_144, 15.31, 15.3109),
     ("hkt_plus", BARE, 8_026_624, 52.03, 52.0299),
@@ -20,9 +21,9 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize(("system", "switches", "parameters", "gflops", "conv_gmacs"), ROWS)
-def test_the_students_counts_are_the_papers(system, switches, parameters, gflops, conv_gmacs):
-    counted = count(find_system(system).detector(256, switches).trainable())
+@pytest.mark.parametrize(("system", "settings", "parameters", "gflops", "conv_gmacs"), ROWS)
+def test_the_students_counts_are_the_papers(system, settings, parameters, gflops, conv_gmacs):
+    counted = count(find_system(system).detector(256, settings).trainable())
     assert counted.parameters == parameters
     assert counted.thop_macs // 10**7 / 100 == gflops
     assert round(counted.macs / 1e9, 4) == conv_gmacs
@@ -84,8 +85,8 @@ def test_pfadsegs_ablations_count_what_their_blocks_do(rcm, aff, pcar, parameter
 )
 def test_mthfs_paper_like_groups_are_as_light_as_they_should_be(groups, bare, parameters_m, gmacs):
     with torch.device("meta"):
-        switches = {"groups": groups, "fusion": not bare, "attention": not bare}
-        counted = count(find_system("mthf").detector(256, switches))
+        settings = {"groups": groups, "fusion": not bare, "attention": not bare}
+        counted = count(find_system("mthf").detector(256, settings))
     assert round(counted.parameters / 1e6, 2) == parameters_m
     assert round(counted.macs / 1e9, 2) == gmacs
 

@@ -260,10 +260,10 @@ def test_the_ablations_leave_a_student_out_or_fix_the_weights(students, fusion, 
     assert detector.eval().scale_maps(torch.randn(1, 3, 64, 64)).shape == (1, len(weights), 64, 64)
 
 
-@pytest.mark.parametrize("switches", [{"students": "none"}, {"students": "Forward"}, {"fusion": "max"}, {"fusion": ""}])
-def test_switches_that_mean_nothing_are_refused(switches):
+@pytest.mark.parametrize("settings", [{"students": "none"}, {"students": "Forward"}, {"fusion": "max"}, {"fusion": ""}])
+def test_switches_that_mean_nothing_are_refused(settings):
     with pytest.raises(EdgekdError, match="students=both, forward or reverse, and fusion=learned or manual"):
-        DSKD(64, "efficientnet_lite0", **switches)
+        DSKD(64, "efficientnet_lite0", **settings)
 
 
 def test_the_maps_of_disagreement_come_forward_student_first_and_finest_first(monkeypatch, light):

@@ -18,7 +18,7 @@ class TestHKT(DetectorTester):
 
 class TestHKTTaughtByABackbone(DetectorTester):
     system = "hkt"
-    switches = (("teacher", "efficientnet_lite0"),)
+    settings = (("teacher", "efficientnet_lite0"),)
     illegal_size = 68
     nearest_legal_sizes = (64, 80)
 

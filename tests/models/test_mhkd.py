@@ -29,10 +29,10 @@ def small(built):
 
 
 @cache
-def on_meta(size=256, **switches):
+def on_meta(size=256, **settings):
     """A detector without values, where shapes are all that matters."""
     with torch.device("meta"):
-        return MHKD(size, **switches).eval()
+        return MHKD(size, **settings).eval()
 
 
 def trace(network):
@@ -197,7 +197,7 @@ def test_the_student_computes_what_the_paper_lists_layer_by_layer(small):
 
 # The teacher says 2, once standardised. L_L = (2 - 0)^2, L_G = (2 - 5)^2, L_SG = (5 - 1)^2.
 @pytest.mark.parametrize(
-    ("switches", "loss"),
+    ("settings", "loss"),
     [
         ({}, 4 + 9 + 2 * 16),
         ({"local_weight": 0.5, "global_weight": 3.0, "self_weight": 0.25}, 0.5 * 4 + 3 * 9 + 0.25 * 16),
@@ -205,8 +205,8 @@ def test_the_student_computes_what_the_paper_lists_layer_by_layer(small):
         ({"self_distillation": False}, 4 + 9),
     ],
 )
-def test_the_loss_is_the_papers_formula(monkeypatch, switches, loss):
-    detector = MHKD(64, teacher="pdn_small", **switches)
+def test_the_loss_is_the_papers_formula(monkeypatch, settings, loss):
+    detector = MHKD(64, teacher="pdn_small", **settings)
     detector.standardised.mean.fill_(1.0)
     detector.standardised.std.fill_(2.0)
     student_says(monkeypatch, detector, encoded=1.0, whole=5.0, structure=0.0)

@@ -318,7 +318,7 @@ def test_the_map_is_resized_and_smoothed_and_the_score_is_its_largest_pixel(monk
 
 @pytest.mark.parametrize("groups", [(), ("resnet18", "resnet18"), ("resnet18", "pdn_small", "resnet18")])
 def test_no_groups_or_the_same_one_twice_are_refused(groups):
-    with pytest.raises(EdgekdError, match="name one backbone or several different ones"):
+    with pytest.raises(EdgekdError, match="mthf takes one teacher or several different ones, got "):
         MTHF(64, groups)
 
 
@@ -327,7 +327,7 @@ def test_a_backbone_that_there_is_not_is_refused_and_the_nearest_is_named():
         MTHF(64, ["efficientnet_light0"])
 
 
-@pytest.mark.parametrize("switches", [{"scale_fusion": "mean"}, {"group_fusion": "sum"}])
-def test_fusions_that_there_are_not_are_refused(switches):
+@pytest.mark.parametrize("settings", [{"scale_fusion": "mean"}, {"group_fusion": "sum"}])
+def test_fusions_that_there_are_not_are_refused(settings):
     with pytest.raises(EdgekdError, match="scale_fusion=product or sum, and group_fusion=mean, max or product"):
-        MTHF(64, ONE, **switches)
+        MTHF(64, ONE, **settings)

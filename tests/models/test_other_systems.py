@@ -5,14 +5,14 @@ from .detector_tester import DetectorTester
 
 class TestMHKD(DetectorTester):
     system = "mhkd"
-    switches = (("teacher", "pdn_small"),)
+    settings = (("teacher", "pdn_small"),)
     illegal_size = 100
     nearest_legal_sizes = (64, 128)
 
 
 class TestMHKDTaughtByABackbone(DetectorTester):
     system = "mhkd"
-    switches = (("teacher", "efficientnet_lite0"), ("semantic_encoder", False), ("self_distillation", False))
+    settings = (("teacher", "efficientnet_lite0"), ("semantic_encoder", False), ("self_distillation", False))
     illegal_size = 30
     nearest_legal_sizes = (64,)
 
@@ -26,34 +26,34 @@ class TestPFADSeg(DetectorTester):
 
 class TestPFADSegWithoutItsBlocks(DetectorTester):
     system = "pfadseg"
-    switches = (("backbone", "efficientnet_lite0"), ("pcar", False), ("aff", False), ("rcm", False))
+    settings = (("backbone", "efficientnet_lite0"), ("pcar", False), ("aff", False), ("rcm", False))
     illegal_size = 65
     nearest_legal_sizes = (64, 128)
 
 
 class TestDSKD(DetectorTester):
     system = "dskd"
-    switches = (("backbone", "resnet18"),)
+    settings = (("backbone", "resnet18"),)
     illegal_size = 250
     nearest_legal_sizes = (224, 256)
 
 
 class TestDSKDOnALightBackbone(DetectorTester):
     system = "dskd"
-    switches = (("backbone", "efficientnet_lite0"), ("fusion", "manual"))
+    settings = (("backbone", "efficientnet_lite0"), ("fusion", "manual"))
     illegal_size = 33
     nearest_legal_sizes = (32, 64)
 
 
 class TestMTHF(DetectorTester):
     system = "mthf"
-    switches = (("groups", ("efficientnet_lite0", "pdn_small")),)
+    settings = (("groups", ("efficientnet_lite0", "pdn_small")),)
     illegal_size = 100
     nearest_legal_sizes = (96, 128)
 
 
 class TestMTHFWithoutItsModules(DetectorTester):
     system = "mthf"
-    switches = (("groups", ("mobilenet_v2",)), ("attention", False), ("fusion", False), ("two_stage", False))
+    settings = (("groups", ("mobilenet_v2",)), ("attention", False), ("fusion", False), ("two_stage", False))
     illegal_size = 1
     nearest_legal_sizes = (64,)

@@ -29,10 +29,10 @@ def light(built):
 
 
 @cache
-def on_meta(**switches):
+def on_meta(**settings):
     """A detector without values, where shapes are all that matters."""
     with torch.device("meta"):
-        return PFADSeg(**switches).eval()
+        return PFADSeg(**settings).eval()
 
 
 def test_one_gate_serves_three_branches_unless_each_shall_have_its_own():

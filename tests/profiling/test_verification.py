@@ -19,7 +19,7 @@ from edgekd.engines.cuda.driver import Device
 from edgekd.engines.tensorrt.flavours import Flavour
 from edgekd.errors import DriftError, MachineError
 from edgekd.profiling.verification import HELD_OUT, MADE, Place, images_for, place_for, verify_engine
-from edgekd.recipe import RECIPE_FILE
+from edgekd.run_folder import RECIPE_FILE
 
 from ..engines.cuda.recording_driver import RecordingDriver
 

@@ -10,10 +10,12 @@ from torch import nn
 
 from edgekd.errors import ArtifactError, TrainingError
 from edgekd.recipe import TrainingRecipe
+from edgekd.run_folder import STUDENT_FILE
 from edgekd.training import loop
 from edgekd.training.batches import indices_of
 from edgekd.training.loop import load_checkpoint, optimise, save_checkpoint
-from edgekd.training.run import STUDENT_FILE, checkpoint_of, start_run, train
+from edgekd.training.run import start_run, train
+from edgekd.training.stages import checkpoint_of
 from edgekd.training.teachers.loading import load_teacher
 
 CPU = torch.device("cpu")

@@ -108,6 +108,6 @@ def test_what_was_trained_as_int8_ships_whole_and_uncorrected(float_run, capsys)
 
 
 def test_systems_that_do_not_gain_are_refused_by_name():
-    recipe = TrainingRecipe("dskd", "", {}, 1, size=64, switches={"backbone": "efficientnet_lite0"})
+    recipe = TrainingRecipe("dskd", "", {}, 1, size=64, settings={"backbone": "efficientnet_lite0"})
     with pytest.raises(EdgekdError, match="--quantization-aware is for hkt and hkt_plus"):
         require_quantizable(recipe)

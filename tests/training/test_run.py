@@ -5,19 +5,11 @@ from safetensors.torch import load_file
 from edgekd.errors import EdgekdError
 from edgekd.models.registry import SYSTEMS, find_system
 from edgekd.recipe import TrainingRecipe, read_recipe
+from edgekd.run_folder import STUDENT_FILE, TEACHER_FILE
 from edgekd.training import loop
 from edgekd.training.loop import iterations_done
-from edgekd.training.run import (
-    STUDENT_FILE,
-    TEACHER_FILE,
-    change_iterations,
-    checkpoint_of,
-    learning_rate_at,
-    load_run,
-    stages_of,
-    start_run,
-    train,
-)
+from edgekd.training.run import change_iterations, load_run, start_run, train
+from edgekd.training.stages import checkpoint_of, learning_rate_at, stages_of
 from edgekd.training.teachers.loading import load_teacher
 
 CPU = torch.device("cpu")
@@ -28,10 +20,10 @@ def ignore(iteration, loss):
     pass
 
 
-def new_run(folder, good, system, switches, **settings):
+def new_run(folder, good, system, settings, **fields):
     teachers = [load_teacher(LITE0)]
     recipe = TrainingRecipe(
-        system, str(good), {entry.name: entry.sha256 for entry in teachers}, size=64, switches=switches, **settings
+        system, str(good), {entry.name: entry.sha256 for entry in teachers}, size=64, settings=settings, **fields
     )
     start_run(folder, recipe, teachers)
     return folder
@@ -176,10 +168,10 @@ def test_a_texture_that_cannot_be_read_stops_training_and_loses_nothing(good_fol
     [("pfadseg", 4, 2), ("dskd", 2, 21), ("mthf", 2, 1), ("mhkd", 1, 1), ("hkt", 1, 1)],
 )
 def test_training_in_bfloat16_has_finite_losses_and_weights(system, batch, iterations, forty_good, tmp_path):
-    switch = find_system(system).teacher_switch
-    switches = {switch: [LITE0] if switch == "groups" else LITE0}
+    setting = find_system(system).teacher_setting
+    settings = {setting: [LITE0] if setting == "groups" else LITE0}
     run = new_run(
-        tmp_path / "run", forty_good, system, switches, iterations=iterations, batch=batch, mixed_precision=True
+        tmp_path / "run", forty_good, system, settings, iterations=iterations, batch=batch, mixed_precision=True
     )
     losses = []
     train(run, CPU, lambda iteration, loss: losses.append(loss))

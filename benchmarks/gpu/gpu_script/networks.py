@@ -27,15 +27,15 @@ def teacher_names(system: str) -> list[str]:
     return [LIGHT_TEACHER] if system in HEAVY_TEACHERS else list(find_system(system).teachers)
 
 
-def light_switches(system: str) -> dict[str, Any]:
+def light_settings(system: str) -> dict[str, Any]:
     """The arguments that give a system those teachers."""
-    switch, names = find_system(system).teacher_switch, teacher_names(system)
-    return {switch: names if switch == "groups" else names[0]}
+    setting, names = find_system(system).teacher_setting, teacher_names(system)
+    return {setting: names if setting == "groups" else names[0]}
 
 
 def light_detector(system: str, size: int) -> Detector:
     """A system's detector, untrained, for images of a side."""
-    return find_system(system).detector(size, light_switches(system)).eval()
+    return find_system(system).detector(size, light_settings(system)).eval()
 
 
 class HalfFrames(nn.Module):

@@ -13,7 +13,8 @@ from pathlib import Path
 from edgekd.artifact import read_json
 from edgekd.errors import EdgekdError
 from edgekd.recipe import TrainingRecipe
-from edgekd.training.run import STUDENT_FILE, start_run
+from edgekd.run_folder import STUDENT_FILE
+from edgekd.training.run import start_run
 from edgekd.training.teachers.loading import load_teacher
 from edgekd.training.weight_files import write_weights
 from gpu_script.carried import CATEGORY, TEACHERS, TEXTURES, require_carried

@@ -16,7 +16,6 @@ import time
 import traceback
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -26,28 +25,17 @@ from edgekd.data.layouts import find_good_images
 from edgekd.errors import TrainingError, one_line
 from edgekd.models.detector import Detector
 from edgekd.models.registry import find_system
-from edgekd.recipe import RECIPE_FILE, TrainingRecipe, read_recipe
+from edgekd.recipe import TrainingRecipe, held_out_images, read_recipe
+from edgekd.run_folder import RECIPE_FILE, STUDENT_FILE, TEACHER_CARDS_FILE, TEACHER_FILE
 from edgekd.training.batches import Batches, normalised_images
 from edgekd.training.device import channels_last, choose_device, computes_bfloat16
 from edgekd.training.loop import iterations_done
-from edgekd.training.run import (
-    STUDENT_FILE,
-    TEACHER_CARDS,
-    TEACHER_FILE,
-    build_detector,
-    change_iterations,
-    checkpoint_of,
-    held_out_images,
-    load_run,
-    stages_of,
-    start_run,
-    train,
-    training_images,
-)
+from edgekd.training.run import build_detector, change_iterations, load_run, start_run, train, training_images
+from edgekd.training.stages import checkpoint_of, stages_of
 from edgekd.training.teachers.loading import load_teacher
 from edgekd.training.weight_files import read_weights, write_weights
 from gpu_script.carried import CATEGORY, TEXTURES
-from gpu_script.networks import light_switches, teacher_names
+from gpu_script.networks import light_settings, teacher_names
 from gpu_script.record import DONE, FAILED, Record
 from gpu_script.scores import evaluate
 from gpu_script.settings import Settings, read_settings
@@ -110,7 +98,7 @@ class Training:
             stages=done,
             iterations_done=sum(stage["done"] for stage in done.values()),
             recipe=asdict(recipe),
-            teachers=read_json(self._run / TEACHER_CARDS),
+            teachers=read_json(self._run / TEACHER_CARDS_FILE),
         )
         state = read_weights(self._run / STUDENT_FILE)
         files = write_parts(self._settings.out, f"student_{self._system}", state)
@@ -149,7 +137,8 @@ class Training:
         training = system.training
         teachers = [load_teacher(name) for name in teacher_names(self._system)]
         data = CATEGORY if self._settings.on_gpu else rehearsal_images(self._settings.work)
-        synthetic = any(stage.synthetic for stage in system.detector(self._settings.size, self._switches()).stages())
+        light = light_settings(self._system)
+        synthetic = any(stage.synthetic for stage in system.detector(self._settings.size, light).stages())
         recipe = TrainingRecipe(
             self._system,
             str(data),
@@ -163,12 +152,9 @@ class Training:
             schedule=training.schedule,
             mixed_precision=computes_bfloat16(self._device),
             textures=str(TEXTURES) if synthetic else "",
-            switches=self._switches(),
+            settings=light,
         )
         return start_run(self._run, recipe, teachers)
-
-    def _switches(self) -> dict[str, Any]:
-        return light_switches(self._system)
 
     def _planned(self, recipe: TrainingRecipe) -> TrainingRecipe:
         """The recipe with as many iterations as time allows, by the speed of a probe; the paper's at most."""
@@ -236,7 +222,7 @@ def paper_iterations(recipe: TrainingRecipe) -> int:
 def iterations_of(run: Path, recipe: TrainingRecipe) -> int:
     """The iterations that a run's checkpoints have seen, of all stages together."""
     with torch.device("meta"):
-        detector = find_system(recipe.system).detector(recipe.size, recipe.switches)
+        detector = find_system(recipe.system).detector(recipe.size, recipe.settings)
     return sum(stage["done"] for stage in stage_progress(run, detector, recipe).values())
 
 

@@ -18,9 +18,10 @@ from edgekd.models.registry import find_system
 from edgekd.recipe import TrainingRecipe
 from edgekd.training.device import computes_bfloat16
 from edgekd.training.loop import CHECK_EVERY
-from edgekd.training.run import stages_of, start_run, train, untrained_detector
+from edgekd.training.run import start_run, train, untrained_detector
+from edgekd.training.stages import stages_of
 from edgekd.training.teachers.loading import Teacher
-from gpu_script.networks import light_switches, teacher_names
+from gpu_script.networks import light_settings, teacher_names
 from gpu_script.reference import draw_weights
 
 IMAGES = 32  # Of which three are held out, the fewest that every system can do with.
@@ -55,7 +56,7 @@ def measure_training(system: str, size: int, iterations: int, device: torch.devi
         batch=training.batch if device.type == "cuda" else 2,
         learning_rate=1e-4,  # At the papers', made images may lose the loss.
         mixed_precision=computes_bfloat16(device),
-        switches=light_switches(system),
+        settings=light_settings(system),
     )
     start_run(folder / "run", recipe, teachers)
     if device.type == "cuda":

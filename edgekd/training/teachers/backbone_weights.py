@@ -8,7 +8,8 @@ from pathlib import Path
 from edgekd.errors import EdgekdError, missing_package
 from edgekd.models.backbones.registry import ImageNetBackbone, build_backbone
 from edgekd.training.teachers.catalogue import find_entry
-from edgekd.training.teachers.store import is_stored, read_stored, stored_file
+from edgekd.training.teachers.files import is_stored, stored_file
+from edgekd.training.teachers.store import read_stored
 from edgekd.training.weight_files import put_weights, read_weights
 
 

@@ -14,10 +14,9 @@ from edgekd.models.backbones.pdn import PDN_STAGES
 from edgekd.models.backbones.registry import BACKBONE_NAMES
 from edgekd.training.teachers.backbone_weights import backbone_weights, load_backbone
 from edgekd.training.teachers.catalogue import CATALOGUE, CatalogueEntry
-from edgekd.training.teachers.store import is_stored, read_stored, stored_file
+from edgekd.training.teachers.files import SHIPPED, is_stored, shipped_teachers, stored_file
+from edgekd.training.teachers.store import read_stored
 from edgekd.training.weight_files import WEIGHT_SUFFIXES, put_weights, read_weights
-
-SHIPPED = Path(__file__).parent / "weights"
 
 
 class Teacher(NamedTuple):
@@ -36,24 +35,6 @@ class Teacher(NamedTuple):
     sha256: str
     provenance: dict[str, Any]
     network: str
-
-
-def shipped_teachers() -> list[str]:
-    """The names of the teachers that come with the package."""
-    return sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
-
-
-def is_here(entry: CatalogueEntry) -> bool:
-    """Whether a teacher can be used without fetching anything."""
-    if entry.name in shipped_teachers() or is_stored(entry.name):
-        return True
-    if entry.package is None:
-        return False
-    try:
-        version(entry.package)
-    except ModuleNotFoundError:
-        return False
-    return True
 
 
 def load_teacher(name: str) -> Teacher:

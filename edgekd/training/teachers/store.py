@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -15,27 +14,11 @@ from edgekd.errors import ArtifactError, EdgekdError
 from edgekd.models.backbones.pdn import pdn
 from edgekd.models.backbones.registry import BACKBONE_NAMES, build_backbone
 from edgekd.training.teachers.catalogue import CATALOGUE, CatalogueEntry, find_entry
+from edgekd.training.teachers.files import stored_file
 from edgekd.training.weight_files import check_weights, read_weights, write_weights
 
 # torchvision names its files so: the network, then the first digits of the file's SHA-256.
 PUBLISHED_NAME = re.compile(r"(?P<network>[\w-]+)-(?P<digest>[0-9a-f]{8,64})\.pth")
-
-
-def store_folder() -> Path:
-    """Where imported teachers are kept: $EDGEKD_TEACHERS, or the user's data folder."""
-    if folder := os.environ.get("EDGEKD_TEACHERS"):
-        return Path(folder)
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "edgekd" / "teachers"
-
-
-def stored_file(name: str) -> Path:
-    """Where a teacher is, or would be, in the store."""
-    return store_folder() / f"{name}.safetensors"
-
-
-def is_stored(name: str) -> bool:
-    """Whether a teacher was imported."""
-    return stored_file(name).is_file() and stored_file(name).with_suffix(".json").is_file()
 
 
 def import_teacher(file: Path, name: str | None = None) -> Path:

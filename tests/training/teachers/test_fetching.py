@@ -12,7 +12,7 @@ from edgekd.errors import MachineError
 from edgekd.models.backbones.resnet import ResNet
 from edgekd.training.teachers import catalogue
 from edgekd.training.teachers.fetching import download
-from edgekd.training.teachers.store import is_stored
+from edgekd.training.teachers.files import is_stored
 
 
 class Publisher(http.server.BaseHTTPRequestHandler):

@@ -8,7 +8,8 @@ from safetensors.torch import save_file
 from edgekd.artifact import sha256
 from edgekd.errors import ArtifactError, EdgekdError
 from edgekd.models.backbones.pdn import pdn
-from edgekd.training.teachers.loading import load_teacher, shipped_teachers
+from edgekd.training.teachers.files import shipped_teachers
+from edgekd.training.teachers.loading import load_teacher
 from edgekd.training.weight_files import put_weights, read_weights, write_weights
 
 

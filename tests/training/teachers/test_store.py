@@ -9,8 +9,9 @@ from edgekd.cli.main import main
 from edgekd.errors import ArtifactError, EdgekdError
 from edgekd.models.backbones.resnet import ResNet
 from edgekd.training.teachers.backbone_weights import load_backbone
+from edgekd.training.teachers.files import is_stored, stored_file
 from edgekd.training.teachers.loading import load_teacher
-from edgekd.training.teachers.store import import_teacher, is_stored, read_stored, stored_file
+from edgekd.training.teachers.store import import_teacher, read_stored
 
 
 @pytest.fixture(autouse=True)
