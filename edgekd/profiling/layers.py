@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,38 +74,6 @@ def profile_layers(artifact: Path, spec: EngineSpec, seconds: float) -> Profile 
 
         return profile_onnxruntime(artifact, spec, seconds)
     return None
-
-
-def convolution_macs(output: Sequence[int], weights: Sequence[int]) -> int:
-    """Multiply-accumulates of a convolution, grouped or not.
-
-    Args:
-        output: Its shape, [N, O, ...].
-        weights: Their shape, [O, I / groups, ...]; [groups, O / groups, I / groups, ...] is taken too.
-    """
-    leading = 1 + (len(weights) > len(output))
-    return math.prod(output) * math.prod(weights[leading:])
-
-
-def transposed_convolution_macs(frames: Sequence[int], weights: Sequence[int]) -> int:
-    """Multiply-accumulates of a transposed convolution.
-
-    Args:
-        frames: Shape of its input, [N, I, ...].
-        weights: Their shape, [I, O / groups, ...]; [groups, I / groups, O / groups, ...] is taken too.
-    """
-    leading = 1 + (len(weights) > len(frames))
-    return math.prod(frames) * math.prod(weights[leading:])
-
-
-def product_macs(output: Sequence[int], left: Sequence[int]) -> int:
-    """Multiply-accumulates of a matrix product.
-
-    Args:
-        output: Its shape.
-        left: Of its left side, [..., K].
-    """
-    return math.prod(output) * left[-1]
 
 
 def with_floors(layers: Iterable[Layer], peaks: Mapping[str, float], bandwidth: float | None) -> list[dict[str, Any]]:
