@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import onnx
+
+from edgekd.macs import convolution_macs, product_macs, transposed_convolution_macs
 
 
 def count_macs(model: onnx.ModelProto) -> int:
@@ -21,10 +21,9 @@ def count_macs(model: onnx.ModelProto) -> int:
     total = 0
     for node in graph.node:
         if node.op_type == "Conv":
-            weight = shapes[node.input[1]]
-            total += math.prod(shapes[node.output[0]]) * math.prod(weight[1:])
+            total += convolution_macs(shapes[node.output[0]], shapes[node.input[1]])
         elif node.op_type == "ConvTranspose":
-            total += math.prod(shapes[node.input[0]]) * math.prod(shapes[node.input[1]][1:])
+            total += transposed_convolution_macs(shapes[node.input[0]], shapes[node.input[1]])
         elif node.op_type in ("MatMul", "Gemm"):
-            total += math.prod(shapes[node.output[0]]) * shapes[node.input[0]][-1]
+            total += product_macs(shapes[node.output[0]], shapes[node.input[0]])
     return int(total // batch)

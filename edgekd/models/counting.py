@@ -1,13 +1,12 @@
 """Counting parameters and multiply-accumulates on the real modules.
 
-The papers of this field count differently; ours are counted two ways, and each figure says which:
+The papers of this field count differently; ours are counted two ways, and each figure names which:
 `macs` is convolutions and linear layers alone; `thop_macs` adds what the thop package adds, pooling's additions.
 """
 
 from __future__ import annotations
 
 import copy
-import math
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from edgekd.macs import convolution_macs, product_macs, transposed_convolution_macs
 from edgekd.models.maps import SeparableMap
 
 
@@ -60,13 +60,13 @@ def count_parts(network: nn.Module, parts: Mapping[str, nn.Module], size: int = 
     macs: dict[nn.Module, int] = defaultdict(int)  # A module that works twice counts twice.
     additions: dict[nn.Module, int] = defaultdict(int)
 
-    def listen(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def add_work(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         macs[module] += _macs(module, inputs[0], output)
         additions[module] += _pool_additions(module, inputs[0], output)
 
     for module in shadow.modules():
         if isinstance(module, COUNTED):
-            module.register_forward_hook(listen)
+            module.register_forward_hook(add_work)
     with torch.no_grad():
         shadow(torch.empty(1, 3, size, size, device="meta"))
     counts = {}
@@ -83,11 +83,11 @@ COUNTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, SeparableMap, nn.AvgPool2d,
 
 def _macs(module: nn.Module, x: Tensor, output: Tensor) -> int:
     if isinstance(module, nn.ConvTranspose2d):
-        return x.numel() * math.prod(module.kernel_size) * module.out_channels // module.groups
+        return transposed_convolution_macs(x.shape, module.weight.shape)
     if isinstance(module, nn.Conv2d):
-        return output.numel() * math.prod(module.kernel_size) * module.in_channels // module.groups
+        return convolution_macs(output.shape, module.weight.shape)
     if isinstance(module, nn.Linear):
-        return output.numel() * module.in_features
+        return product_macs(output.shape, x.shape)
     return module.macs(x) if isinstance(module, SeparableMap) else 0
 
 

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edgekd.macs import product_macs
+
 TRUNCATE = 4.0  # Standard deviations after which a Gaussian ends, as in scipy.ndimage.gaussian_filter.
 NORM_EPSILON = 1e-24  # Under the root, where a norm of 0 still has a derivative.
 
@@ -86,7 +88,8 @@ class SeparableMap(nn.Module):
     def macs(self, maps: Tensor) -> int:
         """Multiply-accumulates of the two products."""
         outputs, inputs = self.rows.shape
-        return maps.shape[:-2].numel() * outputs * inputs * (inputs + outputs)
+        inner, result = (*maps.shape[:-2], inputs, outputs), (*maps.shape[:-2], outputs, outputs)
+        return product_macs(inner, maps.shape) + product_macs(result, self.rows.shape)
 
 
 def smoothed(maps: Tensor, sigma: float) -> Tensor:

@@ -19,11 +19,11 @@ def profile_layers(artifact: Path, spec: EngineSpec, seconds: float) -> Profile 
     Returns:
         None where the back end's layers are not timed, as those of TensorRT.
     """
-    if spec.backend == "openvino":
+    if spec.backend == OPENVINO:
         from edgekd.profiling.openvino_layers import profile_openvino
 
         return profile_openvino(artifact, spec, seconds)
-    if spec.backend == "onnxruntime":
+    if spec.backend == ONNXRUNTIME:
         from edgekd.profiling.onnxruntime_layers import profile_onnxruntime
 
         return profile_onnxruntime(artifact, spec, seconds)

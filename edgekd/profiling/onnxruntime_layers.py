@@ -14,7 +14,8 @@ import numpy as np
 
 from edgekd.engines.base import EngineSpec
 from edgekd.engines.onnxruntime import session_options
-from edgekd.profiling.layers import Layer, Profile, convolution_macs, product_macs, transposed_convolution_macs
+from edgekd.macs import convolution_macs, product_macs, transposed_convolution_macs
+from edgekd.profiling.layers import Layer, Profile
 
 AT_LEAST, AT_MOST = 3, 200  # Inferences: each adds a line a layer to the trace.
 TYPES = {  # In the trace -> bytes an element.

@@ -12,14 +12,8 @@ import numpy as np
 
 from edgekd.engines.base import EngineSpec
 from edgekd.engines.openvino import cpu_options
-from edgekd.profiling.layers import (
-    ROUNDS,
-    Layer,
-    Profile,
-    convolution_macs,
-    product_macs,
-    transposed_convolution_macs,
-)
+from edgekd.macs import convolution_macs, product_macs, transposed_convolution_macs
+from edgekd.profiling.layers import ROUNDS, Layer, Profile
 
 PRECISIONS = {"f32": "fp32", "f16": "fp16", "u8": "int8", "i8": "int8"}
 CONVOLUTION, TRANSPOSED, PRODUCTS = "Convolution", "Deconvolution", ("FullyConnected", "MatMul")

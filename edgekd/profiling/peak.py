@@ -9,8 +9,13 @@ from typing import Any
 
 import numpy as np
 
+<<<<<<< HEAD
 from edgekd.backends import OPENVINO
 from edgekd.engines.cores import usable_cores
+=======
+from edgekd.engines.opening import usable_cores
+from edgekd.macs import convolution_macs, product_macs
+>>>>>>> house
 
 CHANNELS, GRID, KERNEL, LAYERS = 256, 64, 3, 6  # Of the chains: what a PDN does most of, without its first layer.
 SIDE = 1536  # Of the square matrices: 27 MB in all, past the private caches, so that blocking is at work.
@@ -46,7 +51,8 @@ def _best_product(seconds: float) -> float:
     random = np.random.default_rng(0)
     left, right = (random.standard_normal((SIDE, SIDE), np.float32) for _ in range(2))
     product = np.empty((SIDE, SIDE), np.float32)
-    return SIDE**3 / _least_time(lambda: np.matmul(left, right, out=product), seconds)
+    macs = product_macs(product.shape, left.shape)
+    return macs / _least_time(lambda: np.matmul(left, right, out=product), seconds)
 
 
 def _best_chain(model: Any, seconds: float) -> float:
@@ -60,7 +66,8 @@ def _best_chain(model: Any, seconds: float) -> float:
     request = openvino.Core().compile_model(model, "CPU", options).create_infer_request()
     request.set_input_tensor(openvino.Tensor(np.zeros((1, CHANNELS, GRID, GRID), np.float32)))
     request.infer()
-    return LAYERS * (CHANNELS * KERNEL * GRID) ** 2 / _least_time(request.infer, seconds)
+    macs = LAYERS * convolution_macs((1, CHANNELS, GRID, GRID), (CHANNELS, CHANNELS, KERNEL, KERNEL))
+    return macs / _least_time(request.infer, seconds)
 
 
 def _least_time(work: Callable[[], object], seconds: float) -> float:

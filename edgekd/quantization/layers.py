@@ -10,6 +10,7 @@ import onnx
 from onnx import numpy_helper
 
 from edgekd.errors import EdgekdError
+from edgekd.macs import convolution_macs
 
 CONVOLUTION = "Conv"
 GATE = "gate: its map has one position or one channel"
@@ -77,9 +78,9 @@ def find_layers(model: onnx.ModelProto) -> Layers:
         if channels == 1 or all(side == 1 for side in sides):
             in_float[name] = GATE
         else:
-            outputs = math.prod(max(dimension.dim_value, 1) for dimension in shapes[node.output[0]])
-            macs = outputs * math.prod(kernels[weight][1:])
-            quantizable.append(Layer(name, node.output[0], node.input[0], weight, macs, outputs))
+            output = [max(dimension.dim_value, 1) for dimension in shapes[node.output[0]]]
+            macs = convolution_macs(output, kernels[weight])
+            quantizable.append(Layer(name, node.output[0], node.input[0], weight, macs, math.prod(output)))
     return Layers(quantizable, in_float, _attended(graph, {layer.node for layer in quantizable}))
 
 

@@ -9,6 +9,7 @@ from edgekd.artifact import read_manifest
 from edgekd.cli.main import main
 from edgekd.engines import open_engine
 from edgekd.profiling.bandwidth import _last_level_cache, _past_the_cache, memory_bandwidth
+<<<<<<< HEAD
 from edgekd.profiling.layer_times import profile_layers
 from edgekd.profiling.layers import (
     Layer,
@@ -17,6 +18,9 @@ from edgekd.profiling.layers import (
     transposed_convolution_macs,
     with_floors,
 )
+=======
+from edgekd.profiling.layers import Layer, profile_layers, with_floors
+>>>>>>> house
 from edgekd.profiling.onnxruntime_layers import read_trace
 
 CONVOLUTION = Layer("a", "Convolution", "w", "fp32", 2_000_000, 40_000, 5.0)
@@ -89,14 +93,6 @@ def test_a_free_batch_is_profiled_for_one_frame(exported, tmp_path):
         macs = read_manifest(output)["macs"]
         assert found.batch == 1
         assert macs <= sum(layer.macs for layer in found.layers) < 1.1 * macs
-
-
-def test_macs_of_convolutions_and_products_by_hand():
-    assert convolution_macs([1, 8, 5, 5], [8, 3, 2, 2]) == 8 * 25 * 3 * 4
-    assert convolution_macs([1, 8, 5, 5], [8, 1, 3, 3]) == 8 * 25 * 9  # Depthwise.
-    assert convolution_macs([1, 8, 5, 5], [8, 1, 1, 3, 3]) == 8 * 25 * 9  # The same, with the groups in front.
-    assert transposed_convolution_macs([1, 4, 5, 5], [4, 8, 2, 2]) == 4 * 25 * 8 * 4
-    assert product_macs([2, 6, 7], [2, 6, 5]) == 2 * 6 * 7 * 5
 
 
 def test_the_floor_is_the_longer_of_computing_and_moving():

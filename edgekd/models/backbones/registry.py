@@ -10,7 +10,17 @@ from edgekd.models.backbones.resnet import RESNETS, ResNet
 
 ImageNetBackbone = EfficientNetLite | EfficientNetB0 | MobileNetV2 | ResNet
 
-BACKBONE_NAMES = (*SCALING, *EFFICIENTNETS, *MOBILENETS, *RESNETS)
+NETWORKS: dict[str, type[ImageNetBackbone]] = {
+    name: network
+    for network, names in (
+        (EfficientNetLite, SCALING),
+        (EfficientNetB0, EFFICIENTNETS),
+        (MobileNetV2, MOBILENETS),
+        (ResNet, RESNETS),
+    )
+    for name in names
+}
+BACKBONE_NAMES = tuple(NETWORKS)
 
 
 def build_backbone(name: str) -> ImageNetBackbone:
@@ -22,12 +32,6 @@ def build_backbone(name: str) -> ImageNetBackbone:
     Raises:
         EdgekdError: There is none of that name; the error names the nearest.
     """
-    if name in SCALING:
-        return EfficientNetLite(name)
-    if name in EFFICIENTNETS:
-        return EfficientNetB0(name)
-    if name in MOBILENETS:
-        return MobileNetV2(name)
-    if name in RESNETS:
-        return ResNet(name)
-    raise unknown_name("backbone", name, BACKBONE_NAMES)
+    if name not in NETWORKS:
+        raise unknown_name("backbone", name, BACKBONE_NAMES)
+    return NETWORKS[name](name)
