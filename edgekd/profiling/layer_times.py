@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgekd.backends import ONNXRUNTIME, OPENVINO
 from edgekd.engines.base import EngineSpec
 from edgekd.profiling.layers import Profile
 

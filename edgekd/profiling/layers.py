@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-import math
-from collections.abc import Iterable, Mapping, Sequence
-=======
 from collections.abc import Iterable, Mapping
-from pathlib import Path
->>>>>>> house
 from typing import Any, NamedTuple
 
 from edgekd.backends import ONNXRUNTIME, OPENVINO
@@ -59,59 +53,6 @@ class Profile(NamedTuple):
     inferences: int
 
 
-<<<<<<< HEAD
-def convolution_macs(output: Sequence[int], weights: Sequence[int]) -> int:
-    """Multiply-accumulates of a convolution, grouped or not.
-
-    Args:
-        output: Its shape, [N, O, ...].
-        weights: Their shape, [O, I / groups, ...]; [groups, O / groups, I / groups, ...] is taken too.
-    """
-    leading = 1 + (len(weights) > len(output))
-    return math.prod(output) * math.prod(weights[leading:])
-
-
-def transposed_convolution_macs(frames: Sequence[int], weights: Sequence[int]) -> int:
-    """Multiply-accumulates of a transposed convolution.
-
-    Args:
-        frames: Shape of its input, [N, I, ...].
-        weights: Their shape, [I, O / groups, ...]; [groups, I / groups, O / groups, ...] is taken too.
-    """
-    leading = 1 + (len(weights) > len(frames))
-    return math.prod(frames) * math.prod(weights[leading:])
-
-
-def product_macs(output: Sequence[int], left: Sequence[int]) -> int:
-    """Multiply-accumulates of a matrix product.
-
-    Args:
-        output: Its shape.
-        left: Of its left side, [..., K].
-    """
-    return math.prod(output) * left[-1]
-=======
-def profile_layers(artifact: Path, spec: EngineSpec, seconds: float) -> Profile | None:
-    """Times each layer of an artifact on the back end and threads of an engine that runs it.
-
-    Args:
-        artifact: The .onnx or .engine file, already checked against its manifest.
-        spec: Of the engine.
-        seconds: To measure for, about.
-
-    Returns:
-        None where the back end's layers are not timed, as those of TensorRT.
-    """
-    if spec.backend == "openvino":
-        from edgekd.profiling.openvino_layers import profile_openvino
-
-        return profile_openvino(artifact, spec, seconds)
-    if spec.backend == "onnxruntime":
-        from edgekd.profiling.onnxruntime_layers import profile_onnxruntime
-
-        return profile_onnxruntime(artifact, spec, seconds)
-    return None
->>>>>>> house
 
 
 def with_floors(layers: Iterable[Layer], peaks: Mapping[str, float], bandwidth: float | None) -> list[dict[str, Any]]:

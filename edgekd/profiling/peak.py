@@ -9,13 +9,9 @@ from typing import Any
 
 import numpy as np
 
-<<<<<<< HEAD
 from edgekd.backends import OPENVINO
 from edgekd.engines.cores import usable_cores
-=======
-from edgekd.engines.opening import usable_cores
 from edgekd.macs import convolution_macs, product_macs
->>>>>>> house
 
 CHANNELS, GRID, KERNEL, LAYERS = 256, 64, 3, 6  # Of the chains: what a PDN does most of, without its first layer.
 SIDE = 1536  # Of the square matrices: 27 MB in all, past the private caches, so that blocking is at work.

@@ -12,11 +12,13 @@ import pytest
 
 import edgekd.engines.compiling as compiling
 from edgekd.artifact import manifest_path, read_json, read_manifest, write_manifest
-from edgekd.cli.main import main
 from edgekd.data.good_images import read_frames
 from edgekd.engines import open_engine
 from edgekd.engines.tensorrt.flavours import is_installed
 from edgekd.errors import MachineError
+from edgekd.workflows.build import build
+
+from ..run_command import main
 
 needs_rtx = pytest.mark.skipif(not is_installed("tensorrt-rtx"), reason="TensorRT for RTX is not installed")
 RTX = ("--backend", "tensorrt-rtx")
@@ -172,11 +174,14 @@ def test_the_standard_flavour_without_a_gpu_says_where_to_build(graph, no_gpu, c
             "takes batches of 1 and no others: leave --max-batch out, or export it with --batch dynamic",
         ),
         ([*RTX, "--opt-batch", 1], "takes batches of 1 and no others: leave --opt-batch out"),
-        ([*RTX, "--max-batch", 0], "'0' is no whole number from 1 upward"),
-        ([*RTX, "--batch", 4], "unrecognized arguments: --batch 4"),
+        ([*RTX, "--max-batch", 0], "must be a positive integer, got '0'"),
+        ([*RTX, "--batch", 4], "no such option: --batch"),
         ([*RTX, "--hardware-compatibility", "ampere-plus"], "--hardware-compatibility is for TensorRT: leave it out; "),
         (["--backend", "openvino", "--hardware-compatibility", "ampere-plus"], "is for TensorRT: leave it out"),
-        (["--backend", "tensorrt", "--hardware-compatibility", "hopper"], "invalid choice: 'hopper'"),
+        (
+            ["--backend", "tensorrt", "--hardware-compatibility", "hopper"],
+            "'hopper' is not one of 'same-compute-capability', 'ampere-plus'",
+        ),
         (["--backend", "openvino", "--device", "cuda:0"], "--device is for TensorRT, and OpenVINO builds for this"),
         ([*RTX, "--device", "gpu:1"], "'gpu:1'"),
         ([*RTX, "--workspace", "-1"], "--workspace"),
@@ -241,7 +246,9 @@ def wrong_builder(graph, tmp_path, monkeypatch):
     onnx.save(model, tmp_path / "elsewhere" / "other.onnx")
     original = compiling._with_openvino
     other = tmp_path / "elsewhere" / "other.onnx"
-    monkeypatch.setattr(compiling, "_with_openvino", lambda plan: original(plan._replace(onnx_path=other)))
+    monkeypatch.setattr(
+        compiling, "_with_openvino", lambda plan, progress: original(plan._replace(onnx_path=other), progress)
+    )
 
 
 def test_an_engine_that_computes_something_else_is_not_kept(graph, wrong_builder, capsys):
@@ -387,3 +394,22 @@ def test_an_engine_whose_manifest_cannot_be_written_is_not_left(graph, capsys, m
     assert run("build", graph, *RTX) == 3
     assert "no room left" in capsys.readouterr().err
     assert names_beside(graph) == ["detector.json", "detector.onnx"]
+
+
+def test_the_function_and_the_command_give_the_same(graph, capsys):
+    steps = {}
+    result = build(
+        graph,
+        backend="openvino",
+        progress=lambda step, done, total=None, loss=None: steps.update({step: (done, total)}),
+    )
+    assert result.built
+    assert result.compared
+    assert result.file == graph.with_name("detector_openvino.engine")
+    assert steps == {
+        "building detector_openvino.engine": (1, 1),
+        "comparing detector_openvino.engine with its graph": (1, 1),
+    }
+    capsys.readouterr()
+    assert run("build", graph, "--backend", "openvino", "--if-needed", "--json", "-") == 0
+    assert json.loads(capsys.readouterr().out) == result.to_dict() | {"built": False}

@@ -7,7 +7,8 @@ import onnx
 import pytest
 
 from edgekd.artifact import read_manifest, sha256
-from edgekd.cli.main import main
+
+from ..run_command import main
 
 pytest.importorskip("tensorrt_rtx")
 

@@ -9,18 +9,8 @@ from edgekd.artifact import read_manifest
 from edgekd.cli.main import main
 from edgekd.engines import open_engine
 from edgekd.profiling.bandwidth import _last_level_cache, _past_the_cache, memory_bandwidth
-<<<<<<< HEAD
 from edgekd.profiling.layer_times import profile_layers
-from edgekd.profiling.layers import (
-    Layer,
-    convolution_macs,
-    product_macs,
-    transposed_convolution_macs,
-    with_floors,
-)
-=======
-from edgekd.profiling.layers import Layer, profile_layers, with_floors
->>>>>>> house
+from edgekd.profiling.layers import Layer, with_floors
 from edgekd.profiling.onnxruntime_layers import read_trace
 
 CONVOLUTION = Layer("a", "Convolution", "w", "fp32", 2_000_000, 40_000, 5.0)

@@ -1,4 +1,4 @@
-"""FP16 and INT8 by the command line: what is made, and what a user who gets it wrong is told."""
+"""FP16 and INT8 by `edgekd export`: what is written, and what a wrong option costs."""
 
 import json
 import shutil
@@ -7,33 +7,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from edgekd.cli.precision import PRECISIONS, _judged_on
 
-import edgekd.cli.export as export_module
+import edgekd.workflows.scoring as scoring
 from edgekd.artifact import read_manifest, sha256
-from edgekd.cli.export import named
-from edgekd.cli.main import main
-from edgekd.data.good_images import read_frames
 from edgekd.data.images import read_image
 from edgekd.data.resizing import resize_image
 from edgekd.engines import open_engine
-from edgekd.models.registry import find_system
-from edgekd.precisions import CALIBRATION_METHODS
-from edgekd.quantization.lowering import few_of
+from edgekd.precisions import CALIBRATION_METHODS, PRECISIONS
+from edgekd.run_folder import artifact_name
 
 from ..conftest import copy_images
+from ..run_command import main
 
 INT8 = ["--precision", "int8", "--max-drift", "0.5"]
-
-
-@pytest.fixture(scope="module")
-def run(trained_run, tmp_path_factory):
-    """A copy of the trained run, with its artifacts in all precisions."""
-    folder = tmp_path_factory.mktemp("precisions") / "run"
-    shutil.copytree(trained_run, folder)
-    for words in ([], ["--precision", "fp16"], INT8, ["--precision", "int8_fp16", "--max-drift", "0.5"]):
-        assert main(["export", str(folder), *words]) == 0
-    return folder
 
 
 def refused(capsys, *words):
@@ -46,24 +32,10 @@ def refused(capsys, *words):
 
 def test_each_precision_has_its_file_and_a_manifest_that_says_so(run):
     for precision in PRECISIONS:
-        manifest = read_manifest(run / named("detector.onnx", precision))
+        manifest = read_manifest(run / artifact_name("detector.onnx", precision))
         assert manifest["precision"] == precision
         assert manifest["threshold"]["value"] > 0
         assert manifest["parity"]["openvino"]["map"] < 1e-4
-
-
-@pytest.mark.parametrize(("system", "with_anomalies"), [("hkt", False), ("dskd", True)])
-def test_drift_is_judged_on_what_a_system_learns_from(system, with_anomalies, elpv_images):
-    frames = read_frames(elpv_images[:16], 64)
-    before = frames.copy()
-    settings = {"backbone": "efficientnet_lite0"} if system == "dskd" else {}
-    judges, what = _judged_on(find_system(system).detector(64, settings), frames)
-    changed = [not np.array_equal(judge, frame) for judge, frame in zip(judges, few_of(frames), strict=True)]
-    assert len(judges) == 8
-    assert not any(changed[1::2])
-    assert any(changed[::2]) == with_anomalies  # An anomaly's mask may be empty.
-    assert ("synthetic anomaly" in what) == with_anomalies
-    assert np.array_equal(frames, before)
 
 
 def test_the_int8_manifest_names_its_calibration_set_and_every_convolution(run):
@@ -93,29 +65,6 @@ def test_an_int8_artifact_answers_on_both_engines(run, elpv_images):
         with open_engine(run / "detector_int8.onnx", backend) as engine:
             scores.append(float(engine.infer(frames).scores[0]))
     assert scores[0] == pytest.approx(scores[1], rel=0.05)
-
-
-def test_the_drift_report_goes_into_every_manifest(run, category, tmp_path, capsys):
-    assert main(["drift", str(run), "--data", str(category), "--json", str(tmp_path / "drift.json")]) == 0
-    rows = json.loads((tmp_path / "drift.json").read_text())["rows"]
-    named = [(row["precision"], row["backend"]) for row in rows]
-    engines = ("onnxruntime", "openvino")
-    assert named == [
-        ("fp32", "torch"),
-        *((precision, engine) for precision in PRECISIONS for engine in engines),
-    ]
-    noise = {name: row["noise"] for name, row in zip(named, rows, strict=True)}
-    assert noise["fp32", "torch"] == 0
-    assert noise["fp32", "openvino"] < noise["fp16", "openvino"] < noise["int8", "openvino"] < 0.5
-    assert noise["fp16", "openvino"] < noise["int8_fp16", "openvino"] < 0.5
-    flips = {name: row["verdict_flips"] for name, row in zip(named, rows, strict=True)}
-    assert flips["fp32", "openvino"] == flips["fp32", "onnxruntime"] == 0
-    assert max(flips["fp16", "openvino"], flips["int8", "openvino"]) <= 2
-    assert all(abs(row["image_auroc"] - rows[0]["image_auroc"]) <= 2 / 36 for row in rows)  # Pairs of six and six.
-    drift = read_manifest(run / "detector_int8.onnx")["drift"]
-    assert [row["precision"] for row in drift["rows"]] == ["int8", "int8"]
-    assert drift["images"] == 12
-    assert "flips" in capsys.readouterr().out
 
 
 def test_a_set_that_was_written_can_be_given_again(run, tmp_path):
@@ -176,43 +125,13 @@ def test_an_untrained_system_needs_real_images_to_be_calibrated(tmp_path, capsys
         capsys, "export", "hkt", "--size", "64", "--precision", "int8", "--output", tmp_path / "x.onnx"
     )
     assert code == 2
-    assert "--calibration names a folder" in line
+    assert "give a folder of good ones with --calibration" in line
 
 
 def test_options_of_int8_are_refused_for_another_precision(run, capsys):
     code, line = refused(capsys, "export", run, "--precision", "fp16", "--max-drift", "0.1")
     assert code == 2
-    assert "--max-drift is for --precision int8" in line
-
-
-def test_drift_without_artifacts_says_what_to_do(trained_run, category, tmp_path, capsys):
-    bare = tmp_path / "run"
-    shutil.copytree(trained_run, bare, ignore=shutil.ignore_patterns("detector*"))
-    code, line = refused(capsys, "drift", bare, "--data", category)
-    assert code == 2
-    assert "edgekd export" in line
-
-
-def test_a_batch_that_does_not_divide_the_test_images_is_filled_up(run, category, tmp_path):
-    folder = tmp_path / "run"
-    shutil.copytree(run, folder, ignore=shutil.ignore_patterns("detector*"))
-    assert main(["export", str(folder), "--batch", "5"]) == 0
-    assert main(["drift", str(folder), "--data", str(category), "--json", str(tmp_path / "drift.json")]) == 0
-    rows = json.loads((tmp_path / "drift.json").read_text())["rows"]
-    assert all(row["noise"] < 1e-3 and row["verdict_flips"] == 0 for row in rows)
-
-
-@pytest.mark.parametrize("command", ["drift", "evaluate"])
-def test_an_artifact_of_other_weights_than_the_runs_is_refused(run, category, tmp_path, capsys, command):
-    folder = tmp_path / "run"
-    shutil.copytree(run, folder)
-    weights = folder / "student.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\0")
-    words = ["drift", folder] if command == "drift" else ["evaluate", "--engine", folder]
-    code, line = refused(capsys, *words, "--data", category)
-    assert code == 2
-    assert "was made of another student.safetensors than" in line
-    assert "export it again" in line
+    assert "--max-drift needs --precision int8 or int8_fp16, got fp16" in line
 
 
 def test_what_was_there_stays_when_an_export_ends_while_the_threshold_is_set(run, tmp_path, monkeypatch):
@@ -223,7 +142,7 @@ def test_what_was_there_stays_when_an_export_ends_while_the_threshold_is_set(run
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(export_module, "_scores", interrupted)
+    monkeypatch.setattr(scoring, "engine_scores", interrupted)
     assert main(["export", str(folder), *INT8, "--calibration-images", "9"]) == 130
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
@@ -249,7 +168,7 @@ def test_how_to_choose_a_set_is_refused_beside_one(run, capsys, option):
 
 
 def test_a_set_says_from_how_many_images_it_was_chosen(run, elpv_images, tmp_path, monkeypatch):
-    monkeypatch.setattr("edgekd.cli.precision.CANDIDATES", 12)
+    monkeypatch.setattr("edgekd.workflows.calibrate.CANDIDATES", 12)
     copy_images(elpv_images[150:170], tmp_path / "images", 64)
     words = ["export", run, *INT8, "--output", tmp_path / "x_int8.onnx", "--calibration", tmp_path / "images"]
     assert main([str(word) for word in [*words, "--calibration-images", "14"]]) == 0

@@ -5,9 +5,10 @@ import shutil
 
 import pytest
 
-import edgekd.cli.export as export_module
+import edgekd.workflows.export as export_module
 from edgekd.artifact import manifest_path, read_json, sha256, write_json
-from edgekd.cli.main import main
+
+from ..run_command import main
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_options_that_do_not_fit_are_refused_before_the_work(fails, tmp_path, no
 
 
 def test_options_of_triton_without_a_repository_are_refused(fails, no_work):
-    assert "--triton-backend is for --triton DIR" in fails("hkt", "--triton-backend", "openvino")
+    assert "--triton-backend needs --triton DIR" in fails("hkt", "--triton-backend", "openvino")
 
 
 def test_a_repository_that_is_a_file_is_refused_before_the_work(fails, tmp_path, no_work):

@@ -1,0 +1,90 @@
+"""`edgekd.workflows.export` as a function; its files are tested by the command."""
+
+import numpy as np
+import pytest
+
+from edgekd.artifact import read_manifest
+from edgekd.data.good_images import read_frames
+from edgekd.errors import EdgekdError
+from edgekd.models.registry import find_system
+from edgekd.quantization.lowering import few_of
+from edgekd.workflows.export import export
+from edgekd.workflows.lower import judged_on
+
+
+@pytest.mark.parametrize(("system", "with_anomalies"), [("hkt", False), ("dskd", True)])
+def test_drift_is_judged_on_what_a_system_learns_from(system, with_anomalies, elpv_images):
+    frames = read_frames(elpv_images[:16], 64)
+    before = frames.copy()
+    switches = {"backbone": "efficientnet_lite0"} if system == "dskd" else {}
+    judges, what = judged_on(find_system(system).detector(64, switches), frames)
+    changed = [not np.array_equal(judge, frame) for judge, frame in zip(judges, few_of(frames), strict=True)]
+    assert len(judges) == 8
+    assert not any(changed[1::2])
+    assert any(changed[::2]) == with_anomalies  # An anomaly's mask may be empty.
+    assert ("synthetic anomaly" in what) == with_anomalies
+    assert np.array_equal(frames, before)
+
+
+def test_an_export_returns_what_its_manifest_records_and_reports_each_step(trained_run, tmp_path):
+    steps = {}
+    result = export(
+        trained_run,
+        output=tmp_path / "x.onnx",
+        progress=lambda step, done, total=None, loss=None: steps.update({step: (done, total)}),
+    )
+    manifest = read_manifest(result.artifact)
+    assert result.artifact == tmp_path / "x.onnx"
+    assert (result.exported, result.triton) == (True, None)
+    assert (result.system, result.precision, result.macs) == ("hkt", "fp32", manifest["macs"])
+    assert result.threshold == manifest["threshold"]
+    assert result.manifest["parity"] == manifest["parity"]
+    assert steps == {
+        "exporting the graph": (1, 1),
+        "comparing with torch on each engine": (2, 2),
+        "scoring 11 held-out images": (11, 11),
+    }
+
+
+def test_an_int8_export_reports_calibration_and_the_layers_that_it_tries(trained_run, tmp_path):
+    steps = {}
+    export(
+        trained_run,
+        precision="int8",
+        max_drift=0.02,
+        output=tmp_path / "x_int8.onnx",
+        progress=lambda step, done, total=None, loss=None: steps.update({step: (done, total)}),
+    )
+    assert steps["calibrating"] == (4, 4)
+    tried, of = steps["trying layers in INT8"]
+    assert tried == of > 8
+    assert steps["comparing the engines with each other"] == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"precision": "int4"}, "unknown precision 'int4': did you mean int8"),
+        (
+            {"precision": "int8", "calibration_method": "minmax"},
+            "unknown calibration method 'minmax': did you mean min-max",
+        ),
+        ({"precision": "int8", "calibration_choice": "first"}, "unknown calibration choice 'first'"),
+        ({"precision": "int8", "max_drift": -0.1}, "--max-drift must be at least 0, got -0.1"),
+        ({"calibration_images": 16}, "--calibration-images needs --precision int8"),
+        ({"batch": 0}, "--batch must be a positive integer or dynamic, got '0'"),
+        ({"false_reject_rate": 0.6}, "--false-reject-rate must be a number from 0 to 0.5, got 0.6"),
+        ({"output": "x.bin"}, "--output x.bin must end in .onnx"),
+        ({"size": 64}, "a run keeps the size it was trained with"),
+    ],
+)
+def test_a_wrong_option_is_refused_before_the_work(options, complaint, trained_run, tmp_path):
+    before = sorted(trained_run.iterdir())
+    with pytest.raises(EdgekdError, match=complaint):
+        export(trained_run, **options)
+    assert sorted(trained_run.iterdir()) == before
+
+
+def test_an_unknown_system_names_the_nearest_and_the_missing_run():
+    with pytest.raises(EdgekdError, match=r"unknown system 'hktt': did you mean hkt.*there is no run of that name"):
+        export("hktt")
