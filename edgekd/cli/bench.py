@@ -46,7 +46,7 @@ def bench(
         typer.Option(
             parser=between(0.1, 3600),
             metavar="SECONDS",
-            help="Seconds for each figure, 0.1 to 3600. Default: 10.",
+            help="Seconds for each figure, 0.1 to 3600.",
             rich_help_panel=DATA,
         ),
     ] = 10.0,
