@@ -51,7 +51,7 @@ def open_source(source: str | Path | int) -> Source:
     if path.is_file() and path.suffix.lower() not in VIDEO_SUFFIXES:
         return Source(iter([_image_frame(path, path.parent)]), live=False)
     if not path.is_file() and not source.isdigit():
-        raise EdgekdError(f"no such folder, video or camera: {source}")
+        raise EdgekdError(f"no such folder, image, video or camera: {source}")
     if path.is_file():
         return Source(_capture_frames(_opened(cv2.VideoCapture(source), f"video {source}"), path.name), live=False)
     name = f"camera {source}"

@@ -77,7 +77,7 @@ def test_image_frames_are_named_by_their_paths(good_folder):
 
 @pytest.mark.parametrize("name", ["gone", "gone.mp4", "gone.png"])
 def test_what_is_not_there_is_named(tmp_path, name):
-    with pytest.raises(EdgekdError, match=f"no such folder, video or camera: .*{name}"):
+    with pytest.raises(EdgekdError, match=f"no such folder, image, video or camera: .*{name}"):
         open_source(str(tmp_path / name))
 
 
