@@ -109,7 +109,7 @@ def test_a_video_is_a_stream_of_its_frames(inspector: Inspector, good_folder: Pa
 
 
 def test_a_source_that_does_not_exist_is_refused_at_once(inspector: Inspector, tmp_path: Path) -> None:
-    with pytest.raises(EdgekdError, match="no such folder, image, video or camera: .*gone"):
+    with pytest.raises(EdgekdError, match=r"no such folder, image, video or camera: .*gone"):
         inspector.stream(tmp_path / "gone")
     with pytest.raises(EdgekdError, match="cannot read from camera 97"):
         inspector.stream(97)
