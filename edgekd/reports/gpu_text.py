@@ -9,7 +9,7 @@ def gpu_text(gpu: dict[str, Any]) -> str:
     """A record in one line, for people.
 
     Args:
-        gpu: Of `edgekd.machine.gpu_record.watch_gpu`.
+        gpu: The record of `edgekd.machine.gpu_record.watch_gpu`.
     """
     parts = [f"driver {gpu['driver']}"] if gpu["driver"] else []
     parts += [f"CUDA {gpu['cuda']}"] if gpu["cuda"] else []

@@ -120,7 +120,7 @@ def test_readers_are_as_many_as_asked_for(exported, tmp_path, capsys):
     file = tmp_path / "bench.json"
     assert main(["bench", *words, "--duration", "0.1", "--readers", "3", "--json", str(file)]) == 0
     assert json.loads(file.read_text())["measured"]["readers"] == 3
-    assert "frames a second with resizing in 3 readers, " in capsys.readouterr().out
+    assert "frames per second with resizing in 3 readers, " in capsys.readouterr().out
     assert main(["bench", *words, "--readers", "0"]) == 2
 
 
