@@ -1,4 +1,4 @@
-"""What a detector says of one frame: the common tongue of runner, reports and callers."""
+"""The result for one frame, which runner, reports and callers share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 
 class Verdict(str, enum.Enum):
-    """OK, NG (no good), or ERROR: everything that is not a clean answer."""
+    """OK, NG (no good), or ERROR, which is everything that is not a clean result."""
 
     OK = "OK"
     NG = "NG"
@@ -21,12 +21,12 @@ class Verdict(str, enum.Enum):
 
 @dataclass(frozen=True)
 class AnomalyResult:
-    """The answer for one frame.
+    """The result for one frame.
 
     Attributes:
         score: The raw image score; NaN where there is none.
         verdict: NG where the score is above the threshold; ERROR where anything went wrong.
-        anomaly_map: Raw, float32 [H, W] in the engine's resolution; None where it was not asked for.
+        anomaly_map: Raw, float32 [H, W] in the engine's resolution; None where it was not requested.
         timings: Milliseconds by stage: pre, inference, post, end_to_end.
         error: What went wrong, in one line, with verdict ERROR.
     """
@@ -46,5 +46,9 @@ def verdict_of(score: float, threshold: float) -> Verdict:
 
 
 def error_result(message: str) -> AnomalyResult:
-    """The answer where there is none."""
+    """The result for a frame that could not be inspected.
+
+    Args:
+        message: What went wrong, in one line.
+    """
     return AnomalyResult(math.nan, Verdict.ERROR, error=message)

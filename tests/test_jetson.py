@@ -1,6 +1,8 @@
 """The files for a Jetson: whether they are whole, and whether what they call is there."""
 
+import argparse
 import configparser
+import importlib
 import os
 import re
 import shlex
@@ -10,11 +12,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 import edgekd
 from edgekd.artifact import manifest_path, read_manifest
-from edgekd.cli import build, inspect
-from edgekd.cli.main import COMMANDS, Parser
+from edgekd.cli.group import COMMANDS
 from edgekd.machine.jetpack import RELEASES
 
 JETSON = Path(__file__).parents[1] / "jetson"
@@ -22,7 +24,7 @@ INSTALL = JETSON / "install.sh"
 BASH = shutil.which("bash")
 EDGEKD = "/opt/edgekd/venv/bin/edgekd"
 MAIN = "import sys; from edgekd.cli.main import main; sys.exit(main())"
-BUILDS = ("ExecStartPre", build, "BUILD_OPTIONS")
+BUILDS = ("ExecStartPre", "build", "BUILD_OPTIONS")
 pytestmark = pytest.mark.skipif(BASH is None, reason="no bash")
 
 
@@ -47,15 +49,15 @@ def test_the_install_script_parses():
 
 @pytest.mark.parametrize("known", RELEASES, ids=lambda known: known.l4t)
 def test_the_install_script_and_the_table_of_releases_agree(known):
-    said = call("choose_versions", known.l4t)
-    assert (said.returncode == 0) == known.is_supported
+    printed = call("choose_versions", known.l4t)
+    assert (printed.returncode == 0) == known.is_supported
     if known.is_supported:
-        python, bindings = said.stdout.split()
+        python, bindings = printed.stdout.split()
         assert python == known.python
         assert bindings.startswith(f"cuda-bindings=={known.cuda.partition('.')[0]}.")
     else:
-        assert said.returncode == 3
-        assert "install JetPack 6.1 or newer" in said.stderr
+        assert printed.returncode == 3
+        assert "install JetPack 6.1 or newer" in printed.stderr
 
 
 def test_the_install_script_reads_the_release(tmp_path):
@@ -65,17 +67,17 @@ def test_the_install_script_reads_the_release(tmp_path):
     )
     assert call("read_l4t", str(release)).stdout == "36.4.7\n"
     release.write_text("Ubuntu 22.04\n")
-    said = call("read_l4t", str(release))
-    assert said.returncode == 3
-    assert "does not begin with an L4T release" in said.stderr
+    printed = call("read_l4t", str(release))
+    assert printed.returncode == 3
+    assert "does not begin with an L4T release" in printed.stderr
 
 
 @pytest.mark.skipif(Path("/etc/nv_tegra_release").exists(), reason="this is a Jetson")
 def test_the_install_script_changes_nothing_where_there_is_no_jetson():
-    said = subprocess.run([BASH, str(INSTALL)], capture_output=True, text=True, check=False)
-    assert (said.returncode, said.stdout) == (3, "")
-    assert "this is no Jetson" in said.stderr
-    assert said.stderr.count("\n") == 1
+    printed = subprocess.run([BASH, str(INSTALL)], capture_output=True, text=True, check=False)
+    assert (printed.returncode, printed.stdout) == (3, "")
+    assert "this is no Jetson" in printed.stderr
+    assert printed.stderr.count("\n") == 1
 
 
 def shell_line(service, name):
@@ -85,19 +87,31 @@ def shell_line(service, name):
     return line.replace("$$", "$").replace("%%", "%")
 
 
-@pytest.mark.parametrize(("name", "command", "options"), [("ExecStart", inspect, "OPTIONS"), BUILDS])
+def parse(command, words):
+    """Parses the options of a command as the command line does; raises what it would report."""
+    module = importlib.import_module(f"edgekd.cli.{command}")
+    if hasattr(module, "app"):
+        typer.main.get_command(module.app).make_context(command, words)
+    else:  # Still parsed by argparse.
+        parser = argparse.ArgumentParser(exit_on_error=False)
+        module.add_arguments(parser)
+        parser.parse_args(words)
+
+
+@pytest.mark.parametrize(("name", "command", "options"), [("ExecStart", "inspect", "OPTIONS"), BUILDS])
 def test_the_service_calls_a_command_that_there_is_with_options_that_it_takes(service, name, command, options):
     line = shell_line(service, name)
     subprocess.run([BASH, "-n", "-c", line], check=True)
     words = shlex.split(line.partition("exec ")[2])
     assert words[0] == EDGEKD
     assert "PREFIX=/opt/edgekd\n" in INSTALL.read_text()
-    assert words[1] in COMMANDS
-    parser = Parser()
-    command.add_arguments(parser)
+    assert words[1] == command
+    assert command in COMMANDS
     more = shlex.split(settings()[options])
-    parser.parse_args([*words[2:-1], *more])
+    parse(command, [*words[2:-1], *more])
     assert words[-1] == f"${options}"
+    with pytest.raises((typer.TyperException, SystemExit, argparse.ArgumentError)):
+        parse(command, [*words[2:-1], "--no-such-option"])
 
 
 def settings():
@@ -156,8 +170,8 @@ def test_systemd_takes_the_unit_where_it_is_here(tmp_path):
         pytest.skip("no systemd-analyze")
     unit = tmp_path / "edgekd-inspect.service"
     unit.write_text((JETSON / "edgekd-inspect.service").read_text())
-    said = subprocess.run([analyze, "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False)
-    assert "edgekd-inspect.service" not in said.stderr, said.stderr
+    printed = subprocess.run([analyze, "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False)
+    assert "edgekd-inspect.service" not in printed.stderr, printed.stderr
 
 
 def test_the_container_is_made_of_what_the_wheel_is():

@@ -46,7 +46,7 @@ def bench(
         typer.Option(
             parser=between(0.1, 3600),
             metavar="SECONDS",
-            help="Seconds for each figure, 0.1 to 3600. Default: 10.",
+            help="Seconds for each figure, 0.1 to 3600.",
             rich_help_panel=DATA,
         ),
     ] = 10.0,
@@ -119,13 +119,13 @@ def _print_throughput(result: BenchResult) -> None:
         overlap, power, bare = result.overlap[batch], result.power[batch], result.throughput_fps_engine[batch]
         more = f", {overlap:.2f} stages of the device at once" if overlap else ""
         more += f"; {_power(power)}" if power else ""
-        speed = f"{rate:.2f} frames a second with resizing in {readers} readers, {bare:.2f} without"
+        speed = f"{rate:.2f} frames per second with resizing in {readers} readers, {bare:.2f} without"
         answer.print(f"throughput at batch {batch}: {speed}{more}", soft_wrap=True)
 
 
 def _peak_share(result: BenchResult) -> str:
     """What the graph reaches of the device's peak, in a sentence."""
-    speed = f"{result.macs / 1e9:.2f} GMACs a frame, {result.macs_per_second / 1e9:.0f} GMAC/s"
+    speed = f"{result.macs / 1e9:.2f} GMACs per frame, {result.macs_per_second / 1e9:.0f} GMAC/s"
     if result.peak_share is None:
         reason = "without OpenVINO" if result.device["threads"] else "on a GPU"
         return f"{speed}; the device's {result.peak_share_of} peak is not measured {reason}"
@@ -151,7 +151,7 @@ def _power(power: dict[str, Any]) -> str:
     """Power and energy at a throughput, as far as they were measured."""
     parts = [power["source"]]
     if power["mean_watts"] is not None:
-        parts += [f"{power['mean_watts']:.1f} W", f"{power['joules_per_frame']:.3f} J a frame"]
+        parts += [f"{power['mean_watts']:.1f} W", f"{power['joules_per_frame']:.3f} J per frame"]
     if power["highest_celsius"] is not None:
         parts.append(f"up to {power['highest_celsius']:.0f} °C")
     return " ".join([parts[0] + ":", ", ".join(parts[1:])])

@@ -55,7 +55,7 @@ def inspect(
     ] = None,
     heat_maps: Annotated[
         Literal["ng", "all"],
-        typer.Option(help="Frames to write heat maps for, with --out. Default: ng.", rich_help_panel=OUTPUT),
+        typer.Option(help="Frames to write heat maps for, with --out.", rich_help_panel=OUTPUT),
     ] = "ng",
     fail_on_ng: Annotated[
         bool,

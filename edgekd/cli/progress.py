@@ -65,5 +65,7 @@ def show_progress(quiet: bool = False) -> Iterator[ProgressCallback]:
 
 
 def _line(step: str, done: int, total: int, loss: str, left: float) -> str:
+    if done == total == 1:
+        return f"{step}: done"
     parts = [f"{step}: {done} of {total}", loss, f"{left:.0f} s left" if done < total else ""]
     return ", ".join(part for part in parts if part)

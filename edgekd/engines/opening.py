@@ -45,7 +45,7 @@ BACKENDS: dict[str, Callable[..., Engine]] = {ONNXRUNTIME: _onnxruntime, OPENVIN
 
 
 def open_engine(
-    path: Path,
+    path: str | Path,
     backend: str | None = None,
     threads: int | None = None,
     device: str | None = None,
@@ -67,6 +67,7 @@ def open_engine(
         EdgekdError: There is no such back end, or it takes no such file or device.
         MachineError: It is not installed, or needs a GPU that is not here.
     """
+    path = Path(path)
     if backend is not None and backend not in ALL_BACKENDS:
         raise unknown_name("back end", backend, ALL_BACKENDS)
     if slots is not None and slots < 1:

@@ -1,6 +1,6 @@
-"""Which back ends work on this machine, tried for real, and what would make the others work.
+"""Which back ends work on this machine, found by trying them, and what would make the others work.
 
-Each is tried in a process of its own: a library that is built for another machine may end the process that loads it.
+Each is tried in a process of its own: a library built for another machine may crash the process that imports it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from edgekd.progress import Progress, silent
 
 TRIAL_SECONDS = 120.0
 NVIDIA_DRIVER = "install the NVIDIA driver, then run edgekd doctor again"
-CUDA_13_DRIVER = 580  # The first Linux driver that serves CUDA 13.
+CUDA_13_DRIVER = 580  # The first Linux driver that supports CUDA 13.
 
 _TRIAL = (
     "import json, sys; from edgekd.machine.backends import try_here; "
@@ -37,10 +37,10 @@ class Backend:
 
     Attributes:
         name: As --backend takes it.
-        version: Of what is installed; None where nothing is.
+        version: The installed version; None where it is not installed.
         usable: Whether engines run on it here.
-        why_not: In one line; None where it is usable.
-        install: The one line that would make it usable; None where it is, or where nothing would.
+        why_not: Why not, in one line; None where it is usable.
+        install: The command that would make it usable; None where it is, or where nothing would.
     """
 
     name: str
@@ -65,23 +65,23 @@ def try_backends(machine: Machine, progress: Progress = silent) -> list[Backend]
 
 
 def try_cuda() -> tuple[dict[str, str] | None, str | None]:
-    """Whether a GPU answers through CUDA.
+    """Whether CUDA reaches a GPU.
 
     Returns:
         The GPU's name, compute capability, newest CUDA version and Python package, or None; and why not.
     """
-    said = _in_a_process("cuda")
-    return said.get("device"), said["why_not"]
+    found = _in_a_process("cuda")
+    return found.get("device"), found["why_not"]
 
 
 def try_here(name: str) -> dict[str, Any]:
-    """Loads a back end into this process, and asks the GPU or NPU that it needs for an answer too.
+    """Loads a back end into this process, and tries the GPU or NPU that it needs.
 
     Args:
         name: Of a back end, or "cuda" for the GPU alone.
 
     Returns:
-        `version`, `why_not`, for "cuda" the `device`, and for an accelerator `install`, what it lacks.
+        `version` and `why_not`; for "cuda" also `device`, and for an accelerator `install`, what is missing.
     """
     version: str | None = None
     try:
@@ -96,7 +96,7 @@ def try_here(name: str) -> dict[str, Any]:
             capability = _gpu()["capability"]
             if name == RTX and capability not in RTX_CAPABILITIES:
                 raise MachineError(
-                    f"it serves compute capability {', '.join(RTX_CAPABILITIES)}, and this GPU has {capability}"
+                    f"it supports compute capability {', '.join(RTX_CAPABILITIES)}, and this GPU has {capability}"
                 )
         else:
             version = _load_for_cpu(name)
@@ -110,12 +110,12 @@ def try_here(name: str) -> dict[str, Any]:
 
 
 def install_line(name: str, machine: Machine, lacking: str | None = None) -> str | None:
-    """What to type to make a back end usable on a machine.
+    """The command that makes a back end usable on a machine.
 
     Args:
         name: Of the back end.
         machine: The machine.
-        lacking: What an accelerator itself said is to be installed.
+        lacking: What an accelerator itself reported as missing.
 
     Returns:
         None where nothing would.
@@ -144,7 +144,7 @@ def _for_an_accelerator(name: str, machine: Machine, lacking: str | None) -> str
     if name == OPENVINO_NPU:
         return lacking if machine.intel_npu else None
     if machine.l4t is not None:
-        return "install a wheel of onnxruntime-gpu built for this JetPack: those of PyPI are for other machines"
+        return "install a wheel of onnxruntime-gpu built for this JetPack: those on PyPI are for other machines"
     if machine.gpu is None:
         return NVIDIA_DRIVER if machine.nvidia_card else None
     return lacking
@@ -152,7 +152,7 @@ def _for_an_accelerator(name: str, machine: Machine, lacking: str | None) -> str
 
 def _on_a_jetson(machine: Machine) -> str:
     if machine.jetpack is None or not machine.jetpack.is_supported:
-        return "install JetPack 6.1 or newer on this Jetson: what it has brings no TensorRT 10.3"
+        return "install JetPack 6.1 or newer on this Jetson: its JetPack comes without TensorRT 10.3"
     bindings = "'cuda-bindings==12.9.*'" if machine.jetpack.cuda.startswith("12.") else "'cuda-bindings==13.*'"
     return (
         f"sudo apt install python3-libnvinfer, then in a venv made with --system-site-packages pip install {bindings}"
@@ -166,15 +166,15 @@ def _cuda_major(gpu: Gpu) -> int:
 
 
 def _tried(name: str, machine: Machine) -> Backend:
-    said = _in_a_process(name)
+    found = _in_a_process(name)
     package = name.partition(":")[0]
-    version = said["version"] or machine.packages.get(package)
+    version = found["version"] or machine.packages.get(package)
     if version is None and name in ON_CUDA:
         version = machine.packages.get("onnxruntime-gpu")
-    why_not = said["why_not"]
+    why_not = found["why_not"]
     if why_not is None:
         return Backend(name, version, True, None, None)
-    return Backend(name, version, False, why_not, install_line(name, machine, said.get("install")))
+    return Backend(name, version, False, why_not, install_line(name, machine, found.get("install")))
 
 
 def _in_a_process(name: str) -> dict[str, Any]:
@@ -187,19 +187,19 @@ def _in_a_process(name: str) -> dict[str, Any]:
             timeout=TRIAL_SECONDS,
         )
     except subprocess.TimeoutExpired:
-        return {"version": None, "why_not": f"it did not load within {TRIAL_SECONDS:.0f} seconds"}
+        return {"version": None, "why_not": f"importing it took more than {TRIAL_SECONDS:.0f} seconds"}
     try:
-        said: dict[str, Any] = json.loads(ended.stdout.rpartition("\n")[2])
+        found: dict[str, Any] = json.loads(ended.stdout.rpartition("\n")[2])
     except ValueError:
-        return {"version": None, "why_not": _how_it_ended(ended)}
-    return said
+        return {"version": None, "why_not": _how_it_failed(ended)}
+    return found
 
 
-def _how_it_ended(ended: subprocess.CompletedProcess[str]) -> str:
+def _how_it_failed(ended: subprocess.CompletedProcess[str]) -> str:
     if ended.returncode < 0:
         return f"it crashes on import ({signal.Signals(-ended.returncode).name})"
     last = ended.stderr.strip().rpartition("\n")[2]
-    return f"it does not load ({last or f'exit code {ended.returncode}'})"
+    return f"it cannot be imported ({last or f'exit code {ended.returncode}'})"
 
 
 def _load_for_cpu(name: str) -> str:
@@ -207,12 +207,12 @@ def _load_for_cpu(name: str) -> str:
         import openvino
 
         if "CPU" not in openvino.Core().available_devices:
-            raise MachineError("it finds no CPU that it can compute on")
+            raise MachineError("it does not support this CPU")
         return str(openvino.__version__).partition("-")[0]
     import onnxruntime
 
     if "CPUExecutionProvider" not in onnxruntime.get_available_providers():
-        raise MachineError("this build cannot compute on the CPU")
+        raise MachineError("this build has no CPU provider")
     return str(onnxruntime.__version__)
 
 

@@ -1,7 +1,6 @@
-"""What a timing on a GPU must be read with: the GPU, its driver, its clocks and power mode, and whether it was slowed
-down while it was measured.
+"""The record that a timing on a GPU needs: the GPU, its driver, clocks and power mode, and whether it was throttled.
 
-A GPU of NVIDIA is found by the UUID that CUDA tells, so it is the one that computed, under CUDA_VISIBLE_DEVICES too.
+An NVIDIA GPU is found by the UUID that CUDA reports, so it is the one that computed, under CUDA_VISIBLE_DEVICES too.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from edgekd.machine.jetpack import find_jetpack, read_l4t
 
 INTERVAL_SECONDS = 0.1
 JOIN_SECONDS = 5.0
-# Of the record; each is None where it is not known, or where the GPU has no such thing.
+# Fields of the record; None where a value is unknown, or where the GPU has no such thing.
 FIELDS = (
     "name",
     "uuid",
@@ -38,7 +37,7 @@ FIELDS = (
     "highest_celsius",
     "throttling",
     "clock_settings",
-    "looks",
+    "samples",
 )
 OPENVINO_PROPERTIES = {
     "driver": "NPU_DRIVER_VERSION",
@@ -46,31 +45,31 @@ OPENVINO_PROPERTIES = {
 }
 
 
-class Look(NamedTuple):
-    """One look at a GPU; None is what it did not tell.
+class GpuSample(NamedTuple):
+    """One sample of a GPU's state; None where the GPU does not report a value.
 
     Attributes:
         sm_mhz, memory_mhz: Clocks.
         celsius: Temperature.
-        slowed: Why it is slowed down, in words.
-        settings: What else keeps its clocks from their highest, in words.
+        throttling: Reasons why it is throttled, as text.
+        settings: What else keeps its clocks below their maximum, as text.
     """
 
     sm_mhz: int | None = None
     memory_mhz: int | None = None
     celsius: float | None = None
-    slowed: tuple[str, ...] | None = None
+    throttling: tuple[str, ...] | None = None
     settings: tuple[str, ...] = ()
 
 
 class Places(NamedTuple):
-    """Where a Jetson is looked at; others than the defaults are for tests.
+    """Where a Jetson keeps its state; others than the defaults are for tests.
 
     Attributes:
         etc: The system's settings.
         proc: The kernel's view of processes.
         sys_folder: The kernel's view of devices.
-        nvpmodel: The program that tells the power mode.
+        nvpmodel: The program that reports the power mode.
     """
 
     etc: Path = Path("/etc")
@@ -84,7 +83,7 @@ class GpuWatch:
 
     Args:
         spec: Of the engine that it runs.
-        places: Where a Jetson is looked at.
+        places: Where a Jetson keeps its state.
     """
 
     def __init__(self, spec: EngineSpec, places: Places) -> None:
@@ -111,48 +110,50 @@ class GpuWatch:
         self._events = jetson_gpu.over_current_events(self._sys) if self._is_jetson else {}
         self._clock_limits = self._limits()
 
-    def look(self) -> Look:
-        """Looks once: NVML's answers, and on a Jetson the kernel's where NVML has none."""
-        look = self._nvml_look() if self._gpu is not None else Look()
+    def sample(self) -> GpuSample:
+        """Reads the state once: from NVML, and on a Jetson from the kernel where NVML has no value."""
+        sample = self._nvml_sample() if self._gpu is not None else GpuSample()
         if not self._is_jetson:
-            return look
+            return sample
         sm, memory = jetson_gpu.gpu_clock(self._sys), jetson_gpu.memory_clock(self._sys)
         hot = tuple(f"temperature ({part})" for part in jetson_gpu.thermal_alerts(self._sys))
-        return Look(
-            look.sm_mhz if look.sm_mhz is not None or sm is None else sm.now,
-            look.memory_mhz if look.memory_mhz is not None or memory is None else memory.now,
-            look.celsius if look.celsius is not None else jetson_gpu.gpu_celsius(self._sys),
-            (look.slowed or ()) + hot,
-            look.settings,
+        return GpuSample(
+            sample.sm_mhz if sample.sm_mhz is not None or sm is None else sm.now,
+            sample.memory_mhz if sample.memory_mhz is not None or memory is None else memory.now,
+            sample.celsius if sample.celsius is not None else jetson_gpu.gpu_celsius(self._sys),
+            (sample.throttling or ()) + hot,
+            sample.settings,
         )
 
-    def summarise(self, before: Look, looks: list[Look]) -> None:
+    def summarise(self, before: GpuSample, samples: list[GpuSample]) -> None:
         """Completes the record.
 
         Args:
-            before: A look before the measuring.
-            looks: Those while it was measured.
+            before: A sample from before the measurement.
+            samples: Those taken during it.
         """
         clocks = {
-            name: _clock_summary(getattr(before, f"{name}_mhz"), [getattr(look, f"{name}_mhz") for look in looks], most)
+            name: _clock_summary(
+                getattr(before, f"{name}_mhz"), [getattr(each, f"{name}_mhz") for each in samples], most
+            )
             for name, most in self._clock_limits.items()
         }
-        told = [look for look in looks if look.slowed is not None]
+        reporting = [each for each in samples if each.throttling is not None]
         self.record |= {
             "clocks_mhz": clocks if any(clocks.values()) else None,
-            "highest_celsius": max((look.celsius for look in looks if look.celsius is not None), default=None),
-            "throttling": [*_shares(told), *self._new_events()] if told else None,
-            "clock_settings": sorted({word for look in looks for word in look.settings}) if told else None,
-            "looks": len(looks),
+            "highest_celsius": max((each.celsius for each in samples if each.celsius is not None), default=None),
+            "throttling": [*_shares(reporting), *self._new_events()] if reporting else None,
+            "clock_settings": sorted({word for each in samples for word in each.settings}) if reporting else None,
+            "samples": len(samples),
         }
 
     def close(self) -> None:
-        """Lets go of NVML."""
+        """Releases NVML."""
         if self._nvml is not None:
             nvml.ask(self._nvml, "nvmlShutdown")
 
     def _nvml_fields(self, found: Any) -> dict[str, Any]:
-        """What NVML tells once; `found` may be a slice of the GPU (MIG), whose memory is its own."""
+        """What NVML reports and does not change; `found` may be a slice of the GPU (MIG), whose memory is its own."""
         ask, library, gpu = nvml.ask, self._nvml, self._gpu
         cuda = ask(library, "nvmlSystemGetCudaDriverVersion")
         capability = ask(library, "nvmlDeviceGetCudaComputeCapability", gpu)
@@ -170,20 +171,20 @@ class GpuWatch:
             "persistence": None if persistence is None else bool(persistence),
         }
 
-    def _nvml_look(self) -> Look:
+    def _nvml_sample(self) -> GpuSample:
         ask, library, gpu = nvml.ask, self._nvml, self._gpu
         reasons = nvml.clock_reasons(library, gpu)
         celsius = ask(library, "nvmlDeviceGetTemperature", gpu, library.NVML_TEMPERATURE_GPU)
-        return Look(
+        return GpuSample(
             ask(library, "nvmlDeviceGetClockInfo", gpu, library.NVML_CLOCK_SM),
             ask(library, "nvmlDeviceGetClockInfo", gpu, library.NVML_CLOCK_MEM),
             None if celsius is None else float(celsius),
-            None if reasons is None else nvml.words_of(reasons, nvml.SLOWDOWNS),
-            () if reasons is None else nvml.words_of(reasons, nvml.SETTINGS),
+            None if reasons is None else nvml.reason_names(reasons, nvml.THROTTLING),
+            () if reasons is None else nvml.reason_names(reasons, nvml.SETTINGS),
         )
 
     def _limits(self) -> dict[str, int | None]:
-        """The highest that each clock may be, in MHz."""
+        """The maximum of each clock, in MHz."""
         limits: dict[str, int | None] = {"sm": None, "memory": None}
         if self._gpu is not None:
             for name, clock in (("sm", self._nvml.NVML_CLOCK_SM), ("memory", self._nvml.NVML_CLOCK_MEM)):
@@ -194,7 +195,7 @@ class GpuWatch:
         return limits
 
     def _new_events(self) -> list[str]:
-        """What a Jetson's power supply slowed down since the watch began."""
+        """How often a Jetson's power supply throttled it since the watch began."""
         if not self._is_jetson:
             return []
         now = jetson_gpu.over_current_events(self._sys)
@@ -208,7 +209,7 @@ def watch_gpu(spec: EngineSpec, places: Places = Places()) -> Iterator[GpuWatch 
 
     Args:
         spec: Of the engine.
-        places: Where a Jetson is looked at.
+        places: Where a Jetson keeps its state.
 
     Yields:
         The watch, whose `record` is complete after the block; None for an engine that computes on the CPU.
@@ -217,13 +218,13 @@ def watch_gpu(spec: EngineSpec, places: Places = Places()) -> Iterator[GpuWatch 
         yield None
         return
     watch = GpuWatch(spec, places)
-    before, looks, stop = watch.look(), list[Look](), threading.Event()
+    before, samples, stop = watch.sample(), list[GpuSample](), threading.Event()
 
     def collect() -> None:
         stopped = False
-        while not stopped:  # And once more at the end, so that a short block has a look too.
+        while not stopped:  # And once more at the end, so that a short block has a sample too.
             stopped = stop.wait(INTERVAL_SECONDS)
-            looks.append(watch.look())
+            samples.append(watch.sample())
 
     thread = threading.Thread(target=collect, name="gpu record", daemon=True)
     thread.start()
@@ -232,24 +233,24 @@ def watch_gpu(spec: EngineSpec, places: Places = Places()) -> Iterator[GpuWatch 
     finally:
         stop.set()
         thread.join(JOIN_SECONDS)
-        watch.summarise(before, list(looks))
+        watch.summarise(before, list(samples))
         watch.close()
 
 
 def openvino_fields(device: str) -> dict[str, Any]:
-    """What OpenVINO tells of a device of its own.
+    """What OpenVINO reports about a device.
 
     Args:
         device: "GPU" or "NPU".
     """
     import openvino
 
-    core, told = openvino.Core(), {}
+    core, fields = openvino.Core(), {}
     for field, name in OPENVINO_PROPERTIES.items():
         with contextlib.suppress(RuntimeError):  # Each device has properties of its own.
             value = core.get_property(device, name.format(device=device))
-            told[field] = int(value) if field == "memory_bytes" else str(value)
-    return told
+            fields[field] = int(value) if field == "memory_bytes" else str(value)
+    return fields
 
 
 def _jetson_fields(places: Places) -> dict[str, Any]:
@@ -268,18 +269,18 @@ def _jetson_fields(places: Places) -> dict[str, Any]:
     }
 
 
-def _clock_summary(before: int | None, looks: list[int | None], highest: int | None) -> dict[str, int | None] | None:
-    """A clock in MHz: before the measuring, the lowest and highest while it was measured, and its limit."""
-    known = [clock for clock in looks if clock is not None]
+def _clock_summary(before: int | None, samples: list[int | None], highest: int | None) -> dict[str, int | None] | None:
+    """A clock in MHz: before the measurement, its lowest and highest value during it, and its limit."""
+    known = [clock for clock in samples if clock is not None]
     if before is None and not known:
         return None
     return {"before": before, "min": min(known, default=None), "max": max(known, default=None), "limit": highest}
 
 
-def _shares(looks: list[Look]) -> list[str]:
-    """Why the GPU was slowed down, and in how many looks."""
-    counts = Counter(word for look in looks for word in look.slowed or ())
-    return [f"{word} (in {count / len(looks):.0%} of {len(looks)} looks)" for word, count in counts.most_common()]
+def _shares(samples: list[GpuSample]) -> list[str]:
+    """Why the GPU was throttled, and in how many samples."""
+    counts = Counter(word for each in samples for word in each.throttling or ())
+    return [f"{word} (in {count / len(samples):.0%} of {len(samples)} samples)" for word, count in counts.most_common()]
 
 
 def _text(path: Path) -> str:

@@ -29,12 +29,12 @@ class JetPack:
 
     @property
     def is_supported(self) -> bool:
-        """Whether its TensorRT reads what edgekd exports."""
+        """Whether its TensorRT can read what edgekd exports."""
         return tuple(int(part) for part in self.tensorrt.split(".")[:2]) >= LEAST_TENSORRT
 
 
-# JetPack 5 is here to be named and refused. Of a revision that is not here yet, the nearest older one of its line
-# holds.
+# JetPack 5 is listed to be named and refused. For a revision that is not listed yet, the nearest older one of its line
+# is taken.
 RELEASES = (
     JetPack("35.1.0", "5.0.2", "11.4", "8.4", "3.8"),
     JetPack("35.2.1", "5.1", "11.4", "8.5", "3.8"),
@@ -52,8 +52,8 @@ RELEASES = (
     JetPack("38.4.0", "7.1", "13.0", "10.13", "3.12"),
     JetPack("39.2.0", "7.2", "13.2", "10.16", "3.12"),
     JetPack("39.2.1", "7.2.1", "13.2", "10.16", "3.12"),
-    # NVIDIA's notes of TensorRT 11.4.1 name JetPack 7.2.2 as the first that takes it, from NVIDIA's package for SBSA;
-    # what 7.2.2 itself brings is taken to be what 7.2.1 does, and its L4T the next revision.
+    # NVIDIA's notes of TensorRT 11.4.1 name JetPack 7.2.2 as the first that supports it, by a package for SBSA;
+    # 7.2.2 itself is assumed to come with what 7.2.1 does, and with the next revision of L4T.
     JetPack("39.2.2", "7.2.2", "13.2", "10.16", "3.12"),
 )
 
@@ -62,10 +62,10 @@ def read_l4t(etc: Path = Path("/etc")) -> str | None:
     """The L4T release, such as "36.4.3".
 
     Args:
-        etc: The folder that nv_tegra_release stands in.
+        etc: The folder of nv_tegra_release.
 
     Returns:
-        None where this is no Jetson.
+        None where this is not a Jetson.
     """
     try:
         first = (etc / "nv_tegra_release").read_text(errors="replace").partition("\n")[0]
@@ -82,7 +82,7 @@ def find_jetpack(l4t: str) -> JetPack | None:
         l4t: Such as "36.4.3".
 
     Returns:
-        None for a line that is not known.
+        None for an unknown line.
     """
     number = _number(l4t)
     older = [known for known in RELEASES if _number(known.l4t)[0] == number[0] and _number(known.l4t) <= number]

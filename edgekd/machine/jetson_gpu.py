@@ -1,6 +1,6 @@
-"""The GPU of a Jetson by the kernel's files and nvpmodel: clocks, temperature, power mode, and what slowed it down.
+"""The GPU of a Jetson from the kernel's files and nvpmodel: clocks, temperature, power mode, and what throttled it.
 
-NVML, which tells this of other GPUs, tells little of a Jetson's.
+NVML, which reports these of other GPUs, reports little of a Jetson's.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class JetsonClock(NamedTuple):
 
     Attributes:
         now: Its frequency.
-        highest: That the power mode allows.
+        highest: Highest frequency that the power mode allows.
     """
 
     now: int
@@ -35,21 +35,21 @@ def power_mode(program: str = "nvpmodel") -> str | None:
     """The name of the power mode, such as "MAXN" or "MODE_15W_6CORE".
 
     Args:
-        program: NVIDIA's nvpmodel; it often stands in /usr/sbin, which not every user's path has.
+        program: NVIDIA's nvpmodel; it is often in /usr/sbin, which is not on every user's PATH.
 
     Returns:
-        None where there is no such program, or where it does not tell.
+        None where there is no such program, or where it fails.
     """
     path = shutil.which(program, path=os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin")))
     if path is None:
         return None
     try:
-        said = subprocess.run(
+        printed = subprocess.run(
             [path, "-q"], capture_output=True, text=True, errors="replace", timeout=PROGRAM_SECONDS, check=False
         ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = re.search(r"NV Power Mode:\s*(\S+)", said)
+    found = re.search(r"NV Power Mode:\s*(\S+)", printed)
     return found[1] if found else None
 
 
@@ -73,7 +73,7 @@ def gpu_celsius(sys_folder: Path = Path("/sys")) -> float | None:
 
 
 def thermal_alerts(sys_folder: Path = Path("/sys")) -> list[str]:
-    """Parts of the chip that are slowed down now because they are hot, such as "gpu"."""
+    """Parts of the chip that are throttled now because they are hot, such as "gpu"."""
     hot = []
     for device in sorted(sys_folder.glob("class/thermal/cooling_device*")):
         kind = _text(device / "type")
@@ -83,11 +83,11 @@ def thermal_alerts(sys_folder: Path = Path("/sys")) -> list[str]:
 
 
 def over_current_events(sys_folder: Path = Path("/sys")) -> dict[str, int]:
-    """How often each protection of the power supply slowed the chip down since it was started; by its name."""
+    """How often each protection of the power supply throttled the chip since it was started; by its name."""
     events: dict[str, int] = {}
     for counter in sorted(sys_folder.glob("class/hwmon/hwmon*/oc[0-9]_event_cnt")):
         number = int(counter.name[2])
-        if _text(counter.with_name(f"oc{number}_throt_en")) == "0":  # It counts, and slows nothing down.
+        if _text(counter.with_name(f"oc{number}_throt_en")) == "0":  # It counts but does not throttle.
             continue
         if (count := _number(counter)) is not None:
             name = OVER_CURRENT.get(number, f"protection {number} of the power supply")
@@ -111,5 +111,5 @@ def _number(path: Path) -> int | None:
 def _text(path: Path) -> str:
     try:
         return path.read_text(errors="replace").strip()
-    except OSError:  # A zone of a part that is off cannot be read.
+    except OSError:  # The zone of a part that is off cannot be read.
         return ""

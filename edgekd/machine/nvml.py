@@ -1,4 +1,4 @@
-"""NVIDIA's management library: the GPU that CUDA computes on, and what holds its clocks down."""
+"""NVIDIA's management library: the GPU that CUDA computes on, and what lowers its clocks."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
-# Bits of the reasons why clocks are not at their highest. Those that follow are not settings, but the GPU slowing down.
-SLOWDOWNS = {
+# Bits of the reasons why clocks are below their maximum. These are throttling, those of SETTINGS are not.
+THROTTLING = {
     0x04: "power limit",
     0x08: "hardware slowdown",
     0x20: "temperature (software slowdown)",
@@ -31,12 +31,12 @@ def open_nvml() -> Any | None:
 
 
 def ask(nvml: Any, function: str, *arguments: Any) -> Any | None:
-    """What NVML answers; None for what this GPU, its driver or the library does not know.
+    """Calls a function of NVML; None where this GPU, its driver or the library does not support it.
 
     Args:
         nvml: The module pynvml, initialised.
-        function: Its name.
-        arguments: It takes.
+        function: The function's name.
+        arguments: The function's.
     """
     try:
         return getattr(nvml, function)(*arguments)
@@ -45,49 +45,49 @@ def ask(nvml: Any, function: str, *arguments: Any) -> Any | None:
 
 
 def find_gpu(nvml: Any, uuid: str) -> Any | None:
-    """NVML's handle of a GPU. NVML counts by PCI bus and knows nothing of CUDA_VISIBLE_DEVICES: an index will not do.
+    """NVML's handle of a GPU. NVML counts by PCI bus and ignores CUDA_VISIBLE_DEVICES, so an index will not do.
 
     Args:
         nvml: The module pynvml, initialised.
-        uuid: As CUDA tells it; "" where that is not known: then the machine's only GPU, where there is but one.
+        uuid: As CUDA reports it; "" where it is unknown: then the machine's only GPU, where there is just one.
 
     Returns:
-        None where there is no such GPU. Of a slice of a GPU (MIG) the handle is the slice's.
+        None where there is no such GPU. For a slice of a GPU (MIG), the slice's handle.
     """
     if not uuid:
         return ask(nvml, "nvmlDeviceGetHandleByIndex", 0) if ask(nvml, "nvmlDeviceGetCount") == 1 else None
     handle = ask(nvml, "nvmlDeviceGetHandleByUUID", uuid)
     if handle is None and uuid.startswith("GPU-"):
-        # CUDA tells a slice's UUID by its bytes alone; NVML knows it by a prefix of its own.
+        # CUDA reports a slice's UUID without its prefix; NVML expects "MIG-".
         handle = ask(nvml, "nvmlDeviceGetHandleByUUID", uuid.replace("GPU-", "MIG-", 1))
     return handle
 
 
 def is_slice(nvml: Any, handle: Any) -> bool:
-    """Whether a handle is that of a slice (MIG): NVML measures no power of it alone."""
+    """Whether a handle is that of a slice (MIG), whose own power NVML does not measure."""
     return bool(ask(nvml, "nvmlDeviceIsMigDeviceHandle", handle))
 
 
 def whole_gpu(nvml: Any, handle: Any) -> Any:
-    """The GPU that a slice (MIG) is of, which has the clocks and the temperature; a whole GPU is itself."""
+    """The GPU that a slice (MIG) belongs to, which has the clocks and the temperature; a whole GPU as it is."""
     if not is_slice(nvml, handle):
         return handle
     return ask(nvml, "nvmlDeviceGetDeviceHandleFromMigDeviceHandle", handle) or handle
 
 
 def clock_reasons(nvml: Any, handle: Any) -> int | None:
-    """The bits of why clocks are not at their highest; None where the GPU does not say."""
+    """The bits of the reasons why clocks are below their maximum; None where the GPU does not report them."""
     reasons = ask(nvml, "nvmlDeviceGetCurrentClocksEventReasons", handle)
-    if reasons is None:  # What drivers before 535 call it.
+    if reasons is None:  # Its name in drivers before 535.
         reasons = ask(nvml, "nvmlDeviceGetCurrentClocksThrottleReasons", handle)
     return None if reasons is None else int(reasons)
 
 
-def words_of(reasons: int, kinds: Mapping[int, str]) -> tuple[str, ...]:
-    """Reasons of clocks in words.
+def reason_names(reasons: int, kinds: Mapping[int, str]) -> tuple[str, ...]:
+    """Reasons why clocks are below their maximum, as text.
 
     Args:
-        reasons: Their bits. An idle GPU's, whose clocks are low for want of work, are no words.
-        kinds: SLOWDOWNS or SETTINGS.
+        reasons: Their bits. That of an idle GPU has no name: its clocks are low for want of work.
+        kinds: THROTTLING or SETTINGS.
     """
     return tuple(word for bit, word in kinds.items() if reasons & bit)

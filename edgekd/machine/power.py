@@ -1,4 +1,4 @@
-"""Power and temperature while something runs, by whatever this machine measures them with."""
+"""Power and temperature while something runs, from whatever this machine measures them with."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ JOIN_SECONDS = 5.0
 
 @dataclass
 class PowerReading:
-    """What was measured; all but `source` is there only after the block.
+    """What was measured; all but `source` is set only after the block.
 
     Attributes:
         source: What measured, and what it measures; None where nothing can. NVML knows the GPU alone and RAPL the CPU
@@ -34,7 +34,7 @@ class PowerReading:
         joules: Mean power times the time that the block took.
         highest_celsius: The hottest zone's highest sample; None where the source knows no temperature.
         samples: How many there were.
-        skipped: Lines of tegrastats that were damaged or foreign.
+        skipped: Lines of tegrastats that could not be parsed.
     """
 
     source: str | None = None
@@ -49,7 +49,7 @@ class PowerReading:
         """Energy a frame; None where power is not measured or no frame was done.
 
         Args:
-            frames: That were inspected in the block.
+            frames: How many were inspected in the block.
         """
         return self.joules / frames if self.joules is not None and frames > 0 else None
 
@@ -59,11 +59,11 @@ def measure_power(gpu_uuid: str | None = None) -> Iterator[PowerReading]:
     """Samples power and temperature for as long as the block runs.
 
     Args:
-        gpu_uuid: Of the NVIDIA GPU that computes, as CUDA tells it; "" for one whose UUID is not known; None where none
-            computes: what a GPU draws that idles meanwhile is not asked.
+        gpu_uuid: UUID of the NVIDIA GPU that computes, as CUDA reports it; "" where its UUID is unknown; None where
+            none computes: the power of a GPU that idles meanwhile is not measured.
 
     Yields:
-        The reading, to be read after the block; where nothing on this machine measures power, it says so by None.
+        The reading, to be read after the block; its `source` is None where nothing on this machine measures power.
     """
     with measure_by(find_sampler(gpu_uuid=gpu_uuid)) as reading:
         yield reading
@@ -89,7 +89,7 @@ def find_sampler(
 
 @contextlib.contextmanager
 def measure_by(sampler: Sampler | None) -> Iterator[PowerReading]:
-    """Samples with a given sampler for as long as the block runs, and ends it however the block ends.
+    """Samples with a given sampler for as long as the block runs, and ends it however the block exits.
 
     Args:
         sampler: Used up by this; None measures nothing.

@@ -18,12 +18,12 @@ from edgekd.machine.nvml import ask, find_gpu, is_slice, open_nvml
 from edgekd.machine.tegrastats import parse_tegrastats
 
 INTERVAL_SECONDS = 0.1
-LEAST_SECONDS = 0.01  # RAPL counts in steps of a millisecond: what it says of less time is mostly rounding.
-END_SECONDS = 2.0  # That tegrastats gets to end itself.
+LEAST_SECONDS = 0.01  # RAPL counts in steps of a millisecond: a shorter interval is mostly rounding.
+END_SECONDS = 2.0  # For tegrastats to exit by itself.
 
 
 class Sample(NamedTuple):
-    """What one look said; None is what it did not say."""
+    """One sample; None where the source does not measure the value."""
 
     watts: float | None
     celsius: float | None
@@ -34,7 +34,7 @@ class Sampler(abc.ABC):
 
     Attributes:
         name: What it is, and what it measures.
-        skipped: What it could not read.
+        skipped: Lines or readings that could not be parsed.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Sampler(abc.ABC):
 
     @abc.abstractmethod
     def end(self) -> None:
-        """Lets go of what is held, and lets `samples` end if it waits. Called from another thread, after `stop`."""
+        """Releases what is held, and lets `samples` end if it waits. Called from another thread, after `stop`."""
 
 
 class TegrastatsSampler(Sampler):
@@ -58,7 +58,7 @@ class TegrastatsSampler(Sampler):
 
     def __init__(self, program: str) -> None:
         self.name = "tegrastats"
-        # In a session of its own, so that it can be ended with whatever it started.
+        # In a session of its own, so that it can be killed with whatever it started.
         self._process = subprocess.Popen(
             [program, "--interval", str(round(INTERVAL_SECONDS * 1000))],
             stdin=subprocess.DEVNULL,
@@ -87,7 +87,7 @@ class TegrastatsSampler(Sampler):
             self._signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(END_SECONDS)
-        finally:  # Of what does not end by itself, or where a second Ctrl-C comes in between.
+        finally:  # For what does not exit by itself, or a second Ctrl-C in between.
             self._signal(signal.SIGKILL)
             self._process.wait()
 
@@ -115,7 +115,7 @@ class NvmlSampler(Sampler):
         """The sampler of a GPU.
 
         Args:
-            uuid: As CUDA tells it; "" where that is not known: then the machine's only GPU.
+            uuid: As CUDA reports it; "" where it is unknown: then the machine's only GPU.
 
         Returns:
             None where nvidia-ml-py, the NVIDIA driver or the GPU is missing, or where it is a slice of one (MIG): NVML
@@ -139,11 +139,11 @@ class NvmlSampler(Sampler):
             yield Sample(None if milliwatts is None else milliwatts / 1000, None if celsius is None else float(celsius))
 
     def end(self) -> None:
-        """Does nothing: NVML stays open, since the thread may still be asking it."""
+        """Does nothing: NVML stays open, since the thread may still be calling it."""
 
 
 class RaplSampler(Sampler):
-    """The CPU packages' own energy counters, by the kernel's powercap: without memory, disk and fans.
+    """The CPU packages' own energy counters, from the kernel's powercap: without memory, disk and fans.
 
     Args:
         packages: The folders of the packages' counters.
@@ -167,7 +167,7 @@ class RaplSampler(Sampler):
             domains = sorted(powercap.glob("intel-rapl:*"))
             packages = [domain for domain in domains if (domain / "name").read_text().startswith("package")]
             return cls(packages) if packages else None
-        except (OSError, ValueError):  # Most systems let root alone read them.
+        except (OSError, ValueError):  # On most systems only root may read them.
             return None
 
     def samples(self, stop: threading.Event) -> Iterator[Sample]:
@@ -186,7 +186,7 @@ class RaplSampler(Sampler):
             yield Sample(joules / 1e6 / (now - before), None)
 
     def end(self) -> None:
-        """Does nothing: files are opened for each look."""
+        """Does nothing: files are opened for each sample."""
 
     def _read(self) -> tuple[float, list[int]]:
         counters = [int((package / "energy_uj").read_text()) for package in self._packages]

@@ -1,4 +1,4 @@
-"""What this machine is and has: board, CPU, GPU, memory, disk, and the packages of the back ends."""
+"""This machine: board, CPU, GPU, memory, disk, and the packages of the back ends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgekd.engines.cores import usable_cores
 from edgekd.machine.jetpack import JetPack, find_jetpack, read_l4t
 from edgekd.machine.nvml import open_nvml
 
-# What computes products of 8-bit integers, as the kernel calls it: on x86_64, on aarch64.
+# Instructions for products of 8-bit integers, by the kernel's names: of x86_64, then of aarch64.
 INT8_INSTRUCTIONS = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 ARM_CORES = {("0x41", "0xd42"): "Arm Cortex-A78AE", ("0x41", "0xd83"): "Arm Neoverse-V3AE"}  # Of Orin; of Thor.
 PACKAGES = (
@@ -36,8 +36,8 @@ class Cpu:
     """The processor.
 
     Attributes:
-        name: As its maker or the kernel calls it; None where neither says.
-        cores: That this process may use.
+        name: As its maker or the kernel calls it; None where neither does.
+        cores: How many this process may use.
         int8: Its instructions for 8-bit integers, by the kernel's names.
     """
 
@@ -51,10 +51,10 @@ class Gpu:
     """An NVIDIA GPU with a driver.
 
     Attributes:
-        name: As the driver calls it; None where it does not say.
+        name: As the driver calls it; None where it does not report one.
         driver: The driver's version.
-        cuda: The newest version of CUDA that the driver serves; None where NVML cannot be asked.
-        memory_bytes: None where NVML cannot be asked.
+        cuda: The newest version of CUDA that the driver supports; None without NVML.
+        memory_bytes: None without NVML.
     """
 
     name: str | None
@@ -73,14 +73,14 @@ class Machine:
         python: The version that runs.
         model: The board, as the device tree calls it; None on a PC.
         l4t: The L4T release of a Jetson; None elsewhere.
-        jetpack: What that release comes with; None where it is not known.
+        jetpack: The JetPack of that release; None where it is unknown.
         cpu: The processor.
-        gpu: The first NVIDIA GPU; None without a driver, and on Jetsons whose driver is part of L4T and not asked so.
+        gpu: The first NVIDIA GPU; None without a driver, and on Jetsons, whose driver is part of L4T.
         nvidia_card: Whether an NVIDIA graphics card is plugged in, with or without a driver.
-        intel_gpu: Whether there is a GPU of Intel, with or without a driver.
-        intel_npu: Whether there is an NPU of Intel, with or without a driver.
-        memory_bytes: All of it; None where the kernel does not say.
-        free_disk_bytes: Where this is run.
+        intel_gpu: Whether there is an Intel GPU, with or without a driver.
+        intel_npu: Whether there is an Intel NPU, with or without a driver.
+        memory_bytes: In all; None where the kernel does not report it.
+        free_disk_bytes: On the disk of the working folder.
         packages: Installed version by package; None for one that is not installed.
     """
 
@@ -103,13 +103,13 @@ class Machine:
 def read_machine(
     etc: Path = Path("/etc"), proc: Path = Path("/proc"), sys_folder: Path = Path("/sys"), disk: Path = Path()
 ) -> Machine:
-    """Looks at this machine.
+    """Reads what this machine is.
 
     Args:
         etc: The system's settings.
         proc: The kernel's view of processes and hardware.
         sys_folder: The kernel's view of devices.
-        disk: A folder on the disk whose room counts.
+        disk: A folder on the disk whose free space counts.
     """
     l4t = read_l4t(etc)
     memory = re.search(r"^MemTotal:\s+(\d+) kB", _read(proc / "meminfo"), re.MULTILINE)
@@ -132,10 +132,10 @@ def read_machine(
 
 
 def read_cpu(proc: Path = Path("/proc")) -> Cpu:
-    """The processor, by /proc/cpuinfo.
+    """The processor, from /proc/cpuinfo.
 
     Args:
-        proc: The folder that cpuinfo stands in.
+        proc: The folder of cpuinfo.
     """
     fields: dict[str, str] = {}
     for line in _read(proc / "cpuinfo").splitlines():

@@ -1,7 +1,7 @@
-"""What a line of NVIDIA's tegrastats says: memory, loads, clocks, temperatures and power of a Jetson.
+"""The fields of a line of NVIDIA's tegrastats: memory, loads, clocks, temperatures and power of a Jetson.
 
-The lines of JetPack 5 and newer are read. What a board or a release does not print is None, never 0; a field that is
-there and does not read as it should is an error, and whoever reads many lines skips that one and counts it.
+Lines of JetPack 5 and newer are parsed. What a board or a release does not print is None, never 0; a field that cannot
+be parsed is an error, and whoever reads many lines skips that one and counts it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from edgekd.errors import EdgekdError
 
-SENSOR_OFF = -256.0  # What tegrastats prints of a sensor whose block has no power.
+SENSOR_OFF = -256.0  # What tegrastats prints for a sensor whose block has no power.
 BOARD_INPUTS = ("VDD_IN", "VIN")  # Of Orin Nano and Orin NX, and of Thor: one rail that feeds all others.
 # Where no such rail is measured, these together are the module. VDDQ_VDD2_1V8AO is fed from VIN_SYS_5V0 and would count
 # twice.
@@ -82,7 +82,7 @@ class TegraStats:
 
     @property
     def total_milliwatts(self) -> int | None:
-        """What the board takes, or where that is not measured the module; None where neither is."""
+        """Power of the board, or of the module where the board's is not measured; None where neither is."""
         for name in BOARD_INPUTS:
             if name in self.rails:
                 return self.rails[name].now
@@ -104,11 +104,11 @@ def parse_tegrastats(line: str) -> TegraStats:
         line: As tegrastats prints it, with or without the time at its start.
 
     Raises:
-        EdgekdError: It is no line of tegrastats, or one of its fields is damaged.
+        EdgekdError: It is not a line of tegrastats, or one of its fields is damaged.
     """
     ram = _field("RAM", _PAIR, line)
     if ram is None:
-        raise EdgekdError(f"no line of tegrastats, which begins with RAM: '{_shortened(line)}'")
+        raise EdgekdError(f"not a line of tegrastats, which begins with RAM: '{_shortened(line)}'")
     swap = _field("SWAP", _PAIR, line)
     gpu = _field("GR3D_FREQ", _GPU.pattern, line)
     return TegraStats(
@@ -156,7 +156,7 @@ def _rail(name: str, value: str, line: str) -> tuple[str, Rail]:
 
 
 def _damaged(field: str, line: str) -> EdgekdError:
-    return EdgekdError(f"tegrastats printed a {field} that cannot be read: '{_shortened(line)}'")
+    return EdgekdError(f"tegrastats printed a {field} field that cannot be parsed: '{_shortened(line)}'")
 
 
 def _shortened(line: str) -> str:

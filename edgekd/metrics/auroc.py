@@ -1,4 +1,4 @@
-"""AUROC, of images and of pixels: the chance that a defective one scores higher than a good one, ties one half."""
+"""AUROC of images and pixels: the probability that a defective one scores higher than a good one; ties count half."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def pixel_auroc(maps: Iterable[NDArray[np.float32]], masks: Iterable[NDArray[np.
     """AUROC over all pixels of all test images, pooled.
 
     Args:
-        maps: One anomaly map an image, float32 [H, W], higher is more anomalous.
-        masks: One mask an image, bool [H, W] of the same size; all False for a good image.
+        maps: One anomaly map per image, float32 [H, W], higher is more anomalous.
+        masks: One mask per image, bool [H, W] of the same size, True where defective; all False for a good image.
 
     Returns:
         The area under the ROC curve, 0..1.
@@ -45,7 +45,7 @@ def pixel_auroc(maps: Iterable[NDArray[np.float32]], masks: Iterable[NDArray[np.
     """
     maps, masks = list(maps), list(masks)
     if len(maps) != len(masks):
-        raise EdgekdError(f"pixel AUROC got {len(maps)} maps and {len(masks)} masks: one mask a map is needed")
+        raise EdgekdError(f"pixel AUROC got {len(maps)} maps and {len(masks)} masks: one mask per map is needed")
     scores = PixelScores()
     for anomaly_map, mask in zip(maps, masks, strict=True):
         scores.add(anomaly_map, mask)
@@ -56,10 +56,10 @@ def pixel_auroc_of(levels: PixelLevels) -> float:
     """AUROC over all pixels of a test set that was counted image by image; see `pixel_auroc`.
 
     Args:
-        levels: Of the test set.
+        levels: The test set's.
 
     Returns:
-        0..1; 0.5 of a constant map.
+        0..1; 0.5 for a constant map.
 
     Raises:
         EdgekdError: Good or defective pixels are missing.
@@ -88,10 +88,10 @@ def scikit_learn_metrics() -> ModuleType:
 def check_images(
     metric: str, scores: ArrayLike, defective: ArrayLike
 ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
-    """Refuses images that a metric over good and defective ones is not defined on.
+    """Refuses images for which a metric over good and defective ones is not defined.
 
     Args:
-        metric: To name in the error.
+        metric: Its name, for the error.
         scores: float [N].
         defective: bool [N].
 
@@ -104,11 +104,15 @@ def check_images(
     """
     checked, labels = np.asarray(scores), np.asarray(defective, dtype=np.bool_)
     if checked.shape != labels.shape or checked.ndim != 1:
-        raise EdgekdError(f"{metric} got {checked.size} scores and {labels.size} labels: one an image is needed")
+        raise EdgekdError(
+            f"{metric} got {checked.size} scores and {labels.size} labels: one of each per image is needed"
+        )
     for wanted, kind in ((~labels, "good"), (labels, "defective")):
         if not wanted.any():
-            raise EdgekdError(f"{metric} needs good and defective images: there is no {kind} image")
+            raise EdgekdError(f"{metric} needs good and defective images: there are no {kind} images")
     broken = np.count_nonzero(~np.isfinite(checked))
     if broken:
-        raise EdgekdError(f"{metric} needs finite scores: {broken} of {checked.size} images have none")
+        raise EdgekdError(
+            f"{metric} needs finite scores: those of {broken} of {checked.size} images are NaN or infinite"
+        )
     return checked, labels

@@ -1,4 +1,4 @@
-"""Average precision, of images and of pixels: sum of (R_n - R_(n-1)) P_n over the thresholds, not interpolated."""
+"""Average precision of images and of pixels: the sum of (R_n - R_(n-1)) P_n over the thresholds, not interpolated."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def image_ap(scores: ArrayLike, defective: ArrayLike) -> float:
         defective: bool [N].
 
     Returns:
-        0..1; of scores that are all equal, the share of defective images.
+        0..1; for scores that are all equal, the share of defective images.
 
     Raises:
         EdgekdError: Good or defective images are missing, or a score is not finite.
@@ -31,10 +31,10 @@ def pixel_ap(levels: PixelLevels) -> float:
     """Average precision over all pixels of all test images, pooled.
 
     Args:
-        levels: Of the test set.
+        levels: The test set's.
 
     Returns:
-        0..1; of a constant map, the share of defective pixels.
+        0..1; for a constant map, the share of defective pixels.
 
     Raises:
         EdgekdError: Good or defective pixels are missing.

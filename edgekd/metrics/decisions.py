@@ -1,4 +1,4 @@
-"""F1, accuracy, sensitivity and specificity: figures of verdicts, so of a threshold, whose origin stands with them."""
+"""F1, accuracy, sensitivity and specificity of the verdicts at a threshold, with the threshold's origin."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from numpy.typing import ArrayLike
 
 from edgekd.metrics.auroc import check_images
 
-ORACLE = "oracle: the threshold of the highest F1 on the test scores themselves, which no line can know"
+ORACLE = "oracle: the threshold of the highest F1 on the test scores themselves, which is unknown in production"
 
 
 class Decisions(NamedTuple):
-    """How good the verdicts at a threshold are; defective is positive.
+    """The figures of the verdicts at a threshold; defective is positive.
 
     Attributes:
         f1: 2 TP / (2 TP + FP + FN), 0..1.
@@ -21,7 +21,7 @@ class Decisions(NamedTuple):
         sensitivity: The share of defective images that are NG, 0..1.
         specificity: The share of good images that are OK, 0..1.
         threshold: Scores above it are NG.
-        threshold_origin: How it was chosen.
+        threshold_origin: How the threshold was chosen.
     """
 
     f1: float
@@ -61,7 +61,7 @@ def decisions_at(threshold: float, origin: str, scores: ArrayLike, defective: Ar
 def decisions_at_best_f1(scores: ArrayLike, defective: ArrayLike) -> Decisions:
     """The figures at the threshold of the highest F1; of several, the highest threshold.
 
-    It is chosen on the test scores, so it is what a detector could reach and not what one does.
+    It is chosen on the test scores, so it is an upper bound and not what a detector reaches.
 
     Args:
         scores: float [N], higher is more anomalous.

@@ -16,7 +16,7 @@ class InstanceAveragePrecision(NamedTuple):
     """IAP and IAP@90.
 
     Attributes:
-        iap: The mean precision over the recalls of the regions, 0..1.
+        iap: The mean precision over the regions' recalls, 0..1.
         iap_at_90: The precision at the lowest recall of at least 0.9, 0..1.
     """
 
@@ -32,10 +32,10 @@ def instance_average_precision(levels: PixelLevels) -> InstanceAveragePrecision:
     the detector reaches at a higher recall.
 
     Args:
-        levels: Of the test set, with the connected components of its masks as regions.
+        levels: The test set's, with the connected components of its masks as regions.
 
     Raises:
-        EdgekdError: Good or defective pixels are missing, or regions.
+        EdgekdError: There are no good pixels, no defective pixels, or no regions.
     """
     require("IAP", levels, regions=True)
     found = np.cumsum(levels.defective)

@@ -18,7 +18,7 @@ class PixelFigures:
     """Pixel AUROC and AP, both forms of PRO, IAP and IAP@90.
 
     Attributes:
-        empty_masks: Defective images whose mask marks no pixel. They are left out: nobody said where it is.
+        empty_masks: Defective images whose mask marks no pixel. They are left out: where the defect is, is unknown.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class PixelFigures:
 
         Args:
             anomaly_map: float32 [H, W], higher is more anomalous.
-            mask: bool [H, W], the defective pixels; None for a good image.
+            mask: bool [H, W], True where defective; None for a good image.
 
         Raises:
             EdgekdError: Map and mask differ in size, or a pixel's score is not finite.
@@ -75,8 +75,8 @@ class SproFigures:
 
         Args:
             anomaly_map: float32 [H, W], in the size of the original image, higher is more anomalous.
-            kind: Of its anomaly; None for a good image.
-            regions: Its defects; pixels outside all of them are good.
+            kind: The kind of its anomaly; None for a good image.
+            regions: The image's defects; pixels outside all of them are good.
 
         Raises:
             EdgekdError: A pixel's score is not finite.

@@ -1,4 +1,4 @@
-"""What all pixel metrics are computed from: how many good and defective pixels have each score, image by image."""
+"""The input of all pixel metrics: how many good and defective pixels have each score, counted image by image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Region(NamedTuple):
 
     Attributes:
         pixels: int64 [n], indices into the flattened image.
-        saturation_area: How many of them must be found for full marks, 1..n.
+        saturation_area: How many of them must be found for an overlap of 1, 1..n.
     """
 
     pixels: NDArray[np.int64]
@@ -26,14 +26,14 @@ class Region(NamedTuple):
 
 
 class PixelLevels(NamedTuple):
-    """The pixels of a test set by their scores: an entry a level, from the highest score down.
+    """The pixels of a test set by their scores: an entry per level, from the highest score down.
 
     Attributes:
         good: float64 [L], the good pixels at each level.
         defective: float64 [L], the defective pixels.
-        overlap: float64 [L], what the pixels add to the overlap with the regions, summed over the regions. Down to
-            the last level a region gets 1.
-        half_found: int64 [R], of each region the level down to which more than half its pixels are.
+        overlap: float64 [L], what the pixels add to the overlap with the regions, summed over the regions; over all
+            levels each region sums to 1.
+        half_found: int64 [R], for each region the level at which more than half its pixels are found.
     """
 
     good: NDArray[np.float64]
@@ -45,7 +45,7 @@ class PixelLevels(NamedTuple):
 class PixelScores:
     """Collects the anomaly maps of a test set, one at a time; no map is kept.
 
-    Memory is bounded: see `ScoreHistogram`, of which it has three.
+    Memory is bounded: it holds three of `ScoreHistogram`.
     """
 
     def __init__(self) -> None:
@@ -57,8 +57,8 @@ class PixelScores:
 
         Args:
             anomaly_map: float32 [H, W], higher is more anomalous.
-            mask: bool [H, W], the defective pixels; all False for a good image.
-            regions: Of the mask. They may overlap each other.
+            mask: bool [H, W], True where defective; all False for a good image.
+            regions: The mask's; they may overlap each other.
 
         Raises:
             EdgekdError: Map and mask differ in size, or a pixel's score is not finite.
@@ -66,7 +66,7 @@ class PixelScores:
         scores = np.asarray(anomaly_map, np.float32).ravel()
         if np.shape(anomaly_map) != np.shape(mask):
             raise EdgekdError(
-                f"a map of {np.shape(anomaly_map)} with a mask of {np.shape(mask)}: a mask of the same size is needed"
+                f"an anomaly map of shape {np.shape(anomaly_map)} needs a mask of the same shape, got {np.shape(mask)}"
             )
         refuse_broken(scores)
         defective = np.asarray(mask, np.bool_).ravel()
@@ -76,7 +76,7 @@ class PixelScores:
             self._add_region(np.sort(scores[region.pixels])[::-1], region.saturation_area)
 
     def levels(self) -> PixelLevels:
-        """What was counted so far, for the metrics."""
+        """The counts so far, for the metrics."""
         histograms = (self._good, self._defective, self._overlap)
         shift = max(histogram.shift for histogram in histograms)
         keys = distinct_keys(self._good.levels(shift)[0], self._defective.levels(shift)[0])
@@ -93,7 +93,7 @@ class PixelScores:
 
 
 def connected_regions(mask: NDArray[np.bool_]) -> list[Region]:
-    """The 8-connected components of a mask; each must be found as a whole for full marks.
+    """The 8-connected components of a mask; each must be found as a whole for an overlap of 1.
 
     Args:
         mask: bool [H, W].
@@ -110,8 +110,8 @@ def collect(maps: Iterable[NDArray[np.float32]], masks: Iterable[NDArray[np.bool
     """Counts the pixels of a test set, with the connected components of its masks as regions.
 
     Args:
-        maps: One anomaly map an image, float32 [H, W], higher is more anomalous.
-        masks: One mask an image, bool [H, W] of the same size; all False for a good image.
+        maps: One anomaly map per image, float32 [H, W], higher is more anomalous.
+        masks: One mask per image, bool [H, W] of the same size, True where defective; all False for a good image.
 
     Raises:
         EdgekdError: Maps and masks do not match, or a pixel's score is not finite.
@@ -123,32 +123,34 @@ def collect(maps: Iterable[NDArray[np.float32]], masks: Iterable[NDArray[np.bool
 
 
 def require(metric: str, levels: PixelLevels, *, regions: bool = False) -> None:
-    """Refuses a test set that a pixel metric is not defined on.
+    """Refuses a test set for which a pixel metric is not defined.
 
     Args:
-        metric: To name in the error.
-        levels: Of the test set.
-        regions: Whether the metric looks at regions.
+        metric: Its name, for the error.
+        levels: The test set's.
+        regions: Whether the metric needs regions.
 
     Raises:
-        EdgekdError: Good or defective pixels are missing, or regions.
+        EdgekdError: There are no good pixels, no defective pixels, or no regions.
     """
     for counts, kind in ((levels.good, "good"), (levels.defective, "defective")):
         if not counts.any():
-            raise EdgekdError(f"{metric} needs good and defective pixels: there is no {kind} pixel")
+            raise EdgekdError(f"{metric} needs good and defective pixels: there are no {kind} pixels")
     if regions and levels.half_found.size == 0:
-        raise EdgekdError(f"{metric} needs defective regions: none was given with the masks")
+        raise EdgekdError(f"{metric} needs defective regions: the masks came without any")
 
 
 def refuse_broken(scores: NDArray[np.float32]) -> None:
     """Refuses scores that are not finite.
 
     Raises:
-        EdgekdError: Some are not; the error counts them.
+        EdgekdError: Some are not; the message says how many.
     """
     broken = np.count_nonzero(~np.isfinite(scores))
     if broken:
-        raise EdgekdError(f"pixel metrics need finite scores: {broken} of {scores.size} pixels have none")
+        raise EdgekdError(
+            f"pixel metrics need finite scores: those of {broken} of {scores.size} pixels are NaN or infinite"
+        )
 
 
 def _at_levels(histogram: ScoreHistogram, shift: int, keys: NDArray[np.uint32]) -> NDArray[np.float64]:

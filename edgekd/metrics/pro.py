@@ -1,4 +1,4 @@
-"""PRO, the per-region overlap, in two forms that must not be compared: over the test set, and as RD4AD computes it.
+"""PRO, the per-region overlap, in two forms that are not comparable: over the test set, and as RD4AD computes it.
 
 The first is that of Bergmann et al., The MVTec Anomaly Detection Dataset (IJCV 2021); with saturation areas it is the
 sPRO of Bergmann et al., Beyond Dents and Scratches (IJCV 2022). The second follows hq-deng/RD4AD, test.py,
@@ -24,18 +24,18 @@ RD4AD_THRESHOLDS = 200
 def pro(levels: PixelLevels, limit: float = PRO_LIMIT) -> float:
     """Area under the mean overlap with the regions, over the false positive rate, up to a limit.
 
-    The rate is of all good pixels of the test set, those of good images too. Every score is a threshold, and the
+    The rate is over all good pixels of the test set, those of good images too. Every score is a threshold, and the
     curve is linear in between, also where it crosses the limit. The regions' saturation areas make it the sPRO.
 
     Args:
-        levels: Of the test set, with the 8-connected components of its masks as regions.
+        levels: The test set's, with the 8-connected components of its masks as regions.
         limit: False positive rate to integrate to, above 0, at most 1.
 
     Returns:
-        The area divided by the limit, 0..1; limit / 2 of a constant map.
+        The area divided by the limit, 0..1; limit / 2 for a constant map.
 
     Raises:
-        EdgekdError: Good or defective pixels are missing, or regions.
+        EdgekdError: There are no good pixels, no defective pixels, or no regions.
     """
     require("PRO", levels, regions=True)
     rates = np.cumsum(levels.good) / levels.good.sum()
@@ -54,11 +54,11 @@ def pro_rd4ad(anomaly_map: NDArray[np.float32], regions: Sequence[Region]) -> fl
         regions: The 8-connected components of the image's mask; at least one.
 
     Returns:
-        The area, 0..1. Where RD4AD's code has no answer: 0 of a constant map, or where no threshold gives a rate below
+        The area, 0..1. Where RD4AD's code has no result: 0 for a constant map, or where no threshold gives a rate below
         0.3; the highest overlap without a false positive where no other rate is below 0.3.
 
     Raises:
-        EdgekdError: There is no region, no good pixel, or a pixel's score is not finite.
+        EdgekdError: There is no region or no good pixel, or a pixel's score is not finite.
     """
     scores = np.asarray(anomaly_map, np.float32).ravel()
     refuse_broken(scores)

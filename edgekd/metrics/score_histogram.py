@@ -16,10 +16,9 @@ class ScoreHistogram:
     """Weights summed by score, in one pass over the scores.
 
     Scores are kept exactly as long as they take at most `MOST_LEVELS` different values. Beyond that the lowest bits of
-    the float32 numbers are dropped, one by one and no more than it takes: the float32 numbers from 0.25 to 1 are 2^24,
-    so that dropping one bit is enough for them. The reason is memory: 1,000 maps of 1024 x 1024 pixels would take
-    4 GB to keep and more to sort, while the histograms of all pixel metrics were measured to take 0.8 GB at most.
-
+    the float32 numbers are dropped, as few as needed: there are 2^24 float32 numbers from 0.25 to 1, so for them one
+    bit is enough. The reason is memory: 1,000 maps of 1024 x 1024 pixels would take 4 GB to keep and more to sort,
+    while the histograms of all pixel metrics were measured to take at most 0.8 GB.
     """
 
     def __init__(self) -> None:
@@ -34,7 +33,7 @@ class ScoreHistogram:
 
         Args:
             scores: float32 [N], finite.
-            weights: float64 [N]; 1 each where there are none.
+            weights: float64 [N]; None for 1 each.
         """
         self._pending.append((ordered_keys(scores) >> np.uint32(self._shift), weights))
         self._waiting += scores.size
@@ -43,15 +42,15 @@ class ScoreHistogram:
 
     @property
     def shift(self) -> int:
-        """The bits that were dropped."""
+        """How many bits were dropped."""
         self._merge()
         return self._shift
 
     def levels(self, shift: int) -> tuple[Keys, Totals]:
-        """What was counted.
+        """The counts.
 
         Args:
-            shift: The bits to drop, at least those that were dropped.
+            shift: How many bits to drop, at least as many as were dropped already.
 
         Returns:
             The different keys, ascending, and the sum of the weights of each.
@@ -74,8 +73,8 @@ class ScoreHistogram:
 
 
 def ordered_keys(scores: NDArray[np.float32]) -> Keys:
-    """Whole numbers in the same order as the scores, equal where these are: the bits of a float32 nearly are."""
-    bits = (np.ascontiguousarray(scores, np.float32) + np.float32(0)).view(np.uint32)  # The sum makes -0 to 0.
+    """Integers in the same order as the scores, and equal where those are: almost the bits of a float32."""
+    bits = (np.ascontiguousarray(scores, np.float32) + np.float32(0)).view(np.uint32)  # The sum turns -0 into 0.
     sign = np.uint32(1 << 31)
     return np.where(bits & sign, ~bits, bits | sign)
 
@@ -88,7 +87,7 @@ def distinct_keys(*parts: Keys) -> Keys:
 
 
 def bits_to_drop(keys: Keys) -> int:
-    """How many of the lowest bits must go until at most `MOST_LEVELS` different keys are left.
+    """How many of the lowest bits to drop so that at most `MOST_LEVELS` different keys are left.
 
     Args:
         keys: uint32 [N], ascending.

@@ -1,4 +1,4 @@
-"""How fast the device moves bytes, measured: the yardstick for layers that compute little."""
+"""The device's memory bandwidth, measured: the limit for layers that compute little."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import numpy as np
 from edgekd.engines.cores import usable_cores
 
 MEBIBYTE = 1 << 20
-SMALLEST, LARGEST = 64 * MEBIBYTE, 512 * MEBIBYTE  # Of one of the three arrays.
+SMALLEST, LARGEST = 64 * MEBIBYTE, 512 * MEBIBYTE  # Size of each of the three arrays.
 CONVENTION = (
-    "the add of STREAM, c = a + b over float32 in numpy on all usable cores: two reads and one write are counted, "
-    "what a cache reads before it writes is not; the best pass, before and after the rest"
+    "STREAM's add, c = a + b, over float32 in numpy on all usable cores: two reads and one write are counted, what a "
+    "cache reads before it writes is not; the best pass, before and after the other measurements"
 )
 
 
 def memory_bandwidth(seconds: float = 1.0, array_bytes: int | None = None) -> float:
-    """Bytes a second that adding large arrays reads and writes, on as many cores as the process may use.
+    """Bytes per second that adding large arrays reads and writes, on as many cores as the process may use.
 
     Args:
-        seconds: To measure for; the best pass counts.
-        array_bytes: Of each of the three arrays; None takes half of what the last-level cache holds, so that the three
-            do not fit in it.
+        seconds: How long to measure; the best pass counts.
+        array_bytes: Size of each of the three arrays; None for half the last-level cache, so that the three do not fit
+            in it.
     """
     cores = usable_cores()
     count = (array_bytes or _past_the_cache()) // 4
@@ -52,7 +52,7 @@ def _past_the_cache() -> int:
 
 
 def _last_level_cache() -> int:
-    """Bytes of the largest cache that the system tells of; 0 where it tells of none."""
+    """Bytes of the largest cache that the system reports; 0 where it reports none."""
     sizes = [0]
     for file in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
         found = re.fullmatch(r"(\d+)([KM]?)", file.read_text().strip())

@@ -45,13 +45,13 @@ def measure_engine(
     """Measures an engine; every figure comes from this run.
 
     Args:
-        engine: To measure.
-        artifact: That it runs: its layers are timed in another engine, since that costs time.
-        manifest: Of the artifact.
+        engine: The engine to measure.
+        artifact: The file that it runs; its layers are timed in another engine, since timing them slows it down.
+        manifest: The artifact's.
         images: Decoded, uint8 [H, W, 3] BGR, of any size; taken in turn.
         images_from: What they are, for the record.
-        batches: Batch sizes whose throughput is wanted.
-        seconds: To measure latency for, and each batch size.
+        batches: Batch sizes to measure throughput at.
+        seconds: How long to measure latency, and each throughput.
         progress: Called as each phase begins and ends.
         readers: Threads that resize while throughput is measured; None for the runner's default.
 
@@ -107,7 +107,7 @@ def measure_engine(
             "readers": readers,
             "timed_region": "decoded image to verdict: resize, inference, threshold; decoding is outside",
             "peak": f"best float32 matrix product of numpy {np.__version__}, and for INT8 graphs a chain of INT8 "
-            "convolutions in OpenVINO; before and after the rest",
+            "convolutions in OpenVINO; before and after the other measurements",
             "bandwidth": CONVENTION if bandwidth is not None else None,
             "layers": HOW[engine.spec.backend].format(rounds=ROUNDS, inferences=profile.inferences)
             if profile
@@ -139,7 +139,7 @@ def _phase(progress: Progress, name: str) -> Iterator[None]:
 
 
 def _peaks(precision: str, before: dict[str, float]) -> dict[str, float]:
-    """The device's peaks, the better of this look and the one before; that of INT8 where the graph is INT8."""
+    """The device's peaks, each the better of this measurement and the one before; INT8's only for an INT8 graph."""
     found = {"fp32": peak_macs_fp32()}
     if precision == "int8" and (int8 := peak_macs_int8()) is not None:
         found["int8"] = int8
@@ -149,7 +149,7 @@ def _peaks(precision: str, before: dict[str, float]) -> dict[str, float]:
 def _latency(
     engine: Engine, manifest: Manifest, images: Sequence[Image], seconds: float
 ) -> tuple[dict[str, list[float]], float]:
-    """Every frame's milliseconds by stage, and the runner's end-to-end time over its bare parts' (in turn, medians)."""
+    """Every frame's milliseconds by stage, and the runner's median end-to-end time over that of its bare parts."""
     spec = engine.spec
     stages: dict[str, list[float]] = {}
     threshold = (manifest.get("threshold") or {}).get("value", 0.0)

@@ -10,15 +10,15 @@ from edgekd.profiling.layers import Profile
 
 
 def profile_layers(artifact: Path, spec: EngineSpec, seconds: float) -> Profile | None:
-    """Times each layer of an artifact on the back end and threads of an engine that runs it.
+    """Times each layer of an artifact with the back end and threads of an engine that runs it.
 
     Args:
         artifact: The .onnx or .engine file, already checked against its manifest.
-        spec: Of the engine.
-        seconds: To measure for, about.
+        spec: The engine's.
+        seconds: Roughly how long to measure.
 
     Returns:
-        None where the back end's layers are not timed, as those of TensorRT.
+        None for a back end whose layers are not timed, such as TensorRT.
     """
     if spec.backend == OPENVINO:
         from edgekd.profiling.openvino_layers import profile_openvino

@@ -1,4 +1,4 @@
-"""What each layer of an engine takes, beside the least that the device's measured limits allow."""
+"""The time of each layer of an engine, beside the least that the device's measured limits allow."""
 
 from __future__ import annotations
 
@@ -7,27 +7,26 @@ from typing import Any, NamedTuple
 
 from edgekd.backends import ONNXRUNTIME, OPENVINO
 
-ROUNDS = 5  # Looks of equal length; a layer's time is the median of them.
+ROUNDS = 5  # Of equal length; a layer's time is the median over them.
 HOW = {
-    OPENVINO: "compiled once more with counters, after the rest; a layer's time is the median of {rounds} rounds' "
-    "means, {inferences} inferences in all",
-    ONNXRUNTIME: "loaded once more with profiling, after the rest; a layer's time is the median of {inferences} "
-    "inferences; its layouts pad channels, and what is computed on padding counts",
+    OPENVINO: "after the other measurements, compiled again with performance counters; a layer's time is the median "
+    "of the means of {rounds} rounds, {inferences} inferences in all",
+    ONNXRUNTIME: "after the other measurements, loaded again with profiling; a layer's time is the median of "
+    "{inferences} inferences; its layouts pad channels, and MACs on padding count",
 }
 
 
 class Layer(NamedTuple):
-    """What the back end executes as one step.
+    """A step that the back end executes.
 
     Attributes:
-        name: The back end's.
-        kind: Such as "Convolution".
-        weights: What its weights are called; None where it has none, or where that is not told.
-        precision: It computes in: "fp32", "fp16", "int8", or the back end's word for another.
-        macs: Multiply-accumulates of its convolution or matrix product, 0 for other kinds; None where they cannot be
-            known.
-        bytes_moved: Of its inputs, weights and outputs, each once; None where that is not known.
-        time_ms: It took.
+        name: The back end's name for it.
+        kind: Its operation, such as "Convolution".
+        weights: The name of its weights; None where it has none, or the back end does not report it.
+        precision: "fp32", "fp16", "int8", or the back end's name for another.
+        macs: Multiply-accumulates of its convolution or matrix product, 0 for other kinds; None where unknown.
+        bytes_moved: Size of its inputs, weights and outputs, each counted once; None where unknown.
+        time_ms: Time per inference, in milliseconds.
     """
 
     name: str
@@ -43,9 +42,9 @@ class Profile(NamedTuple):
     """The layers of an engine as they were executed.
 
     Attributes:
-        layers: Those that took time or hold MACs.
-        batch: Frames an inference.
-        inferences: That were timed.
+        layers: Those that took time or have MACs.
+        batch: Frames per inference.
+        inferences: How many were timed.
     """
 
     layers: list[Layer]
@@ -60,18 +59,18 @@ def with_floors(layers: Iterable[Layer], peaks: Mapping[str, float], bandwidth: 
 
     Args:
         layers: As they were executed.
-        peaks: Multiply-accumulates a second, by precision.
-        bandwidth: Bytes a second; None where it was not measured.
+        peaks: Multiply-accumulates per second, by precision.
+        bandwidth: Bytes per second; None where it was not measured.
 
     Returns:
         The slowest first: `name`, `kind`, `weights`, `precision`, `macs`, `bytes`, `time_ms`, `floor_ms`,
-        `floor_share` (floor over time) and `bound` ("compute" or "memory"); the last three None where no floor is
-        known.
+        `floor_share` (floor over time) and `bound` ("compute" or "memory"); the last three None where the floor
+        is unknown.
     """
-    told = []
+    rows = []
     for layer in sorted(layers, key=lambda layer: -layer.time_ms):
         floor, bound = _floor(layer, peaks, bandwidth)
-        told.append(
+        rows.append(
             {
                 "name": layer.name,
                 "kind": layer.kind,
@@ -85,11 +84,11 @@ def with_floors(layers: Iterable[Layer], peaks: Mapping[str, float], bandwidth: 
                 "bound": bound,
             }
         )
-    return told
+    return rows
 
 
 def _floor(layer: Layer, peaks: Mapping[str, float], bandwidth: float | None) -> tuple[float | None, str | None]:
-    """The floor in milliseconds and what sets it; None where a limit that it needs is not known."""
+    """The floor in milliseconds and what sets it; None where a limit that it needs is unknown."""
     if layer.macs is None or layer.bytes_moved is None or bandwidth is None:
         return None, None
     if layer.macs and layer.precision not in peaks:

@@ -1,4 +1,4 @@
-"""The layers that ONNX Runtime executes: its trace tells of each its shapes, its types and its time."""
+"""The layers that ONNX Runtime executes: its trace holds the shapes, types and time of each."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from edgekd.engines.onnxruntime import session_options
 from edgekd.macs import convolution_macs, product_macs, transposed_convolution_macs
 from edgekd.profiling.layers import Layer, Profile
 
-AT_LEAST, AT_MOST = 3, 200  # Inferences: each adds a line a layer to the trace.
-TYPES = {  # In the trace -> bytes an element.
+AT_LEAST, AT_MOST = 3, 200  # Inferences: each adds a line per layer to the trace.
+TYPES = {  # In the trace -> bytes per element.
     "float": 4,
     "float16": 2,
     "double": 8,
@@ -31,7 +31,7 @@ TYPES = {  # In the trace -> bytes an element.
     "uint64": 8,
 }
 PRECISIONS = {"float": "fp32", "float16": "fp16", "int8": "int8", "uint8": "int8"}
-# Kinds with MACs -> which of their inputs the weights, or the right side, are.
+# Kinds with MACs -> index of the input that holds the weights, or the right side.
 CONVOLUTIONS = {"Conv": 1, "FusedConv": 1, "NhwcFusedConv": 1, "ConvInteger": 1, "QLinearConv": 3}
 TRANSPOSED = {"ConvTranspose": 1}
 PRODUCTS = ("MatMul", "FusedMatMul", "Gemm", "FusedGemm", "MatMulInteger", "QLinearMatMul", "QGemm")
@@ -48,8 +48,8 @@ def profile_onnxruntime(artifact: Path, spec: EngineSpec, seconds: float) -> Pro
 
     Args:
         artifact: The .onnx file.
-        spec: Of the engine that runs it.
-        seconds: To measure for, about.
+        spec: Spec of the engine that runs it.
+        seconds: Roughly how long to measure.
     """
     import onnxruntime
 
@@ -69,10 +69,10 @@ def profile_onnxruntime(artifact: Path, spec: EngineSpec, seconds: float) -> Pro
 
 
 def read_trace(trace: Iterable[dict[str, Any]]) -> list[Layer]:
-    """The layers in a trace of ONNX Runtime; of each the first run, which warms up, is left out.
+    """The layers in a trace of ONNX Runtime; the first run of each, which warms up, is left out.
 
     Args:
-        trace: Its events.
+        trace: The trace's events.
     """
     runs: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for event in trace:
@@ -82,9 +82,9 @@ def read_trace(trace: Iterable[dict[str, Any]]) -> list[Layer]:
 
 
 def _layer(events: list[dict[str, Any]]) -> Layer:
-    told = events[-1]["args"]
-    inputs, outputs = _tensors(told["input_type_shape"]), _tensors(told["output_type_shape"])
-    kind, first = told["op_name"], inputs[0].kind if inputs else "none"
+    arguments = events[-1]["args"]
+    inputs, outputs = _tensors(arguments["input_type_shape"]), _tensors(arguments["output_type_shape"])
+    kind, first = arguments["op_name"], inputs[0].kind if inputs else "none"
     moved = None
     if all(tensor.kind in TYPES for tensor in (*inputs, *outputs)):
         moved = sum(int(np.prod(shape, dtype=np.int64)) * TYPES[each] for each, shape in (*inputs, *outputs))
@@ -99,8 +99,8 @@ def _layer(events: list[dict[str, Any]]) -> Layer:
     )
 
 
-def _tensors(told: list[dict[str, list[int]]]) -> list[_Tensor]:
-    return [_Tensor(kind, shape) for each in told for kind, shape in each.items()]
+def _tensors(described: list[dict[str, list[int]]]) -> list[_Tensor]:
+    return [_Tensor(kind, shape) for each in described for kind, shape in each.items()]
 
 
 def _macs(kind: str, inputs: list[_Tensor], outputs: list[_Tensor]) -> int | None:

@@ -1,4 +1,4 @@
-"""The layers that OpenVINO executes: it tells of each its shapes, the precision it computes in, and its time."""
+"""The layers that OpenVINO executes: it reports the shapes, precision and time of each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ from edgekd.profiling.layers import ROUNDS, Layer, Profile
 
 PRECISIONS = {"f32": "fp32", "f16": "fp16", "u8": "int8", "i8": "int8"}
 CONVOLUTION, TRANSPOSED, PRODUCTS = "Convolution", "Deconvolution", ("FullyConnected", "MatMul")
-UNCOUNTED = ("RNNCell", "RNNSeq", "MHA", "ScaledDotProductAttention")  # Products that no single shape tells.
+UNCOUNTED = (
+    "RNNCell",
+    "RNNSeq",
+    "MHA",
+    "ScaledDotProductAttention",
+)  # Products whose MACs do not follow from one shape.
 NOT_EXECUTED = "not_executed"
 
 
@@ -26,8 +31,8 @@ def profile_openvino(artifact: Path, spec: EngineSpec, seconds: float) -> Profil
 
     Args:
         artifact: The .onnx or .engine file.
-        spec: Of the engine that runs it.
-        seconds: To measure for, about.
+        spec: Spec of the engine that runs it.
+        seconds: Roughly how long to measure.
     """
     import openvino
 
@@ -46,7 +51,7 @@ def profile_openvino(artifact: Path, spec: EngineSpec, seconds: float) -> Profil
         inferences += runs
         sums.append(_sums(compiled, inferences))
     rounds = list(itertools.pairwise(sums))
-    times = {  # OpenVINO tells of some layers only once they took a microsecond.
+    times = {  # OpenVINO reports some layers only once they took a microsecond.
         name: statistics.median((after.get(name, 0.0) - before.get(name, 0.0)) / runs for before, after in rounds)
         for name in sums[-1]
     }
@@ -55,7 +60,7 @@ def profile_openvino(artifact: Path, spec: EngineSpec, seconds: float) -> Profil
 
 
 def _compile(artifact: Path, spec: EngineSpec) -> tuple[Any, int]:
-    """The graph with counters, and the batch that it takes: one frame where it takes any."""
+    """The graph with performance counters, and its batch size: one frame where it takes any."""
     import openvino
 
     options = cpu_options(spec.threads or 0) | {"PERF_COUNT": True}
@@ -63,25 +68,25 @@ def _compile(artifact: Path, spec: EngineSpec) -> tuple[Any, int]:
     if artifact.suffix == ".engine":
         return core.import_model(artifact.read_bytes(), "CPU", options), batch
     model = core.read_model(str(artifact))
-    if spec.batch is None:  # Only of fixed shapes can the work be told.
+    if spec.batch is None:  # MACs are known for fixed shapes only.
         model.reshape({"frames": [batch, spec.height, spec.width, 3]})
     return core.compile_model(model, "CPU", options), batch
 
 
 def _executed(compiled: Any) -> list[Any]:
     nodes = compiled.get_runtime_model().get_ordered_ops()
-    return [node for node in nodes if _told(node, "execTimeMcs") != NOT_EXECUTED]
+    return [node for node in nodes if _field(node, "execTimeMcs") != NOT_EXECUTED]
 
 
 def _sums(compiled: Any, inferences: int) -> dict[str, float]:
-    """Milliseconds by layer of all inferences so far: OpenVINO tells their mean, in whole microseconds."""
+    """Milliseconds by layer over all inferences so far: OpenVINO reports their mean, in whole microseconds."""
     return {
-        node.get_friendly_name(): int(_told(node, "execTimeMcs")) * inferences / 1e3 for node in _executed(compiled)
+        node.get_friendly_name(): int(_field(node, "execTimeMcs")) * inferences / 1e3 for node in _executed(compiled)
     }
 
 
 def _layer(node: Any, time_ms: float) -> Layer:
-    kind, precision = _told(node, "layerType"), _told(node, "runtimePrecision")
+    kind, precision = _field(node, "layerType"), _field(node, "runtimePrecision")
     shapes = [_shape(port) for port in (*node.inputs(), *node.outputs())]
     sizes = [port.get_element_type().bitwidth for port in (*node.inputs(), *node.outputs())]
     known = [shape for shape in shapes if shape is not None]
@@ -119,7 +124,7 @@ def _weights(node: Any, kind: str) -> str | None:
     source = node.inputs()[1].get_source_output().get_node()
     return (
         source.get_friendly_name().removesuffix("_quantized").removesuffix("_half")
-        if _told(source, "layerType") == "Const"
+        if _field(source, "layerType") == "Const"
         else None
     )
 
@@ -129,6 +134,6 @@ def _shape(port: Any) -> list[int] | None:
     return [int(length) for length in shape.to_shape()] if shape.is_static else None
 
 
-def _told(node: Any, key: str) -> str:
-    """What OpenVINO tells of a layer under a name."""
+def _field(node: Any, key: str) -> str:
+    """A field of OpenVINO's information on a layer."""
     return str(node.get_rt_info()[key].astype(str))

@@ -1,4 +1,4 @@
-"""What the device can do at best, measured: the yardstick for what a graph achieves."""
+"""The device's peak, measured: what a graph's speed is compared with."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from edgekd.backends import OPENVINO
 from edgekd.engines.cores import usable_cores
 from edgekd.macs import convolution_macs, product_macs
 
-CHANNELS, GRID, KERNEL, LAYERS = 256, 64, 3, 6  # Of the chains: what a PDN does most of, without its first layer.
+CHANNELS, GRID, KERNEL, LAYERS = 256, 64, 3, 6  # Of the chains: most of a PDN's work, without its first layer.
 SIDE = 1536  # Of the square matrices: 27 MB in all, past the private caches, so that blocking is at work.
 
 
 def peak_macs_fp32(seconds: float = 2.0) -> float:
-    """Multiply-accumulates a second in float32, on as many cores as the process may use.
+    """Multiply-accumulates per second in float32, on as many cores as the process may use.
 
-    The better of large matrix products in numpy and of a chain of large convolutions in OpenVINO: numpy's library knows
-    some processors less well than that.
+    The better of large matrix products in numpy and of a chain of large convolutions in OpenVINO: numpy's library is
+    slower on some processors.
 
     Args:
-        seconds: To measure for; the best product, or run through the chain, counts.
+        seconds: How long to measure; the best product, or pass through the chain, counts.
     """
     products = _best_product(seconds / 2)
     return max(products, _best_chain(_chain(as_bytes=False), seconds / 2)) if _has_openvino() else products
 
 
 def peak_macs_int8(seconds: float = 2.0) -> float | None:
-    """Multiply-accumulates a second of a chain of large INT8 convolutions in OpenVINO; None without OpenVINO.
+    """Multiply-accumulates per second of a chain of large INT8 convolutions in OpenVINO; None without OpenVINO.
 
     Args:
-        seconds: To measure for; the best run through the chain counts.
+        seconds: How long to measure; the best pass through the chain counts.
     """
     return _best_chain(_chain(as_bytes=True), seconds) if _has_openvino() else None
 
@@ -67,7 +67,7 @@ def _best_chain(model: Any, seconds: float) -> float:
 
 
 def _least_time(work: Callable[[], object], seconds: float) -> float:
-    """Seconds that work takes at best, done over and over."""
+    """The shortest time of many runs, in seconds."""
     best, end = float("inf"), time.perf_counter() + seconds
     while best == float("inf") or time.perf_counter() < end:
         start = time.perf_counter()
@@ -77,7 +77,7 @@ def _least_time(work: Callable[[], object], seconds: float) -> float:
 
 
 def _chain(as_bytes: bool) -> Any:
-    """Convolutions behind each other; of bytes, whose ranges OpenVINO finds to take integer kernels."""
+    """A chain of convolutions; as bytes with fake quantization, so that OpenVINO chooses integer kernels."""
     import openvino
     from openvino import opset13 as ops
 

@@ -1,4 +1,4 @@
-"""Throughput: as many batches under way as an engine has slots, with readers and without; and its cost in power."""
+"""Throughput: as many batches in flight as an engine has slots, with readers and without, and the power it takes."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ FEWEST_BATCHES = 3
 
 
 class Throughput(NamedTuple):
-    """What was measured at one batch size.
+    """The throughput at one batch size.
 
     Attributes:
-        frames_per_second: Through the runner: readers resize, decoding is outside.
-        engine_frames_per_second: Of frames that lie ready in the engine's slots.
-        overlap: The device's copies and computing, added up over all slots, over the time that went by while frames lay
-            ready: above 1 they overlapped. None where the engine tells no stages of the device.
-        power: What measured it, mean and peak watts, joules a frame, highest temperature, all of the run with readers;
-            None where nothing measures.
+        frames_per_second: Through the runner: readers resize; decoding is not included.
+        engine_frames_per_second: With frames that are already in the engine's slots.
+        overlap: Time of the device's copies and kernels, summed over all slots, over the wall-clock time of the run
+            without readers: above 1 they overlapped. None where the engine does not report the device's stages.
+        power: Source, mean and peak watts, joules per frame and highest temperature of the run with readers; None where
+            nothing measures power.
     """
 
     frames_per_second: float
@@ -43,17 +43,17 @@ class Throughput(NamedTuple):
 def measure_throughput(
     engine: Engine, images: Sequence[Image], batch: int, seconds: float, readers: int | None = None
 ) -> Throughput:
-    """Keeps all slots of an engine busy: first with frames that lie ready, then through the runner.
+    """Keeps all slots of an engine busy: first with frames that are already there, then through the runner.
 
     Args:
-        engine: Taking this batch.
+        engine: One that takes this batch size.
         images: Decoded, uint8 [H, W, 3] BGR; taken in turn.
-        batch: Frames a batch.
-        seconds: To go on for, each of the two.
+        batch: Frames per batch.
+        seconds: How long to measure each of the two.
         readers: Threads that resize; None for the runner's default.
 
     Raises:
-        EdgekdError: The engine takes another batch, or failed.
+        EdgekdError: The engine takes another batch size, or failed.
     """
     bare, overlap = _of_the_engine(engine, images, batch, seconds)
     with measure_power(_gpu_of(engine.spec)) as power:
@@ -64,7 +64,7 @@ def measure_throughput(
                 raise EdgekdError(f"throughput cannot be measured: {answer.result.error}")
             done += 1
         elapsed = time.perf_counter() - start
-    told = {
+    measured = {
         "source": power.source,
         "mean_watts": power.mean_watts,
         "peak_watts": power.peak_watts,
@@ -72,16 +72,16 @@ def measure_throughput(
         "highest_celsius": power.highest_celsius,
         "samples": power.samples,
     }
-    return Throughput(done / elapsed, bare, overlap, told if power.samples else None)
+    return Throughput(done / elapsed, bare, overlap, measured if power.samples else None)
 
 
 def _gpu_of(spec: EngineSpec) -> str | None:
-    """The NVIDIA GPU whose power counts, as `measure_power` takes it."""
+    """The NVIDIA GPU whose power is measured, as `measure_power` takes it."""
     return spec.gpu_uuid or ("" if spec.gpu_index is not None else None)
 
 
 def _frames_for(images: Sequence[Image], batch: int, start: float, seconds: float) -> Iterator[Frame]:
-    """Decoded images in turn, whole batches of them, until the time is over."""
+    """Decoded images in turn, in whole batches, until the time is over."""
     number = 0
     while number % batch or number < FEWEST_BATCHES * batch or time.perf_counter() - start < seconds:
         yield Frame(str(number), partial(images.__getitem__, number % len(images)))
@@ -89,8 +89,8 @@ def _frames_for(images: Sequence[Image], batch: int, start: float, seconds: floa
 
 
 def _of_the_engine(engine: Engine, images: Sequence[Image], batch: int, seconds: float) -> tuple[float, float | None]:
-    """Frames a second, and the overlap, where every slot's memory holds its frames already."""
-    engine.collect(_submitted(engine, _filled(engine, images, batch)))  # To warm up, and to see that it takes these.
+    """Frames per second, and the overlap, where every slot already holds its frames."""
+    engine.collect(_submitted(engine, _filled(engine, images, batch)))  # To warm up, and to check the batch size.
     for frames in [_filled(engine, images, batch) for _ in range(engine.slots)]:
         engine.release(frames)
     device = 0.0

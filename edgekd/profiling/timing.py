@@ -1,4 +1,4 @@
-"""Timing: percentiles of many runs, and what a timing must be read with."""
+"""Timing: percentiles of many runs, and the record of the device that belongs to a timing."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 
-MOST_BINS = 32  # Of a distribution.
+MOST_BINS = 32  # In a histogram.
+GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 STATISTICS = ("min", "mean", "median", "p90", "p95", "p99")
 
 
 def summarise(milliseconds: Sequence[float]) -> dict[str, float]:
-    """The statistics trtexec reports, under its names.
+    """The statistics that trtexec reports, under its names.
 
     Args:
-        milliseconds: One duration a run; at least one.
+        milliseconds: One duration per run; at least one.
 
     Returns:
         min, mean, median, p90, p95, p99; percentiles are linearly interpolated.
@@ -30,10 +31,10 @@ def summarise(milliseconds: Sequence[float]) -> dict[str, float]:
 
 
 def distribution(milliseconds: Sequence[float]) -> dict[str, Any]:
-    """How durations are spread, in so few numbers that they may stand in a report.
+    """The histogram of durations, with few enough bins for a report.
 
     Args:
-        milliseconds: One duration a run; at least one.
+        milliseconds: One duration per run; at least one.
 
     Returns:
         `edges_ms` from the shortest to the 99th percentile; `counts` between them; `above`, how many took longer.
@@ -50,12 +51,12 @@ def repeat_for(run: Callable[[], object], seconds: float, at_least: int = 3) -> 
     """Runs something again and again.
 
     Args:
-        run: What to time.
-        seconds: To go on for.
-        at_least: Runs, however long they take.
+        run: The function to time.
+        seconds: How long to repeat it.
+        at_least: Fewest runs, however long they take.
 
     Returns:
-        Milliseconds each run took.
+        Milliseconds of each run.
     """
     durations: list[float] = []
     end = time.perf_counter() + seconds
@@ -67,10 +68,10 @@ def repeat_for(run: Callable[[], object], seconds: float, at_least: int = 3) -> 
 
 
 def device_record(threads: int) -> dict[str, Any]:
-    """What a timing on this machine's CPU must be read with.
+    """The record of this machine that belongs to a timing.
 
     Args:
-        threads: That compute.
+        threads: CPU threads that compute; 0 where a GPU does.
     """
     return {
         "processor": _processor_name(),
@@ -78,7 +79,7 @@ def device_record(threads: int) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "threads": threads,
-        "governor": _read(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")) or "not shown by the system",
+        "governor": _read(GOVERNOR) or "not reported by the system",
     }
 
 

@@ -1,6 +1,6 @@
-"""Whether a built engine computes what its graph computes, tried on the machine that runs it.
+"""Whether a built engine computes what its graph computes, checked on the machine that runs it.
 
-A builder chooses kernels for the device, and those round differently from the CPU's. What that changes is measured on
+A builder chooses kernels for the device, and those round differently from the CPU's. The difference is measured on
 images: in the anomaly map, in the score and in the verdicts.
 """
 
@@ -32,12 +32,12 @@ from edgekd.recipe import held_out_images, read_recipe
 from edgekd.resize_rules import resize_rule
 from edgekd.run_folder import RECIPE_FILE
 
-# The largest noise that an engine may add: root mean square of the maps' difference over the maps' standard deviation.
-# TF32, which GPUs use for float32 convolutions, rounds to as many digits as FP16 does: FP16 costs 0.001 to 0.006.
+# The largest RMS difference between the engine's anomaly maps and the graph's, in standard deviations of the maps.
+# TF32, which GPUs use for float32 convolutions, rounds to as many digits as FP16 does, which costs 0.001 to 0.006.
 LIMITS = {"fp32": 0.01, "fp16": 0.05, "int8": 0.05, "int8_fp16": 0.05}
 MOST_IMAGES = 16
 HELD_OUT = "held-out images of the run"
-MADE = "made images"
+MADE = "generated images"
 
 
 class Place(NamedTuple):
@@ -57,7 +57,7 @@ class Images(NamedTuple):
 
     Attributes:
         frames: uint8 [N, H, W, 3], BGR.
-        origin: What they are: `HELD_OUT` or `MADE`.
+        origin: `HELD_OUT` or `MADE`.
         why_made: Why they are not the run's own; None where they are.
     """
 
@@ -70,9 +70,9 @@ def place_for(path: Path, manifest: Manifest, gpu: int = 0) -> Place:
     """Where an engine runs on this machine.
 
     Args:
-        path: The engine, to be named.
+        path: The engine, for messages.
         manifest: The engine's.
-        gpu: The GPU that is meant, as CUDA counts them.
+        gpu: Index of the GPU, as CUDA counts them.
     """
     record = engine_record(manifest, path)
     if record["flavour"] == OPENVINO:
@@ -94,11 +94,11 @@ def place_for(path: Path, manifest: Manifest, gpu: int = 0) -> Place:
 def images_for(graph: Path, manifest: Manifest) -> Images:
     """The images that a graph and its engine are compared on, each of them also with a synthetic anomaly.
 
-    Good images alone would leave the verdict NG untried, and some systems' maps of them are next to flat.
+    Good images alone would leave the verdict NG untested, and some systems' maps of them are almost flat.
 
     Args:
-        graph: The graph. Where it stands in the folder of the run that it was exported from, these are the run's
-            held-out images, as far as they are there.
+        graph: The graph. Where it is in the folder of the run that it was exported from, these are the run's held-out
+            images that still exist.
         manifest: The graph's.
     """
     _, size, _ = frame_shape(manifest)
@@ -121,16 +121,16 @@ def verify_engine(path: Path, manifest: Manifest, graph: Path, images: Images, o
         graph: The graph, with its manifest beside it; a CPU back end runs it.
         images: To compare on.
         on: The device that the engine runs on, for the record.
-        gpu: The GPU that runs it, as CUDA counts them.
+        gpu: Index of the GPU that runs it, as CUDA counts them.
 
     Returns:
         The manifest's `verified`: `on`; `reference`, the back end that ran the graph; `images`, how many; `from`, what
-        they are; `noise`, root mean square of the maps' difference over the maps' standard deviation; `largest` and
-        `score`, the largest difference of maps and of scores over the maps' range; `flips`, images that get another
-        verdict, None without a threshold.
+        they are; `noise`, the RMS difference of the maps in standard deviations; `largest` and `score`, the largest
+        difference of maps and of scores over the maps' range; `flips`, images that get another verdict, None without a
+        threshold.
 
     Raises:
-        DriftError: The engine outputs something else than its graph.
+        DriftError: The engine's outputs differ from its graph's by more than the limit.
         MachineError: No CPU back end is installed, or the device failed.
     """
     frames, record = images.frames, engine_record(manifest, path)
@@ -158,24 +158,24 @@ def verify_engine(path: Path, manifest: Manifest, graph: Path, images: Images, o
 def _refuse_drift(
     figures: dict[str, Any], precision: str, expected: Outputs, found: Outputs, threshold: float | None, graph: Path
 ) -> None:
-    """Refuses an engine that outputs something else than its graph.
+    """Refuses an engine whose outputs differ from its graph's.
 
-    The threshold is the score of one of the held-out images, which the last digit moves to either side. So verdicts
-    count that differ where the graph's score is farther from the threshold than the noise that is allowed.
+    The threshold is the score of one of the held-out images, which the last digit moves to either side. So a verdict
+    that differs counts only where the graph's score is farther from the threshold than the limit.
     """
     limit = LIMITS[precision]
     reasons = []
     if not np.isfinite(found.scores).all():
-        reasons.append("scores that are not finite numbers")
+        reasons.append("scores that are NaN or infinite")
     if not figures["noise"] <= limit:
         reasons.append(
-            f"noise in the anomaly map of {figures['noise']:.2g} of its standard deviation, where {limit:g} is allowed"
+            f"an RMS difference of the anomaly maps of {figures['noise']:.2g} standard deviations (limit: {limit:g})"
         )
     if threshold is not None:
         clear = np.abs(expected.scores - threshold) > limit * float(expected.anomaly_maps.std(dtype=np.float64))
         flips = int((_flips(expected, found, threshold) & clear).sum())
         if flips:
-            reasons.append(f"another verdict on {flips} of {figures['images']} images")
+            reasons.append(f"different verdicts on {flips} of {figures['images']} images")
     if reasons:
         named = shlex.quote(str(graph))
         raise DriftError(
@@ -205,7 +205,7 @@ def _held_out(graph: Path, manifest: Manifest) -> Sequence[Path]:
     if manifest.get("made_from", {}).get(RECIPE_FILE) != sha256(recipe_file):
         raise EdgekdError(f"{graph} was not exported from the run in {graph.parent}")
     if not recipe.held_out:
-        raise EdgekdError("the run holds out no images")
+        raise EdgekdError("the run held out no images")
     paths = held_out_images(recipe)
     if not paths:
         raise EdgekdError(f"the held-out images of the run are not in {recipe.data}")
@@ -226,7 +226,7 @@ def _reference(graph: Path) -> Engine:
 
 
 def _run(engine: Engine, frames: Frames, batch: int) -> Outputs:
-    """What an engine outputs for frames; a last batch that is not full is filled up with its last frame."""
+    """An engine's outputs for frames; a last batch that is not full is padded with its last frame."""
     scores, maps = [], []
     for start in range(0, len(frames), batch):
         part = frames[start : start + batch]

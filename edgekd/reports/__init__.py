@@ -1,1 +1,1 @@
-"""What a person looks at: heat maps and reports."""
+"""Reports: HTML pages, their charts and texts."""

@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 from edgekd.reports.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, nice_step, scale, svg, text_at
 
 CSS = {"int8": "bad"}  # The colour of a precision; others have that of float32.
-SMALLEST_SHARE = 0.001  # Of the time: what takes less is no dot, since its place says nothing.
+SMALLEST_SHARE = 0.001  # Of the time: a layer that takes less gets no dot, since its position is mostly noise.
 
 
 class Axis(NamedTuple):
     """A logarithmic axis.
 
     Attributes:
-        low, high: Its values at the ends.
-        start, end: Where they stand in the chart.
+        low, high: The values at its ends.
+        start, end: Their positions in the chart.
     """
 
     low: float
@@ -27,23 +27,23 @@ class Axis(NamedTuple):
     end: float
 
     def place(self, value: float) -> float:
-        """Where a value stands, at an end where it lies beyond."""
+        """The position of a value; an end where it is outside the axis."""
         value = min(max(value, self.low), self.high)
         return scale(math.log10(value), math.log10(self.low), math.log10(self.high), self.start, self.end)
 
     def ticks(self) -> Iterator[float]:
-        """Powers of ten within; also 2 and 5 times them where there are few."""
+        """Powers of ten in the range; also 2 and 5 times them where there are few."""
         factors = (1,) if self.high / self.low > 100 else (1, 2, 5)
         for power in range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1):
             yield from (factor * 10.0**power for factor in factors if self.low <= factor * 10.0**power <= self.high)
 
 
 def latency_svg(distribution: Mapping[str, Any], median: float) -> str:
-    """How many frames took how long.
+    """Histogram of the latency.
 
     Args:
         distribution: `latency_distribution` of a bench.
-        median: In milliseconds, marked by a line.
+        median: In milliseconds; marked by a line.
     """
     edges, counts = distribution["edges_ms"], distribution["counts"]
     low, high, tallest = edges[0], edges[-1], max(*counts, 1)
@@ -76,10 +76,10 @@ def latency_svg(distribution: Mapping[str, Any], median: float) -> str:
 
 
 def roofline_svg(figures: Mapping[str, Any]) -> str | None:
-    """Each layer and the whole graph below the device's roofs: MACs a second against MACs a byte.
+    """Roofline: each layer and the whole graph below the device's limits, MACs per second against MACs per byte.
 
     Args:
-        figures: Of a bench.
+        figures: The content of `bench --json`.
 
     Returns:
         None where the layers, the peaks or the bandwidth were not measured.
@@ -105,12 +105,12 @@ def roofline_svg(figures: Mapping[str, Any]) -> str | None:
         parts.append(f'<polygon class="whole" points="{corners}"><title>the whole graph</title></polygon>')
     parts += _roof_labels(peaks, bandwidth, x_axis, y_axis)  # Last, so that no dot hides them.
     parts.append(text_at(LEFT, TOP - 9, "GMAC/s", "start"))
-    parts.append(text_at((LEFT + RIGHT) / 2, HEIGHT - 6, "MACs a byte moved", "middle"))
-    return svg("Roofline: multiply-accumulates a second of each layer against those a byte", parts)
+    parts.append(text_at((LEFT + RIGHT) / 2, HEIGHT - 6, "MACs per byte moved", "middle"))
+    return svg("Roofline: multiply-accumulates per second of each layer against those per byte", parts)
 
 
 def _whole(figures: Mapping[str, Any]) -> tuple[float, float] | None:
-    """The whole graph's MACs a byte and MACs a second; None where a layer's bytes are not known."""
+    """The whole graph's MACs per byte and MACs per second; None where a layer's bytes are unknown."""
     moved = [layer["bytes"] for layer in figures["layers"]]
     if any(each is None for each in moved):
         return None
@@ -129,7 +129,7 @@ def _grid(x_axis: Axis, y_axis: Axis) -> Iterator[str]:
 
 
 def _roofs(peaks: Mapping[str, float], bandwidth: float, x_axis: Axis, y_axis: Axis) -> Iterator[str]:
-    """The slope of the bandwidth, and a level for each peak."""
+    """The slope of the bandwidth, and a horizontal line for each peak."""
     start = max(x_axis.low, y_axis.low / bandwidth)
     for name, peak in peaks.items():
         corners: Sequence[tuple[float, float]] = (

@@ -1,4 +1,4 @@
-"""The report of a bench: one HTML file that needs nothing but itself."""
+"""The report of a bench: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def write_bench_report(path: Path, figures: Mapping[str, Any]) -> None:
     """Writes a bench as one HTML file, with its charts inside, for any browser.
 
     Args:
-        path: Where the file shall be; its folder is made.
-        figures: Of `edgekd.profiling.bench.measure_engine`.
+        path: The file to write; its folder is made.
+        figures: The content of `bench --json`.
 
     Raises:
         MachineError: Jinja2 is not installed, or the disk is full.
@@ -72,11 +72,11 @@ def write_bench_report(path: Path, figures: Mapping[str, Any]) -> None:
 
 
 def layer_rows(figures: Mapping[str, Any], most: int = MOST_LAYERS) -> list[LayerRow]:
-    """The slowest layers, and the others summed.
+    """The slowest layers, and the sum of the others.
 
     Args:
-        figures: Of a bench.
-        most: Layers with a line of their own.
+        figures: The content of `bench --json`.
+        most: Layers with a row of their own.
     """
     layers, total = figures["layers"], figures["layers_total_ms"]
     rows = [_layer_row(layer_title(layer), _layer_detail(layer), layer, total) for layer in layers[:most]]
@@ -97,27 +97,31 @@ def layer_rows(figures: Mapping[str, Any], most: int = MOST_LAYERS) -> list[Laye
 
 
 def layer_title(layer: Mapping[str, Any]) -> str:
-    """What a layer is called for people: after its weights, where they have the name of a module."""
+    """A layer's name for people: the module of its weights, where that is known."""
     weights: str = layer["weights"] or ""
     return weights.removeprefix("network.").removesuffix(".weight") if "." in weights else str(layer["name"])
 
 
 def layers_summary(figures: Mapping[str, Any]) -> str | None:
-    """What the layers take together, in a sentence; None where they were not timed."""
+    """The layers' total time, in a sentence; None where they were not timed.
+
+    Args:
+        figures: The content of `bench --json`.
+    """
     if figures["layers_total_ms"] is None:
         return None
     batch = figures["layers_batch"]
-    frames = "" if batch == 1 else f" for {batch} frames at once"
+    frames = "" if batch == 1 else f" for a batch of {batch} frames"
     summary = (
-        f"{len(figures['layers'])} layers take {figure(figures['layers_total_ms'])} ms together{frames}, beside "
-        f"{figure(figures['latency_ms']['inference']['median'])} ms of inference without the timing of layers (median)"
+        f"{len(figures['layers'])} layers take {figure(figures['layers_total_ms'])} ms together{frames}; the median "
+        f"inference without timing layers takes {figure(figures['latency_ms']['inference']['median'])} ms"
     )
     floors = _sum(figures["layers"], "floor_ms")
     return summary + (f"; at their floors they would take {figure(floors)} ms." if floors is not None else ".")
 
 
 def figure(value: float | None) -> str:
-    """A number with three digits that count."""
+    """A number with three significant digits."""
     if value is None:
         return NOTHING
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.3g}".rstrip(".")
@@ -142,22 +146,22 @@ def _tiles(figures: Mapping[str, Any]) -> list[Tile]:
     floors = _sum(figures["layers"], "floor_ms") if figures["layers"] else None
     return [
         Tile("Latency, median", f"{figure(times['median'])} ms", "from decoded image to verdict"),
-        Tile("Latency, p99", f"{figure(times['p99'])} ms", f"of {figures['measured']['frames']} frames"),
+        Tile("Latency, p99", f"{figure(times['p99'])} ms", f"over {figures['measured']['frames']} frames"),
         Tile("Throughput", f"{figure(rate)} fps", f"at batch {batch}, resize included"),
         Tile(
             f"Share of {kind} peak",
             share(figures["peak_share"]),
             f"{figure(figures['macs_per_second'] / 1e9)} of {figure(peak / 1e9)} GMAC/s measured"
             if peak
-            else "the peak of this device is not measured",
+            else "the peak of this device was not measured",
         ),
-        Tile("MACs a frame", f"{figure(figures['macs'] / 1e9)} G", "teacher and student together"),
+        Tile("MACs per frame", f"{figure(figures['macs'] / 1e9)} G", "teacher and student together"),
         Tile(
             "Sum of floors",
             f"{figure(floors)} ms" if floors is not None else NOTHING,
             f"at the measured peaks and {figure(bandwidth / 1e9)} GB/s of memory"
             if floors is not None and bandwidth
-            else "not known for every layer",
+            else "unknown for some layers",
         ),
     ]
 
@@ -172,7 +176,7 @@ def _layer_row(name: str, detail: str, layer: Mapping[str, Any], total: float) -
         share(layer["floor_share"]),
         layer["bound"] or NOTHING,
         layer["precision"],
-        "not known" if layer["macs"] is None else figure(layer["macs"] / 1e9) if layer["macs"] else "0",
+        "unknown" if layer["macs"] is None else figure(layer["macs"] / 1e9) if layer["macs"] else "0",
         figure(None if layer["bytes"] is None else layer["bytes"] / 1e6),
     )
 
@@ -183,7 +187,7 @@ def _layer_detail(layer: Mapping[str, Any]) -> str:
 
 
 def _sum(layers: Sequence[Mapping[str, Any]], key: str) -> float | None:
-    """The sum over layers; None where one of them is not known."""
+    """The sum over layers; None where it is unknown for one of them."""
     values = [layer[key] for layer in layers]
     return None if any(value is None for value in values) else sum(values)
 
@@ -214,7 +218,7 @@ def _paper_row(row: Mapping[str, Any]) -> PaperRow:
 
 
 def _record(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What the figures must be read with."""
+    """How and on what the figures were measured."""
     engine, device, measured = figures["engine"], figures["device"], figures["measured"]
     yield "Engine", f"{engine['file']}, SHA-256 {engine['sha256']}"
     yield "Back end", f"{engine['backend']} {engine['version']} on {engine['device']}"
@@ -231,10 +235,10 @@ def _record(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, peak in device["peak_macs_per_second"].items():
         yield f"Peak, {name}", f"{figure(peak / 1e9)} GMAC/s"
     if device["bandwidth_bytes_per_second"]:
-        yield "Memory", f"{figure(device['bandwidth_bytes_per_second'] / 1e9)} GB/s"
-        yield "How peaks were measured", measured["peak"]
-        yield "How memory was measured", measured["bandwidth"]
-    yield "How layers were timed", measured["layers"]
+        yield "Memory bandwidth", f"{figure(device['bandwidth_bytes_per_second'] / 1e9)} GB/s"
+        yield "Peak measurement", measured["peak"]
+        yield "Memory measurement", measured["bandwidth"]
+    yield "Layer timing", measured["layers"]
     yield "Timed region", measured["timed_region"]
     yield "Images", measured["images"]
     yield "Warm-up", f"{measured['warm_up_s']} s"

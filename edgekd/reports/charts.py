@@ -1,4 +1,4 @@
-"""Charts as inline SVG, coloured by the classes of the page they stand in.
+"""Charts as inline SVG, coloured by the CSS classes of their page.
 
 Every text in them is a number or a constant, so they need no escaping.
 """
@@ -20,7 +20,7 @@ BINS = 36
 
 
 def histogram_svg(good: Scores, defective: Scores, threshold: float | None) -> str:
-    """How the scores are spread: good images upwards, defective ones downwards, the threshold as a line.
+    """Histogram of the scores: good images upwards, defective ones downwards, the threshold as a line.
 
     Args:
         good, defective: float64 [N], finite, not both empty.
@@ -44,7 +44,7 @@ def histogram_svg(good: Scores, defective: Scores, threshold: float | None) -> s
 
 
 def roc_svg(good: Scores, defective: Scores, threshold: float | None) -> str:
-    """The ROC curve, with the point where the threshold puts the detector.
+    """The ROC curve, with a point for the threshold.
 
     Args:
         good, defective: float64 [N], finite, neither empty.
@@ -115,20 +115,20 @@ def _threshold_line(x: float) -> Iterator[str]:
 
 
 def _span(values: Scores) -> tuple[float, float]:
-    """The range to show, with a margin; never of no width."""
+    """The range to show, with a margin; never empty."""
     low, high = float(values.min()), float(values.max())
     margin = 0.03 * (high - low) or 0.05 * abs(high) or 1.0
     return low - margin, high + margin
 
 
 def nice_step(rough: float) -> float:
-    """The nearest step above that people count in: 1, 2 or 5 times a power of ten."""
+    """The nearest round step above: 1, 2 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(rough))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
 
 
 def scale(value: float, low: float, high: float, start: float, end: float) -> float:
-    """Where a value of an axis from low to high stands between two places of the chart."""
+    """Maps a value of an axis from low to high to a position from start to end."""
     return start + (value - low) / (high - low) * (end - start)
 
 
@@ -138,5 +138,5 @@ def text_at(x: float, y: float, text: str, anchor: str) -> str:
 
 
 def svg(label: str, parts: list[str]) -> str:
-    """A chart of its parts, with what it shows in words for who cannot see it."""
+    """A chart of its parts, with a label for screen readers."""
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'

@@ -1,4 +1,4 @@
-"""What an evaluation report is made from."""
+"""The content of an evaluation report."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from edgekd.result import Verdict
 
 @dataclass(frozen=True)
 class ReportSample:
-    """One test image and what the detector said of it.
+    """One test image and the detector's result for it.
 
     Attributes:
-        name: What to call it, such as its path in the test set.
+        name: Its path in the test set.
         defect: The name of its class; "good" for a good one.
         defective: Whether it shows a defect.
         score: The raw image score; NaN where there is none.
-        verdict: Of the detector; only ERROR is looked at where the report has no threshold.
+        verdict: The detector's; only ERROR counts where the report has no threshold.
         image: uint8 [H, W, 3], BGR, in the size for the report, such as 256 pixels; None to show none.
         anomaly_map: Raw, float32 [h, w] of any size; None where there is none.
-        mask: The defective pixels, bool [h, w] of any size; None where there is none.
+        mask: bool [h, w] of any size, True where defective; None where there is none.
     """
 
     name: str
@@ -39,7 +39,7 @@ class ReportSample:
 
     @property
     def scored(self) -> bool:
-        """Whether there is a score to count with."""
+        """Whether the score is finite."""
         return math.isfinite(self.score)
 
 
@@ -49,7 +49,7 @@ class Metric(NamedTuple):
     Attributes:
         label: Its name for people.
         value: 0..1.
-        detail: What it is over.
+        detail: What it is computed over.
     """
 
     label: str
@@ -58,12 +58,12 @@ class Metric(NamedTuple):
 
 
 class PaperRow(NamedTuple):
-    """A figure beside the one that the system's paper reports.
+    """A metric beside the one that the system's paper reports.
 
     Attributes:
         label: The metric's name for people.
         ours, paper: 0..1.
-        note: What is wrong with the printed figure; empty where nothing is known to be.
+        note: What is wrong with the printed figure; empty where nothing is known.
     """
 
     label: str
@@ -73,12 +73,12 @@ class PaperRow(NamedTuple):
 
 
 class PaperFigures(NamedTuple):
-    """What the system's paper reports of the same category.
+    """What the system's paper reports for the same category.
 
     Attributes:
         of: Dataset and category.
         rows: The metrics that both have.
-        differences: What differs in the set-up, a line each.
+        differences: What differs in the set-up, one line each.
     """
 
     of: str
@@ -94,14 +94,14 @@ class EvaluationReport:
         title: The headline, such as the detector's and the category's name.
         image_auroc: 0..1.
         pixel_auroc: 0..1; None where the dataset has no masks.
-        metrics: What else was measured, in the order to show it in.
+        metrics: The other metrics, in the order in which to show them.
         threshold: Above which a score is NG; None where the detector has none, and no verdict is reported.
         threshold_origin: How the threshold was chosen.
         samples: Every test image.
-        provenance: Engine, back end, device, threads, the model and what it was made from; name -> text.
+        provenance: System, training, teacher, graph, engine and device; name -> text.
         latency: Stage -> min, mean, median, p90, p95, p99 in milliseconds; None where it was not measured.
-        paper: What the system's paper reports; None where it reports nothing of this category.
-        notes: What a reader has to know, a sentence each.
+        paper: What the system's paper reports; None where it reports nothing for this category.
+        notes: What a reader must know, one sentence each.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""The evaluation report: one HTML file that needs nothing but itself."""
+"""The evaluation report: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOTHING = "\N{EN DASH}"
 
 
 class ClassRow(NamedTuple):
-    """A line of the table by class."""
+    """A row of the table by class."""
 
     defect: str
     images: int
@@ -36,8 +36,8 @@ def write_evaluation_report(path: Path, report: EvaluationReport) -> None:
     """Writes an evaluation as one HTML file, with images and charts inside, for any browser.
 
     Args:
-        path: Where the file shall be; its folder is made.
-        report: What to show.
+        path: The file to write; its folder is made.
+        report: The content.
 
     Raises:
         MachineError: Jinja2 or scikit-learn is not installed, or the disk is full.
@@ -64,7 +64,7 @@ def _render(report: EvaluationReport) -> str:
 
 
 def _tiles(report: EvaluationReport) -> list[Tile]:
-    pixel_detail = "all pixels of all images, pooled" if report.pixel_auroc is not None else "not computed: no masks"
+    pixel_detail = "all pixels of all images, pooled" if report.pixel_auroc is not None else "not measured: no masks"
     tiles = [
         Tile("Image AUROC", _share(report.image_auroc), "good against defective images"),
         Tile("Pixel AUROC", _share(report.pixel_auroc), pixel_detail),
@@ -123,5 +123,5 @@ def _share(value: float | None) -> str:
 
 
 def _figure(value: float | None) -> str:
-    """A score or a time, with four digits that count."""
+    """A score or a time, with four significant digits."""
     return NOTHING if value is None or not math.isfinite(value) else f"{value:#.4g}".rstrip(".")

@@ -1,4 +1,4 @@
-"""The images that an evaluation report shows: where the detector is wrong, and where it is surest."""
+"""The images that an evaluation report shows: where the detector is wrong, and where it is most certain."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Group:
-    """Samples that are shown together, the most telling first."""
+    """Samples that are shown together, the most interesting first."""
 
     title: str
     explanation: str
@@ -49,10 +49,11 @@ def gallery(report: EvaluationReport) -> list[Group]:
 
 
 def colour_range(samples: Sequence[ReportSample]) -> tuple[float, float]:
-    """The values of the map between which heat maps fade in, the same for every image of a report.
+    """The map values between which heat maps fade in, the same for every image of a report.
 
     Returns:
-        What good images reach in 1 % of their pixels, and the peak of a defective image; medians of both.
+        The median over good images of their maps' 99th percentile, and the median over defective images of their maps'
+        peak.
     """
     backgrounds, peaks, all_peaks = [], [], [0.0]
     for sample in samples:
@@ -65,7 +66,7 @@ def colour_range(samples: Sequence[ReportSample]) -> tuple[float, float]:
                 backgrounds.append(float(np.percentile(values, 99)))
     low = float(np.median(backgrounds)) if backgrounds else 0.0
     high = float(np.median(peaks)) if peaks else max(all_peaks)
-    # A detector that sees nothing has its peaks in the background: then only the very highest are drawn.
+    # The peaks of a detector that finds nothing are in the background: then only the very highest are drawn.
     return low, high if high > low else max(all_peaks)
 
 
@@ -76,8 +77,8 @@ def _picks(report: EvaluationReport) -> list[tuple[str, str, list[ReportSample]]
     defective = [sample for sample in ordered if sample.defective]
     if report.threshold is None:
         return [
-            ("Faintest defects", "Defective, lowest scores first.", defective[:PER_GROUP]),
-            ("Most suspicious good", "Good, highest scores first.", good[::-1][:PER_GROUP]),
+            ("Lowest-scoring defects", "Defective, lowest scores first.", defective[:PER_GROUP]),
+            ("Highest-scoring good", "Good, highest scores first.", good[::-1][:PER_GROUP]),
             ("Most anomalous", "Defective, highest scores first.", defective[::-1][:PER_GROUP]),
             ("Best good", "Good, lowest scores first.", good[:PER_GROUP]),
         ]

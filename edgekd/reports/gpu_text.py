@@ -9,7 +9,7 @@ def gpu_text(gpu: dict[str, Any]) -> str:
     """A record in one line, for people.
 
     Args:
-        gpu: Of `edgekd.machine.gpu_record.watch_gpu`.
+        gpu: The record of `edgekd.machine.gpu_record.watch_gpu`.
     """
     parts = [f"driver {gpu['driver']}"] if gpu["driver"] else []
     parts += [f"CUDA {gpu['cuda']}"] if gpu["cuda"] else []
@@ -27,7 +27,7 @@ def gpu_text(gpu: dict[str, Any]) -> str:
 
 def without_throttling(gpu: dict[str, Any]) -> str:
     """What a record without throttling means: none was seen, or this GPU does not report it."""
-    return "not reported by this GPU" if gpu["throttling"] is None else f"none in {gpu['looks']} samples"
+    return "not reported by this GPU" if gpu["throttling"] is None else f"none in {gpu['samples']} samples"
 
 
 def _clock_text(name: str, clock: dict[str, int | None]) -> str:

@@ -1,4 +1,4 @@
-"""The metrics of an evaluation as a person reads them: their titles, and the paper's figures beside ours."""
+"""The titles of metrics for people, and the paper's metrics beside the measured ones."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ TITLES = {
     "image_auroc_pooled": ("Image AUROC, pooled", "good against all anomalies; Image AUROC is the mean of both kinds"),
     "image_ap": ("Image AP", "average precision over images"),
     "pixel_ap": ("Pixel AP", "average precision over all pixels, pooled"),
-    "pro": ("PRO", "overlap by region, to 30 % false positives over the test set"),
-    "pro_rd4ad": ("PRO as in RD4AD", "by image; not comparable with PRO"),
+    "pro": ("PRO", "per-region overlap, to 30 % false positives over the test set"),
+    "pro_rd4ad": ("PRO as in RD4AD", "image by image; not comparable with PRO"),
     "iap": ("IAP", "instance average precision"),
     "iap_at_90": ("IAP@90", "pixel precision where 90 % of the defects are found"),
-    "spro": ("sPRO", "saturated overlap, to 5 % false positives; mean of the kinds"),
+    "spro": ("sPRO", "saturated overlap, to 5 % false positives; mean over the kinds"),
     "spro_logical": ("sPRO, logical", "to 5 % false positives"),
     "spro_structural": ("sPRO, structural", "to 5 % false positives"),
 }
-PRINTED_METRICS = {  # Of those that papers report.
+PRINTED_METRICS = {  # The metrics that papers report.
     "image_auroc": "Image AUROC",
     "pixel_auroc": "Pixel AUROC",
     **{name: label for name, (label, _) in TITLES.items()},
-    **{name: f"{label} (oracle's threshold)" for name, label in DECISIONS.items()},
+    **{name: f"{label} (best threshold)" for name, label in DECISIONS.items()},
 }
 FIGURES_IN_ORDER = ("image_auroc", "pixel_auroc", *TITLES)
 
 
 def report_metrics(figures: Mapping[str, Any]) -> list[Metric]:
-    """What was measured beside image and pixel AUROC, for people.
+    """The metrics other than image and pixel AUROC, for people.
 
     Args:
-        figures: Of `evaluate --json`.
+        figures: The content of `evaluate --json`.
     """
     metrics = [
         Metric(label, figures[name], detail)
@@ -44,14 +44,14 @@ def report_metrics(figures: Mapping[str, Any]) -> list[Metric]:
     ]
     if figures["at_threshold"] is not None:
         metrics.append(_f1("F1", figures["at_threshold"], "at the detector's threshold"))
-    return [*metrics, _f1("F1, best", figures, "at a threshold chosen on the test scores: an oracle")]
+    return [*metrics, _f1("F1, best", figures, "at the best threshold for the test scores: an upper bound")]
 
 
 def paper_figures(figures: Mapping[str, Any]) -> PaperFigures | None:
-    """What the system's paper reports of the same category, for people; None where it reports nothing.
+    """What the system's paper reports for the same category, for people; None where it reports nothing.
 
     Args:
-        figures: Of `evaluate --json`.
+        figures: The content of `evaluate --json`.
     """
     paper = figures["paper"]
     if paper is None:

@@ -1,4 +1,4 @@
-"""What the reports share: each is one HTML file of a template, with one style, that needs nothing but itself."""
+"""What the reports share: each is one self-contained HTML file, made from a template and a common style."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgekd.errors import missing_package
 
 
 class Tile(NamedTuple):
-    """A figure of the headline."""
+    """A headline figure."""
 
     label: str
     figure: str
@@ -19,13 +19,13 @@ class Tile(NamedTuple):
 
 
 def require_jinja(extra: str) -> Any:
-    """Jinja2, to be asked for before the work that a report is of.
+    """Imports Jinja2; to be called before the work that the report is about.
 
     Args:
-        extra: Of edgekd, that brings it.
+        extra: The extra of edgekd that installs it.
 
     Raises:
-        MachineError: It is not installed.
+        MachineError: Jinja2 is not installed.
     """
     try:
         import jinja2
@@ -55,13 +55,13 @@ def require_report(html: str | Path | None, artifact: Path) -> Path | None:
 
 
 def render_page(template: str, extra: str, filters: Mapping[str, Callable[..., str]], **content: Any) -> str:
-    """A page from its template; every text in it is escaped.
+    """Renders a page from its template; all text in it is escaped.
 
     Args:
-        template: Its file's name in templates.
-        extra: Of edgekd, that brings what the report needs.
-        filters: How the template writes figures, by the names it has for them.
-        content: What the template shows.
+        template: Name of a file in templates.
+        extra: The extra of edgekd that installs what the report needs.
+        filters: Functions that format figures, by the template's names for them.
+        content: The template's variables.
 
     Raises:
         MachineError: Jinja2 is not installed.
@@ -79,12 +79,12 @@ def write_page(path: Path, page: str) -> None:
     """Writes a page completely or not at all.
 
     Args:
-        path: Where the file shall be; its folder is made.
+        path: The file to write; its folder is made.
         page: HTML.
 
     Raises:
         MachineError: The disk is full.
     """
     with write_beside(path) as part:
-        # A file name that is no UTF-8 must not cost the report.
+        # A file name that is not UTF-8 must not prevent the report.
         part.write_text(page, encoding="utf-8", errors="replace")

@@ -1,4 +1,4 @@
-"""The runner: frames in, verdicts out, with neither torch nor onnx."""
+"""The runner: frames in, verdicts out, without torch or onnx."""
 
 from edgekd.runner.inspector import Inspector
 from edgekd.runner.pipeline import Answer, inspect_image, inspect_stream

@@ -1,4 +1,4 @@
-"""Frames on their way in: taken from their source by a thread, as many ahead as there is room for, no more."""
+"""A queue that a thread fills with frames from their source, as many ahead as there is room for."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ T = TypeVar("T")  # A frame, or the reading of one.
 
 
 @dataclass(frozen=True)
-class Taken(Generic[T]):
+class QueuedFrame(Generic[T]):
     """A frame, and how many of a live source were dropped just before it."""
 
     frame: T
     dropped: int
 
 
-class Intake(Generic[T]):
-    """Takes frames from a source, ahead of whoever asks for them.
+class FrameQueue(Generic[T]):
+    """Frames of a source, taken ahead of whoever consumes them. Use it as a context manager.
 
-    A source that can wait is made to. One that is live cannot: of its frames the oldest that nobody asked for yet is
-    dropped and counted. Use it as a context manager.
+    A source that can wait is made to. One that is live cannot: while the queue is full, its oldest frame is dropped and
+    counted.
 
     Args:
-        frames: The source; a thread of its own asks it.
-        ahead: Frames that are held at most.
+        frames: The source; a thread of its own iterates over it.
+        ahead: Most frames in the queue.
         live: Whether the source cannot wait.
     """
 
@@ -41,9 +41,9 @@ class Intake(Generic[T]):
         self._changed = threading.Condition()
         self._ended = self._stopped = False
         self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._take, name="intake", daemon=True)
+        self._thread = threading.Thread(target=self._take, name="frame queue", daemon=True)
 
-    def __enter__(self) -> Intake[T]:
+    def __enter__(self) -> FrameQueue[T]:
         self._thread.start()
         return self
 
@@ -53,23 +53,23 @@ class Intake(Generic[T]):
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
-        # A camera that gives no frame blocks its thread; a line that stops does not wait for it.
+        # A camera that delivers no frame blocks its thread; a line that stops does not wait for it.
         self._thread.join(timeout=None if not self._live else 2.0)
 
-    def get(self, wait: bool) -> Taken[T] | None:
+    def get(self, wait: bool) -> QueuedFrame[T] | None:
         """The next frame.
 
         Args:
-            wait: For one, where none is held; otherwise the answer is None.
+            wait: Whether to wait for one where the queue is empty.
 
         Returns:
-            None where the source has ended, too; `ended` tells.
+            None where the queue is empty and nobody waits, or the source has ended; see `ended`.
         """
         with self._changed:
             while wait and not self._held and not self._ended:
                 self._changed.wait()
             if self._held:
-                taken = Taken(self._held.popleft(), self._dropped)
+                taken = QueuedFrame(self._held.popleft(), self._dropped)
                 self._dropped = 0
                 self._changed.notify_all()
                 return taken
@@ -77,12 +77,12 @@ class Intake(Generic[T]):
 
     @property
     def ended(self) -> bool:
-        """Whether all frames were taken."""
+        """Whether the source has ended and the queue is empty."""
         with self._changed:
             return self._ended and not self._held
 
     def raise_failure(self) -> None:
-        """Raises what the source raised, if it ended so; to be called once its frames are answered."""
+        """Raises the source's exception, if it ended with one; to be called once its frames are answered."""
         if self._failure is not None:
             raise self._failure
 
@@ -91,10 +91,10 @@ class Intake(Generic[T]):
             for frame in self._frames:
                 if not self._put(frame):
                     break
-        except BaseException as failure:  # It belongs to whoever asks for frames.
+        except BaseException as failure:  # For whoever consumes the frames.
             self._failure = failure
         finally:
-            close = getattr(self._frames, "close", None)  # A generator's, which lets go of the camera.
+            close = getattr(self._frames, "close", None)  # A generator's, which releases the camera.
             if close is not None:
                 close()
             with self._changed:

@@ -1,4 +1,4 @@
-"""The pipeline: readers prepare frames for the engine's slots while others are computed; answers come in order."""
+"""The pipeline: readers prepare frames for the engine's slots while others are computed; answers keep their order."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ STAGES = ("pre", "inference", "post", "end_to_end")
 
 
 class Answer(NamedTuple):
-    """What the detector says of a frame.
+    """The answer for a frame of a stream.
 
     Attributes:
-        name: Of the frame.
-        image: As it was read; None where it was not kept.
-        result: The answer.
+        name: The frame's: its path inside the folder, or its number.
+        image: As it was read, uint8 [H, W, 3] BGR; None where it was not kept.
+        result: Score, verdict, anomaly map and timings.
         dropped: Frames of a live source that were dropped just before this one.
     """
 
@@ -59,7 +59,7 @@ def inspect_image(engine: Engine, image: Image, threshold: float, maps_above: fl
     """Inspects one decoded image and waits for the answer.
 
     Args:
-        engine: To ask. One that takes larger batches alone is given the image as often as it takes.
+        engine: One with a fixed batch size gets the image that many times.
         image: uint8 [H, W, 3], BGR, of any size.
         threshold: Scores above it are NG.
         maps_above: The answer holds the anomaly map where the score is above it.
@@ -89,20 +89,20 @@ def inspect_stream(
 
     Args:
         engine: Of any batch size; this thread must be the one that opened it.
-        frames: Where they come from.
+        frames: The source.
         threshold: Scores above it are NG.
         maps_above: Answers hold the anomaly map where the score is above it: EVERY_MAP, NO_MAP, or the threshold.
         keep_images: Whether answers hold the image as it was read.
-        live: Whether frames come whether or not anybody takes them; then the oldest that wait are dropped.
+        live: Whether the source cannot wait, such as a camera; then the oldest waiting frames are dropped.
         readers: Threads that decode and resize; None for `default_readers`.
-        batch: Frames a batch, of an engine that takes any; None for the engine's own, or 1.
+        batch: Frames per batch, for an engine that takes any; None for the engine's own, or 1.
 
     Yields:
-        One answer a frame, in the order of the frames.
+        One answer per frame, in the order of the frames.
 
     Raises:
-        MachineError: The engine's device is gone. What was under way is answered with ERROR first.
-        Exception: What the source raised, after the frames before it are answered.
+        MachineError: The engine's device no longer answers. Frames in flight get verdict ERROR first.
+        Exception: The source's, after the frames before it are answered.
     """
     batch = batch or engine.spec.batch or 1
     readers = readers or default_readers(engine.spec)
@@ -123,13 +123,13 @@ def inspect_stream(
                 if running:
                     yield from _finish(engine, running.popleft(), threshold, maps_above)
                 elif engine.broken is not None:
-                    raise MachineError(f"{engine.broken}; what follows was not inspected: start again")
+                    raise MachineError(f"{engine.broken}; the frames that follow were not inspected: start again")
                 elif reading.ended:
                     reading.raise_failure()
                     return
                 elif memory is None:
-                    raise EdgekdError("all slots of the engine are taken by others: collect or give them back first")
-        finally:  # The caller may stop early: the engine must let go of our frames.
+                    raise EdgekdError("all slots of the engine are in use: collect or release them first")
+        finally:  # The caller may stop early: the engine must release our frames.
             for left in filling:
                 for read in left.reads:
                     read.cancel() or read.exception()
@@ -150,7 +150,7 @@ def _start(engine: Engine, filled: _Filling, maps_above: float) -> _Running:
     if all(read.error for read in reads):
         engine.release(filled.memory)
         return _Running(reads, None, submitted, None)
-    try:  # Where a frame could not be read there is what the slot held before; its answer is not looked at.
+    try:  # Where a frame could not be read the slot holds what it held before; its output is not used.
         return _Running(reads, engine.submit(filled.memory, maps_above), submitted, None)
     except Exception as failure:
         engine.release(filled.memory)
@@ -168,7 +168,7 @@ def _finish(engine: Engine, running: _Running, threshold: float, maps_above: flo
     inferred = time.perf_counter()
     for index, read in enumerate(running.reads):
         if read.error is not None or outputs is None:
-            result = error_result(read.error or error or "the engine gave no answer")
+            result = error_result(read.error or error or "the engine returned nothing")
         else:
             times = (read.started, read.milliseconds, running.submitted, inferred)
             result = _result(outputs, index, threshold, maps_above, times)
@@ -183,7 +183,7 @@ def _result(
     score = float(outputs.scores[index])
     verdict = verdict_of(score, threshold)
     kept = len(outputs.anomaly_maps) and (maps_above == EVERY_MAP or score > maps_above)
-    error = None if math.isfinite(score) else f"the engine's score is {score}, no finite number"
+    error = None if math.isfinite(score) else f"the engine's score is not finite: {score}"
     ended = time.perf_counter()
     timings = {
         "pre": reading,

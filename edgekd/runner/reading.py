@@ -15,7 +15,7 @@ from edgekd.data.resizing import resize_into
 from edgekd.engines.base import Engine, EngineSpec, Frames
 from edgekd.engines.cores import usable_cores
 from edgekd.errors import EdgekdError
-from edgekd.runner.frame_queue import Intake
+from edgekd.runner.frame_queue import FrameQueue
 from edgekd.runner.sources import Frame
 
 FEWEST_READERS, MOST_READERS = 2, 8
@@ -26,13 +26,13 @@ class Read(NamedTuple):
     """A frame that was read, or why it could not be.
 
     Attributes:
-        name: Of the frame.
+        name: The frame's.
         dropped: Frames of a live source that were dropped just before it.
-        image: As it was decoded; None where it was not kept.
+        image: The decoded image; None where it was not kept.
         resized: uint8 [h, w, 3]: in the slot that it was read for, or in memory of its own.
-        error: Why there is none.
-        started: When, on the clock of `time.perf_counter`, in seconds.
-        milliseconds: That decoding and resizing took.
+        error: Why it could not be read; None where it was.
+        started: When reading began, in seconds of `time.perf_counter`.
+        milliseconds: How long decoding and resizing took.
     """
 
     name: str
@@ -45,10 +45,10 @@ class Read(NamedTuple):
 
 
 def default_readers(spec: EngineSpec) -> int:
-    """How many threads read for an engine where nobody says so.
+    """How many threads read for an engine by default.
 
     Args:
-        spec: Of the engine. A CPU engine computes on the cores that the readers want; a GPU engine leaves them all but
+        spec: The engine's. A CPU engine computes on the cores that the readers need; a GPU engine leaves them all but
             the one that submits.
     """
     cores = usable_cores()
@@ -65,11 +65,11 @@ class Readers:
 
     Args:
         frames: The source.
-        engine: Whose slots and rule of resizing the frames are for.
-        batch: Frames a batch.
-        count: Threads.
+        engine: Its slots and its resize rule are used.
+        batch: Frames per batch.
+        count: Number of threads.
         live: Whether the source cannot wait.
-        keep_images: Whether to hold on to the decoded images.
+        keep_images: Whether to keep the decoded images.
     """
 
     def __init__(
@@ -77,43 +77,43 @@ class Readers:
     ) -> None:
         self._spec, self._keep = engine.spec, keep_images
         self._pool = ThreadPoolExecutor(count, "reader")
-        self._waiting = Intake(frames, batch, live=True) if live else None
-        self._begun = Intake(self._begin(frames), max(count, batch), live=False) if not live else None
+        self._waiting = FrameQueue(frames, batch, live=True) if live else None
+        self._begun = FrameQueue(self._begin(frames), max(count, batch), live=False) if not live else None
 
     def __enter__(self) -> Readers:
-        self._intake.__enter__()
+        self._queue.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._intake.__exit__(kind, error, traceback)
+        self._queue.__exit__(kind, error, traceback)
         self._pool.shutdown(cancel_futures=True)
 
     @property
-    def _intake(self) -> Intake[Frame] | Intake[Future[Read]]:
-        intake = self._waiting or self._begun
-        assert intake is not None
-        return intake
+    def _queue(self) -> FrameQueue[Frame] | FrameQueue[Future[Read]]:
+        queue = self._waiting or self._begun
+        assert queue is not None
+        return queue
 
     @property
     def ended(self) -> bool:
-        """Whether all frames were given out."""
-        return self._intake.ended
+        """Whether all frames were handed out."""
+        return self._queue.ended
 
     def raise_failure(self) -> None:
-        """Raises what the source raised, if it ended so."""
-        self._intake.raise_failure()
+        """Raises the source's exception, if it ended with one."""
+        self._queue.raise_failure()
 
     def next_batch(self, memory: Frames, wait: bool) -> list[Future[Read]]:
         """The reading of the next frames.
 
         Args:
-            memory: Of a free slot, uint8 [N, h, w, 3]. Frames that were read ahead still have to be copied there.
-            wait: For a first frame, where none is there.
+            memory: A free slot's, uint8 [N, h, w, 3]. Frames that were read ahead still have to be copied there.
+            wait: Whether to wait for the first frame.
 
         Returns:
-            N at most: fewer at the end of the source, none where none is there and nobody waits.
+            N at most: fewer at the end of the source, none where no frame is ready and nobody waits.
         """
         reads: list[Future[Read]] = []
         for frame in memory:
@@ -132,7 +132,7 @@ class Readers:
         return begun.frame if begun else None
 
     def _begin(self, frames: Iterator[Frame]) -> Iterator[Future[Read]]:
-        """Starts to read each frame as it is asked for; the intake asks, and holds as many as are wanted ahead."""
+        """Starts to read each frame as the queue takes it, which holds as many as are wanted ahead."""
         try:
             for frame in frames:
                 yield self._pool.submit(self._read, frame, 0, None)

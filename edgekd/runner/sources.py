@@ -1,4 +1,4 @@
-"""Where frames come from: a folder, a video file, a camera."""
+"""Sources of frames: a folder, an image, a video file, a camera."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Frame(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Frames, and whether more come whether or not anybody takes them."""
+    """Frames, and whether the source is live: it cannot wait, such as a camera."""
 
     frames: Iterator[Frame]
     live: bool
@@ -51,7 +51,7 @@ def open_source(source: str | Path | int) -> Source:
     if path.is_file() and path.suffix.lower() not in VIDEO_SUFFIXES:
         return Source(iter([_image_frame(path, path.parent)]), live=False)
     if not path.is_file() and not source.isdigit():
-        raise EdgekdError(f"no such folder, video or camera: {source}")
+        raise EdgekdError(f"no such folder, image, video or camera: {source}")
     if path.is_file():
         return Source(_capture_frames(_opened(cv2.VideoCapture(source), f"video {source}"), path.name), live=False)
     name = f"camera {source}"
@@ -89,11 +89,11 @@ def _capture_frames(capture: cv2.VideoCapture, name: str) -> Iterator[Frame]:
 
 
 def _camera_frames(capture: cv2.VideoCapture, name: str) -> Iterator[Frame]:
-    """A camera has no end: when it gives no more frames, the last one is an error and not an OK."""
+    """A camera has no end: when it delivers no more frames, an ERROR follows the last one."""
     yield from _capture_frames(capture, name)
 
     def load() -> Image:
-        raise ImageError(f"{name} stopped giving frames: check its cable and power, then start again")
+        raise ImageError(f"{name} delivers no more frames: check its cable and power, then start again")
 
     yield Frame(f"{name} stopped", load)
 

@@ -1,4 +1,4 @@
-"""The threshold of a detector, from good images alone: defective ones are not known when a line starts."""
+"""The threshold of a detector, from good images alone: no defective ones are available when a line starts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Threshold:
         value: Scores above it are NG.
         false_reject_rate: The share of good images that was allowed to be NG, 0..0.5.
         good_images: How many it was chosen from.
-        origin: The same in words, for manifests and reports.
+        origin: How it was chosen, as text, for manifests and reports.
     """
 
     value: float
@@ -35,9 +35,9 @@ def threshold_from_good(scores: ArrayLike, false_reject_rate: float) -> Threshol
     """The smallest threshold that rejects at most a given share of held-out good images.
 
     It is an order statistic, the score of one of the images: nothing is fitted or interpolated. So n images
-    resolve the rate in steps of 1/n, and any rate below 1/n gives their highest score. Of the good parts to come,
-    the share (k + 1) / (n + 1) is expected above the threshold, where k images were allowed above it: from 40
-    images that is 2.4 % at the least, whatever rate was asked for.
+    resolve the rate in steps of 1/n, and any rate below 1/n gives their highest score. Of future good parts,
+    the share (k + 1) / (n + 1) is expected above the threshold, where k images were allowed above it: with 40
+    images that is at least 2.4 %, whatever rate was requested.
 
     Args:
         scores: float [N], of good images that the detector was not trained on; at least 10.
@@ -49,41 +49,43 @@ def threshold_from_good(scores: ArrayLike, false_reject_rate: float) -> Threshol
     ordered = np.sort(np.asarray(scores, dtype=np.float64).ravel())
     count = ordered.size
     if count < FEWEST_IMAGES:
-        raise EdgekdError(f"a threshold needs at least {FEWEST_IMAGES} held-out good images: there are {count}")
+        raise EdgekdError(f"a threshold needs at least {FEWEST_IMAGES} held-out good images, got {count}")
     broken = np.count_nonzero(~np.isfinite(ordered))
     if broken:
-        raise EdgekdError(f"a threshold needs finite scores: {broken} of {count} good images have none")
+        raise EdgekdError(
+            f"a threshold needs finite scores: those of {broken} of {count} good images are NaN or infinite"
+        )
     if not 0 <= false_reject_rate <= HIGHEST_RATE:
-        raise EdgekdError(f"the false reject rate is {false_reject_rate}: expected a share from 0 to {HIGHEST_RATE}")
-    # The small term mends products such as 0.29 * 100, which is 28.999999999999996.
+        raise EdgekdError(f"the false reject rate must be a share from 0 to {HIGHEST_RATE}, got {false_reject_rate}")
+    # The small term corrects products such as 0.29 * 100, which is 28.999999999999996.
     rejects = math.floor(false_reject_rate * count + 1e-9)
     value = float(ordered[count - 1 - rejects])
     return Threshold(value, false_reject_rate, count, _origin(false_reject_rate, count, rejects))
 
 
 def carried_threshold(threshold: Threshold, scores: ArrayLike, rounded_scores: ArrayLike) -> Threshold:
-    """The threshold of a detector in less precision: the float one's, moved as the scores of good images move.
+    """The threshold of a detector in lower precision: the float32 one's, shifted as the scores of good images shift.
 
-    Setting it anew would hang on how one image, the highest of the good ones, happens to be rounded. What all of
-    them have in common is what the precision does to scores.
+    Choosing it anew would depend on how one image, the highest of the good ones, happens to be rounded. The median
+    over all of them is what the precision does to scores.
 
     Args:
-        threshold: Of the float detector.
-        scores: float [N], the float detector's, of the good images that its threshold is from.
-        rounded_scores: float [N], of the same images by the detector that ships.
+        threshold: The float32 detector's.
+        scores: float [N], the float32 detector's, of the good images that its threshold was chosen from.
+        rounded_scores: float [N], of the same images, by the detector in lower precision.
 
     Raises:
         EdgekdError: A score is not finite.
     """
     change = np.asarray(rounded_scores, np.float64) - np.asarray(scores, np.float64)
     if not np.isfinite(change).all():
-        raise EdgekdError("a threshold needs finite scores of the good images: the artifact gives some none")
+        raise EdgekdError("a threshold needs finite scores of the good images: the artifact's are NaN or infinite")
     median = float(np.median(change))
     value = threshold.value + median
     above = int(np.count_nonzero(np.asarray(rounded_scores, np.float64) > value))
     origin = (
-        f"{threshold.origin}, by the float network; {median:+.3g}, the median change of their scores, which leaves "
-        f"{above} of them above it"
+        f"{threshold.origin}, by the float32 network; shifted by {median:+.3g}, the median change of their scores, "
+        f"which leaves {above} of them above it"
     )
     return Threshold(value, threshold.false_reject_rate, threshold.good_images, origin)
 

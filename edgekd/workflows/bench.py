@@ -63,11 +63,11 @@ class BenchResult:
             p95, p99, in milliseconds.
         latency_distribution: Histogram of the end-to-end latency: `edges_ms`, `counts`, `above`.
         runner_overhead: The runner's end-to-end time over that of resizing and bare inference.
-        throughput_fps: Batch size -> frames a second, resizing included.
-        throughput_fps_engine: Batch size -> frames a second of frames that are resized already.
+        throughput_fps: Batch size -> frames per second, resizing included.
+        throughput_fps_engine: Batch size -> frames per second of frames that are resized already.
         overlap: Batch size -> how many stages of the device ran at once on average; None where it reports none.
-        power: Batch size -> watts, joules a frame and temperature; None where nothing measures them.
-        macs: Multiply-accumulates a frame, teacher and student together.
+        power: Batch size -> watts, joules per frame and temperature; None where nothing measures them.
+        macs: Multiply-accumulates per frame, teacher and student together.
         macs_per_second: Reached by one inference after the other.
         peak_share: That over the device's measured peak, 0..1; None where the peak is not measured.
         peak_share_of: Precision of that peak, "fp32" or "int8".

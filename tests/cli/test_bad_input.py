@@ -5,8 +5,6 @@ import pickle
 import shutil
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -184,36 +182,3 @@ def test_a_manifest_of_another_version_is_named(fails, artifact):
 
 def test_an_unknown_back_end_names_the_nearest(fails, artifact):
     assert "did you mean openvino?" in fails("bench", "--engine", artifact, "--backend", "openvin")
-
-
-def test_an_artifact_without_threshold_asks_for_one(fails, artifact, good_folder):
-    content = json.loads(manifest_path(artifact).read_text())
-    manifest_path(artifact).write_text(json.dumps(content | {"threshold": None}))
-    assert "give one with --threshold" in fails("inspect", "--engine", artifact, "--source", good_folder)
-
-
-def test_a_source_with_damaged_images_answers_error_for_them_and_goes_on(artifact, good_folder, tmp_path, capsys):
-    source = tmp_path / "source"
-    source.mkdir()
-    whole = sorted(good_folder.iterdir())[:2]
-    for path in whole:
-        shutil.copy(path, source / path.name)
-    (source / "a_text.png").write_bytes(b"no image")
-    cv2.imwrite(str(source / "tiny.png"), np.zeros((3, 1, 3), np.uint8))
-    words = ["inspect", "--engine", artifact, "--source", source, "--threshold", "1e9", "--json", "-", "--fail-on-ng"]
-    assert main(list(map(str, words))) == 1
-    answer = json.loads(capsys.readouterr().out)
-    assert answer["verdicts"] == {"OK": 2, "NG": 0, "ERROR": 2}
-    errors = {frame["name"]: frame["error"] for frame in answer["frames"] if frame["verdict"] == "ERROR"}
-    assert "no image that can be read" in errors["a_text.png"]
-    assert "at least 16 a side" in errors["tiny.png"]
-
-
-def test_an_empty_source_is_named(fails, artifact, tmp_path):
-    (tmp_path / "none").mkdir()
-    assert "no image in" in fails("inspect", "--engine", artifact, "--source", tmp_path / "none")
-
-
-def test_a_test_set_without_defects_says_what_is_missing(fails, artifact, good_folder):
-    line = fails("evaluate", "--engine", artifact, "--data", good_folder)
-    assert "test/good" in line

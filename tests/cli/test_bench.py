@@ -7,11 +7,12 @@ import shutil
 import pytest
 
 import edgekd.profiling.bench as bench_module
-from edgekd.artifact import manifest_path, read_manifest
-from edgekd.cli.bench import print_figures
-from edgekd.cli.main import main
-from edgekd.cli.output import require_writable
+from edgekd.artifact import manifest_path, require_writable
+from edgekd.cli.bench import print_result
 from edgekd.errors import EdgekdError
+from edgekd.workflows.bench import BenchResult, bench
+
+from ..run_command import main
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def refused(capsys, monkeypatch, exported):
     def measured(*words: object) -> None:
         raise AssertionError("measured before it was refused")
 
-    monkeypatch.setattr(bench_module, "bench", measured)
+    monkeypatch.setattr(bench_module, "measure_engine", measured)
 
     def run(*words: object, engine=exported) -> str:
         assert main(["bench", "--engine", str(engine), *map(str, words)]) == 2
@@ -60,11 +61,11 @@ def test_report_json_and_summary_tell_the_same(exported, backend, tmp_path, caps
     assert f"{len(figures['layers'])} layers take" in html
     assert f"<title>{(slowest['weights'] or slowest['name'])}: " in html or slowest["macs"] == 0
     assert figures["engine"]["sha256"] in html
-    assert "cuda_graphs" not in said
+    assert "CUDA graphs" not in said
     for told in ("on", "off: pycuda has no CUDA graphs"):
         figures["engine"]["cuda_graphs"] = told
-        print_figures(figures, read_manifest(exported))
-        assert f"\n3 slots; cuda_graphs: {told}\n" in capsys.readouterr().out
+        print_result(BenchResult(**figures))
+        assert f"\n3 slots; CUDA graphs: {told}\n" in capsys.readouterr().out
 
 
 def test_a_place_that_cannot_be_written_is_refused_before_measuring(refused, tmp_path):
@@ -92,6 +93,59 @@ def test_the_artifact_is_not_written_over(refused, exported, tmp_path):
         shutil.copy(path, tmp_path / path.name)
     copy = tmp_path / exported.name
     before = manifest_path(copy).read_text()
-    assert "belongs to the engine that is measured" in refused("--json", manifest_path(copy), engine=copy)
-    assert "belongs to the engine that is measured" in refused("--html", copy, engine=copy)
+    assert "belongs to the artifact that is measured" in refused("--json", manifest_path(copy), engine=copy)
+    assert "belongs to the artifact that is measured" in refused("--html", copy, engine=copy)
     assert manifest_path(copy).read_text() == before
+
+
+def test_bench_writes_the_fields_of_its_contract(exported, tmp_path):
+    figures = tmp_path / "bench.json"
+    assert main(["bench", "--engine", str(exported), "--duration", "0.2", "--json", str(figures)]) == 0
+    content = json.loads(figures.read_text())
+    for stage in ("pre", "inference", "post", "end_to_end"):
+        times = content["latency_ms"][stage]
+        assert list(times) == ["min", "mean", "median", "p90", "p95", "p99"]
+        assert times["min"] <= times["median"] <= times["p99"]
+    assert 0 < content["peak_share"] < 1.5
+    assert content["macs"] > 1e8
+    assert content["throughput_fps"]["1"] > 0
+    assert content["throughput_fps_engine"]["1"] > 0
+    assert content["engine"]["resize"] == "area-2"
+    assert content["measured"]["readers"] >= 2
+
+
+@pytest.mark.usefixtures("short_looks")
+def test_readers_are_as_many_as_asked_for(exported, tmp_path, capsys):
+    words = ["--engine", str(exported), "--backend", "onnxruntime"]
+    file = tmp_path / "bench.json"
+    assert main(["bench", *words, "--duration", "0.1", "--readers", "3", "--json", str(file)]) == 0
+    assert json.loads(file.read_text())["measured"]["readers"] == 3
+    assert "frames per second with resizing in 3 readers, " in capsys.readouterr().out
+    assert main(["bench", *words, "--readers", "0"]) == 2
+
+
+@pytest.mark.usefixtures("short_looks")
+def test_the_command_and_the_function_give_the_same_answer_but_for_timings(exported, good_folder, tmp_path, capsys):
+    words = ["--engine", exported, "--images", good_folder, "--backend", "openvino", "--duration", "0.1"]
+    assert main(["bench", *words, "--batch", "1", "--batch", "2", "--json", "-"]) == 0
+    printed = capsys.readouterr()
+    command = json.loads(printed.out)
+    function = bench(exported, good_folder, batch=[1, 2], duration=0.1, backend="openvino").to_dict()
+    for figures in (command, function):
+        assert list(figures["throughput_fps"]) == ["1", "2"]
+        assert figures["measured"].pop("frames") >= 10
+        assert figures["device"].pop("peak_macs_per_second")["fp32"] > 0
+        assert figures["device"].pop("bandwidth_bytes_per_second") > 0
+    for name in ("engine", "device", "macs", "paper", "peak_share_of", "layers_batch"):
+        assert command[name] == function[name], name
+    assert command.keys() == function.keys()
+    assert command["measured"]["images"] == function["measured"]["images"] == "24 of good"
+    assert {layer["name"] for layer in command["layers"]} == {layer["name"] for layer in function["layers"]}
+    assert "measuring latency: done" in printed.err
+    assert "measuring throughput at batch 2: done" in printed.err
+
+
+def test_a_duration_that_is_none_is_refused(refused):
+    assert "must be a number from 0.1 to 3600, got '0'" in refused("--duration", "0")
+    with pytest.raises(EdgekdError, match="duration must be a positive number of seconds, got 0"):
+        bench("detector.onnx", duration=0)

@@ -6,9 +6,10 @@ import shutil
 import pytest
 
 from edgekd.artifact import manifest_path, read_manifest
-from edgekd.cli.main import main
 from edgekd.data.good_images import read_frames
 from edgekd.engines import open_engine
+
+from ..run_command import main
 
 
 @pytest.fixture(scope="module")

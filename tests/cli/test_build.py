@@ -128,7 +128,7 @@ def test_an_engine_of_openvino_says_what_the_graph_says(graph, elpv_images, caps
     said = capsys.readouterr().out
     assert "by OpenVINO" in said
     assert "compared with its graph in onnxruntime " in said
-    assert "on 32 made images (" in said
+    assert "on 32 generated images (" in said
     path = graph.with_name("detector_openvino.engine")
     frames = read_frames(elpv_images[200:201], 64)
     with open_engine(graph, "openvino") as engine:

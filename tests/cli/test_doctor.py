@@ -1,8 +1,10 @@
+"""`edgekd doctor`: what this machine has and which back ends work."""
+
 import json
 
-import pytest
+from edgekd.machine.diagnosis import diagnose
 
-from edgekd.cli.main import main
+from ..run_command import main
 
 
 def test_doctor_says_what_works_here(capsys):
@@ -38,7 +40,16 @@ def test_doctor_leaves_with_3_where_nothing_works(tmp_path, monkeypatch, capsys)
 
 
 def test_doctor_is_a_command_with_a_help_page(capsys):
-    with pytest.raises(SystemExit) as exit_:
-        main(["doctor", "--help"])
-    assert exit_.value.code == 0
+    assert main(["doctor", "--help"]) == 0
     assert "--json" in capsys.readouterr().out
+
+
+def test_the_command_and_the_function_give_the_same_answer(capsys):
+    assert main(["doctor", "--json", "-"]) == 0
+    printed = capsys.readouterr()
+    command, function = json.loads(printed.out), json.loads(json.dumps(diagnose().to_dict()))
+    for content in (command, function):
+        assert content["machine"].pop("free_disk_bytes") > 0
+    assert command == function
+    total = len(command["backends"])
+    assert f"trying the back ends: {total} of {total}" in printed.err

@@ -11,13 +11,14 @@ import pytest
 import edgekd.machine.jetson_gpu as jetson_gpu
 import edgekd.profiling.bench as bench_module
 from edgekd.artifact import read_manifest
-from edgekd.cli.bench import print_figures
+from edgekd.cli.bench import print_result
 from edgekd.data.generated_images import made_frames
 from edgekd.engines import EngineSpec, open_engine
 from edgekd.machine.gpu_record import FIELDS, Places, openvino_fields, watch_gpu
 from edgekd.profiling.bench import measure_engine
 from edgekd.reports.bench_html import write_bench_report
 from edgekd.reports.gpu_text import gpu_text, without_throttling
+from edgekd.workflows.bench import BenchResult
 
 from .pretended_nvml import PretendedNvml, made_gpu
 
@@ -75,7 +76,7 @@ def test_the_gpu_that_computed_is_told_and_not_the_first_on_the_bus(has_gpus, tm
         "memory": {"before": 6000, "min": 6000, "max": 6000, "limit": 6001},
     }
     assert (record["highest_celsius"], record["throttling"]) == (61.0, [])
-    assert record["looks"] >= 1
+    assert record["samples"] >= 1
     assert (record["power_mode"], record["l4t"], record["jetpack"]) == (None, None, None)
     assert {handle for handle, _ in library.asked} == {1}
     assert library.open == 0
@@ -87,11 +88,11 @@ def test_what_slowed_it_down_is_said_in_words_with_its_share(has_gpus, tmp_path)
     clocks = itertools.chain([{1: 210, 2: 405}] * 2, itertools.repeat({1: 1800, 2: 6000}))
     has_gpus(made_gpu(SECOND, reasons=reasons, clocks=clocks))
     record = watched(spec_of(), nowhere(tmp_path), 0.35)
-    looks = record["looks"]
-    assert looks >= 3
+    samples = record["samples"]
+    assert samples >= 3
     assert record["throttling"] == [
-        f"power limit (in {2 / looks:.0%} of {looks} looks)",
-        f"temperature (software slowdown) (in {1 / looks:.0%} of {looks} looks)",
+        f"power limit (in {2 / samples:.0%} of {samples} samples)",
+        f"temperature (software slowdown) (in {1 / samples:.0%} of {samples} samples)",
     ]
     assert record["clock_settings"] == ["clocks set by the user"]
     assert record["clocks_mhz"]["sm"] == {"before": 210, "min": 1800, "max": 1800, "limit": 2100}
@@ -100,7 +101,7 @@ def test_what_slowed_it_down_is_said_in_words_with_its_share(has_gpus, tmp_path)
 def test_an_older_driver_is_asked_by_its_own_name_for_it(has_gpus, tmp_path):
     has_gpus(made_gpu(SECOND, reasons=0x40), missing=("nvmlDeviceGetCurrentClocksEventReasons",))
     record = watched(spec_of(), nowhere(tmp_path))
-    assert record["throttling"] == [f"temperature (hardware slowdown) (in 100% of {record['looks']} looks)"]
+    assert record["throttling"] == [f"temperature (hardware slowdown) (in 100% of {record['samples']} samples)"]
 
 
 def test_a_slice_of_a_gpu_has_its_own_memory_and_the_clocks_of_the_whole(has_gpus, tmp_path):
@@ -115,7 +116,7 @@ def test_what_a_gpu_does_not_tell_is_none(has_gpus, tmp_path):
     record = watched(spec_of(), nowhere(tmp_path))
     assert record["name"] == "NVIDIA GeForce"
     assert (record["clocks_mhz"], record["throttling"], record["clock_settings"]) == (None, None, None)
-    assert without_throttling(record) == "not told by this GPU"
+    assert without_throttling(record) == "not reported by this GPU"
     assert gpu_text(record) == "NVIDIA GeForce, driver 580.65.06, CUDA 13.0"
 
 
@@ -188,7 +189,7 @@ def test_a_jetson_is_told_by_its_files_and_nvpmodel(orin):
     assert (record["cuda"], record["memory_bytes"]) == ("12.6", 7802916 * 1024)
     assert record["clocks_mhz"] == {"sm": {"before": 612, "min": 612, "max": 612, "limit": 1020}, "memory": None}
     assert (record["highest_celsius"], record["throttling"]) == (53.343, [])
-    assert "power mode MAXN_SUPER, L4T 36.4.7, JetPack 6.2.1, at most 53 C" in gpu_text(record)
+    assert "power mode MAXN_SUPER, L4T 36.4.7, JetPack 6.2.1, up to 53 °C" in gpu_text(record)
 
 
 @pytest.mark.usefixtures("no_nvml")
@@ -242,13 +243,13 @@ def test_bench_reads_power_and_record_from_the_gpu_of_the_engine(exported, has_g
         monkeypatch.setattr(engine, "spec", spec)
         figures = measure_engine(engine, exported, manifest, list(made_frames(2, 80)), "2 made ones", [1], 0.2)
     assert figures["device"]["gpu"]["uuid"] == SECOND
-    assert figures["device"]["gpu"]["looks"] >= 3  # Latency and throughput, 0.2 s each.
+    assert figures["device"]["gpu"]["samples"] >= 3  # Latency and throughput, 0.2 s each.
     power = figures["power"]["1"]
     assert (power["source"], power["mean_watts"]) == (f"NVML, {SECOND}", pytest.approx(55.5))
-    print_figures(figures, manifest)
+    print_result(BenchResult(**figures))
     said = capsys.readouterr().out
     assert "GPU: NVIDIA RTX A2000, driver 580.65.06, CUDA 13.0, compute capability 8.6, 6.0 GiB" in said
-    assert "warning: the GPU was slowed down while it was measured: power limit (in 100% of" in said
+    assert "warning: the GPU was throttled while it was measured: power limit (in 100% of" in said
     page = tmp_path / "bench.html"
     write_bench_report(page, figures)
     assert "power limit (in 100% of" in page.read_text()

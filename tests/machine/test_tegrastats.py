@@ -148,15 +148,18 @@ def test_one_clock_for_all_cores_counts_for_each():
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("", "no line of tegrastats"),
-        ("Segmentation fault (core dumped)", "no line of tegrastats"),
-        (ORIN_NANO[:23], "a RAM that cannot be read"),
-        (ORIN_NANO[:90], "a CPU that cannot be read"),
-        (ORIN_NANO[: ORIN_NANO.index("VDD_IN") + 9], "a VDD_IN that cannot be read"),
-        (ORIN_NANO.replace("SWAP 851/3810MB", "SWAP 851"), "a SWAP that cannot be read"),
-        (ORIN_NANO.replace("63%@[621]", "63%@[6"), "a GR3D_FREQ that cannot be read"),
-        (ORIN_NANO.replace("14%@729", "14%@7x9"), "a CPU that cannot be read"),
-        ("RAM 2673/7765MB (lfb 118x4MB) VDD_IN 3902/3611", "a VDD_IN that cannot be read"),  # JetPack 4 says no unit.
+        ("", "not a line of tegrastats"),
+        ("Segmentation fault (core dumped)", "not a line of tegrastats"),
+        (ORIN_NANO[:23], "a RAM field that cannot be parsed"),
+        (ORIN_NANO[:90], "a CPU field that cannot be parsed"),
+        (ORIN_NANO[: ORIN_NANO.index("VDD_IN") + 9], "a VDD_IN field that cannot be parsed"),
+        (ORIN_NANO.replace("SWAP 851/3810MB", "SWAP 851"), "a SWAP field that cannot be parsed"),
+        (ORIN_NANO.replace("63%@[621]", "63%@[6"), "a GR3D_FREQ field that cannot be parsed"),
+        (ORIN_NANO.replace("14%@729", "14%@7x9"), "a CPU field that cannot be parsed"),
+        (
+            "RAM 2673/7765MB (lfb 118x4MB) VDD_IN 3902/3611",
+            "a VDD_IN field that cannot be parsed",
+        ),  # JetPack 4 prints no unit.
     ],
 )
 def test_a_damaged_or_foreign_line_is_one_clear_error(line, said):

@@ -52,15 +52,15 @@ def test_pixel_auroc_takes_images_of_different_sizes() -> None:
 
 @pytest.mark.parametrize(("label", "missing"), [(True, "good"), (False, "defective")])
 def test_a_missing_class_is_named(label: bool, missing: str) -> None:
-    with pytest.raises(EdgekdError, match=f"there is no {missing} image"):
+    with pytest.raises(EdgekdError, match=f"there are no {missing} images"):
         image_auroc([1.0, 2.0], [label, label])
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
 def test_scores_that_are_not_finite_are_counted_in_the_error(broken: float) -> None:
-    with pytest.raises(EdgekdError, match="1 of 3 images have none"):
+    with pytest.raises(EdgekdError, match="those of 1 of 3 images are NaN or infinite"):
         image_auroc([1.0, broken, 2.0], [False, True, True])
-    with pytest.raises(EdgekdError, match="1 of 2 pixels have none"):
+    with pytest.raises(EdgekdError, match="those of 1 of 2 pixels are NaN or infinite"):
         pixel_auroc([np.array([[0, broken]], np.float32)], [np.array([[True, False]])])
 
 

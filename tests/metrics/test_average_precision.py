@@ -38,7 +38,7 @@ def test_equal_scores_have_the_share_of_defective_ones() -> None:
 
 @pytest.mark.parametrize(("label", "missing"), [(True, "good"), (False, "defective")])
 def test_a_missing_class_is_named(label: bool, missing: str) -> None:
-    with pytest.raises(EdgekdError, match=f"image AP needs good and defective images: there is no {missing}"):
+    with pytest.raises(EdgekdError, match=f"image AP needs good and defective images: there are no {missing}"):
         image_ap([1.0, 2.0], [label, label])
-    with pytest.raises(EdgekdError, match=f"pixel AP needs good and defective pixels: there is no {missing}"):
+    with pytest.raises(EdgekdError, match=f"pixel AP needs good and defective pixels: there are no {missing}"):
         pixel_ap(collect([np.ones((1, 2), np.float32)], [np.full((1, 2), label)]))

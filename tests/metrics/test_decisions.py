@@ -58,5 +58,5 @@ def test_no_threshold_has_a_higher_f1_and_the_figures_agree_with_scikit_learn(se
 
 @pytest.mark.parametrize(("label", "missing"), [(True, "good"), (False, "defective")])
 def test_a_missing_class_is_named(label: bool, missing: str) -> None:
-    with pytest.raises(EdgekdError, match=f"there is no {missing} image"):
+    with pytest.raises(EdgekdError, match=f"there are no {missing} images"):
         decisions_at_best_f1([1.0, 2.0], [label, label])

@@ -51,7 +51,7 @@ def test_iap_agrees_with_its_definition_on_random_maps(seed: int) -> None:
 
 @pytest.mark.parametrize(("mask", "missing"), [([0, 0], "defective"), ([1, 1], "good")])
 def test_pixels_that_are_missing_are_named(mask: list[int], missing: str) -> None:
-    with pytest.raises(EdgekdError, match=f"IAP needs good and defective pixels: there is no {missing} pixel"):
+    with pytest.raises(EdgekdError, match=f"IAP needs good and defective pixels: there are no {missing} pixels"):
         instance_average_precision(levels_of([1, 2], mask))
 
 

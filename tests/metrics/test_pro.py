@@ -100,7 +100,7 @@ def test_regions_that_overlap_each_count() -> None:
 
 @pytest.mark.parametrize(("mask", "missing"), [([0, 0], "defective"), ([1, 1], "good")])
 def test_pixels_that_are_missing_are_named(mask: list[int], missing: str) -> None:
-    with pytest.raises(EdgekdError, match=f"there is no {missing} pixel"):
+    with pytest.raises(EdgekdError, match=f"there are no {missing} pixels"):
         pro(collect(*one_row([1, 2], mask)))
 
 

@@ -27,8 +27,9 @@ def figures(exported, told):
         patch.setattr(bench_module, "WARM_UP_SECONDS", 0.05)
         with open_engine(exported, "openvino", threads=1) as engine:
             images = list(made_frames(3, 80))
+            manifest = read_manifest(exported)
             return measure_engine(
-                engine, exported, read_manifest(exported), images, "3 made ones", [1], 0.3, told.append
+                engine, exported, manifest, images, "3 made ones", [1], 0.3, lambda *phase: told.append(phase)
             )
 
 
@@ -65,7 +66,14 @@ def test_the_record_says_what_was_measured_on_what(figures, exported, told):
     assert figures["device"]["threads"] == 1
     assert figures["measured"]["frames"] >= 10
     assert figures["measured"]["images"] == "3 made ones"
-    assert told[-3:] == ["throughput at batch 1", "peak of the device, again", "layers"]
+    phases = (
+        "measuring the peak of the device",
+        "measuring latency",
+        "measuring throughput at batch 1",
+        "measuring the peak of the device again",
+        "measuring layers",
+    )
+    assert told == [(phase, done, 1) for phase in phases for done in (0, 1)]
 
 
 def test_layers_stand_beside_floors_of_the_measured_limits(figures):

@@ -106,7 +106,7 @@ def test_the_headline_has_the_figures(tmp_path: Path) -> None:
     assert "Latency, p99 123 ms of 10 frames" in text
     assert "Throughput 17.5 fps at batch 4" in text
     assert "Share of int8 peak 18% 35.7 of 200 GMAC/s measured" in text
-    assert "MACs a frame 2.50 G" in text
+    assert "MACs per frame 2.50 G" in text
     # 2e9 / 2e11, 1e8 / 1e10 and 5e8 / 5e10 of a second: 10 ms each.
     assert "Sum of floors 30.0 ms at the measured peaks and 10.0 GB/s of memory" in text
 
@@ -132,8 +132,8 @@ def test_layers_past_the_slowest_are_summed(tmp_path: Path) -> None:
 def test_what_is_not_known_of_a_layer_is_not_invented(tmp_path: Path) -> None:
     figures = made(layers=[*LAYERS, Layer("attention", "MHA", None, "fp32", None, None, 9.0)])
     text = text_of(page_of(tmp_path, figures))
-    assert "attention MHA 9.00 11% \N{EN DASH} \N{EN DASH} \N{EN DASH} fp32 not known \N{EN DASH}" in text
-    assert "Sum of floors \N{EN DASH} not known for every layer" in text
+    assert "attention MHA 9.00 11% \N{EN DASH} \N{EN DASH} \N{EN DASH} fp32 unknown \N{EN DASH}" in text
+    assert "Sum of floors \N{EN DASH} unknown for some layers" in text
     assert "at their floors" not in text
     assert "whole" not in {each.get("class") for each in charts_of(page_of(tmp_path, figures))[1].iter()}
 
@@ -167,7 +167,7 @@ def test_dots_lie_where_their_layers_work_below_the_roofs(tmp_path: Path) -> Non
     roofline = charts_of(page_of(tmp_path, made()))[1]
     dots = roofline.findall("circle")
     assert [dot.attrib["class"] for dot in dots] == ["layer bad", "layer good"]  # Without MACs there is no dot.
-    # The same MACs a byte, 500: below one another, at 50 and 25 GMAC/s.
+    # The same MACs per byte, 500: below one another, at 50 and 25 GMAC/s.
     assert dots[0].attrib["cx"] == dots[1].attrib["cx"]
     roofs = {roof.attrib["class"]: points(roof) for roof in roofline.findall("polyline")}
     height_of_four = roofs["roof good"][-1][1] - roofs["roof bad"][-1][1]  # From 50 to 200 GMAC/s.
@@ -210,9 +210,9 @@ def test_hkts_paper_prints_no_speed_and_the_others_no_table(tmp_path: Path) -> N
 def test_stages_throughput_and_record_are_tables(tmp_path: Path) -> None:
     text = text_of(page_of(tmp_path, made()))
     assert "inference 1.00 70.0 70.0 2.00 3.00 123" in text
-    assert "Batch Frames a second Mean power, W J a frame 1 13.2 \N{EN DASH} \N{EN DASH} 4 17.5 45.5 2.60" in text
+    assert "Batch Frames per second Mean power, W J per frame 1 13.2 \N{EN DASH} \N{EN DASH} 4 17.5 45.5 2.60" in text
     assert "Peak, int8 200 GMAC/s" in text
-    assert "How memory was measured sums" in text
+    assert "Memory measurement sums" in text
     assert "SHA-256 abc123" in text
 
 

@@ -88,8 +88,8 @@ def test_the_papers_figures_stand_beside_ours_with_what_differs(tmp_path: Path) 
     rows = [PaperRow("Image AUROC", 0.9, 0.95, ""), PaperRow("PRO", 0.7, 0.65, "the mean of the rows is 60.00")]
     text = text_of(page_of(tmp_path, paper=PaperFigures("MVTec AD, screw", rows, ["size: 64 pixels; the paper's 256"])))
     assert "Image AUROC 0.9000 0.9500 -0.0500 PRO 0.7000 0.6500 +0.0500" in text
-    assert "Of the printed PRO: the mean of the rows is 60.00." in text
-    assert "The set-up is not the same: size: 64 pixels; the paper&#39;s 256" in text
+    assert "The printed PRO: the mean of the rows is 60.00." in text
+    assert "The set-up differs: size: 64 pixels; the paper&#39;s 256" in text
 
 
 def test_classes_are_counted_and_compared_with_the_good(tmp_path: Path) -> None:
@@ -194,14 +194,14 @@ def test_without_a_threshold_no_verdict_is_claimed(tmp_path: Path) -> None:
     assert "Missed defects" not in text
     assert 'class="chip' not in page
     assert 'class="threshold"' not in page
-    assert "Faintest defects" in text
+    assert "Lowest-scoring defects" in text
 
 
 def test_what_was_not_measured_is_not_shown(tmp_path: Path) -> None:
     text = text_of(page_of(tmp_path, pixel_auroc=None, latency=None, notes=[], provenance={}))
     assert "Pixel AUROC \N{EN DASH} not computed: no masks" in text
     assert "Latency" not in text
-    assert "Where this comes from" not in text
+    assert "Provenance" not in text
 
 
 def test_latency_and_provenance_are_tables(tmp_path: Path) -> None:

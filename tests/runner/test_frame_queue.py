@@ -7,7 +7,7 @@ import pytest
 from edgekd.engines import EngineSpec, Outputs
 from edgekd.engines.host import HostEngine
 from edgekd.runner import Frame, inspect_stream
-from edgekd.runner.frame_queue import Intake
+from edgekd.runner.frame_queue import FrameQueue
 
 
 def numbered(count):
@@ -21,17 +21,17 @@ def until(condition):
         time.sleep(0.001)
 
 
-def taken_of(intake):
+def taken_of(queue):
     names = []
-    while (taken := intake.get(wait=True)) is not None:
+    while (taken := queue.get(wait=True)) is not None:
         names.append((taken.frame.name, taken.dropped))
     return names
 
 
 def test_a_source_that_can_wait_loses_nothing():
-    with Intake(iter(numbered(50)), ahead=2, live=False) as intake:
-        assert taken_of(intake) == [(str(number), 0) for number in range(50)]
-        assert intake.ended
+    with FrameQueue(iter(numbered(50)), ahead=2, live=False) as queue:
+        assert taken_of(queue) == [(str(number), 0) for number in range(50)]
+        assert queue.ended
 
 
 def test_a_source_that_can_wait_is_read_no_further_than_there_is_room():
@@ -42,11 +42,11 @@ def test_a_source_that_can_wait_is_read_no_further_than_there_is_room():
             read.append(frame)
             yield frame
 
-    with Intake(source(), ahead=3, live=False) as intake:
+    with FrameQueue(source(), ahead=3, live=False) as queue:
         until(lambda: len(read) == 4)  # Three are held, one waits for room.
         time.sleep(0.05)
         assert len(read) == 4
-        intake.get(wait=True)
+        queue.get(wait=True)
         until(lambda: len(read) == 5)
 
 
@@ -57,10 +57,10 @@ def test_of_a_live_source_the_oldest_are_dropped_and_counted():
         yield from numbered(10)
         given.set()
 
-    with Intake(source(), ahead=2, live=True) as intake:
+    with FrameQueue(source(), ahead=2, live=True) as queue:
         given.wait(10)
-        until(lambda: intake._ended)
-        assert taken_of(intake) == [("8", 8), ("9", 0)]
+        until(lambda: queue._ended)
+        assert taken_of(queue) == [("8", 8), ("9", 0)]
 
 
 def test_what_a_source_raises_comes_after_its_frames():
@@ -68,13 +68,13 @@ def test_what_a_source_raises_comes_after_its_frames():
         yield from numbered(2)
         raise ValueError("the cable")
 
-    with Intake(source(), ahead=8, live=False) as intake:
-        until(lambda: intake._failure is not None)
-        assert not intake.ended
-        assert [name for name, _ in taken_of(intake)] == ["0", "1"]
-        assert intake.ended
+    with FrameQueue(source(), ahead=8, live=False) as queue:
+        until(lambda: queue._failure is not None)
+        assert not queue.ended
+        assert [name for name, _ in taken_of(queue)] == ["0", "1"]
+        assert queue.ended
         with pytest.raises(ValueError, match="the cable"):
-            intake.raise_failure()
+            queue.raise_failure()
 
 
 def test_without_waiting_there_is_none_where_none_is_held():
@@ -84,11 +84,11 @@ def test_without_waiting_there_is_none_where_none_is_held():
         release.wait(10)
         yield from numbered(1)
 
-    with Intake(source(), ahead=2, live=False) as intake:
-        assert intake.get(wait=False) is None
-        assert not intake.ended
+    with FrameQueue(source(), ahead=2, live=False) as queue:
+        assert queue.get(wait=False) is None
+        assert not queue.ended
         release.set()
-        assert intake.get(wait=True).frame.name == "0"
+        assert queue.get(wait=True).frame.name == "0"
 
 
 def test_leaving_early_closes_the_source_and_ends_its_thread():
@@ -101,8 +101,8 @@ def test_leaving_early_closes_the_source_and_ends_its_thread():
             closed.append(True)
 
     before = threading.active_count()
-    with Intake(source(), ahead=2, live=False) as intake:
-        intake.get(wait=True)
+    with FrameQueue(source(), ahead=2, live=False) as queue:
+        queue.get(wait=True)
     assert closed == [True]
     assert threading.active_count() == before
 

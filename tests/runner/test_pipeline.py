@@ -155,7 +155,7 @@ def test_a_score_that_is_no_finite_number_is_error_with_its_reason(score):
     engine = FaultyEngine(scores={1: score})
     answers = [answer.result for answer in inspect_stream(engine, numbered(3), 100.0)]
     assert [result.verdict.value for result in answers] == ["OK", "ERROR", "OK"]
-    assert answers[1].error == f"the engine's score is {score}, no finite number"
+    assert answers[1].error == f"the engine's score is not finite: {score}"
     alone = inspect_image(engine, np.full((16, 16, 3), 1, np.uint8), 100.0)
     assert alone.verdict is Verdict.ERROR
     assert alone.error == answers[1].error

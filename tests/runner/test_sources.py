@@ -40,7 +40,7 @@ def test_a_camera_that_stops_ends_in_an_error(video):
     """A video stands for the camera: both stop giving frames in the same way."""
     *frames, last = _camera_frames(cv2.VideoCapture(str(video)), "camera 0")
     assert [frame.name for frame in frames] == [f"camera 0#{number:06d}" for number in range(4)]
-    with pytest.raises(ImageError, match="camera 0 stopped giving frames"):
+    with pytest.raises(ImageError, match="camera 0 delivers no more frames"):
         last.load()
 
 
@@ -77,7 +77,7 @@ def test_image_frames_are_named_by_their_paths(good_folder):
 
 @pytest.mark.parametrize("name", ["gone", "gone.mp4", "gone.png"])
 def test_what_is_not_there_is_named(tmp_path, name):
-    with pytest.raises(EdgekdError, match=f"no such folder, video or camera: .*{name}"):
+    with pytest.raises(EdgekdError, match=f"no such folder, image, video or camera: .*{name}"):
         open_source(str(tmp_path / name))
 
 

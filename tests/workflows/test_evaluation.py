@@ -11,7 +11,7 @@ import pytest
 
 from edgekd.data.layouts import read_category
 from edgekd.engines.base import EVERY_MAP, Engine, EngineSpec, Outputs
-from edgekd.workflows.evaluation import AT_ONCE, Evaluation, evaluate
+from edgekd.workflows.evaluation import AT_ONCE, Evaluation, evaluate_engine
 
 SIDE = 32
 MANIFEST = {
@@ -66,7 +66,7 @@ def image(*patches: tuple[slice, slice, int], side: int = SIDE) -> np.ndarray:
 
 
 def evaluated(folder: Path, engine: Engine | None = None, **changes: object) -> Evaluation:
-    return evaluate(engine or BlueChannel(), MANIFEST | changes, read_category(folder))
+    return evaluate_engine(engine or BlueChannel(), MANIFEST | changes, read_category(folder))
 
 
 LEFT, RIGHT, TOP = slice(0, 8), slice(16, 24), slice(0, 8)

@@ -16,8 +16,8 @@ from edgekd.workflows.lower import judged_on
 def test_drift_is_judged_on_what_a_system_learns_from(system, with_anomalies, elpv_images):
     frames = read_frames(elpv_images[:16], 64)
     before = frames.copy()
-    switches = {"backbone": "efficientnet_lite0"} if system == "dskd" else {}
-    judges, what = judged_on(find_system(system).detector(64, switches), frames)
+    settings = {"backbone": "efficientnet_lite0"} if system == "dskd" else {}
+    judges, what = judged_on(find_system(system).detector(64, settings), frames)
     changed = [not np.array_equal(judge, frame) for judge, frame in zip(judges, few_of(frames), strict=True)]
     assert len(judges) == 8
     assert not any(changed[1::2])
