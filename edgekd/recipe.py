@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from edgekd.artifact import read_json, write_json
 from edgekd.errors import ArtifactError, EdgekdError
@@ -17,6 +17,8 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+Schedule = Literal["constant", "step", "cosine"]
 
 
 @dataclass(frozen=True)

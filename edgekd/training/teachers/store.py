@@ -52,7 +52,7 @@ def import_teacher(file: Path, name: str | None = None) -> Path:
         "licence": entry.licence,
         "imported_from": file.name,
         "imported_sha256": digest,
-        "hash_checked": PUBLISHED_NAME.fullmatch(file.name) is not None,
+        "hash_checked": names_its_hash(file),
         "sha256": sha256(kept),
     }
     write_json(kept.with_suffix(".json"), card)
@@ -70,6 +70,11 @@ def read_stored(name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if sha256(kept) != card.get("sha256"):
         raise ArtifactError(f"{kept} was changed since it was imported: import it again with edgekd teachers import")
     return read_weights(kept), card
+
+
+def names_its_hash(file: Path) -> bool:
+    """Whether a file's name holds the first digits of its publisher's SHA-256."""
+    return PUBLISHED_NAME.fullmatch(file.name) is not None
 
 
 def verify_name(file: Path) -> str:
