@@ -1,4 +1,4 @@
-"""From a distillation's recipe to a teacher file: what `edgekd distill` does between its messages."""
+"""From a distillation's recipe to a teacher file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def prepare_distillation(recipe: dict[str, Any], paths: Sequence[Path], device: 
 
     Args:
         recipe: teacher, backbone, strides, crop, iterations, batch, learning_rate, seed; and start_from, a teacher
-            to go on from or None. A PDN-S grows into a PDN-M.
+            to start from or None. A PDN-S grows into a PDN-M.
         paths: Images of anything.
         device: Where to compute.
 
@@ -66,7 +66,7 @@ def save_teacher(path: Path, distillation: TeacherDistillation, card: dict[str, 
     Args:
         path: The .safetensors file.
         distillation: That has run.
-        card: How it was made, honestly.
+        card: How it was made.
     """
     state = {key: value.half() for key, value in distillation.network.state_dict().items()}
     write_weights(path, state)
