@@ -1,11 +1,11 @@
-"""Recipes: what a run was told, kept in its folder, and what a system's graph must keep to, kept in export/."""
+"""Recipes: how a run is trained, kept in its folder, and what a system's graph may hold, kept in export/."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from edgekd.artifact import read_json, write_json
 from edgekd.errors import ArtifactError, EdgekdError
@@ -17,6 +17,8 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+Schedule = Literal["constant", "step", "cosine"]
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class TrainingRecipe:
         seed: Of the weights, the order of images and which are held out.
         held_out: Good images that are not trained on, relative to `data`; they set the threshold.
         mixed_precision: Whether convolutions are computed in bfloat16.
-        textures: A folder of images that synthetic anomalies take their looks from; empty for made noise.
-        settings: The system's own arguments, where they are not its paper's.
+        textures: A folder of images that synthetic anomalies take their texture from; empty for noise.
+        settings: The system's own settings, where they differ from its paper's.
         quantization_aware_from: The iteration from which on everything computes as in INT8; None for never.
         resize: The rule by which images are brought to that size; runs of before there were rules keep the first.
     """
@@ -69,15 +71,15 @@ def read_recipe(run: Path) -> TrainingRecipe:
     """Reads a run folder's recipe.
 
     Raises:
-        EdgekdError: The folder is no run.
+        EdgekdError: The folder is not a run.
         ArtifactError: The recipe is damaged or of another version.
     """
     if not (run / RECIPE_FILE).is_file():
-        raise EdgekdError(f"{run} is no run: it has no {RECIPE_FILE}; make one with edgekd train")
+        raise EdgekdError(f"{run} is not a run folder: it has no {RECIPE_FILE}; make one with 'edgekd train'")
     content = read_json(run / RECIPE_FILE)
     names = {entry.name for entry in fields(TrainingRecipe)}
     if not isinstance(content, dict) or not content.keys() <= names:
-        raise ArtifactError(f"{run / RECIPE_FILE} is no recipe of this edgekd: train again")
+        raise ArtifactError(f"{run / RECIPE_FILE} is not a recipe that this version of edgekd reads: train again")
     older: dict[str, Any] = {"resize": AREA}
     try:
         recipe = TrainingRecipe(**older | content | {"held_out": tuple(content.get("held_out", ()))})

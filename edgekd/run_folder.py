@@ -1,6 +1,6 @@
 """A run folder: the names of the files in it, and which of its artifacts is meant.
 
-`edgekd train` makes the folder; each later command adds to it.
+`edgekd train` makes the folder; each later command adds to it. `edgekd distill` makes one of its own.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ STUDENT_FILE = "student.safetensors"
 TEACHER_FILE = "teacher.safetensors"
 TEACHER_CARDS_FILE = "teachers.json"
 TRAINING_FILE = "training.json"
+DISTILLATION_FILE = "distillation.json"
+DISTILLATION_CHECKPOINT_FILE = "checkpoint.pt"
 DETECTOR_FILE = "detector.onnx"
 CALIBRATION_SUFFIX = ".calibration.json"
 EVALUATION_SUFFIX = ".evaluation.json"

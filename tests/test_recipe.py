@@ -47,7 +47,7 @@ def test_a_recipe_of_before_there_were_rules_of_resizing_keeps_the_first(tmp_pat
 
 
 def test_a_folder_without_recipe_is_no_run(tmp_path):
-    with pytest.raises(EdgekdError, match=r"is no run: it has no recipe\.json; make one with edgekd train"):
+    with pytest.raises(EdgekdError, match=r"is not a run folder: it has no recipe\.json; make one with 'edgekd train'"):
         read_recipe(tmp_path)
 
 
@@ -55,8 +55,8 @@ def test_a_folder_without_recipe_is_no_run(tmp_path):
     ("content", "complaint"),
     [
         ("{", "no valid JSON"),
-        ("[]", "no recipe of this edgekd"),
-        ('{"system": "hkt", "temperature": 3}', "no recipe of this edgekd"),
+        ("[]", "is not a recipe that this version of edgekd reads"),
+        ('{"system": "hkt", "temperature": 3}', "is not a recipe that this version of edgekd reads"),
         ('{"system": "hkt"}', "incomplete"),
     ],
 )

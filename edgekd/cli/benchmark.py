@@ -16,18 +16,14 @@ from edgekd.artifact import read_json, read_manifest, require_current, write_bes
 from edgekd.cli.arguments import add_json_argument, between
 from edgekd.cli.main import show_command
 from edgekd.cli.output import answer, notes, require_writable, write_json_to
-from edgekd.cli.train import check_start
-from edgekd.cli.training_options import (
-    TEACHER_OPTIONS,
-    add_training_arguments,
-    learns_from_anomalies,
-    require_same_recipe,
-    training_words,
-)
+from edgekd.cli.precision import PRECISIONS
+from edgekd.cli.training_options import add_training_arguments, training_options, training_words
 from edgekd.errors import ArtifactError, EdgekdError, unknown_name
 from edgekd.precisions import PRECISIONS
 from edgekd.recipe import read_recipe
-from edgekd.run_folder import DETECTOR_FILE, RECIPE_FILE, artifact_name
+from edgekd.run_folder import RECIPE_FILE, STUDENT_FILE
+from edgekd.workflows.settings import parse_settings
+from edgekd.workflows.train import check_training, learns_from_anomalies, require_same_recipe
 
 if TYPE_CHECKING:
     from edgekd.models.registry import System
@@ -88,17 +84,16 @@ def _require_outputs(arguments: argparse.Namespace) -> None:
 def _require_trainable(arguments: argparse.Namespace, systems: Sequence[System], categories: Sequence[Path]) -> None:
     """Refuses what a training would refuse, for every run that is not there, and what contradicts those that are."""
     names = ", ".join(system.name for system in systems)
-    for option in TEACHER_OPTIONS:
-        if getattr(arguments, option) and option not in {system.teacher_setting for system in systems}:
-            raise EdgekdError(f"--{option} is for none of {names}: leave it out")
-    if arguments.textures and not any(learns_from_anomalies(arguments, system) for system in systems):
+    settings = {system.name: parse_settings(system.name, arguments.set) for system in systems}
+    if arguments.textures and not any(learns_from_anomalies(name, chosen) for name, chosen in settings.items()):
         raise EdgekdError(f"--textures is for synthetic anomalies, and none of {names} learns from them: leave it out")
     for category in categories:
         for system in systems:
             run_folder = _run_folder(arguments.out, category, system.name)
-            require_same_recipe(arguments, system, run_folder, category)
+            options = training_options(arguments, system.name, run_folder, category)
+            require_same_recipe(options)
             if not (run_folder / RECIPE_FILE).exists():
-                check_start(_train_words(run_folder, category, training_words(arguments, system)))
+                check_training(options)
 
 
 def _table(
@@ -114,7 +109,7 @@ def _table(
             run_folder = _run_folder(arguments.out, category, system.name)
             who = f"{category.resolve().name}, {system.name}: "
             where = f" ({number} of {len(categories)} categories, {place} of {len(systems)} systems)"
-            _train(run_folder, category, training_words(arguments, system), (who, where))
+            _train(run_folder, category, arguments, (who, where))
             for precision in arguments.precision:
                 artifact = _export(run_folder, precision, (who, where))
                 rows.append(benchmark_row(*_measure(artifact, category, arguments.duration, (who, where))))
@@ -168,19 +163,15 @@ def _run_folder(out: Path, category: Path, system: str) -> Path:
     return out / category.resolve().name / system
 
 
-def _train_words(run_folder: Path, category: Path, options: Sequence[str]) -> list[str]:
-    """The arguments of `edgekd train` for a run that is not there."""
-    return [run_folder.name, "--run", str(run_folder), "--data", str(category), *options]
-
-
-def _train(run_folder: Path, category: Path, options: Sequence[str], told: Told) -> None:
-    if (run_folder / "student.safetensors").exists():
+def _train(run_folder: Path, category: Path, arguments: argparse.Namespace, told: Told) -> None:
+    if (run_folder / STUDENT_FILE).exists():
         return
     _say("training", told)
     if (run_folder / RECIPE_FILE).exists():
         show_command("train", read_recipe(run_folder).system, "--run", run_folder, "--resume")
     else:
-        show_command("train", *_train_words(run_folder, category, options))
+        options = training_options(arguments, run_folder.name, run_folder, category)
+        show_command("train", *training_words(arguments, options))
 
 
 def _export(run_folder: Path, precision: str, told: Told) -> Path:

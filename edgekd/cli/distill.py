@@ -1,93 +1,145 @@
-"""Distils a PDN teacher from an ImageNet backbone, on images of anything. Ctrl-C saves; --resume goes on."""
+"""edgekd distill."""
 
 from __future__ import annotations
 
-import argparse
-import hashlib
-import time
 from pathlib import Path
+from typing import Annotated
 
-from edgekd.artifact import read_json, write_json
-from edgekd.cli.arguments import between, not_negative, positive
-from edgekd.cli.output import answer, notes, training_progress
-from edgekd.data.images import list_images
-from edgekd.errors import EdgekdError
+import typer
 
-# A PDN sees 33 pixels; these are the maps whose context is nearest to that. Deeper ones see far past it.
-STRIDES = (4, 8)
-RECIPE_FILE, CHECKPOINT_FILE, OUTPUT_FILE = "distillation.json", "checkpoint.pt", "teacher.safetensors"
+from edgekd.cli.options import DATA, OUTPUT, TRAINING, JsonFile
+from edgekd.cli.output import answer, require_writable, write_json_to
+from edgekd.cli.progress import show_progress
+from edgekd.cli.types import between, not_negative, positive
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--images", type=Path, nargs="+", required=True, metavar="DIR", help="folders of images")
-    parser.add_argument("--run", type=Path, required=True, help="folder to keep everything in")
-    parser.add_argument("--teacher", default="pdn_small", help="pdn_small or pdn_medium (default: pdn_small)")
-    parser.add_argument("--backbone", default="efficientnet_lite1", help="default: efficientnet_lite1")
-    parser.add_argument("--start-from", metavar="NAME|FILE", help="a teacher to go on from; a PDN-S grows into a PDN-M")
-    parser.add_argument(
-        "--strides",
-        type=int,
-        nargs="+",
-        choices=(4, 8, 16, 32),
-        default=STRIDES,
-        help="of the backbone's maps (default: 4 8)",
-    )
-    parser.add_argument("--crop", type=int, choices=(256, 512), default=256, help="what the backbone sees, in pixels")
-    parser.add_argument("--iterations", type=positive, default=60_000, help="optimizer steps (default: 60000)")
-    parser.add_argument("--batch", type=positive, default=8, help="crops a step (default: 8)")
-    parser.add_argument("--learning-rate", type=between(1e-7, 1.0), default=1e-3, help="Adam's (default: 1e-3)")
-    parser.add_argument("--seed", type=not_negative, default=0)
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
-    parser.add_argument("--resume", action="store_true", help="go on with the run, with the arguments it began with")
+app = typer.Typer(add_completion=False)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    from edgekd.training.device import choose_device
-    from edgekd.training.teachers.distilled import made_from, prepare_distillation, save_teacher
+@app.command()
+def distill(
+    images: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="DIR...", help="Folder of images of anything; once for each of several.", rich_help_panel=DATA
+        ),
+    ],
+    run: Annotated[Path, typer.Option(metavar="DIR", help="Folder to make, or to resume.", rich_help_panel=OUTPUT)],
+    teacher: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Teacher to distill: pdn_small or pdn_medium.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = "pdn_small",
+    backbone: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="ImageNet backbone that it learns from.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = "efficientnet_lite1",
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Teacher to start from; a PDN-S grows into a PDN-M. Default: drawn weights.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    strides: Annotated[
+        list[int] | None,
+        typer.Option(
+            parser=positive,
+            metavar="N...",
+            help="Stride of a map of the backbone to learn from: 4, 8, 16 or 32; once for each of several. "
+            "Default: 4 and 8.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    crop: Annotated[
+        int,
+        typer.Option(
+            parser=positive,
+            metavar="PIXELS",
+            help="Side of what the backbone sees: 256 or 512 pixels.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = 256,
+    iterations: Annotated[
+        int,
+        typer.Option(
+            parser=positive,
+            metavar="N",
+            help="Optimizer steps at most; it ends earlier when the held-out error stops falling.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = 60_000,
+    batch: Annotated[
+        int,
+        typer.Option(parser=positive, metavar="N", help="Crops a step.", rich_help_panel=TRAINING),
+    ] = 8,
+    learning_rate: Annotated[
+        float,
+        typer.Option(
+            parser=between(1e-7, 1.0),
+            metavar="RATE",
+            help="Learning rate at the start; it falls to 0 along a cosine.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = 1e-3,
+    seed: Annotated[
+        int,
+        typer.Option(
+            parser=not_negative,
+            metavar="N",
+            help="Seed of the weights and of every crop.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = 0,
+    device: Annotated[
+        str,
+        typer.Option(
+            metavar="DEVICE",
+            help="auto (a GPU where there is one), cpu, cuda or cuda:1.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = "auto",
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Resume the run, with the options that it was started with.", rich_help_panel=TRAINING
+        ),
+    ] = False,
+    json: JsonFile = None,
+) -> None:
+    """Distill a teacher from an ImageNet backbone, on images of anything.
 
-    paths = [path for folder in arguments.images for path in list_images(folder)]
-    recipe = {name: getattr(arguments, name) for name in ("teacher", "backbone", "iterations", "batch", "seed")}
-    recipe |= {"learning_rate": arguments.learning_rate, "images": len(paths), "crop": arguments.crop}
-    recipe |= {"strides": sorted(set(arguments.strides)), "start_from": arguments.start_from}
-    names = "\n".join(f"{path.parent.name}/{path.name}" for path in paths)
-    recipe["images_sha256"] = hashlib.sha256(names.encode()).hexdigest()
-    _check_run(arguments.run, recipe, arguments.resume)
-    notes.print(f"{len(paths)} images; measuring the features of {arguments.backbone}")
-    distillation = prepare_distillation(recipe, paths, choose_device(arguments.device))
-    write_json(arguments.run / RECIPE_FILE, recipe)
-    before = distillation.held_out_error()
-    notes.print(f"held-out error before: {before:.3f} of the variance")
-    start = time.monotonic()
-    try:
-        with training_progress(f"distilling {arguments.teacher}", arguments.iterations) as on_step:
-            done = distillation.run(arguments.run / CHECKPOINT_FILE, on_step)
-    except KeyboardInterrupt:
-        if (arguments.run / CHECKPOINT_FILE).exists():
-            notes.print("saved; go on with the same command and --resume")
-        raise
-    if done < arguments.iterations:
-        notes.print(f"ended after {done} iterations: the held-out error no longer fell")
-    after = distillation.held_out_error()
-    card = {
-        **recipe,
-        "iterations_done": done,
-        "made_from": made_from(recipe),
-        "held_out_error_before": before,
-        "held_out_error": after,
-        "seconds_of_last_session": round(time.monotonic() - start),
-        "folders": [folder.name for folder in arguments.images],
-    }
-    save_teacher(arguments.run / OUTPUT_FILE, distillation, card)
-    answer.print(f"held-out error {before:.3f} -> {after:.3f} of the variance; wrote {arguments.run / OUTPUT_FILE}")
-    return 0
+    Ctrl-C saves, and --resume continues.
+    """
+    from edgekd.workflows.distill import STRIDES
+    from edgekd.workflows.distill import distill as run_distillation
 
-
-def _check_run(run: Path, recipe: dict[str, object], resume: bool) -> None:
-    exists = (run / RECIPE_FILE).exists()
-    if exists and not resume:
-        raise EdgekdError(f"{run} holds a distillation already: --resume goes on with it, or name another folder")
-    if resume and not exists:
-        raise EdgekdError(f"{run} holds no distillation to go on with: leave --resume out to start one")
-    if resume and (begun := read_json(run / RECIPE_FILE)) != recipe:
-        changed = sorted(name for name in recipe if begun.get(name) != recipe[name])
-        raise EdgekdError(f"{run} was begun with another {', '.join(changed)}: use the arguments it began with")
+    require_writable(json)
+    with show_progress() as progress:
+        result = run_distillation(
+            images,
+            run=run,
+            teacher=teacher,
+            backbone=backbone,
+            start_from=start_from,
+            strides=strides or STRIDES,
+            crop=crop,
+            iterations=iterations,
+            batch=batch,
+            learning_rate=learning_rate,
+            seed=seed,
+            device=device,
+            resume=resume,
+            progress=progress,
+        )
+    write_json_to(json, result.to_dict())
+    if json != Path("-"):
+        errors = f"{result.held_out_error_before:.3f} -> {result.held_out_error:.3f}"
+        answer.print(f"held-out error {errors} of the variance; wrote {result.file}", soft_wrap=True)

@@ -1,51 +1,103 @@
-"""Lists every system: parameters and multiply-accumulates by part, beside its paper's figures."""
+"""edgekd models."""
 
 from __future__ import annotations
 
-import argparse
-import json
+from pathlib import Path
+from typing import Annotated, Any
 
-from edgekd.cli.arguments import positive
-from edgekd.cli.output import answer, print_table
+import typer
+
+from edgekd.cli.options import JsonFile
+from edgekd.cli.output import answer, print_table, write_json_to
+from edgekd.cli.types import positive
+
+app = typer.Typer(add_completion=False)
+
+# The words of 'edgekd models SYSTEM' for the types of settings.
+TYPES = {"bool": "on or off", "int": "integer", "float": "number"}
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--size", type=positive, default=256, help="side of the image, in pixels (default: 256)")
+@app.command()
+def models(
+    system: Annotated[
+        str | None,
+        typer.Argument(metavar="SYSTEM", help="Show this one, with its settings, image sizes and training defaults."),
+    ] = None,
+    size: Annotated[
+        int,
+        typer.Option(parser=positive, metavar="PIXELS", help="Side of the image that MACs are counted for."),
+    ] = 256,
+    json: JsonFile = None,
+) -> None:
+    """List the systems: parameters and MACs beside the papers' figures; of one, its settings and defaults too."""
+    from edgekd.models import list_systems
+
+    described = list_systems(size, system)
+    write_json_to(json, described)
+    if json == Path("-"):
+        return
+    for entry in described:
+        if system is not None:
+            _print_defaults(entry)
+        _print_counts(entry)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    from edgekd.models.description import describe_systems
+def _print_defaults(system: dict[str, Any]) -> None:
+    training, sizes, teachers = system["training"], system["image_sizes"], system["teachers"]
+    length = f"{training['iterations']:,} iterations" if training["iterations"] else f"{training['epochs']} epochs"
+    rows = [
+        ("--teacher", " ".join(teachers["default"]), teachers["takes"]),
+        ("--size", "256", f"pixels a side: {sizes['smallest']} and more, in steps of {sizes['step']}"),
+        ("--iterations", length, "optimizer steps of all stages together"),
+        ("--batch", training["batch"], "images a step"),
+        ("--learning-rate", f"{training['learning_rate']:g}", "of the first stage"),
+        ("--schedule", training["schedule"], "constant, step or cosine"),
+        ("", training["optimizer"], "optimizer"),
+        ("", f"{training['weight_decay']:g}", "weight decay"),
+    ]
+    print_table(f"{system['title']}: defaults of 'edgekd train {system['system']}'", ("option", "default", ""), rows)
+    settings = [
+        (f"--set {setting['name']}", _shown(setting["default"]), _legal(setting)) for setting in system["settings"]
+    ]
+    print_table(f"{system['title']}: settings", ("option", "default", "takes"), settings)
 
-    systems = describe_systems(arguments.size)
-    if arguments.json:
-        print(json.dumps(systems, indent=2))
-        return 0
-    for system in systems:
-        parts = [
-            (name, f"{part['parameters']:,}", f"{part['macs'] / 1e9:.2f}", f"{2 * part['macs'] / 1e9:.2f}")
-            for name, part in system["parts"].items()
-        ]
-        title = f"{system['title']} at {arguments.size} x {arguments.size}"
-        print_table(title, ("part", "parameters", "GMACs", "GFLOPs (2 x MAC)"), parts)
-        rows = [
-            (
-                row["row"],
-                row["table"],
-                _printed(row["paper_parameters_m"]),
-                f"{row['parameters'] / 1e6:.6f}",
-                _printed(row["paper_gflops"]),
-                f"{row['gflops']:.2f}",
-            )
-            for row in system["paper"]["rows"]
-        ]
-        if not rows:
-            answer.print(f"{system['paper']['source']} prints no counts that are known here.\n")
-            continue
-        columns = ("paper's row", "table", "M params", "ours", "GFLOPs", "ours")
-        print_table(f"{system['paper']['source']}, at 256 x 256", columns, rows)
-        answer.print(f"The paper's GFLOPs: {system['paper']['flops_convention']}.\n")
-    return 0
+
+def _shown(default: object) -> str:
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def _legal(setting: dict[str, Any]) -> str:
+    choices = setting["choices"]
+    return f"{', '.join(choices[:-1])} or {choices[-1]}" if choices else TYPES[setting["type"]]
+
+
+def _print_counts(system: dict[str, Any]) -> None:
+    parts = [
+        (name, f"{part['parameters']:,}", f"{part['macs'] / 1e9:.2f}", f"{2 * part['macs'] / 1e9:.2f}")
+        for name, part in system["parts"].items()
+    ]
+    title = f"{system['title']} at {system['size']} x {system['size']}"
+    print_table(title, ("part", "parameters", "GMACs", "GFLOPs (2 x MAC)"), parts)
+    paper = system["paper"]
+    rows = [
+        (
+            row["row"],
+            row["table"],
+            _printed(row["paper_parameters_m"]),
+            f"{row['parameters'] / 1e6:.6f}",
+            _printed(row["paper_gflops"]),
+            f"{row['gflops']:.2f}",
+        )
+        for row in paper["rows"]
+    ]
+    if not rows:
+        answer.print(f"{paper['source']} prints no counts that are known here.\n")
+        return
+    columns = ("paper's row", "table", "M params", "ours", "GFLOPs", "ours")
+    print_table(f"{paper['source']}, at 256 x 256", columns, rows)
+    answer.print(f"The paper's GFLOPs: {paper['flops_convention']}.\n")
 
 
 def _printed(figure: float | None) -> str:

@@ -12,14 +12,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     TaskID,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
-    TransferSpeedColumn,
 )
 from rich.table import Table
 
@@ -67,62 +64,6 @@ def require_outputs(json: Path | None, html: Path | None, engine: Path | None = 
             require_other_file(path, find_artifact(engine))
     if json is not None and html is not None and json.absolute() == html.absolute():
         raise EdgekdError(f"--json and --html both name {html}: give each a file of its own")
-
-
-@contextmanager
-def download_progress(purpose: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A progress bar of a download.
-
-    Args:
-        purpose: What is downloaded.
-
-    Yields:
-        To be called with the bytes there, and in all where that is known.
-    """
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=notes, disable=not notes.is_terminal) as progress:
-        task = progress.add_task(purpose, total=None)
-        yield lambda there, total: progress.update(task, completed=there, total=total)
-
-
-@contextmanager
-def training_progress(purpose: str, iterations: int) -> Iterator[Callable[[int, float], None]]:
-    """A progress bar with the loss and the time left; on no terminal, a line every twentieth of the way.
-
-    Args:
-        purpose: What is being done.
-        iterations: In all.
-
-    Yields:
-        To be called with the iterations done and the loss.
-    """
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]:.4f}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    last_line = -1
-    with Progress(*columns, console=notes, disable=not notes.is_terminal) as progress:
-        task = progress.add_task(purpose, total=iterations, loss=float("nan"))
-
-        def on_step(done: int, loss: float) -> None:
-            nonlocal last_line
-            progress.update(task, completed=done, loss=loss)
-            if not notes.is_terminal and (done * 20 // iterations != last_line or done == iterations):
-                last_line = done * 20 // iterations
-                notes.print(f"{purpose}: {done} of {iterations}, loss {loss:.4f}")
-
-        yield on_step
 
 
 @contextmanager

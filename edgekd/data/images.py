@@ -34,7 +34,7 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file's name says that it is an image."""
+    """Whether a file is an image by its name."""
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
@@ -50,7 +50,7 @@ def read_image(path: Path) -> Image:
         uint8 [H, W, 3], BGR.
 
     Raises:
-        ImageError: The file is missing, is no image, is cut off, or is smaller than 16 pixels a side.
+        ImageError: The file is missing, not an image, cut off, or is smaller than 16 pixels a side.
     """
     try:
         data = path.read_bytes()
@@ -76,7 +76,7 @@ def decode_image(data: bytes, name: str) -> Image:
     except cv2.error:
         image = None
     if image is None:
-        raise ImageError(f"{name} is no image that can be read, or is damaged")
+        raise ImageError(f"{name} cannot be read as an image: it is damaged or not an image file")
     return as_bgr8(image, name)
 
 
@@ -92,19 +92,19 @@ def as_bgr8(image: NDArray[Any], name: str) -> Image:
     """
     height, width = image.shape[:2]
     if min(height, width) < SMALLEST_SIDE:
-        raise ImageError(f"{name} is {width} x {height} pixels: at least {SMALLEST_SIDE} a side are needed")
+        raise ImageError(f"{name} is {width} x {height} pixels: it must be at least {SMALLEST_SIDE} a side")
     if image.dtype == np.uint16:
         image = (image >> 8).astype(np.uint8)
     elif np.issubdtype(image.dtype, np.floating):
         image = (np.clip(np.nan_to_num(image), 0, 1) * 255).round().astype(np.uint8)
     elif image.dtype != np.uint8:
-        raise ImageError(f"{name} has pixels of type {image.dtype}: uint8, uint16 or float is needed")
+        raise ImageError(f"{name} has pixels of type {image.dtype}: they must be uint8, uint16 or float")
     if image.ndim == 2 or image.shape[2] == 1:
         return np.repeat(image.reshape(height, width, 1), 3, axis=2)
     if image.shape[2] == 4:
         return np.ascontiguousarray(image[:, :, :3])
     if image.shape[2] != 3:
-        raise ImageError(f"{name} has {image.shape[2]} channels: 1, 3 or 4 are needed")
+        raise ImageError(f"{name} has {image.shape[2]} channels: it must have 1, 3 or 4")
     return image
 
 

@@ -49,7 +49,7 @@ def find_good_images(data: Path) -> list[Path]:
         Every image below the folder, or those that the dataset gives to train on; sorted by path.
 
     Raises:
-        EdgekdError: There is no image, or the folder also holds what is not known to be good.
+        EdgekdError: There is no image, or the folder may also hold defective images.
     """
     if is_visa(data):
         return read_visa(data).train_good

@@ -71,12 +71,12 @@ def read_saturation_rules(category: Path) -> dict[int, SaturationRule]:
     path = category / CONFIG_FILE
     if not path.is_file():
         raise EdgekdError(
-            f"{path} is missing, which says what the values of the masks mean: copy it from the archive of MVTec LOCO "
+            f"{path} is missing, which defines the values of the masks: copy it from the archive of MVTec LOCO "
             f"AD, or remove {category / 'ground_truth'} to evaluate without pixel metrics"
         )
     entries = read_json(path)
     if not isinstance(entries, list) or not all(_is_rule(entry) for entry in entries):
-        raise EdgekdError(f"{path} is no list of defects with {', '.join(KEYS)}: copy it from the archive again")
+        raise EdgekdError(f"{path} must be a list of defects with {', '.join(KEYS)}: copy it from the archive again")
     return {
         int(entry["pixel_value"]): SaturationRule(
             str(entry["defect_name"]), float(entry["saturation_threshold"]), bool(entry["relative_saturation"])
@@ -93,10 +93,10 @@ def read_regions(masks: Path, rules: Mapping[int, SaturationRule]) -> list[Regio
         rules: `Category.saturation_rules`.
 
     Returns:
-        One a mask, in the order of their names; a mask that marks no pixel is no region.
+        One a mask, in the order of their names; a mask that marks no pixel gives none.
 
     Raises:
-        EdgekdError: A mask is no grey image of one value that the rules know.
+        EdgekdError: A mask is not a grey image of one value that the rules have.
     """
     regions = []
     for path in list_images(masks):
@@ -110,7 +110,7 @@ def read_regions(masks: Path, rules: Mapping[int, SaturationRule]) -> list[Regio
         if len(values) > 1 or int(values[0]) not in rules:
             known = f"{CONFIG_FILE} knows {', '.join(map(str, sorted(rules)))}"
             found = ", ".join(str(int(value)) for value in values[:5])
-            raise EdgekdError(f"{path} holds the values {found}: a mask holds one besides 0, and {known}")
+            raise EdgekdError(f"{path} holds the values {found}: a mask must hold one besides 0, and {known}")
         mask = image[:, :, 0] > 0
         rule = rules[int(values[0])]
         regions.append(Region(rule.defect, mask, rule.saturation_area(int(mask.sum()))))

@@ -27,7 +27,7 @@ def read_mask(path: Path, height: int, width: int) -> Mask:
         bool [height, width]: the mask of zeros and ones, resized bilinearly, at 0.5 and above.
 
     Raises:
-        ImageError: A file is no whole image, or the images of a folder differ in size.
+        ImageError: A file is not a complete image, or the images of a folder differ in size.
     """
     mask = _defective_pixels(path).astype(np.float32)
     return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR) >= 0.5)
@@ -86,5 +86,5 @@ def _defective_pixels(path: Path) -> Mask:
         return np.asarray(read_image(path).any(axis=2))
     masks = [_defective_pixels(part) for part in list_images(path)]
     if any(mask.shape != masks[0].shape for mask in masks):
-        raise ImageError(f"the masks in {path} differ in size: they belong to one image and must be alike")
+        raise ImageError(f"the masks in {path} differ in size: they belong to one image and must have the same size")
     return np.asarray(np.any(masks, axis=0))

@@ -96,7 +96,7 @@ def _test_images(category: Path, names: Names) -> list[TestImage]:
     test, ground_truth = category / "test", category / "ground_truth"
     expected = (
         f"expected <category>/test/{names.good} and <category>/test/<defect>, each with images "
-        f"(the layout of {names.title}; docs/datasets.md tells the others)"
+        f"(the layout of {names.title}; docs/datasets.md lists the others)"
     )
     if not test.is_dir():
         raise EdgekdError(f"{category} has no folder test: {expected}")

@@ -14,7 +14,7 @@ from edgekd.data.resizing import resize_image
 from edgekd.errors import EdgekdError
 from edgekd.resize_rules import CURRENT_RESIZE_RULE
 
-Textures = Sequence[Path]  # Empty: the textures are made of noise.
+Textures = Sequence[Path]  # Empty: the texture is noise.
 
 LARGEST_SCALE_EXPONENT = 5  # Of the mask: 1, 2, 4, 8, 16 or 32 lattice cells an axis.
 LARGEST_ANGLE = 90.0
@@ -43,7 +43,7 @@ def list_textures(folder: Path) -> list[Path]:
 def corrupt(
     frame: NDArray[np.uint8], textures: Textures, rng: np.random.Generator, rule: str = CURRENT_RESIZE_RULE
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Blends a texture into a good image where a random mask says so.
+    """Blends a texture into a good image under a random mask.
 
     The blend is beta K A + (1 - beta) K M + (1 - K) M, of the mask K, the texture A, the image M and a share beta
     that is drawn from 0.15 to 1 (the equation of PFADSeg; Perlin settings of DRAEM and DeSTSeg).

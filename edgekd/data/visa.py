@@ -49,7 +49,7 @@ def read_visa(category: Path) -> Category:
         category: Its folder.
 
     Raises:
-        EdgekdError: Images or masks are missing, or 1cls.csv is not what the archive holds.
+        EdgekdError: Images or masks are missing, or 1cls.csv differs from the archive's.
     """
     split_file = category.resolve().parent / SPLIT_FILE
     train_good, test = _split_by_file(category, split_file) if split_file.is_file() else _split_by_count(category)
@@ -96,7 +96,7 @@ def _read_rows(category: Path, split_file: Path) -> list[_Row]:
     own = [entry for entry in entries if entry["object"] == name]
     if not own:
         known = ", ".join(sorted({entry["object"] for entry in entries if entry["object"]}))
-        raise EdgekdError(f"{split_file} names no image of '{name}': it knows {known}")
+        raise EdgekdError(f"{split_file} names no image of '{name}': it names {known}")
     return [_row(entry, category, name, split_file) for entry in own]
 
 

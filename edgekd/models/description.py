@@ -40,9 +40,8 @@ def describe_systems(size: int = 256, system: str | None = None) -> list[dict[st
 def what_teaches(system: System) -> str:
     """In words, what a system takes as its teacher."""
     if system.several_teachers:
-        paper_like = f"or {PAPER_LIKE} for {', '.join(PAPER_LIKE_GROUPS)}"
-        return f"one teacher or several different ones, {paper_like}"
-    return "one teacher"
+        return f"one teacher or several different ones, or {PAPER_LIKE} ({', '.join(PAPER_LIKE_GROUPS)})"
+    return "one teacher, by a name of 'edgekd teachers list' or by its .safetensors or .pth file"
 
 
 def _describe(system: System, size: int) -> dict[str, Any]:

@@ -23,12 +23,12 @@ class Batches:
     """The batches of a run.
 
     Args:
-        detector: Whose teacher is asked.
+        detector: Whose teacher gives the targets.
         frames: The training images, uint8 [N, H, W, 3], BGR.
         batch: Images a step.
         seed: Of the order and of the synthetic anomalies.
-        textures: Images that the anomalies take their looks from; none for made noise.
-        device: Where batches are wanted.
+        textures: Images that the anomalies take their texture from; none for noise.
+        device: Where batches are put.
         rule: To resize textures by: that of the run.
     """
 
@@ -49,7 +49,7 @@ class Batches:
         )
 
     def targets(self, index: int) -> Targets:
-        """What the teacher says of an image."""
+        """The teacher's outputs for an image."""
         return self._cache.get(index)
 
     def at(self, iteration: int, stage: Stage) -> Batch:

@@ -1,4 +1,4 @@
-"""One row of numbers an image, by which images can be compared: what the teacher says of it, on average."""
+"""One row of numbers an image, by which images can be compared: the teacher's mean features."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def choose_device(name: str) -> torch.device:
         name: "auto" for a CUDA device where there is one, or "cpu", "cuda", "cuda:1".
 
     Raises:
-        EdgekdError: It is no device.
+        EdgekdError: There is no such device.
         MachineError: This machine does not have it.
     """
     if name == "auto":
@@ -27,9 +27,9 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise EdgekdError(f"'{name}' is no device: use auto, cpu or cuda") from error
+        raise EdgekdError(f"device must be auto, cpu or cuda, got '{name}'") from error
     if device.type not in ("cpu", "cuda"):
-        raise EdgekdError(f"'{name}' is no device that edgekd trains on: use auto, cpu or cuda")
+        raise EdgekdError(f"device must be auto, cpu or cuda, got '{name}'")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise MachineError(f"this machine has no device {name}: use --device cpu, or install a CUDA build of torch")
     return device

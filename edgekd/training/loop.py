@@ -1,4 +1,4 @@
-"""The one training loop: resumable to the same weights, saved when it is interrupted, stopped when the loss is lost."""
+"""The one training loop: resumed to the same weights, saved when interrupted, stopped when the loss is not finite."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def optimise(
         loss_at: The loss of an iteration, from its number.
         learning_rate_at: The learning rate of an iteration, from its number.
         iterations: How many in all, those before the checkpoint included.
-        checkpoint: The file to go on from and to save to.
+        checkpoint: The file to resume from and to save to.
         on_step: Called every 25 iterations and at the end.
         save_every: Iterations between checkpoints.
-        ended: Asked after each checkpoint whether to end there, with the iterations done.
+        ended: Whether to end there; called after each checkpoint with the iterations done.
 
     Returns:
         The iterations done.
@@ -56,7 +56,7 @@ def optimise(
         KeyboardInterrupt, EdgekdError: Passed on, after saving.
     """
     done = load_checkpoint(checkpoint, module, optimizer) if checkpoint.exists() else 0
-    saved = told = done
+    saved = reported = done
     if 0 < done < iterations and done % save_every == 0 and ended(done):
         return done
     running = torch.zeros((), device=next(module.parameters()).device)
@@ -73,10 +73,10 @@ def optimise(
                 running += loss.detach()
                 stop = interrupted()
                 if stop or done % CHECK_EVERY == 0 or done == iterations:
-                    mean = float(running) / (done - told)
+                    mean = float(running) / (done - reported)
                     _require_finite(mean, done, checkpoint)
                     running.zero_()
-                    told = done
+                    reported = done
                     on_step(done, mean)
                 if stop:
                     raise KeyboardInterrupt
@@ -86,7 +86,7 @@ def optimise(
                     if ended(done):
                         return done
     except TrainingError:
-        raise  # The weights are lost; those of the checkpoint are not.
+        raise  # The weights are NaN; those of the checkpoint are not.
     except (KeyboardInterrupt, EdgekdError):
         if done > saved:
             save_checkpoint(checkpoint, module, optimizer, done)
@@ -98,7 +98,7 @@ def optimise(
 
 @contextlib.contextmanager
 def held_interrupts() -> Iterator[Callable[[], bool]]:
-    """Holds Ctrl-C back until it is asked for, so that no step is cut in half and saved so.
+    """Holds Ctrl-C back until the loop checks for it, so that no step is saved half done.
 
     Yields:
         Whether Ctrl-C was pressed. It never is outside the main thread, where Python delivers no signals, nor where
@@ -118,7 +118,7 @@ def held_interrupts() -> Iterator[Callable[[], bool]]:
 
 def _require_finite(loss: float, iteration: int, checkpoint: Path) -> None:
     if not math.isfinite(loss):
-        kept = f"; the checkpoint before it stays in {checkpoint}" if checkpoint.exists() else ""
+        kept = f"; the last checkpoint is kept in {checkpoint}" if checkpoint.exists() else ""
         raise TrainingError(f"the loss became {loss} near iteration {iteration}: lower --learning-rate{kept}")
 
 
@@ -141,8 +141,8 @@ def iterations_done(checkpoint: Path) -> int:
         return 0
     try:
         return int(torch.load(checkpoint, weights_only=True, map_location="meta", mmap=True)["iteration"])
-    except Exception as error:  # A damaged file fails in torch in many ways; the mend is the same.
-        raise ArtifactError(f"cannot go on from {checkpoint} ({one_line(error)}): remove it to start over") from error
+    except Exception as error:  # A damaged file fails in torch in many ways; the remedy is the same.
+        raise ArtifactError(f"cannot resume from {checkpoint} ({one_line(error)}): remove it to start over") from error
 
 
 def load_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> int:
@@ -159,5 +159,5 @@ def load_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimi
         module.load_state_dict(content["module"])
         optimizer.load_state_dict(content["optimizer"])
         return int(content["iteration"])
-    except Exception as error:  # A damaged file fails in torch in many ways; the mend is the same.
-        raise ArtifactError(f"cannot go on from {path} ({one_line(error)}): remove it to start over") from error
+    except Exception as error:  # A damaged file fails in torch in many ways; the remedy is the same.
+        raise ArtifactError(f"cannot resume from {path} ({one_line(error)}): remove it to start over") from error

@@ -55,7 +55,7 @@ class RoundedConvolution:
 
 
 def _rounded_weight(weight: Tensor) -> Tensor:
-    # By the largest pair of neighbouring channels, as `edgekd.quantization.qdq.quantized_weight` says.
+    # By the largest pair of neighbouring channels, as in `edgekd.quantization.qdq.quantized_weight`.
     even = functional.pad(weight.detach(), (0, 0, 0, 0, 0, weight.shape[1] % 2))
     pairs = even.reshape(len(even), -1, 2, *even.shape[2:])
     largest = torch.maximum(pairs.clamp_min(0).sum(2), (-pairs).clamp_min(0).sum(2)).amax((1, 2, 3))
@@ -69,7 +69,7 @@ def rounded_to_int8(detector: Detector, images: Iterable[Tensor]) -> Iterator[No
     """Within it, a detector computes as its INT8 graph will.
 
     Args:
-        detector: One that says what of it is quantized.
+        detector: One whose `quantizable()` names the modules that are quantized.
         images: Good images, normalised RGB [1, 3, H, W] each, to measure the frozen teacher's ranges on.
     """
     frozen = set(detector.teacher.modules())

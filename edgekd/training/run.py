@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -46,11 +47,11 @@ def start_run(run: Path, recipe: TrainingRecipe, teachers: Sequence[Teacher]) ->
         The recipe as it was written.
 
     Raises:
-        EdgekdError: The folder holds a run already, the images, the batch or the size do not do, or a teacher does
-            not fit.
+        EdgekdError: The folder holds a run already, the images, the batch or the size do not suit, or a teacher
+            does not fit.
     """
     if (run / RECIPE_FILE).exists():
-        raise EdgekdError(f"{run} holds a run already: --resume goes on with it, or name another folder")
+        raise EdgekdError(f"{run} holds a run already: add --resume to resume it, or use another folder")
     recipe, detector = checked_start(recipe, teachers)
     cards = [{"name": entry.name, "sha256": entry.sha256, "card": entry.provenance} for entry in teachers]
     write_weights(run / TEACHER_FILE, detector.teacher.state_dict())
@@ -70,7 +71,7 @@ def checked_start(recipe: TrainingRecipe, teachers: Sequence[Teacher]) -> tuple[
         The recipe with the held-out images chosen, and its detector with the teachers' weights.
 
     Raises:
-        EdgekdError: The images, the batch or the size do not do, or a teacher does not fit.
+        EdgekdError: The images, the batch or the size do not suit, or a teacher does not fit.
     """
     data = Path(recipe.data)
     _, held_out = split_good_images(find_good_images(data), recipe.seed)
@@ -85,19 +86,19 @@ def _require_what_it_needs(detector: Detector, recipe: TrainingRecipe) -> None:
     if recipe.batch < detector.least_batch:
         raise EdgekdError(
             f"{recipe.system} needs --batch {detector.least_batch} or more: "
-            "its batch norms may see one number a channel and image"
+            "its batch norms may see a single value a channel"
         )
     _require_enough_held_out(detector, recipe, len(recipe.held_out))
     if recipe.textures:
         if not makes_anomalies(detector):
-            raise EdgekdError(f"--textures is for synthetic anomalies, and this {recipe.system} learns from none")
+            raise EdgekdError(f"--textures is for synthetic anomalies, and this {recipe.system} learns without them")
         list_textures(Path(recipe.textures))
 
 
 def _require_enough_held_out(detector: Detector, recipe: TrainingRecipe, held_out: int) -> None:
     if detector.needs_held_out and held_out < FEWEST_TO_SETTLE:
         raise EdgekdError(
-            f"{recipe.system} brings its maps to one scale on held-out good images, a tenth of all, and "
+            f"{recipe.system} scales its maps by held-out good images, a tenth of all, and "
             f"{held_out} are too few: give at least 30 good images"
         )
 
@@ -111,12 +112,12 @@ def _give_weights(detector: Detector, teachers: Sequence[Teacher]) -> None:
     by_network = {teacher.network: teacher for teacher in teachers}
     for name, network in detector.pretrained().items():
         if name not in by_network:
-            raise EdgekdError(f"the teacher is to be {name}, not {', '.join(by_network) or 'none'}")
+            raise EdgekdError(f"the teacher must be {name}, got {', '.join(by_network) or 'none'}")
         put_pretrained(network, by_network[name])
 
 
 def change_iterations(run: Path, iterations: int) -> TrainingRecipe:
-    """Lets a run go on for longer, or end sooner, than its recipe said.
+    """Lets a run end later, or sooner, than its recipe has it.
 
     Later stages that were built on less begin anew, and the weights of the shorter run are taken away: they are not
     those of the recipe any more.
@@ -138,7 +139,8 @@ def change_iterations(run: Path, iterations: int) -> TrainingRecipe:
         done = iterations_done(checkpoint_of(run, name))
         if done > count:
             raise EdgekdError(
-                f"{run} has done {done} iterations of its stage {name}: {iterations} would leave it {count}"
+                f"{run} has done {done} iterations of its stage {name}, of {iterations} in all it would have {count}: "
+                "use more --iterations"
             )
     for name, _ in stages[1:]:
         checkpoint_of(run, name).unlink(missing_ok=True)
@@ -177,10 +179,10 @@ def train(run: Path, device: torch.device, on_step: OnStep) -> None:
     Args:
         run: A folder that `start_run` made.
         device: Where to.
-        on_step: Told the iterations done, of all stages together, and the loss.
+        on_step: Called with the iterations done, of all stages together, and the loss.
 
     Raises:
-        TrainingError: The loss is lost.
+        TrainingError: The loss became NaN or infinite.
         KeyboardInterrupt: Passed on, after saving.
     """
     keep_freed_memory()
@@ -221,7 +223,7 @@ def _arithmetic(
 
 
 def become_quantization_aware(run: Path, iterations: int) -> TrainingRecipe:
-    """Lets a float run go on as it will ship in INT8.
+    """Lets a float run continue with the arithmetic of its INT8 graph.
 
     Args:
         run: A folder that `start_run` made.
@@ -238,7 +240,7 @@ def become_quantization_aware(run: Path, iterations: int) -> TrainingRecipe:
     done = iterations_done(checkpoint_of(run))
     if iterations <= done:
         raise EdgekdError(
-            f"{run} has done {done} iterations in float: --iterations says how many in all, more than that"
+            f"{run} has done {done} iterations in float: --iterations counts those too and must be larger"
         )
     if iterations != recipe.iterations:
         change_iterations(run, iterations)
@@ -262,11 +264,12 @@ def load_run(run: Path) -> tuple[Detector, TrainingRecipe]:
     """The trained detector of a run, on the CPU, and its recipe.
 
     Raises:
-        EdgekdError: The folder is no run, or its training did not end.
+        EdgekdError: The folder is not a run, or its training is not finished.
     """
     recipe = read_recipe(run)
     if not (run / STUDENT_FILE).is_file():
-        raise EdgekdError(f"the training of {run} has not ended: edgekd train {recipe.system} --run {run} --resume")
+        resume = shlex.join(["edgekd", "train", recipe.system, "--run", str(run), "--resume"])
+        raise EdgekdError(f"the training of {run} is not finished: {resume}")
     teacher_state = read_weights(run / TEACHER_FILE)
     detector = build_detector(recipe, teacher_state)
     whole = read_weights(run / STUDENT_FILE) | {f"teacher.{key}": value for key, value in teacher_state.items()}

@@ -1,4 +1,4 @@
-"""What the teacher says of the training images: asked once where the answers fit into memory."""
+"""The teacher's outputs for the training images: computed once where they fit into memory."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ SHARE_OF_FREE_MEMORY = 0.5
 
 
 class TargetCache:
-    """The teacher's answers by image.
+    """The teacher's outputs by image.
 
-    The teacher is always asked about one image alone, so that an answer does not depend on what was kept.
+    The teacher always sees one image alone, so that its output does not depend on what was kept.
 
     Args:
         detector: Whose teacher it is.
@@ -42,7 +42,7 @@ class TargetCache:
 
 
 def free_memory(tensor: Tensor) -> int:
-    """Bytes that are free where a tensor lives; 0 where the system does not say."""
+    """Bytes that are free where a tensor lives; 0 where the operating system does not report them."""
     if tensor.is_cuda:
         import torch
 

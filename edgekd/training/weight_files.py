@@ -1,4 +1,4 @@
-"""Files of weights: read without running what they say, put into a network, written whole or not at all."""
+"""Files of weights: read without executing anything in them, loaded into a network, written completely or not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt")
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Reads a state dict without ever running what a file says.
+    """Reads a state dict without ever executing anything in the file.
 
     Args:
         path: A .safetensors file, or a torch file, which is read with weights_only.
@@ -37,12 +37,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         reason = one_line(error)[:120]
         raise ArtifactError(f"{path} was refused, it is damaged or holds more than weights: {reason}") from error
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise ArtifactError(f"{path} was refused: a state dict (names and tensors) is needed, save model.state_dict()")
+        raise ArtifactError(f"{path} was refused: it must be a state dict (names and tensors), save model.state_dict()")
     return {str(key): value.float() if value.is_floating_point() else value for key, value in content.items()}
 
 
 def put_weights(network: nn.Module, state: dict[str, Tensor], name: str, wanted: str) -> None:
-    """Loads a state dict, saying in one line where it does not fit.
+    """Loads a state dict, or reports in one line where it does not fit.
 
     Args:
         network: To load it into.
@@ -68,15 +68,17 @@ def check_weights(network: nn.Module, state: dict[str, Tensor], name: str, wante
     """
     own = network.state_dict()
     if missing := sorted(key for key in own.keys() - state.keys() if not _is_count(key)):
-        raise ArtifactError(f"{name} is no {wanted}: it lacks {missing[0]} ({len(missing)} of {len(own)} tensors)")
+        raise ArtifactError(
+            f"{name} does not fit {wanted}: it lacks {missing[0]} ({len(missing)} of {len(own)} tensors)"
+        )
     if extra := sorted(state.keys() - own.keys()):
-        raise ArtifactError(f"{name} is no {wanted}: {extra[0]} does not belong to it")
+        raise ArtifactError(f"{name} does not fit {wanted}: {extra[0]} does not belong to it")
     for key, tensor in state.items():
         if own[key].shape != tensor.shape:
             shapes = f"{tuple(tensor.shape)} where {wanted} has {tuple(own[key].shape)}"
-            raise ArtifactError(f"{name} is no {wanted}: {key} is {shapes}")
+            raise ArtifactError(f"{name} does not fit {wanted}: {key} is {shapes}")
         if not torch.isfinite(tensor).all():
-            raise ArtifactError(f"{name} is damaged: {key} holds values that are no finite numbers")
+            raise ArtifactError(f"{name} is damaged: {key} holds NaN or infinite values")
 
 
 def _is_count(key: str) -> bool:

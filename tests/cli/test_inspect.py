@@ -6,7 +6,7 @@ import socket
 
 import cv2
 import numpy as np
-import pyarrow.parquet
+import polars as pl
 
 from edgekd.artifact import manifest_path
 from edgekd.workflows.inspect import inspect
@@ -63,7 +63,7 @@ def test_inspect_writes_a_log_row_for_each_frame_and_heat_maps_of_the_ng_ones(ex
     out = tmp_path / "out"
     words = ["inspect", "--engine", exported, "--source", good_folder, "--out", out, "--threshold", "0"]
     assert main([str(word) for word in words]) == 0
-    log = pyarrow.parquet.read_table(out / "verdicts.parquet").to_pydict()
+    log = pl.read_parquet(out / "verdicts.parquet").to_dict(as_series=False)
     images = sorted(path.name for path in good_folder.iterdir())
     assert log["name"] == images
     assert set(log["verdict"]) == {"NG"}

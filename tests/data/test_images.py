@@ -54,7 +54,7 @@ def test_a_cut_off_file_is_refused_not_painted_grey(tmp_path, colours, suffix, s
         read_image(path)
 
 
-@pytest.mark.parametrize(("content", "said"), [(b"", "is empty"), (b"no image at all", "no image that can be read")])
+@pytest.mark.parametrize(("content", "said"), [(b"", "is empty"), (b"no image at all", "cannot be read as an image")])
 def test_a_file_that_is_no_image_is_refused(tmp_path, content, said):
     path = tmp_path / "text.png"
     path.write_bytes(content)

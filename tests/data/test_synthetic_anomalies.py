@@ -168,5 +168,5 @@ def test_a_missing_and_an_empty_texture_folder_are_named_in_one_line(tmp_path, n
 
 def test_a_texture_that_cannot_be_read_is_named(tmp_path, frame):
     (tmp_path / "broken.png").write_bytes(b"no image at all")
-    with pytest.raises(ImageError, match=r"broken\.png is no image that can be read"):
+    with pytest.raises(ImageError, match=r"broken\.png cannot be read as an image"):
         corrupt(frame, [tmp_path / "broken.png"], np.random.default_rng(0))

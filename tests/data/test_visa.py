@@ -96,7 +96,7 @@ def test_a_file_that_the_split_names_but_is_not_there_is_named(candle, missing):
     ("rows", "message"),
     [
         (["object,split,image", "candle,train,a"], "lacks columns: expected object, split, label, image, mask"),
-        ([ROWS[0], ROWS[5]], "names no image of 'candle': it knows pcb1"),
+        ([ROWS[0], ROWS[5]], "names no image of 'candle': it names pcb1"),
         ([ROWS[0], *ROWS[3:5]], "names no good images to train on of 'candle'"),
         ([ROWS[0], ROWS[1], ROWS[4]], "names no good test images"),
         (ROWS[:4], "names no defective test images"),

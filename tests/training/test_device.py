@@ -9,7 +9,7 @@ from edgekd.training.device import choose_device, computes_bfloat16
 
 
 def test_what_is_no_device_is_refused():
-    with pytest.raises(EdgekdError, match="'tpu' is no device: use auto, cpu or cuda"):
+    with pytest.raises(EdgekdError, match="device must be auto, cpu or cuda, got 'tpu'"):
         choose_device("tpu")
 
 

@@ -127,7 +127,7 @@ def test_a_damaged_checkpoint_is_one_clear_error(tmp_path, kept):
     checkpoint = tmp_path / "c.pt"
     optimise_weight(checkpoint, lambda module, i: module.value, iterations=1)
     checkpoint.write_bytes(checkpoint.read_bytes()[:kept])
-    with pytest.raises(ArtifactError, match=r"^cannot go on from .*c\.pt \(.+\): remove it to start over$"):
+    with pytest.raises(ArtifactError, match=r"^cannot resume from .*c\.pt \(.+\): remove it to start over$"):
         optimise_weight(checkpoint, lambda module, i: module.value)
 
 
@@ -135,7 +135,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     other = nn.Linear(2, 2)
     save_checkpoint(tmp_path / "c.pt", other, torch.optim.Adam(other.parameters()), 3)
     module = Weight()
-    with pytest.raises(ArtifactError, match="cannot go on from"):
+    with pytest.raises(ArtifactError, match="cannot resume from"):
         load_checkpoint(tmp_path / "c.pt", module, torch.optim.Adam(module.parameters()))
 
 

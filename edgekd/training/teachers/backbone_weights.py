@@ -25,8 +25,8 @@ def backbone_weights(name: str) -> Path:
         return stored_file(name)
     if entry.package is None:
         raise EdgekdError(
-            f"the weights of {name} are not here: edgekd teachers fetch {name} downloads {entry.megabytes:.0f} MB, "
-            f"edgekd teachers import takes a file that you have, and efficientnet_lite1 needs no download"
+            f"the weights of {name} are not here: 'edgekd teachers fetch {name}' downloads {entry.megabytes:.0f} MB, "
+            f"'edgekd teachers import' takes a file that you have, and efficientnet_lite1 needs no download"
         )
     try:
         module = importlib.import_module(entry.package.replace("-", "_"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from edgekd.errors import unknown_name
 
@@ -50,12 +49,6 @@ class CatalogueEntry(NamedTuple):
     def origin(self) -> str:
         """Where the weights come from, in words."""
         return self.url or (f"package {self.package}" if self.package else "ships with edgekd")
-
-    @property
-    def host(self) -> str:
-        """The same in a word."""
-        host = urlsplit(self.url or "").hostname
-        return ".".join(host.split(".")[-2:]) if host else ("package" if self.package else "edgekd")
 
 
 CATALOGUE = {

@@ -144,8 +144,8 @@ class TeacherDistillation:
         """Trains the PDN, from its checkpoint if there is one, until its held-out error stops falling.
 
         Args:
-            checkpoint: The file to go on from and to save to; the errors along the way stand beside it.
-            on_step: Told the iterations done and the loss.
+            checkpoint: The file to resume from and to save to; the held-out errors are written beside it.
+            on_step: Called with the iterations done and the loss.
 
         Returns:
             The iterations done.
@@ -178,7 +178,7 @@ class TeacherDistillation:
         return error / count / float((mean_square - mean.square()).sum())
 
     def _has_stopped_falling(self, iteration: int, history: Path) -> bool:
-        """Measures the held-out error, notes it, and says whether the last few brought no new best."""
+        """Measures and records the held-out error; whether the last few brought no new best."""
         errors = dict(read_json(history)) if history.exists() else {}
         errors = {key: error for key, error in errors.items() if int(key) < iteration}  # Not those of an older run.
         errors[str(iteration)] = self.held_out_error()

@@ -1,4 +1,4 @@
-"""From a distillation's recipe to a teacher file: what `edgekd distill` does between its messages."""
+"""From a distillation's recipe to a teacher file."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def save_teacher(path: Path, distillation: TeacherDistillation, card: dict[str, 
     Args:
         path: The .safetensors file.
         distillation: That has run.
-        card: How it was made, honestly.
+        card: How it was made.
     """
     state = {key: value.half() for key, value in distillation.network.state_dict().items()}
     write_weights(path, state)

@@ -1,4 +1,4 @@
-"""Downloads that go on where they were cut off."""
+"""Downloads that are resumed where they were cut off."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from edgekd.errors import MachineError
 TIMEOUT = 30  # Seconds without a byte.
 CHUNK = 1 << 18
 
-OnBytes = Callable[[int, int | None], None]  # Bytes there, bytes in all where the server says.
+OnBytes = Callable[[int, int | None], None]  # Bytes downloaded, and in all where the server reports it.
 
 
 def download(url: str, path: Path, on_bytes: OnBytes) -> None:
-    """Downloads a file; what came before stands beside it as .part and is not asked for again.
+    """Downloads a file; what was downloaded before is beside it as .part and is not downloaded again.
 
     Args:
         url: http or https.
-        path: Where the file shall be; it is there only when it is whole.
-        on_bytes: Told how far it is.
+        path: Where to put the file; it appears only when it is complete.
+        on_bytes: Called with the bytes downloaded, and in all where that is known.
 
     Raises:
-        MachineError: The server cannot be reached, refuses, or breaks off. What came is kept.
+        MachineError: The server cannot be reached, refuses, or breaks off. What was downloaded is kept.
     """
     part = path.with_name(path.name + ".part")
     try:
@@ -36,12 +36,12 @@ def download(url: str, path: Path, on_bytes: OnBytes) -> None:
         _download(url, part, on_bytes)
         part.replace(path)
     except urllib.error.HTTPError as error:
-        raise MachineError(f"cannot download {url}: the server answers {error.code} {error.reason}") from error
+        raise MachineError(f"cannot download {url}: the server responded {error.code} {error.reason}") from error
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", None) or error
         raise MachineError(
-            f"cannot download {url}: {reason}; what came is kept, the same command goes on, "
-            f"or download it elsewhere and use edgekd teachers import"
+            f"cannot download {url}: {reason}; what was downloaded is kept: run the same command again to resume, "
+            f"or download it elsewhere and use 'edgekd teachers import'"
         ) from error
     except OSError as error:
         raise write_error(part, error) from error
@@ -55,7 +55,7 @@ def _download(url: str, part: Path, on_bytes: OnBytes) -> None:
     except urllib.error.HTTPError as error:
         if error.code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise
-        part.unlink()  # It is as long as the server's file, or longer; only starting over can tell.
+        part.unlink()  # It is as long as the server's file, or longer; only a fresh download can tell.
         return _download(url, part, on_bytes)
     with contextlib.closing(response):
         if response.status != HTTPStatus.PARTIAL_CONTENT:

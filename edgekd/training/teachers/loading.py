@@ -45,7 +45,7 @@ def load_teacher(name: str) -> Teacher:
 
     Raises:
         EdgekdError: There is no such teacher, or its weights are not here.
-        ArtifactError: The file is damaged, or is no state dict.
+        ArtifactError: The file is damaged, or is not a state dict.
         MachineError: The backbone's package is not installed.
     """
     if name in BACKBONE_NAMES:
@@ -59,7 +59,7 @@ def load_teacher(name: str) -> Teacher:
         return Teacher(name, state, sha256(stored_file(name)), card, CATALOGUE[name].network)
     if name in CATALOGUE:
         raise EdgekdError(
-            f"the weights of {name} are not here: edgekd teachers fetch {name} downloads "
+            f"the weights of {name} are not here: 'edgekd teachers fetch {name}' downloads "
             f"{CATALOGUE[name].megabytes:.0f} MB, or name another teacher"
         )
     path = Path(name)
@@ -94,7 +94,7 @@ def _pdn_of(state: dict[str, Tensor], path: Path) -> str:
     widths = {stages[0].outputs: name for name, stages in PDN_STAGES.items()}
     first = state.get("0.weight")
     if first is None or first.dim() != 4 or len(first) not in widths:
-        raise ArtifactError(f"{path} holds no PDN; a backbone's file is taken by edgekd teachers import")
+        raise ArtifactError(f"{path} does not hold a PDN; import the file of a backbone with 'edgekd teachers import'")
     return widths[len(first)]
 
 

@@ -32,7 +32,7 @@ def import_teacher(file: Path, name: str | None = None) -> Path:
         The file in the store; its card stands beside it.
 
     Raises:
-        EdgekdError: There is no such file, or its name does not say what it is.
+        EdgekdError: There is no such file, or its name does not identify a teacher.
         ArtifactError: Its hash is not the one in its name, or it is damaged, or it does not fit its network.
     """
     if not file.is_file():
@@ -52,7 +52,7 @@ def import_teacher(file: Path, name: str | None = None) -> Path:
         "licence": entry.licence,
         "imported_from": file.name,
         "imported_sha256": digest,
-        "hash_checked": PUBLISHED_NAME.fullmatch(file.name) is not None,
+        "hash_checked": names_its_hash(file),
         "sha256": sha256(kept),
     }
     write_json(kept.with_suffix(".json"), card)
@@ -68,8 +68,13 @@ def read_stored(name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     kept = stored_file(name)
     card = read_json(kept.with_suffix(".json"))
     if sha256(kept) != card.get("sha256"):
-        raise ArtifactError(f"{kept} was changed since it was imported: import it again with edgekd teachers import")
+        raise ArtifactError(f"{kept} was changed since it was imported: import it again with 'edgekd teachers import'")
     return read_weights(kept), card
+
+
+def names_its_hash(file: Path) -> bool:
+    """Whether a file's name holds the first digits of its publisher's SHA-256."""
+    return PUBLISHED_NAME.fullmatch(file.name) is not None
 
 
 def verify_name(file: Path) -> str:
@@ -83,7 +88,7 @@ def verify_name(file: Path) -> str:
     if published and not digest.startswith(published["digest"]):
         raise ArtifactError(
             f"{file} is damaged or was changed: its SHA-256 begins with {digest[:8]}, "
-            f"its name says {published['digest']}; download it again"
+            f"that in its name with {published['digest']}; download it again"
         )
     return digest
 
@@ -102,4 +107,4 @@ def _entry_of(file: Path) -> CatalogueEntry:
     published = PUBLISHED_NAME.fullmatch(file.name)
     if published and (network := published["network"].replace("-", "_")) in CATALOGUE:
         return CATALOGUE[network]
-    raise EdgekdError(f"{file.name} does not say which teacher it is: add --name, one of {', '.join(CATALOGUE)}")
+    raise EdgekdError(f"{file.name} does not identify a teacher: add --name, one of {', '.join(CATALOGUE)}")

@@ -56,17 +56,18 @@ def refused(state):
 
 def test_what_does_not_fit_is_named(state):
     lacking = {key: value for key, value in state.items() if key != "6.bias"}
-    assert refused(lacking) == "mine.pth is no pdn_small: it lacks 6.bias (1 of 8 tensors)"
-    assert refused(state | {"13.weight": torch.zeros(1)}) == "mine.pth is no pdn_small: 13.weight does not belong to it"
+    assert refused(lacking) == "mine.pth does not fit pdn_small: it lacks 6.bias (1 of 8 tensors)"
+    extra = state | {"13.weight": torch.zeros(1)}
+    assert refused(extra) == "mine.pth does not fit pdn_small: 13.weight does not belong to it"
     wrong = refused(state | {"0.weight": torch.zeros(256, 3, 4, 4)})
     assert "0.weight is (256, 3, 4, 4) where pdn_small has (128, 3, 4, 4)" in wrong
     assert "10.bias does not belong" in refused(pdn("pdn_medium").state_dict())
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_values_that_are_no_finite_numbers_are_named(state, value):
+def test_values_that_are_not_finite_are_named(state, value):
     state["3.weight"][1, 2, 0, 0] = value
-    assert refused(state) == "mine.pth is damaged: 3.weight holds values that are no finite numbers"
+    assert refused(state) == "mine.pth is damaged: 3.weight holds NaN or infinite values"
 
 
 def test_a_refused_state_dict_leaves_the_network_as_it_was(state):
@@ -126,7 +127,7 @@ def test_a_truncated_file_is_refused(tmp_path, name, share):
 @pytest.mark.parametrize("content", [[torch.zeros(2)], torch.zeros(2), {"epoch": 3, "model": {"w": torch.zeros(1)}}])
 def test_a_torch_file_that_is_no_state_dict_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "t.pth")
-    with pytest.raises(ArtifactError, match=r"a state dict \(names and tensors\) is needed, save model.state_dict\(\)"):
+    with pytest.raises(ArtifactError, match=r"must be a state dict \(names and tensors\), save model.state_dict\(\)"):
         read_weights(tmp_path / "t.pth")
 
 

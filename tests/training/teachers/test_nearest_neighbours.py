@@ -4,10 +4,11 @@ import torch
 from torch import nn
 
 from edgekd.artifact import read_json
-from edgekd.cli.main import main
 from edgekd.training.teachers import nearest_neighbours
 from edgekd.training.teachers.loading import load_teacher
 from edgekd.training.teachers.nearest_neighbours import nearest_neighbour_scores, teacher_network
+
+from ...run_command import main
 
 
 class Colours(nn.Module):

@@ -1,0 +1,239 @@
+"""Teachers, the weights that students learn from: listed, imported, fetched and checked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekd.errors import ArtifactError, EdgekdError
+from edgekd.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from edgekd.training.teachers.catalogue import CatalogueEntry
+    from edgekd.training.teachers.loading import Teacher
+
+MEGABYTE = 1_000_000
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TeacherEntry:
+    """A teacher that has a name.
+
+    Attributes:
+        name: On the command line.
+        network: What its weights go into: a PDN or a backbone.
+        paper: Where the network was published.
+        megabytes: Of the file that it comes in.
+        licence: Of its weights.
+        origin: The publisher's address, the package that brings it, or "ships with edgekd".
+        here: Whether it can be used without fetching anything.
+    """
+
+    name: str
+    network: str
+    paper: str
+    megabytes: float
+    licence: str
+    origin: str
+    here: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `edgekd teachers list --json` writes of it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class KeptTeacher:
+    """A teacher that was imported or fetched.
+
+    Attributes:
+        name: On the command line.
+        file: Its file in the store; None for one that comes with edgekd or a package.
+        fetched: Whether it was downloaded now; False where it was here already.
+        hash_checked: Whether the publisher's own hash was there to check the file by.
+    """
+
+    name: str
+    file: Path | None
+    fetched: bool
+    hash_checked: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `edgekd teachers import --json` and `fetch --json` write."""
+        return asdict(self) | {"file": None if self.file is None else str(self.file)}
+
+
+@dataclass(frozen=True)
+class CheckedTeacher:
+    """A teacher whose weights are complete and undamaged.
+
+    Attributes:
+        teacher: Its name or file.
+        sha256: Of its file.
+        image_auroc: Of nearest neighbours among its patch features, 0 to 1; None where nothing was measured.
+    """
+
+    teacher: str
+    sha256: str
+    image_auroc: float | None = None
+
+
+@dataclass(frozen=True)
+class TeacherCheck:
+    """What `check_teachers` found.
+
+    Attributes:
+        teachers: Each of them.
+        category: The category that they were measured on; None where none was given, as what follows.
+        size: Side of the images, in pixels.
+        seed: Of the patches that are compared with.
+        train_good: Good images that patches were taken from.
+        test: Test images that were scored.
+    """
+
+    teachers: tuple[CheckedTeacher, ...]
+    category: str | None = None
+    size: int | None = None
+    seed: int | None = None
+    train_good: int | None = None
+    test: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `edgekd teachers check --json` writes."""
+        return asdict(self) | {"teachers": [asdict(teacher) for teacher in self.teachers]}
+
+
+def list_teachers() -> list[TeacherEntry]:
+    """Every teacher that has a name, and whether it is here."""
+    from edgekd.training.teachers.catalogue import CATALOGUE
+    from edgekd.training.teachers.files import is_here
+
+    return [
+        TeacherEntry(
+            entry.name, entry.network, entry.paper, entry.megabytes, entry.licence, entry.origin, is_here(entry)
+        )
+        for entry in CATALOGUE.values()
+    ]
+
+
+def import_teacher(file: str | Path, name: str | None = None) -> KeptTeacher:
+    """Checks a published file of weights and keeps it in the user's store.
+
+    Args:
+        file: A state dict as .pth, .pt or .safetensors; torch files are read with weights_only.
+        name: Of the teacher; None takes it from the file's name.
+
+    Raises:
+        EdgekdError: There is no such file, or its name does not identify a teacher.
+        ArtifactError: Its hash differs from that in its name, or it is damaged, or it does not fit its network.
+    """
+    from edgekd.training.teachers.store import import_teacher as keep
+    from edgekd.training.teachers.store import names_its_hash
+
+    kept = keep(Path(file), name)
+    return KeptTeacher(kept.stem, kept, fetched=False, hash_checked=names_its_hash(Path(file)))
+
+
+def fetch_teacher(name: str, progress: Progress = silent) -> KeptTeacher:
+    """Downloads a teacher from its publisher, checks it and keeps it; one that is here already is left alone.
+
+    Args:
+        name: Of the teacher.
+        progress: Called while it downloads, with megabytes.
+
+    Raises:
+        EdgekdError: There is no such teacher, or it comes as a package.
+        ArtifactError: What was downloaded is damaged.
+        MachineError: The publisher cannot be reached; what was downloaded is kept and completed the next time.
+    """
+    from edgekd.training.teachers.catalogue import find_entry
+    from edgekd.training.teachers.files import is_here, is_stored, stored_file
+
+    entry = find_entry(name)
+    if is_stored(name) or (entry.url is None and is_here(entry)):
+        return KeptTeacher(name, stored_file(name) if is_stored(name) else None, False, entry.has_hash)
+    if entry.url is None:
+        raise EdgekdError(f"{name} comes as a package: pip install {entry.package or 'edgekd'}")
+    return KeptTeacher(name, _download(entry, entry.url, progress), True, entry.has_hash)
+
+
+def _download(entry: CatalogueEntry, url: str, progress: Progress) -> Path:
+    from edgekd.training.teachers.fetching import download
+    from edgekd.training.teachers.files import store_folder
+    from edgekd.training.teachers.store import import_teacher as keep
+
+    file = store_folder() / entry.file_name
+    step = f"downloading {entry.name}, MB"
+    if not file.exists():
+        logger.info("downloading %s, licence %s", url, entry.licence)
+        download(url, file, lambda there, total: progress(step, there // MEGABYTE, total and -(-total // MEGABYTE)))
+    try:
+        kept = keep(file, entry.name)
+    except ArtifactError:
+        file.unlink()  # A damaged download must not be taken for a whole one the next time.
+        raise
+    file.unlink()
+    return kept
+
+
+def check_teachers(
+    names: str | Path | Sequence[str | Path],
+    data: str | Path | None = None,
+    size: int = 256,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> TeacherCheck:
+    """Checks that teachers are complete; with a category, also how well their features separate defective images.
+
+    Args:
+        names: Teachers, by name or file.
+        data: A category with good and defective test images, for nearest neighbours; None for no measurement.
+        size: Side of the images, in pixels.
+        seed: Of the patches that are compared with.
+        progress: Called while it measures.
+
+    Raises:
+        EdgekdError: A name is unknown, the size is not legal, or the category lacks images.
+        ArtifactError: Weights are damaged.
+        MachineError: A package is not installed.
+    """
+    from edgekd.training.teachers.loading import load_teacher
+
+    given = [names] if isinstance(names, (str, Path)) else names
+    # All of them before the first is measured: a misspelt or damaged one costs no minutes.
+    teachers = [load_teacher(str(name)) for name in given]
+    if data is None:
+        return TeacherCheck(tuple(CheckedTeacher(teacher.name, teacher.sha256) for teacher in teachers))
+    return _measure(teachers, Path(data), size, seed, progress)
+
+
+def _measure(teachers: Sequence[Teacher], data: Path, size: int, seed: int, progress: Progress) -> TeacherCheck:
+    from edgekd.data.good_images import read_frames
+    from edgekd.data.layouts import read_category
+    from edgekd.metrics.auroc import image_auroc
+    from edgekd.models.backbones.pdn import nearest_legal_sizes
+    from edgekd.models.patch_features import TEACHER_STRIDES
+    from edgekd.training.teachers.nearest_neighbours import nearest_neighbour_scores, teacher_network
+
+    legal = nearest_legal_sizes(size, TEACHER_STRIDES[-1])
+    if legal != (size,):
+        raise EdgekdError(f"teachers are not checked at {size} pixels a side: use {' or '.join(map(str, legal))}")
+    category = read_category(data)
+    if not category.train_good:
+        raise EdgekdError(f"{data} has no good images to compare with: put them into train/good")
+    good = read_frames(category.train_good, size)
+    test = read_frames([image.path for image in category.test], size)
+    defective = [image.defective for image in category.test]
+    checked = []
+    for teacher in teachers:
+        step, scores = f"nearest neighbours by {teacher.name}", []
+        for score in nearest_neighbour_scores(teacher_network(teacher), good, test, seed):
+            scores.append(score)
+            progress(step, len(scores), len(test))
+        checked.append(CheckedTeacher(teacher.name, teacher.sha256, image_auroc(scores, defective)))
+    return TeacherCheck(tuple(checked), category.name, size, seed, len(good), len(test))

@@ -1,0 +1,203 @@
+"""Training a system on good images, into a run folder."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekd.artifact import write_json
+from edgekd.errors import EdgekdError
+from edgekd.progress import Progress, silent
+from edgekd.recipe import Schedule, TrainingRecipe, held_out_images, read_recipe
+from edgekd.run_folder import RECIPE_FILE, TRAINING_FILE, checkpoint_name
+from edgekd.workflows.calling import takes_options
+from edgekd.workflows.training_recipe import check_training, learns_from_anomalies, recipe_for, require_same_recipe
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "TrainOptions",
+    "TrainResult",
+    "check_training",
+    "learns_from_anomalies",
+    "recipe_for",
+    "require_same_recipe",
+    "train",
+]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """Options of `train`. Those that are None are as the system's paper has them; of a resumed run, as it has them.
+
+    Attributes:
+        system: "hkt", "hkt_plus", "mhkd", "pfadseg", "dskd" or "mthf".
+        data: A folder of good images, or a category of a dataset; needed unless a run is resumed.
+        run: The run folder to make, or to resume.
+        resume: Whether to resume the run; `iterations` may extend it.
+        iterations: Optimizer steps of all stages together.
+        size: Side of the images, in pixels; None for 256.
+        batch: Images a step.
+        learning_rate: Learning rate of the first stage; later stages keep their paper's proportion to it.
+        schedule: Learning-rate schedule.
+        seed: Of the initial weights, the order of images and the choice of those held out; None for 0.
+        teacher: Teachers by name, or by their .safetensors or .pth file: one, of mthf one or several different ones or
+            "paper-like". None for the system's default.
+        textures: Folder of images that synthetic anomalies take their texture from (pfadseg, dskd); None for noise.
+        settings: The system's own settings where they differ from its paper's, such as {"cbam": False}.
+        quantization_aware: Whether to train with INT8 arithmetic (hkt, hkt_plus); with `resume`, from here on.
+        device: "auto" for a GPU where there is one, "cpu", "cuda" or "cuda:1".
+        progress: Called while it works.
+    """
+
+    system: str = field(kw_only=False)
+    data: str | Path | None = None
+    run: str | Path
+    resume: bool = False
+    iterations: int | None = None
+    size: int | None = None
+    batch: int | None = None
+    learning_rate: float | None = None
+    schedule: Schedule | None = None
+    seed: int | None = None
+    teacher: str | Path | Sequence[str | Path] | None = None
+    textures: str | Path | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    quantization_aware: bool = False
+    device: str = "auto"
+    progress: Progress = field(default=silent, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What `train` did.
+
+    Attributes:
+        run: The run folder.
+        system: What was trained.
+        teachers: Names of its teachers.
+        iterations: Optimizer steps in all, those of earlier sessions included.
+        device: Where it was trained, such as "cpu".
+        mixed_precision: Whether convolutions were computed in bfloat16.
+        quantization_aware: Whether it was trained with INT8 arithmetic.
+        images: Good images found.
+        held_out: How many of them were held out, for the threshold.
+        ignored: Other files below the data folder, counted by the reason that they were ignored for.
+        seconds: Of this session.
+    """
+
+    run: Path
+    system: str
+    teachers: tuple[str, ...]
+    iterations: int
+    device: str
+    mixed_precision: bool
+    quantization_aware: bool
+    images: int
+    held_out: int
+    ignored: dict[str, int]
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `edgekd train --json` writes."""
+        return asdict(self) | {"run": str(self.run), "teachers": list(self.teachers)}
+
+
+@takes_options(TrainOptions)
+def train(options: TrainOptions) -> TrainResult:
+    """Trains a system on good images, into a run folder.
+
+    An interrupted run is saved and can be resumed: it ends with the same weights as one that was not interrupted.
+
+    Args: the fields of `TrainOptions`.
+
+    Returns:
+        What was trained, on what, and for how long.
+
+    Raises:
+        EdgekdError: The images, the teachers or an option do not suit; nothing was made.
+        TrainingError: The loss became NaN or infinite; the last checkpoint is kept.
+        MachineError: This machine lacks the device, a package or space on the disk.
+        KeyboardInterrupt: Passed on, after saving.
+    """
+    from edgekd.training.device import choose_device
+    from edgekd.training.run import start_run
+    from edgekd.training.run import train as train_run
+
+    device, run = choose_device(options.device), Path(options.run)
+    recipe = _resumed(options) if options.resume else start_run(run, *recipe_for(options))
+    images, held_out, ignored = _found(recipe)
+    _log_start(recipe, device, images, held_out, ignored)
+    step, start = f"training {recipe.system}", time.monotonic()
+    try:
+        train_run(run, device, lambda done, loss: options.progress(step, done, recipe.iterations, loss))
+    except KeyboardInterrupt:
+        if any(run.glob(checkpoint_name("*"))):
+            resume = shlex.join(["edgekd", "train", recipe.system, "--run", str(run), "--resume"])
+            logger.info("saved; resume with: %s", resume)
+        raise
+    seconds = time.monotonic() - start
+    write_json(run / TRAINING_FILE, {"iterations": recipe.iterations, "seconds_of_last_session": seconds})
+    return TrainResult(
+        run=run,
+        system=recipe.system,
+        teachers=tuple(recipe.teachers),
+        iterations=recipe.iterations,
+        device=str(device),
+        mixed_precision=recipe.mixed_precision,
+        quantization_aware=recipe.quantization_aware_from is not None,
+        images=images,
+        held_out=held_out,
+        ignored=ignored,
+        seconds=seconds,
+    )
+
+
+def _resumed(options: TrainOptions) -> TrainingRecipe:
+    run = Path(options.run)
+    if not (run / RECIPE_FILE).exists():
+        raise EdgekdError(f"{run} holds no run to resume: leave out --resume to start one")
+    recipe = read_recipe(run)
+    if recipe.system != options.system:
+        raise EdgekdError(f"{run} is a run of {recipe.system}, not of {options.system}")
+    if options.quantization_aware and recipe.quantization_aware_from is None:
+        from edgekd.training.run import become_quantization_aware
+
+        return become_quantization_aware(run, options.iterations or recipe.iterations)
+    if options.iterations and options.iterations != recipe.iterations:
+        from edgekd.training.run import change_iterations
+
+        recipe = change_iterations(run, options.iterations)
+    return recipe
+
+
+def _found(recipe: TrainingRecipe) -> tuple[int, int, dict[str, int]]:
+    """The good images of a run, how many of them are held out, and the other files below its folder by reason."""
+    from edgekd.data.ignored_files import count_ignored
+    from edgekd.data.layouts import find_good_images
+
+    data = Path(recipe.data)
+    good = find_good_images(data)
+    return len(good), len(held_out_images(recipe)), count_ignored(data, good)
+
+
+def _log_start(
+    recipe: TrainingRecipe, device: torch.device, images: int, held_out: int, ignored: Mapping[str, int]
+) -> None:
+    found = f"found {images} good images: {images - held_out} to train on, {held_out} held out"
+    reasons = ", ".join(f"{count} {reason}" for reason, count in ignored.items())
+    logger.info("%s", f"{found}; ignored {sum(ignored.values())} files: {reasons}" if ignored else found)
+    arithmetic = ", in bfloat16" if recipe.mixed_precision else ""
+    teachers = " + ".join(recipe.teachers)
+    logger.info("teacher %s; %d iterations on %s%s", teachers, recipe.iterations, device, arithmetic)
+    if learns_from_anomalies(recipe.system, recipe.settings):
+        texture = f"images of {recipe.textures}" if recipe.textures else "noise; --textures takes a folder of images"
+        logger.info("texture of the synthetic anomalies: %s", texture)

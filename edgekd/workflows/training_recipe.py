@@ -1,0 +1,161 @@
+"""From the options of a training to its recipe and teachers; and whether a run that exists was trained with them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekd.errors import EdgekdError
+from edgekd.recipe import TrainingRecipe, read_recipe
+from edgekd.run_folder import RECIPE_FILE
+from edgekd.workflows.settings import checked_settings
+
+if TYPE_CHECKING:
+    from edgekd.models.detector import TrainingDefaults
+    from edgekd.models.registry import System
+    from edgekd.training.teachers.loading import Teacher
+    from edgekd.workflows.train import TrainOptions
+
+SIZE, SEED = 256, 0  # Where none is given.
+COMPARED = ("iterations", "size", "batch", "learning_rate", "schedule", "seed")
+
+
+def recipe_for(options: TrainOptions) -> tuple[TrainingRecipe, list[Teacher]]:
+    """The recipe of a new run, and its teachers.
+
+    Args:
+        options: Of `train`.
+
+    Raises:
+        EdgekdError: The data folder is missing, a name is unknown, or the system does not take an option.
+        MachineError: This machine lacks the device.
+    """
+    from edgekd.models.registry import find_system
+    from edgekd.training.device import choose_device, computes_bfloat16
+    from edgekd.training.run import require_quantizable
+    from edgekd.training.teachers.loading import load_teacher
+
+    system = find_system(options.system)
+    if options.data is None:
+        raise EdgekdError("--data is missing: give the folder of good images")
+    data = Path(options.data)
+    settings = checked_settings(system, options.settings)
+    teachers = [load_teacher(name) for name in _teacher_names(options, system)]
+    networks = [teacher.network for teacher in teachers]
+    settings[system.teacher_setting] = networks if system.several_teachers else networks[0]
+    batch = options.batch or system.training.batch
+    seed = SEED if options.seed is None else options.seed
+    recipe = TrainingRecipe(
+        system=system.name,
+        data=str(data.resolve()),
+        teachers={teacher.name: teacher.sha256 for teacher in teachers},
+        iterations=options.iterations or _paper_iterations(system.training, data, batch, seed),
+        size=options.size or SIZE,
+        batch=batch,
+        learning_rate=options.learning_rate or system.training.learning_rate,
+        weight_decay=system.training.weight_decay,
+        schedule=options.schedule or system.training.schedule,
+        seed=seed,
+        mixed_precision=computes_bfloat16(choose_device(options.device)),
+        textures=str(Path(options.textures).resolve()) if options.textures else "",
+        settings=settings,
+        quantization_aware_from=0 if options.quantization_aware else None,
+    )
+    if options.quantization_aware:
+        require_quantizable(recipe)
+    return recipe, teachers
+
+
+def check_training(options: TrainOptions) -> None:
+    """Refuses what `train` would refuse before its first step of a new run; makes nothing.
+
+    Args:
+        options: Of `train`.
+
+    Raises:
+        EdgekdError, MachineError: As `train`.
+    """
+    from edgekd.training.run import checked_start
+
+    checked_start(*recipe_for(options))
+
+
+def learns_from_anomalies(system: str, settings: Mapping[str, Any]) -> bool:
+    """Whether a system with these settings learns from synthetic anomalies, whose texture `textures` gives.
+
+    Args:
+        system: Its name.
+        settings: Where they differ from its paper's.
+    """
+    import torch
+
+    from edgekd.training.run import makes_anomalies, untrained_detector
+
+    recipe = TrainingRecipe(system, "", {}, iterations=0, settings=dict(settings))
+    with torch.device("meta"):
+        return makes_anomalies(untrained_detector(recipe))
+
+
+def require_same_recipe(options: TrainOptions) -> None:
+    """Refuses options that contradict the recipe of a run that exists. Those that are None are the run's own.
+
+    Args:
+        options: Of `train`; the run folder need not exist.
+
+    Raises:
+        EdgekdError: The run was trained with other options, or a setting is not the system's.
+    """
+    from edgekd.models.registry import find_system
+
+    system, run = find_system(options.system), Path(options.run)
+    settings = checked_settings(system, options.settings)
+    if not (run / RECIPE_FILE).exists():
+        return
+    recipe = read_recipe(run)
+    pairs: list[tuple[str, Any, Any]] = [(name, getattr(options, name), getattr(recipe, name)) for name in COMPARED]
+    if options.data is not None:
+        pairs.insert(0, ("data", str(Path(options.data).resolve()), recipe.data))
+    if options.textures is not None and learns_from_anomalies(system.name, settings):
+        pairs.append(("textures", str(Path(options.textures).resolve()), recipe.textures))
+    own = system.settings() | recipe.settings
+    pairs += [("set", f"{name}={value}", f"{name}={own[name]}") for name, value in settings.items()]
+    if options.teacher is not None:
+        pairs.append(("teacher", " ".join(_teacher_names(options, system)), " ".join(recipe.teachers)))
+    if options.quantization_aware and recipe.quantization_aware_from is None:
+        raise EdgekdError(f"{run} was trained without --quantization-aware: leave it out, or use another folder")
+    for name, given, kept in pairs:
+        if given is not None and given != kept:
+            option = f"--{name.replace('_', '-')}"
+            raise EdgekdError(
+                f"{run} was trained with {option} {kept}, not {given}: leave it out, or use another folder"
+            )
+
+
+def _teacher_names(options: TrainOptions, system: System) -> list[str]:
+    """The teachers that were asked for, or the system's own."""
+    from edgekd.models.description import PAPER_LIKE, what_teaches
+    from edgekd.models.mthf import PAPER_LIKE_GROUPS
+
+    if options.teacher is None:
+        return list(system.teachers)
+    given = [options.teacher] if isinstance(options.teacher, (str, Path)) else options.teacher
+    names = [str(Path(name)) for name in given]  # As `load_teacher` names files.
+    if system.several_teachers and names == [PAPER_LIKE]:
+        return list(PAPER_LIKE_GROUPS)
+    if not names or PAPER_LIKE in names or (len(names) > 1 and not system.several_teachers):
+        raise EdgekdError(f"{system.name} takes {what_teaches(system)}, got {' '.join(names) or 'none'}")
+    return names
+
+
+def _paper_iterations(training: TrainingDefaults, data: Path, batch: int, seed: int) -> int:
+    """The paper's iterations; of epochs, those of the images that are trained on."""
+    from edgekd.data.good_images import split_good_images
+    from edgekd.data.layouts import find_good_images
+
+    if training.epochs is None:
+        assert training.iterations is not None
+        return training.iterations
+    images, _ = split_good_images(find_good_images(data), seed)
+    return training.epochs * math.ceil(len(images) / batch)
