@@ -21,9 +21,9 @@ from edgekd.cli.training import (
     TrainingBatch,
     TrainingDevice,
 )
-from edgekd.cli.types import between
+from edgekd.cli.types import between, one_of
 from edgekd.errors import EdgekdError
-from edgekd.precisions import Precision
+from edgekd.precisions import PRECISIONS
 
 app = typer.Typer(add_completion=False)
 
@@ -57,8 +57,10 @@ def benchmark(
     textures: Textures = None,
     size: ImageSize = None,
     precision: Annotated[
-        list[Precision] | None,
+        list[str] | None,
         typer.Option(
+            parser=one_of(PRECISIONS),
+            metavar="|".join(PRECISIONS),
             help="Precision to export, evaluate and time; once for each of several. Default: fp32 and int8.",
             rich_help_panel=PRECISION,
         ),
@@ -69,6 +71,7 @@ def benchmark(
             parser=between(0.1, 3600),
             metavar="SECONDS",
             help="Seconds for each timing. Default: 5.",
+            show_default=False,
             rich_help_panel=ENGINE,
         ),
     ] = 5.0,

@@ -21,7 +21,10 @@ def demo(
     out: Annotated[
         Path,
         typer.Option(
-            metavar="DIR", help="Folder of the images, the run and the report. Default: demo.", rich_help_panel=OUTPUT
+            metavar="DIR",
+            help="Folder of the images, the run and the report. Default: demo.",
+            show_default=False,
+            rich_help_panel=OUTPUT,
         ),
     ] = Path("demo"),
     shuffle: Annotated[
@@ -38,6 +41,7 @@ def demo(
             parser=positive,
             metavar="N",
             help="Optimizer steps of the training. Default: 240.",
+            show_default=False,
             rich_help_panel=TRAINING,
         ),
     ] = 240,

@@ -90,6 +90,7 @@ TrainingDevice = Annotated[
         "--device",
         metavar="DEVICE",
         help="What trains: auto (a GPU where there is one), cpu, cuda or cuda:1. Default: auto.",
+        show_default=False,
         rich_help_panel=TRAINING,
     ),
 ]

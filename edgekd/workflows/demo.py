@@ -11,6 +11,7 @@ from typing import Any
 
 from edgekd.artifact import write_json
 from edgekd.progress import Progress, silent
+from edgekd.recipe import Schedule
 from edgekd.run_folder import RECIPE_FILE, STUDENT_FILE
 from edgekd.workflows.bench import BenchResult, bench
 from edgekd.workflows.calling import takes_options
@@ -18,7 +19,8 @@ from edgekd.workflows.evaluate import EvaluateResult, evaluate
 from edgekd.workflows.export import export
 from edgekd.workflows.train import train
 
-SYSTEM, SIZE, BATCH, LEARNING_RATE, SCHEDULE = "hkt", 128, 4, 1e-3, "step"
+SYSTEM, SIZE, BATCH, LEARNING_RATE = "hkt", 128, 4, 1e-3
+SCHEDULE: Schedule = "step"
 ITERATIONS, SHUFFLE_SEED = 240, 0
 SECONDS = 5.0  # For each timing.
 
