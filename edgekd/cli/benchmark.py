@@ -21,7 +21,7 @@ from edgekd.cli.training import (
     TrainingBatch,
     TrainingDevice,
 )
-from edgekd.cli.types import between, one_of
+from edgekd.cli.types import between
 from edgekd.errors import EdgekdError
 from edgekd.precisions import PRECISIONS
 
@@ -32,7 +32,7 @@ app = typer.Typer(add_completion=False)
 def benchmark(
     systems: Annotated[
         list[str],
-        typer.Argument(metavar="SYSTEM...", help="One or several of hkt, hkt_plus, mhkd, pfadseg, dskd, mthf."),
+        typer.Argument(metavar="SYSTEM", help="One or several of hkt, hkt_plus, mhkd, pfadseg, dskd, mthf."),
     ],
     data: Annotated[
         Path,
@@ -59,7 +59,6 @@ def benchmark(
     precision: Annotated[
         list[str] | None,
         typer.Option(
-            parser=one_of(PRECISIONS),
             metavar="|".join(PRECISIONS),
             help="Precision to export, evaluate and time; once for each of several. Default: fp32 and int8.",
             rich_help_panel=PRECISION,

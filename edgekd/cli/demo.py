@@ -49,8 +49,7 @@ def demo(
 ) -> None:
     """Go the whole way on real images, in minutes.
 
-    Trains HKT on good solar cells, exports it, and measures its speed and its accuracy, with a report of heat maps.
-    Each step is shown as the command that does it.
+    Trains HKT on good solar cells, exports it, measures its speed and accuracy, and shows each step as its command.
     """
     from edgekd.cli.output import require_writable, write_json_to
     from edgekd.cli.progress import show_progress

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import typer
 
@@ -34,14 +34,3 @@ def between(low: float, high: float) -> Callable[[str], float]:
         return value
 
     return number
-
-
-def one_of(choices: Sequence[str]) -> Callable[[str], str]:
-    """A parser of names of a list, for options that may be repeated; for others, typer shows a Literal's choices."""
-
-    def name(text: str) -> str:
-        if text not in choices:
-            raise typer.BadParameter(f"must be {', '.join(choices[:-1])} or {choices[-1]}, got '{text}'")
-        return text
-
-    return name

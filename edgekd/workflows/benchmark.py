@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekd.artifact import read_json, read_manifest, require_current, require_writable, write_beside, write_json
-from edgekd.errors import ArtifactError
-from edgekd.precisions import Precision
+from edgekd.errors import ArtifactError, EdgekdError, unknown_name
+from edgekd.precisions import PRECISIONS
 from edgekd.progress import Progress, silent
 from edgekd.recipe import Schedule
 from edgekd.run_folder import (
@@ -48,7 +48,7 @@ class BenchmarkOptions:
         data: A dataset, or one category of it.
         out: Folder of the runs, their reports and the table. What is finished in it is not done again.
         categories: Names of the categories to take; None for all.
-        precision: Precisions to export, evaluate and time.
+        precision: One or several of "fp32", "fp16", "int8" and "int8_fp16" to export, evaluate and time.
         duration: Seconds for each timing.
         iterations: Optimizer steps of all stages together.
         size: Side of the images, in pixels; None for 256.
@@ -70,7 +70,7 @@ class BenchmarkOptions:
     data: str | Path
     out: str | Path
     categories: Sequence[str] | None = None
-    precision: Precision | Sequence[Precision] = ("fp32", "int8")
+    precision: str | Sequence[str] = ("fp32", "int8")
     duration: float = 5.0
     iterations: int | None = None
     size: int | None = None
@@ -86,7 +86,7 @@ class BenchmarkOptions:
     progress: Progress = field(default=silent, repr=False, compare=False)
 
     @property
-    def precisions(self) -> list[Precision]:
+    def precisions(self) -> list[str]:
         """The precisions, each once."""
         return list(dict.fromkeys([self.precision] if isinstance(self.precision, str) else self.precision))
 
@@ -135,7 +135,7 @@ def benchmark(options: BenchmarkOptions) -> BenchmarkResult:
         MachineError: This machine lacks the device, a package or space on the disk.
         KeyboardInterrupt: Passed on, after saving.
     """
-    _require_outputs(Path(options.out))
+    _check(options)
     runs = planned_runs(options)
     try:
         return BenchmarkResult(Path(options.out), _measure_all(options, runs))
@@ -144,13 +144,18 @@ def benchmark(options: BenchmarkOptions) -> BenchmarkResult:
         raise
 
 
-def _require_outputs(out: Path) -> None:
-    """Refuses, before hours of training, what could not be written afterwards."""
+def _check(options: BenchmarkOptions) -> None:
+    """Refuses, before hours of training, what could not be done or written afterwards."""
     from edgekd.reports.page import require_jinja
 
+    for name in options.precisions:
+        if name not in PRECISIONS:
+            raise unknown_name("precision", name, PRECISIONS)
+    if not options.duration > 0:
+        raise EdgekdError(f"duration must be a positive number of seconds, got {options.duration}")
     require_jinja("evaluate")
     for file in (TABLE_FILE, MARKDOWN_FILE):
-        require_writable(out / file)
+        require_writable(Path(options.out) / file)
 
 
 def _measure_all(options: BenchmarkOptions, runs: Sequence[BenchmarkRun]) -> list[dict[str, Any]]:
@@ -193,7 +198,7 @@ def _train(run: BenchmarkRun, progress: Progress) -> None:
         train(**vars(run.training) | {"progress": progress})
 
 
-def _export(run: BenchmarkRun, precision: Precision, progress: Progress) -> Path:
+def _export(run: BenchmarkRun, precision: str, progress: Progress) -> Path:
     """The run's artifact in a precision, exported unless it is there already."""
     artifact = run.folder / artifact_name(DETECTOR_FILE, precision)
     try:
