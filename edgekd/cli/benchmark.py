@@ -1,202 +1,149 @@
-"""Measures systems on a whole dataset: trains, exports, evaluates and times each on each category, into one table.
-
-The same command goes on where it stopped.
-"""
+"""The command `edgekd benchmark`."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
-from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated
 
-from edgekd.artifact import read_json, read_manifest, require_current, write_beside, write_json
-from edgekd.cli.arguments import add_json_argument, between
-from edgekd.cli.main import show_command
-from edgekd.cli.output import answer, notes, require_writable, write_json_to
-from edgekd.cli.precision import PRECISIONS
-from edgekd.cli.training_options import add_training_arguments, training_options, training_words
-from edgekd.errors import ArtifactError, EdgekdError, unknown_name
+import typer
+
+from edgekd.cli.options import DATA, ENGINE, OUTPUT, PRECISION, TRAINING, JsonFile
+from edgekd.cli.training import (
+    ImageSize,
+    Iterations,
+    LearningRate,
+    LearningRateSchedule,
+    QuantizationAware,
+    Seed,
+    Settings,
+    Textures,
+    TrainingBatch,
+    TrainingDevice,
+)
+from edgekd.cli.types import between
+from edgekd.errors import EdgekdError
 from edgekd.precisions import PRECISIONS
-from edgekd.recipe import read_recipe
-from edgekd.run_folder import RECIPE_FILE, STUDENT_FILE
-from edgekd.workflows.settings import parse_settings
-from edgekd.workflows.train import check_training, learns_from_anomalies, require_same_recipe
 
-if TYPE_CHECKING:
-    from edgekd.models.registry import System
-
-Told = tuple[str, str]  # What a line of progress says before the step, and after it.
-PARTS = ("train", "test", "ground_truth", "Data")  # A folder that has one of them is meant to be a category.
+app = typer.Typer(add_completion=False)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("systems", metavar="SYSTEM", nargs="+", help="hkt, hkt_plus, mhkd, pfadseg, dskd or mthf")
-    parser.add_argument("--data", type=Path, required=True, help="a dataset, or one category of it (docs/datasets.md)")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for runs, reports and the table")
-    parser.add_argument("--categories", nargs="+", metavar="NAME", help="of the dataset (default: all)")
-    parser.add_argument(
-        "--precision", nargs="+", choices=PRECISIONS, default=["fp32", "int8"], help="default: fp32 int8"
-    )
-    parser.add_argument("--duration", type=between(0.1, 3600), default=5.0, help="seconds a time (default: 5)")
-    add_json_argument(parser)
-    add_training_arguments(parser)
-    parser.set_defaults(size=None, seed=None, device=None)  # A run that is there keeps its own.
+@app.command()
+def benchmark(
+    systems: Annotated[
+        list[str],
+        typer.Argument(metavar="SYSTEM", help="One or several of hkt, hkt_plus, mhkd, pfadseg, dskd, mthf."),
+    ],
+    data: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="Dataset, or one category of it; docs/datasets.md lists the layouts.",
+            rich_help_panel=DATA,
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="Folder of the runs, their reports and the table.", rich_help_panel=OUTPUT),
+    ],
+    categories: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME...",
+            help="Category of the dataset; once for each of several. Default: all.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    textures: Textures = None,
+    size: ImageSize = None,
+    precision: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="|".join(PRECISIONS),
+            help="Precision to export, evaluate and time; once for each of several. Default: fp32 and int8.",
+            rich_help_panel=PRECISION,
+        ),
+    ] = None,
+    duration: Annotated[
+        float,
+        typer.Option(
+            parser=between(0.1, 3600),
+            metavar="SECONDS",
+            help="Seconds for each timing. Default: 5.",
+            show_default=False,
+            rich_help_panel=ENGINE,
+        ),
+    ] = 5.0,
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME...",
+            help="Teacher of every system, by a name of 'edgekd teachers list' or by its .safetensors or .pth file; "
+            "SYSTEM=NAME for one of several systems. Default: each system's own ('edgekd models SYSTEM').",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    iterations: Iterations = None,
+    batch: TrainingBatch = None,
+    learning_rate: LearningRate = None,
+    schedule: LearningRateSchedule = None,
+    set_: Settings = None,
+    quantization_aware: QuantizationAware = False,
+    seed: Seed = None,
+    device: TrainingDevice = "auto",
+    json: JsonFile = None,
+) -> None:
+    """Train, evaluate and time systems on a whole dataset, into one table.
 
-
-def run(arguments: argparse.Namespace) -> int:
-    from edgekd.models.registry import find_system
+    The same command continues where it was interrupted; options that would contradict a run in --out are refused.
+    """
+    from edgekd.cli.output import answer, require_writable, write_json_to
+    from edgekd.cli.progress import show_progress
     from edgekd.reports.benchmark_table import as_markdown
+    from edgekd.workflows.benchmark import MARKDOWN_FILE
+    from edgekd.workflows.benchmark import benchmark as run
+    from edgekd.workflows.settings import parse_settings
 
-    systems = [find_system(name) for name in dict.fromkeys(arguments.systems)]
-    arguments.precision = list(dict.fromkeys(arguments.precision))
-    _require_outputs(arguments)
-    categories = _categories(arguments.data, arguments.categories)
-    _require_trainable(arguments, systems, categories)
-    on_standard_output = arguments.json == Path("-")
-    try:
-        # What the single commands answer would stand before the JSON and make it none.
-        with redirect_stdout(sys.stderr) if on_standard_output else nullcontext():
-            table = _table(arguments, systems, categories)
-    except KeyboardInterrupt:
-        notes.print("what is finished is kept; the same command goes on")
-        raise
-    write_json_to(arguments.json, table)
-    if not on_standard_output:
-        answer.print(as_markdown(table), soft_wrap=True)
-        answer.print(
-            f"this table is {arguments.out / 'benchmark.md'}; runs and reports stand beside it", soft_wrap=True
+    require_writable(json)
+    settings = {name: value for system in systems for name, value in parse_settings(system, set_ or ()).items()}
+    with show_progress() as progress:
+        result = run(
+            systems,
+            data=data,
+            out=out,
+            categories=categories or None,
+            precision=precision or ("fp32", "int8"),
+            duration=duration,
+            iterations=iterations,
+            size=size,
+            batch=batch,
+            learning_rate=learning_rate,
+            schedule=schedule,
+            seed=seed,
+            teacher=_teachers(teacher or ()),
+            textures=textures,
+            settings=settings,
+            quantization_aware=quantization_aware,
+            device=device,
+            progress=progress,
         )
-    return 0
+    write_json_to(json, result.rows)
+    if json != Path("-"):
+        answer.print(as_markdown(result.rows), soft_wrap=True)
+        answer.print(f"this table is {out / MARKDOWN_FILE}; runs and reports are beside it", soft_wrap=True)
 
 
-def _require_outputs(arguments: argparse.Namespace) -> None:
-    """Refuses, before hours of training, what could not be written afterwards."""
-    from edgekd.reports.page import require_jinja
+def _teachers(texts: Sequence[str]) -> list[str] | dict[str, list[str]] | None:
+    """The teachers of all systems, or by system where they are written SYSTEM=NAME; None where there are none."""
+    from edgekd.models.registry import SYSTEMS
 
-    require_jinja("evaluate")
-    for path in (arguments.json, arguments.out / "benchmark.json", arguments.out / "benchmark.md"):
-        require_writable(path)
-
-
-def _require_trainable(arguments: argparse.Namespace, systems: Sequence[System], categories: Sequence[Path]) -> None:
-    """Refuses what a training would refuse, for every run that is not there, and what contradicts those that are."""
-    names = ", ".join(system.name for system in systems)
-    settings = {system.name: parse_settings(system.name, arguments.set) for system in systems}
-    if arguments.textures and not any(learns_from_anomalies(name, chosen) for name, chosen in settings.items()):
-        raise EdgekdError(f"--textures is for synthetic anomalies, and none of {names} learns from them: leave it out")
-    for category in categories:
-        for system in systems:
-            run_folder = _run_folder(arguments.out, category, system.name)
-            options = training_options(arguments, system.name, run_folder, category)
-            require_same_recipe(options)
-            if not (run_folder / RECIPE_FILE).exists():
-                check_training(options)
-
-
-def _table(
-    arguments: argparse.Namespace, systems: Sequence[System], categories: Sequence[Path]
-) -> list[dict[str, Any]]:
-    """Does what is not done yet, and writes the table after each row of it."""
-    from edgekd.reports.benchmark_table import as_markdown, benchmark_row, with_means
-
-    rows: list[dict[str, Any]] = []
-    table = rows
-    for number, category in enumerate(categories, 1):
-        for place, system in enumerate(systems, 1):
-            run_folder = _run_folder(arguments.out, category, system.name)
-            who = f"{category.resolve().name}, {system.name}: "
-            where = f" ({number} of {len(categories)} categories, {place} of {len(systems)} systems)"
-            _train(run_folder, category, arguments, (who, where))
-            for precision in arguments.precision:
-                artifact = _export(run_folder, precision, (who, where))
-                rows.append(benchmark_row(*_measure(artifact, category, arguments.duration, (who, where))))
-                table = with_means(rows)
-                write_json(arguments.out / "benchmark.json", table)
-                with write_beside(arguments.out / "benchmark.md") as part:
-                    part.write_text(as_markdown(table), encoding="utf-8")
-    return table
-
-
-def _categories(data: Path, wanted: Sequence[str] | None) -> list[Path]:
-    """The categories' folders, each looked through: what is missing is told before anything is trained."""
-    from edgekd.data.layouts import read_category, recognise_layout
-    from edgekd.data.split_folders import folders_in
-
-    if not data.is_dir():
-        raise EdgekdError(f"no such folder: {data}")
-    if recognise_layout(data) is not None:
-        found = {data.resolve().name: data}
-    else:
-        found = {folder.name: folder for folder in folders_in(data) if _is_meant(folder)}
-    if not found:
-        raise EdgekdError(f"{data} holds no category in a layout that edgekd reads (docs/datasets.md)")
-    for name in wanted or ():
-        if name not in found:
-            raise unknown_name("category", name, found)
-    chosen = [folder for name, folder in found.items() if wanted is None or name in wanted]
-    read = [read_category(folder) for folder in chosen]
-    for category in read:
-        if not category.train_good:
-            raise EdgekdError(f"{category.root} has no good images to train on")
-        if not category.has_masks and any(other.has_masks for other in read):
-            notes.print(
-                f"{category.root} has no masks, others have: no pixel metrics of it, nor in the means", soft_wrap=True
-            )
-    return chosen
-
-
-def _is_meant(folder: Path) -> bool:
-    """Whether a folder is a category, be it one that lacks something: that is told, and not passed over."""
-    from edgekd.data.layouts import recognise_layout
-
-    return recognise_layout(folder) is not None or any((folder / part).is_dir() for part in PARTS)
-
-
-def _say(step: str, told: Told) -> None:
-    notes.print(step.join(told), soft_wrap=True)
-
-
-def _run_folder(out: Path, category: Path, system: str) -> Path:
-    return out / category.resolve().name / system
-
-
-def _train(run_folder: Path, category: Path, arguments: argparse.Namespace, told: Told) -> None:
-    if (run_folder / STUDENT_FILE).exists():
-        return
-    _say("training", told)
-    if (run_folder / RECIPE_FILE).exists():
-        show_command("train", read_recipe(run_folder).system, "--run", run_folder, "--resume")
-    else:
-        options = training_options(arguments, run_folder.name, run_folder, category)
-        show_command("train", *training_words(arguments, options))
-
-
-def _export(run_folder: Path, precision: str, told: Told) -> Path:
-    artifact = run_folder / artifact_name(DETECTOR_FILE, precision)
-    try:
-        require_current(artifact, read_manifest(artifact), run_folder)
-    except ArtifactError:  # It is not there yet, or was made before more training.
-        _say(f"exporting in {precision}", told)
-        show_command("export", run_folder, "--precision", precision)
-    return artifact
-
-
-def _measure(artifact: Path, category: Path, seconds: float, told: Told) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What evaluate and bench say of an artifact; what they said before, where it is still of this artifact."""
-    from edgekd.data.layouts import read_category
-
-    evaluation, bench = (artifact.with_name(f"{artifact.stem}.{what}.json") for what in ("evaluation", "bench"))
-    manifest = read_manifest(artifact)
-    digest, precision = manifest["sha256"], manifest["precision"]
-    if not evaluation.exists() or read_json(evaluation).get("sha256") != digest:
-        _say(f"evaluating {precision}", told)
-        page = artifact.with_name(f"{artifact.stem}.html")
-        show_command("evaluate", "--engine", artifact, "--data", category, "--json", evaluation, "--html", page)
-    if not bench.exists() or read_json(bench).get("engine", {}).get("sha256") != digest:
-        _say(f"timing {precision}", told)
-        images = read_category(category).test[0].path.parent
-        show_command("bench", "--engine", artifact, "--images", images, "--duration", seconds, "--json", bench)
-    return read_json(evaluation), read_json(bench)
+    by_system: dict[str, list[str]] = {}
+    for text in texts:
+        system, equals, name = text.partition("=")
+        if equals and system in SYSTEMS:
+            by_system.setdefault(system, []).append(name)
+    if not by_system:
+        return list(texts) or None
+    if sum(map(len, by_system.values())) != len(texts):
+        raise EdgekdError("--teacher is given with and without SYSTEM=: write SYSTEM=NAME for every teacher")
+    return by_system

@@ -1,76 +1,82 @@
-"""The whole road on real images: solar cells from the package elpv-dataset, in minutes on two cores."""
+"""The command `edgekd demo`."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated
 
-from edgekd.cli.arguments import positive
-from edgekd.cli.main import show_command
-from edgekd.cli.output import answer, notes, print_table
-from edgekd.run_folder import DETECTOR_FILE
+import typer
 
-SYSTEM, SIZE, BATCH, LEARNING_RATE = "hkt", 128, 4, "1e-3"
-ITERATIONS, SHUFFLE_SEED = 240, 0
+from edgekd.cli.options import DATA, OUTPUT, TRAINING, JsonFile
+from edgekd.cli.types import positive
 
+if TYPE_CHECKING:
+    from edgekd.workflows.demo import DemoResult
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="default: demo")
-    parser.add_argument("--shuffle", action="store_true", help="cells of all modules, which is harder: see benchmarks")
-    parser.add_argument("--iterations", type=positive, default=ITERATIONS, help=f"of training (default: {ITERATIONS})")
+app = typer.Typer(add_completion=False)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    from edgekd.data.elpv import write_category
-
-    start = time.monotonic()
-    out: Path = arguments.out
-    data, folder, report = out / "solar_cells", out / "run", out / "report.html"
-    notes.print(f"laying out solar cells in {data}: sound ones to train on, defective ones only to test")
-    write_category(data, SHUFFLE_SEED if arguments.shuffle else None)
-    _train(folder, data, arguments.iterations)
-    engine = folder / DETECTOR_FILE
-    show_command("export", folder)
-    show_command("bench", "--engine", engine, "--images", data / "test", "--duration", 5, "--json", out / "bench.json")
-    show_command("evaluate", "--engine", folder, "--data", data, "--html", report, "--json", out / "evaluation.json")
-    _summary(out, report, time.monotonic() - start)
-    return 0
-
-
-def _train(folder: Path, data: Path, iterations: int) -> None:
-    if (folder / "student.safetensors").exists():
-        notes.print(f"{folder} is trained already; remove {folder.parent} to begin anew")
-        return
-    words: list[object] = ["train", SYSTEM, "--run", folder]
-    if (folder / "recipe.json").exists():
-        show_command(*words, "--resume")
-        return
-    words += ["--data", data, "--size", SIZE, "--batch", BATCH, "--learning-rate", LEARNING_RATE]
-    show_command(*words, "--schedule", "step", "--iterations", iterations)
-
-
-def _summary(out: Path, report: Path, seconds: float) -> None:
-    bench, evaluation = (_read(out / name) for name in ("bench.json", "evaluation.json"))
-    engine, verdicts, defective = bench["engine"], evaluation["verdicts"], evaluation["test_defective"]
-    rows = [
-        ("image AUROC", f"{evaluation['image_auroc']:.3f}"),
-        ("defects found", f"{defective - verdicts['missed_defects']} of {defective}"),
-        ("good cells rejected", f"{verdicts['false_rejects']} of {evaluation['test_good']}"),
-        ("image to verdict, median", f"{bench['latency_ms']['end_to_end']['median']:.1f} ms"),
-        (
-            "engine",
-            f"{engine['backend']}, {engine['precision']}, {engine['threads']} threads",
+@app.command()
+def demo(
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of the images, the run and the report. Default: demo.",
+            show_default=False,
+            rich_help_panel=OUTPUT,
         ),
-        ("share of this device's float32 peak", f"{bench['peak_share']:.0%}"),
-        ("all of it took", f"{seconds / 60:.1f} minutes"),
-    ]
+    ] = Path("demo"),
+    shuffle: Annotated[
+        bool,
+        typer.Option(
+            "--shuffle",
+            help="Mix the cells of all modules, which is harder: modules differ in ways that are no defects.",
+            rich_help_panel=DATA,
+        ),
+    ] = False,
+    iterations: Annotated[
+        int,
+        typer.Option(
+            parser=positive,
+            metavar="N",
+            help="Optimizer steps of the training. Default: 240.",
+            show_default=False,
+            rich_help_panel=TRAINING,
+        ),
+    ] = 240,
+    json: JsonFile = None,
+) -> None:
+    """Go the whole way on real images, in minutes.
+
+    Trains HKT on good solar cells, exports it, measures its speed and accuracy, and shows each step as its command.
+    """
+    from edgekd.cli.output import require_writable, write_json_to
+    from edgekd.cli.progress import show_progress
+    from edgekd.workflows.demo import demo as run
+
+    require_writable(json)
+    with show_progress() as progress:
+        result = run(out, shuffle=shuffle, iterations=iterations, progress=progress)
+    write_json_to(json, result.to_dict())
+    if json != Path("-"):
+        _print(result)
+
+
+def _print(result: DemoResult) -> None:
+    from edgekd.cli.output import answer, print_table
+
+    evaluation, bench = result.evaluation, result.bench
+    rows = [("image AUROC", f"{evaluation.image_auroc:.3f}")]
+    if evaluation.verdicts is not None:
+        found = evaluation.test_defective - evaluation.verdicts["missed_defects"]
+        rows.append(("defects found", f"{found} of {evaluation.test_defective}"))
+        rows.append(("good cells rejected", f"{evaluation.verdicts['false_rejects']} of {evaluation.test_good}"))
+    rows.append(("image to verdict, median", f"{bench.latency_ms['end_to_end']['median']:.1f} ms"))
+    engine = bench.engine
+    rows.append(("engine", f"{engine['backend']}, {engine['precision']}, {engine['threads']} threads"))
+    if bench.peak_share is not None:
+        rows.append((f"share of this device's {bench.peak_share_of} peak", f"{bench.peak_share:.0%}"))
+    rows.append(("time for all of it", f"{result.seconds / 60:.1f} minutes"))
     print_table("HKT on monocrystalline solar cells", ("what", "value"), rows)
-    answer.print(f"report with heat maps: {report.resolve()}", soft_wrap=True)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
+    answer.print(f"report with heat maps: {result.report.resolve()}", soft_wrap=True)

@@ -5,10 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import polars as pl
+
 METRICS = ("image_auroc", "pixel_auroc", "pixel_ap", "pro", "iap", "spro")
 PAPER = "paper_image_auroc"
 
+MEASURED = (*METRICS, PAPER)
+
 Row = dict[str, Any]
+SCHEMA = pl.Schema(
+    {
+        "category": pl.String(),
+        "system": pl.String(),
+        "precision": pl.String(),
+        "size": pl.Int64(),
+        "iterations": pl.Int64(),
+        **dict.fromkeys(MEASURED, pl.Float64()),
+        "missed_defects": pl.String(),
+        "false_rejects": pl.String(),
+        "latency_ms": pl.Float64(),
+        "throughput_fps": pl.Float64(),
+        "peak_share": pl.Float64(),
+        "backend": pl.String(),
+    }
+)
 
 
 def _share(value: float) -> str:
@@ -40,8 +60,8 @@ def benchmark_row(evaluation: Mapping[str, Any], bench: Mapping[str, Any]) -> Ro
     """The row of one detector.
 
     Args:
-        evaluation: Of `evaluate --json`.
-        bench: Of `bench --json`, of the same artifact.
+        evaluation: The content of `evaluate --json`.
+        bench: The content of `bench --json`, for the same artifact.
     """
     verdicts = evaluation["verdicts"]
     paper = (evaluation.get("paper") or {"metrics": {}})["metrics"].get("image_auroc")
@@ -62,26 +82,26 @@ def benchmark_row(evaluation: Mapping[str, Any], bench: Mapping[str, Any]) -> Ro
     }
 
 
+def as_frame(rows: Sequence[Row]) -> pl.DataFrame:
+    """The rows as a table; what a row lacks is null.
+
+    Args:
+        rows: Of `with_means`.
+    """
+    return pl.DataFrame(rows, schema=SCHEMA)
+
+
 def with_means(rows: Sequence[Row]) -> list[Row]:
     """The rows, and for each system and precision with several categories the mean of what all of these have.
 
     Args:
         rows: Of `benchmark_row`.
     """
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        groups.setdefault((row["system"], row["precision"]), []).append(row)
-    means = [
-        {"category": f"mean of {len(group)}", "system": system, "precision": precision} | _means(group)
-        for (system, precision), group in groups.items()
-        if len(group) > 1
-    ]
-    return [*rows, *means]
-
-
-def _means(group: Sequence[Row]) -> dict[str, float]:
-    complete = [name for name in (*METRICS, PAPER) if all(row[name] is not None for row in group)]
-    return {name: sum(row[name] for row in group) / len(group) for name in complete}
+    means_of_complete = [pl.when(pl.col(name).null_count() == 0).then(pl.col(name).mean()) for name in MEASURED]
+    groups = as_frame(rows).group_by("system", "precision", maintain_order=True)
+    means = groups.agg(pl.len().alias("count"), *means_of_complete).filter(pl.col("count") > 1)
+    named = means.select(pl.format("mean of {}", "count").alias("category"), pl.exclude("count"))
+    return [*rows, *({name: value for name, value in row.items() if value is not None} for row in named.to_dicts())]
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
@@ -90,9 +110,12 @@ def as_markdown(rows: Sequence[Row]) -> str:
     Args:
         rows: Of `with_means`.
     """
-    used = [name for name in COLUMNS if any(row.get(name) is not None for row in rows)]
-    cells = [["" if row.get(name) is None else COLUMNS[name][1](row[name]) for name in used] for row in rows]
-    lines = [[COLUMNS[name][0] for name in used], ["---"] * len(used), *cells]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    padded = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines]
-    return "".join(f"| {' | '.join(line)} |\n" for line in padded)
+    frame = as_frame(rows)
+    used = [name for name in COLUMNS if frame[name].null_count() < frame.height]
+    columns = [[COLUMNS[name][0], "---", *_cells(frame[name], COLUMNS[name][1])] for name in used]
+    padded = [[cell.ljust(max(map(len, column))) for cell in column] for column in columns]
+    return "".join(f"| {' | '.join(line)} |\n" for line in zip(*padded, strict=True))
+
+
+def _cells(column: pl.Series, text: Callable[[Any], str]) -> list[str]:
+    return ["" if value is None else text(value) for value in column]

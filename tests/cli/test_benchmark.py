@@ -5,8 +5,9 @@ import shutil
 
 import pytest
 
-import edgekd.cli.benchmark as benchmark
-from edgekd.cli.main import main
+import edgekd.workflows.benchmark as workflow
+
+from ..run_command import main
 
 pytestmark = pytest.mark.usefixtures("short_looks")
 OPTIONS = ("--size", "64", "--iterations", "2", "--batch", "2", "--precision", "fp32", "--duration", "0.1")
@@ -36,30 +37,44 @@ def stamps(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.suffix in (".onnx", ".safetensors")}
 
 
-def test_it_makes_one_table_and_goes_on_where_it_was_interrupted(run, dataset, tmp_path, monkeypatch, capsys):
-    out, real, commands = tmp_path / "out", benchmark.show_command, []
+@pytest.fixture
+def steps(monkeypatch):
+    """The workflows that were called, in order."""
+    called = []
 
-    def interrupted_at_the_second_export(*words):
-        commands.append(words[0])
-        if commands.count("export") == 2:
+    def follow(name):
+        real = getattr(workflow, name)
+        monkeypatch.setattr(workflow, name, lambda *args, **kwargs: (called.append(name), real(*args, **kwargs))[1])
+
+    for name in ("train", "export", "evaluate", "bench"):
+        follow(name)
+    return called
+
+
+def test_it_makes_one_table_and_continues_where_it_was_interrupted(run, dataset, tmp_path, steps, monkeypatch, capsys):
+    out, real = tmp_path / "out", workflow.export
+
+    def interrupted_at_the_second(*args, **kwargs):
+        if "export" in steps:
             raise KeyboardInterrupt
-        real(*words)
+        return real(*args, **kwargs)
 
-    monkeypatch.setattr(benchmark, "show_command", interrupted_at_the_second_export)
-    assert run(*run.options) == 130
-    told = capsys.readouterr().err
-    assert "the same command goes on" in told
-    assert "back, hkt: training (1 of 2 categories, 1 of 1 systems)" in told
-    assert "front, hkt: exporting in fp32 (2 of 2 categories, 1 of 1 systems)" in told
+    with monkeypatch.context() as patch:
+        patch.setattr(workflow, "export", interrupted_at_the_second)
+        assert run(*run.options) == 130
+    printed = capsys.readouterr().err
+    assert "the same command goes on" in printed
+    assert "back, hkt: training (1 of 2 categories, 1 of 1 systems)" in printed
+    assert "front, hkt: exporting in fp32 (2 of 2 categories, 1 of 1 systems)" in printed
+    assert "back, hkt: training hkt: 2 of 2" in printed
     (first,) = json.loads((out / "benchmark.json").read_text())
     assert (first["category"], first["system"], first["precision"]) == ("back", "hkt", "fp32")
     before = stamps(out)
     assert len(before) == 5  # Two students and teachers, one graph.
 
-    monkeypatch.setattr(benchmark, "show_command", lambda *words: (commands.append(words[0]), real(*words)))
-    commands.clear()
+    steps.clear()
     assert run(*run.options) == 0
-    assert commands == ["export", "evaluate", "bench"]
+    assert steps == ["export", "evaluate", "bench"]
     assert stamps(out).items() >= before.items()
     table = json.loads((out / "benchmark.json").read_text())
     assert [row["category"] for row in table] == ["back", "front", "mean of 2"]
@@ -67,28 +82,51 @@ def test_it_makes_one_table_and_goes_on_where_it_was_interrupted(run, dataset, t
     assert table[2]["image_auroc"] == pytest.approx((table[0]["image_auroc"] + table[1]["image_auroc"]) / 2)
     assert (out / "benchmark.md").read_text() in capsys.readouterr().out
 
-    commands.clear()
+    steps.clear()
     assert run("--precision", "fp32") == 0
-    assert commands == []
+    assert steps == []
 
     # One category is a dataset too, and what is named twice counts once.
-    words = ["benchmark", "hkt", "hkt", "--data", dataset / "front", "--out", out, "--precision", "fp32", "fp32"]
+    words = ["hkt", "hkt", "--data", dataset / "front", "--out", out, "--precision", "fp32", "--precision", "fp32"]
     capsys.readouterr()
-    assert main([str(word) for word in [*words, "--json", "-"]]) == 0
-    assert commands == []
+    assert main(["benchmark", *words, "--json", "-"]) == 0
+    assert steps == []
     (row,) = json.loads(capsys.readouterr().out)
     assert row["category"] == "front"
     assert json.loads((out / "benchmark.json").read_text()) == [row]
     assert (out / "front/hkt/detector.html").is_file()
 
-    for option, told in (("--iterations", "--iterations 2, not 3"), ("--seed", "--seed 0, not 3")):
+    # The function gives the same answer as the command.
+    result = workflow.benchmark("hkt", data=dataset / "front", out=out, precision="fp32")
+    assert result.to_dict() == {"out": str(out), "rows": [row]}
+    assert result.table.to_dicts() == [row]
+    assert steps == []
+
+    for option, expected in (("--iterations", "--iterations 2, not 3"), ("--seed", "--seed 0, not 3")):
         assert run("--precision", "fp32", option, "3") == 2
-        assert f"was trained with {told}: leave it out, or name another --out" in capsys.readouterr().err
+        assert f"was trained with {expected}: leave it out, or use another folder" in capsys.readouterr().err
     assert run("--precision", "fp32", "--quantization-aware") == 2
     assert "was trained without --quantization-aware: leave it out" in capsys.readouterr().err
 
 
-def test_a_category_that_is_incomplete_is_told_before_anything_is_trained(run, dataset, tmp_path, capsys):
+def test_training_that_was_interrupted_is_resumed(run, dataset, tmp_path, steps, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("edgekd.training.run.optimise", _interrupted)
+        assert run(*run.options, "--categories", "front") == 130
+    folder = tmp_path / "out/front/hkt"
+    assert (folder / "recipe.json").is_file()
+    assert not (folder / "student.safetensors").exists()
+    steps.clear()
+    assert run(*run.options, "--categories", "front") == 0
+    assert steps == ["train", "export", "evaluate", "bench"]
+    assert json.loads((tmp_path / "out/benchmark.json").read_text())[0]["iterations"] == 2
+
+
+def _interrupted(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
+def test_a_category_that_is_incomplete_is_refused_before_anything_is_trained(run, dataset, tmp_path, capsys):
     next((dataset / "front/ground_truth/crack").iterdir()).unlink()
     assert run(*run.options) == 2
     assert "1 of 6 masks of defect 'crack' are missing" in capsys.readouterr().err
@@ -96,30 +134,43 @@ def test_a_category_that_is_incomplete_is_told_before_anything_is_trained(run, d
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected"),
     [
         (("--categories", "frnt"), "unknown category 'frnt': did you mean front?"),
-        (("--backbone", "resnet18"), "--backbone is for none of hkt"),
-        (("--switch", "cbma=off"), "unknown switch of hkt 'cbma'"),
-        (("--teacher", "nosuch"), "unknown teacher 'nosuch'"),
+        (("--teacher", "dskd=resnet18"), "--teacher is given with and without SYSTEM="),
+        (("--set", "cbma=off"), "unknown setting of hkt 'cbma'"),
         (("--textures", "cells"), "none of hkt learns from them"),
+        (("--precision", "int4"), "unknown precision 'int4': did you mean int8?"),
         (("--json", "."), "it is a folder, give the name of a file"),
     ],
 )
-def test_what_cannot_be_is_told_before_anything_is_trained(run, tmp_path, capsys, options, told):
+def test_what_cannot_be_is_refused_before_anything_is_trained(run, tmp_path, capsys, options, expected):
     assert run(*run.options, *options) == 2
-    assert told in capsys.readouterr().err
+    assert expected in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-def test_a_mistake_in_the_second_system_is_told_before_the_first_is_trained(dataset, tmp_path, tiny_teacher, capsys):
-    words = ["benchmark", "hkt", "dskd", "--data", dataset, "--out", tmp_path / "out", *OPTIONS]
-    assert main([str(word) for word in [*words, "--teacher", tiny_teacher, "--backbone", "nosuch"]]) == 2
+@pytest.mark.parametrize(
+    ("teacher", "expected"),
+    [
+        ("nosuch", "unknown teacher 'nosuch'"),
+        ("dskd=resnet18", "a teacher is given for dskd, which is not benchmarked, only hkt"),
+    ],
+)
+def test_a_teacher_that_cannot_be_is_refused_before_anything_is_trained(run, tmp_path, capsys, teacher, expected):
+    assert run(*OPTIONS, "--teacher", teacher) == 2
+    assert expected in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mistake_in_the_second_system_is_refused_before_the_first_is_trained(dataset, tmp_path, tiny_teacher, capsys):
+    words = ["hkt", "dskd", "--data", dataset, "--out", tmp_path / "out", *OPTIONS]
+    assert main(["benchmark", *words, "--teacher", f"hkt={tiny_teacher}", "--teacher", "dskd=nosuch"]) == 2
     assert "unknown teacher 'nosuch'" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-def test_a_category_that_lacks_its_good_folders_is_told_and_not_passed_over(run, dataset, tmp_path, capsys):
+def test_a_category_that_lacks_its_good_folders_is_refused_and_not_passed_over(run, dataset, tmp_path, capsys):
     shutil.rmtree(dataset / "front/train")
     shutil.rmtree(dataset / "front/test/good")
     assert run(*run.options) == 2
@@ -127,9 +178,9 @@ def test_a_category_that_lacks_its_good_folders_is_told_and_not_passed_over(run,
     assert not (tmp_path / "out").exists()
 
 
-def test_a_category_without_masks_is_told_where_others_have_them(run, dataset, capsys):
+def test_a_category_without_masks_is_refused_where_others_have_them(run, dataset, capsys):
     shutil.rmtree(dataset / "front/ground_truth")
-    assert run(*run.options, "--teacher", "nosuch") == 2
+    assert run(*OPTIONS, "--teacher", "nosuch") == 2
     assert f"{dataset / 'front'} has no masks, others have" in capsys.readouterr().err
 
 

@@ -104,3 +104,9 @@ def test_a_source_without_images_is_named(exported, tmp_path, capsys):
     for source, complaint in ((tmp_path / "none", "no image in"), (tmp_path / "gone", "no such folder, image, video")):
         assert main(["inspect", "--engine", exported, "--source", source]) == 2
         assert complaint in capsys.readouterr().err
+
+
+def test_an_empty_source_is_named(exported, tmp_path, capsys):
+    (tmp_path / "none").mkdir()
+    assert main(["inspect", "--engine", str(exported), "--source", str(tmp_path / "none"), "--threshold", "0"]) == 2
+    assert "no image in" in capsys.readouterr().err

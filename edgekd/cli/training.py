@@ -1,0 +1,96 @@
+"""Options of the commands that train, so that they are called and explained the same in each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgekd.cli.options import DATA, TRAINING
+from edgekd.cli.types import between, not_negative, positive
+from edgekd.recipe import Schedule
+
+Textures = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Folder of images that synthetic anomalies take their texture from (pfadseg, dskd). Default: noise.",
+        rich_help_panel=DATA,
+    ),
+]
+ImageSize = Annotated[
+    int | None,
+    typer.Option(
+        "--size",
+        parser=positive,
+        metavar="PIXELS",
+        help="Side of the images, in pixels. Default: 256.",
+        rich_help_panel=DATA,
+    ),
+]
+Iterations = Annotated[
+    int | None,
+    typer.Option(
+        parser=positive,
+        metavar="N",
+        help="Optimizer steps of all stages together. Default: as the paper.",
+        rich_help_panel=TRAINING,
+    ),
+]
+TrainingBatch = Annotated[
+    int | None,
+    typer.Option(
+        "--batch", parser=positive, metavar="N", help="Images a step. Default: as the paper.", rich_help_panel=TRAINING
+    ),
+]
+LearningRate = Annotated[
+    float | None,
+    typer.Option(
+        parser=between(1e-7, 1.0),
+        metavar="RATE",
+        help="Learning rate of the first stage; the others keep their proportion to it. Default: as the paper.",
+        rich_help_panel=TRAINING,
+    ),
+]
+LearningRateSchedule = Annotated[
+    Schedule | None,
+    typer.Option(
+        "--schedule",
+        help="Learning-rate schedule: constant, step (a tenth of it for the last twentieth) or cosine (to 0). "
+        "Default: as the paper.",
+        rich_help_panel=TRAINING,
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE...",
+        help="One of the system's own settings, such as cbam=off; 'edgekd models SYSTEM' lists them.",
+        rich_help_panel=TRAINING,
+    ),
+]
+QuantizationAware = Annotated[
+    bool,
+    typer.Option("--quantization-aware", help="Train with INT8 arithmetic (hkt, hkt_plus).", rich_help_panel=TRAINING),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        parser=not_negative,
+        metavar="N",
+        help="Seed of the weights, the order of images and the choice of those held out. Default: 0.",
+        rich_help_panel=TRAINING,
+    ),
+]
+TrainingDevice = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="DEVICE",
+        help="What trains: auto (a GPU where there is one), cpu, cuda or cuda:1. Default: auto.",
+        show_default=False,
+        rich_help_panel=TRAINING,
+    ),
+]
