@@ -47,7 +47,7 @@ class CommandGroup(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"edgekd.cli.{cmd_name}")
-        command = typer.main.get_command(module.app) if hasattr(module, "app") else _not_yet_typer(cmd_name, module)
+        command = typer.main.get_command(module.app)
         command.name = cmd_name
         return command
 
@@ -79,27 +79,6 @@ class CommandGroup(TyperGroup):
         if standalone_mode:
             sys.exit(code)
         return code
-
-
-def _not_yet_typer(name: str, module: Any) -> Any:
-    """A command that still parses with argparse; goes away with the last of them."""
-    import argparse
-
-    app = typer.Typer(add_completion=False)
-
-    class Parser(argparse.ArgumentParser):
-        def error(self, message: str) -> Any:
-            raise EdgekdError(f"{message}; see {self.prog} --help")
-
-    @app.command(
-        context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False, help=name
-    )
-    def command(context: typer.Context) -> None:
-        parser = Parser(prog=f"edgekd {name}", description=module.__doc__)
-        module.add_arguments(parser)
-        raise typer.Exit(module.run(parser.parse_args(context.args)))
-
-    return typer.main.get_command(app)
 
 
 def global_flags_first(words: Sequence[str]) -> list[str]:

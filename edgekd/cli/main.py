@@ -49,13 +49,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     code: int = typer.main.get_command(app).main(arguments, standalone_mode=False)
     return code
-
-
-def show_command(*words: object) -> None:
-    """Runs a command within another; goes away with the last command that does so."""
-    from edgekd.cli.output import notes
-
-    arguments = [str(word) for word in words]
-    notes.rule(f"edgekd {' '.join(arguments)}", align="left")
-    context = typer.main.get_command(app)
-    context.main(arguments, standalone_mode=False)

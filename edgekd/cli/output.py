@@ -1,32 +1,22 @@
-"""What commands print: tables, progress, JSON."""
+"""What commands print: tables and JSON."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
 from edgekd.artifact import find_artifact, require_other_file, write_json
 from edgekd.artifact import require_writable as require_writable
 from edgekd.errors import EdgekdError
 
-notes = Console(
-    stderr=True, highlight=False, markup=False
-)  # What is said along the way; standard output holds the answer.
+# Notes along the way go to stderr; standard output holds the answer.
+notes = Console(stderr=True, highlight=False, markup=False)
 answer = Console(highlight=False, markup=False)
 
 
@@ -64,27 +54,3 @@ def require_outputs(json: Path | None, html: Path | None, engine: Path | None = 
             require_other_file(path, find_artifact(engine))
     if json is not None and html is not None and json.absolute() == html.absolute():
         raise EdgekdError(f"--json and --html both name {html}: give each a file of its own")
-
-
-@contextmanager
-def steps_progress(purpose: str) -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar of work in parts; on no terminal, a line where a part ends.
-
-    Args:
-        purpose: What is being done.
-
-    Yields:
-        To be called with the part, the steps done of it and its steps in all.
-    """
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=notes, disable=not notes.is_terminal) as progress:
-        tasks: dict[str, TaskID] = {}
-
-        def on_step(part: str, done: int, of: int) -> None:
-            if part not in tasks:
-                tasks[part] = progress.add_task(f"{purpose}: {part}", total=of)
-            progress.update(tasks[part], completed=done)
-            if not notes.is_terminal and done == of:
-                notes.print(f"{purpose}: {of} {part} tried")
-
-        yield on_step

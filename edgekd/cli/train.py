@@ -11,8 +11,18 @@ import typer
 from edgekd.cli.options import DATA, OUTPUT, TRAINING, JsonFile
 from edgekd.cli.output import answer, require_writable, write_json_to
 from edgekd.cli.progress import show_progress
-from edgekd.cli.types import between, not_negative, positive
-from edgekd.recipe import Schedule
+from edgekd.cli.training import (
+    ImageSize,
+    Iterations,
+    LearningRate,
+    LearningRateSchedule,
+    QuantizationAware,
+    Seed,
+    Settings,
+    Textures,
+    TrainingBatch,
+    TrainingDevice,
+)
 
 app = typer.Typer(add_completion=False)
 
@@ -29,20 +39,8 @@ def train(
             rich_help_panel=DATA,
         ),
     ] = None,
-    textures: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Folder of images that synthetic anomalies take their texture from (pfadseg, dskd). Default: noise.",
-            rich_help_panel=DATA,
-        ),
-    ] = None,
-    size: Annotated[
-        int | None,
-        typer.Option(
-            parser=positive, metavar="PIXELS", help="Side of the images, in pixels. Default: 256.", rich_help_panel=DATA
-        ),
-    ] = None,
+    textures: Textures = None,
+    size: ImageSize = None,
     teacher: Annotated[
         list[str] | None,
         typer.Option(
@@ -52,74 +50,21 @@ def train(
             rich_help_panel=TRAINING,
         ),
     ] = None,
-    iterations: Annotated[
-        int | None,
-        typer.Option(
-            parser=positive,
-            metavar="N",
-            help="Optimizer steps of all stages together. Default: as the paper.",
-            rich_help_panel=TRAINING,
-        ),
-    ] = None,
-    batch: Annotated[
-        int | None,
-        typer.Option(
-            parser=positive, metavar="N", help="Images a step. Default: as the paper.", rich_help_panel=TRAINING
-        ),
-    ] = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(
-            parser=between(1e-7, 1.0),
-            metavar="RATE",
-            help="Learning rate of the first stage; the others keep their proportion to it. Default: as the paper.",
-            rich_help_panel=TRAINING,
-        ),
-    ] = None,
-    schedule: Annotated[
-        Schedule | None,
-        typer.Option(
-            help="Learning-rate schedule: constant, step (a tenth of it for the last twentieth) or cosine (to 0). "
-            "Default: as the paper.",
-            rich_help_panel=TRAINING,
-        ),
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE...",
-            help="One of the system's own settings, such as cbam=off; 'edgekd models SYSTEM' lists them.",
-            rich_help_panel=TRAINING,
-        ),
-    ] = None,
-    quantization_aware: Annotated[
+    iterations: Iterations = None,
+    batch: TrainingBatch = None,
+    learning_rate: LearningRate = None,
+    schedule: LearningRateSchedule = None,
+    set_: Settings = None,
+    quantization_aware: QuantizationAware = False,
+    seed: Seed = None,
+    device: TrainingDevice = "auto",
+    resume: Annotated[
         bool,
         typer.Option(
-            "--quantization-aware",
-            help="Train with INT8 arithmetic (hkt, hkt_plus); with --resume, from here on.",
+            "--resume",
+            help="Resume the run; --iterations may extend it, and --quantization-aware holds from here on.",
             rich_help_panel=TRAINING,
         ),
-    ] = False,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            parser=not_negative,
-            metavar="N",
-            help="Seed of the weights, the order of images and the choice of those held out. Default: 0.",
-            rich_help_panel=TRAINING,
-        ),
-    ] = None,
-    device: Annotated[
-        str,
-        typer.Option(
-            metavar="DEVICE",
-            help="auto (a GPU where there is one), cpu, cuda or cuda:1.",
-            rich_help_panel=TRAINING,
-        ),
-    ] = "auto",
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Resume the run; --iterations may extend it.", rich_help_panel=TRAINING)
     ] = False,
     json: JsonFile = None,
 ) -> None:

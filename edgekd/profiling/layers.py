@@ -52,8 +52,6 @@ class Profile(NamedTuple):
     inferences: int
 
 
-
-
 def with_floors(layers: Iterable[Layer], peaks: Mapping[str, float], bandwidth: float | None) -> list[dict[str, Any]]:
     """Layers beside their floors: the least time that computing and moving take at the measured limits.
 

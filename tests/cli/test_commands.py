@@ -1,7 +1,5 @@
 import json
 
-import pytest
-
 from ..run_command import main
 
 
@@ -32,5 +30,3 @@ def test_an_untrained_system_exports_and_says_that_it_is_untrained(tmp_path, cap
     manifest = json.loads(output.with_suffix(".json").read_text())
     assert manifest["trained"] is False
     assert manifest["threshold"] is None
-
-
