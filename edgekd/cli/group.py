@@ -49,6 +49,8 @@ class CommandGroup(TyperGroup):
         module = importlib.import_module(f"edgekd.cli.{cmd_name}")
         command = typer.main.get_command(module.app)
         command.name = cmd_name
+        for one in (command, *getattr(command, "commands", {}).values()):
+            one.help = _unwrapped(one.help or "")
         return command
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -79,6 +81,11 @@ class CommandGroup(TyperGroup):
         if standalone_mode:
             sys.exit(code)
         return code
+
+
+def _unwrapped(text: str) -> str:
+    """A docstring with each paragraph on one line, for the terminal to wrap."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
 def global_flags_first(words: Sequence[str]) -> list[str]:
