@@ -26,9 +26,8 @@ from rich.table import Table
 from edgekd import artifact
 from edgekd.errors import EdgekdError
 
-notes = Console(
-    stderr=True, highlight=False, markup=False
-)  # What is said along the way; standard output holds the answer.
+# Messages along the way go to stderr; standard output holds the answer.
+notes = Console(stderr=True, highlight=False, markup=False)
 answer = Console(highlight=False, markup=False)
 
 

@@ -154,7 +154,7 @@ def _batches(wanted: int | Sequence[int] | None, engine: Engine) -> list[int]:
     """Batch sizes to measure at.
 
     Raises:
-        EdgekdError: The engine does not take one of them, which is better said now than after the other figures.
+        EdgekdError: The engine does not take one of them; reported before anything is measured.
     """
     own = engine.spec.batch
     if wanted is None:
