@@ -1,6 +1,6 @@
-"""Artifacts: a file and its manifest, and how files are written so that none is ever half there.
+"""Artifacts: a file and its manifest, and how files are written so that none is ever incomplete.
 
-`x.onnx` has `x.json` beside it. The manifest says what the file is, what it was made from, and its SHA-256;
+`x.onnx` has `x.json` beside it. The manifest records what the file is, what it was made from, and its SHA-256;
 a loader checks the hash before it parses the file.
 """
 
@@ -36,13 +36,14 @@ def sha256(path: Path) -> str:
 
 @contextlib.contextmanager
 def write_beside(path: Path) -> Iterator[Path]:
-    """Writes a file completely or not at all: yields a name beside it, renamed when the block ends well.
+    """Writes a file completely or not at all: yields a temporary name beside it, which is renamed after the block.
 
     Args:
-        path: Where the file shall be; its folder is made.
+        path: The file to write; its folder is made.
 
     Raises:
-        MachineError: The disk is full or cannot be written.
+        EdgekdError: It cannot be written there.
+        MachineError: The disk is full.
     """
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
@@ -57,7 +58,7 @@ def write_beside(path: Path) -> Iterator[Path]:
 
 
 def write_error(path: Path, error: OSError) -> EdgekdError:
-    """What a failed write means to the user: a full disk, or a place that cannot be written."""
+    """The error for a failed write: a full disk, or a file that cannot be written there."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return MachineError(f"no room left on the disk for {path}: free some and run the same command again")
     return EdgekdError(f"cannot write {path}: {error.strerror or error}")
@@ -112,37 +113,37 @@ def read_json(path: Path) -> Any:
     """Reads a JSON file.
 
     Raises:
-        ArtifactError: It is missing or is no JSON.
+        ArtifactError: It is missing or is not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError as error:
-        raise ArtifactError(f"{path} is no valid JSON: {error}") from error
+        raise ArtifactError(f"{path} is not valid JSON: {error}") from error
 
 
 def manifest_path(artifact: Path) -> Path:
-    """Where an artifact's manifest stands: beside it, ending in .json."""
+    """The path of an artifact's manifest: beside it, ending in .json."""
     return artifact.with_suffix(".json")
 
 
 def write_manifest(artifact: Path, manifest: Manifest) -> None:
-    """Writes an artifact's manifest, with the format version and the file's hash put in."""
+    """Writes an artifact's manifest, and adds the format version and the file's hash."""
     content = {"format_version": FORMAT_VERSION, **manifest, "file": artifact.name, "sha256": sha256(artifact)}
     write_json(manifest_path(artifact), content)
 
 
 def require_current(artifact: Path, manifest: Manifest, run: Path) -> None:
-    """Refuses an artifact that was made of other files than its run holds now, as after more training.
+    """Refuses an artifact that was made from other files than its run holds now, as after more training.
 
     Args:
-        artifact: To be named.
+        artifact: The artifact, for messages.
         manifest: Its manifest; `made_from` has the hashes.
         run: The folder of the run.
 
     Raises:
-        ArtifactError: A file of the run is another by now.
+        ArtifactError: A file of the run has changed since.
     """
     for name, digest in manifest.get("made_from", {}).items():
         if isinstance(digest, str) and (run / name).is_file() and sha256(run / name) != digest:
@@ -186,13 +187,17 @@ def read_manifest(artifact: Path) -> Manifest:
         raise ArtifactError(f"no such artifact: {artifact}: edgekd export makes .onnx files, edgekd build .engine")
     path = manifest_path(artifact)
     if not path.is_file():
-        raise ArtifactError(f"{artifact} has no manifest: {path.name} must stand beside it, as edgekd export wrote it")
+        raise ArtifactError(f"{artifact} has no manifest: {path.name} must be beside it, as edgekd export wrote it")
     manifest = read_json(path)
     version = manifest.get("format_version") if isinstance(manifest, dict) else None
     if version is None:
-        raise ArtifactError(f"{path} beside {artifact} is no manifest: name an .onnx or .engine file of edgekd's")
+        raise ArtifactError(
+            f"{path} beside {artifact} is not a manifest: name an .onnx or .engine file that edgekd wrote"
+        )
     if version != FORMAT_VERSION:
-        raise ArtifactError(f"{path} has format version {version}: this edgekd reads {FORMAT_VERSION}, export again")
+        raise ArtifactError(
+            f"{path} has format version {version}: this edgekd reads version {FORMAT_VERSION}: export again"
+        )
     if manifest.get("sha256") != sha256(artifact):
         engine = manifest.get("engine")
         mend = f"build it again with {engine['command']}" if engine and "command" in engine else "export again"

@@ -1,7 +1,7 @@
-"""What can go wrong, in the words of the person it goes wrong for.
+"""Errors that a user can understand and act upon.
 
-Every message says in one line what was wrong, what was expected and what to do. The command line prints it
-without a traceback and leaves with `exit_code`.
+Every message says in one line what was wrong, what was expected and what to do. The command line prints it without a
+traceback and exits with `exit_code`.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from collections.abc import Iterable
 
 
 class EdgekdError(Exception):
-    """Something the user can mend: an input, a name, a file."""
+    """Something the user can correct: an input, a name, a file."""
 
     exit_code = 2
 
 
 class ImageError(EdgekdError):
-    """A file that is no whole image."""
+    """A file or array that is not a complete image."""
 
 
 class ArtifactError(EdgekdError):
-    """An artifact or weights file that is damaged, foreign, or not what its manifest says."""
+    """An artifact or weights file that is damaged, of another program, or differs from its manifest."""
 
 
 class TrainingError(EdgekdError):
@@ -29,7 +29,7 @@ class TrainingError(EdgekdError):
 
 
 class DriftError(EdgekdError):
-    """A limit of drift that cannot be kept: the command did its work, and the answer is no."""
+    """A drift limit that cannot be met: the command did its work, and the answer is no."""
 
     exit_code = 1
 
@@ -41,7 +41,7 @@ class MachineError(EdgekdError):
 
 
 def one_line(error: Exception) -> str:
-    """The first line of what a foreign error says; its name where it says nothing."""
+    """The first line of another library's error; its type where the message is empty."""
     return str(error).partition("\n")[0] or type(error).__name__
 
 

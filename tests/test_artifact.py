@@ -92,7 +92,7 @@ def test_json_that_is_missing_or_damaged_is_named(tmp_path):
         read_json(tmp_path / "gone.json")
     for content in (b"{", b"\xff\xfe", b""):
         (tmp_path / "x.json").write_bytes(content)
-        with pytest.raises(ArtifactError, match=r"x\.json is no valid JSON"):
+        with pytest.raises(ArtifactError, match=r"x\.json is not valid JSON"):
             read_json(tmp_path / "x.json")
 
 
@@ -136,7 +136,7 @@ def test_an_artifact_or_manifest_that_is_missing_is_named(artifact):
     with pytest.raises(ArtifactError, match="no such artifact"):
         read_manifest(artifact.parent)
     artifact.with_suffix(".json").unlink()
-    with pytest.raises(ArtifactError, match=r"has no manifest: x\.json must stand beside it"):
+    with pytest.raises(ArtifactError, match=r"has no manifest: x\.json must be beside it"):
         read_manifest(artifact)
 
 
@@ -149,5 +149,5 @@ def test_a_manifest_of_another_format_is_refused(artifact):
 @pytest.mark.parametrize("content", [{}, [], None, "text"])
 def test_json_that_is_no_manifest_is_refused(artifact, content):
     artifact.with_suffix(".json").write_text(json.dumps(content))
-    with pytest.raises(ArtifactError, match=r"x\.json beside .*x\.onnx is no manifest: name an \.onnx"):
+    with pytest.raises(ArtifactError, match=r"x\.json beside .*x\.onnx is not a manifest: name an \.onnx"):
         read_manifest(artifact)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgekd.cli.options import DATA, ENGINE, OUTPUT, Backend, EngineOrRun, GpuDevice, JsonFile, Readers, Slots, Threads
-from edgekd.cli.output import answer, notes, print_table, require_outputs, write_json_to
+from edgekd.cli.output import answer, print_table, require_outputs, write_json_to
 from edgekd.cli.progress import show_progress
 from edgekd.cli.types import between, positive
 
@@ -84,8 +84,6 @@ def bench(
             progress=progress,
         )
     write_json_to(json, result.to_dict())
-    if html:
-        notes.print(f"wrote {html}", soft_wrap=True)
     if json != Path("-"):
         print_result(result)
 

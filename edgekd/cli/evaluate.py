@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgekd.cli.options import DATA, OUTPUT, Backend, EngineOrRun, GpuDevice, JsonFile, Slots, Threads
-from edgekd.cli.output import answer, notes, print_table, require_outputs, write_json_to
+from edgekd.cli.output import answer, print_table, require_outputs, write_json_to
 from edgekd.cli.progress import show_progress
 
 if TYPE_CHECKING:
@@ -56,8 +56,6 @@ def evaluate(
             progress=progress,
         )
     write_json_to(json, result.to_dict())
-    if html:
-        notes.print(f"wrote {html}", soft_wrap=True)
     if json != Path("-"):
         _print(result)
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from edgekd.cli.options import DATA, OUTPUT, Backend, EngineOrRun, GpuDevice, JsonFile, Readers, Slots, Threads
-from edgekd.cli.output import answer, notes, write_json_to
+from edgekd.cli.output import answer, write_json_to
 from edgekd.cli.types import between
 
 if TYPE_CHECKING:
     from edgekd.runner import Answer
     from edgekd.workflows.inspect import InspectResult
+
+logger = logging.getLogger(__name__)
 
 COLOURS = {"OK": "green", "NG": "red", "ERROR": "yellow"}
 
@@ -85,7 +88,7 @@ def inspect(
         on_answer=ignore if json == Path("-") else _print,
     )
     write_json_to(json, result.to_dict())
-    notes.print(_summary(result))
+    logger.info(_summary(result))
     if fail_on_ng and not result.all_ok:
         raise typer.Exit(1)
 

@@ -15,7 +15,7 @@ from edgekd.artifact import find_artifact, require_other_file, write_json
 from edgekd.artifact import require_writable as require_writable
 from edgekd.errors import EdgekdError
 
-# Notes along the way go to stderr; standard output holds the answer.
+# Messages along the way go to stderr; standard output holds the answer.
 notes = Console(stderr=True, highlight=False, markup=False)
 answer = Console(highlight=False, markup=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,11 +24,8 @@ LINES = 20  # At most so many for a step, where there is no terminal.
 
 
 @contextmanager
-def show_progress(quiet: bool = False) -> Iterator[ProgressCallback]:
-    """A progress callback that draws bars on stderr.
-
-    Args:
-        quiet: Whether to show nothing.
+def show_progress() -> Iterator[ProgressCallback]:
+    """A progress callback that draws bars on stderr; with --quiet it shows nothing.
 
     Yields:
         The callback, for `progress=` of a workflow.
@@ -41,6 +39,7 @@ def show_progress(quiet: bool = False) -> Iterator[ProgressCallback]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
+    quiet = not logging.getLogger("edgekd").isEnabledFor(logging.INFO)
     bars = not quiet and notes.is_terminal
     with Progress(*columns, console=notes, disable=not bars) as drawn:
         tasks: dict[str, TaskID] = {}

@@ -150,20 +150,20 @@ class GpuWatch:
     def close(self) -> None:
         """Releases NVML."""
         if self._nvml is not None:
-            nvml.ask(self._nvml, "nvmlShutdown")
+            nvml.query(self._nvml, "nvmlShutdown")
 
     def _nvml_fields(self, found: Any) -> dict[str, Any]:
         """What NVML reports and does not change; `found` may be a slice of the GPU (MIG), whose memory is its own."""
-        ask, library, gpu = nvml.ask, self._nvml, self._gpu
-        cuda = ask(library, "nvmlSystemGetCudaDriverVersion")
-        capability = ask(library, "nvmlDeviceGetCudaComputeCapability", gpu)
-        memory = ask(library, "nvmlDeviceGetMemoryInfo", found)
-        limit = ask(library, "nvmlDeviceGetEnforcedPowerLimit", gpu)
-        persistence = ask(library, "nvmlDeviceGetPersistenceMode", gpu)
+        query, library, gpu = nvml.query, self._nvml, self._gpu
+        cuda = query(library, "nvmlSystemGetCudaDriverVersion")
+        capability = query(library, "nvmlDeviceGetCudaComputeCapability", gpu)
+        memory = query(library, "nvmlDeviceGetMemoryInfo", found)
+        limit = query(library, "nvmlDeviceGetEnforcedPowerLimit", gpu)
+        persistence = query(library, "nvmlDeviceGetPersistenceMode", gpu)
         return {
-            "name": ask(library, "nvmlDeviceGetName", gpu),
-            "uuid": ask(library, "nvmlDeviceGetUUID", found),
-            "driver": ask(library, "nvmlSystemGetDriverVersion"),
+            "name": query(library, "nvmlDeviceGetName", gpu),
+            "uuid": query(library, "nvmlDeviceGetUUID", found),
+            "driver": query(library, "nvmlSystemGetDriverVersion"),
             "cuda": None if cuda is None else f"{cuda // 1000}.{cuda % 1000 // 10}",
             "compute_capability": None if capability is None else f"{capability[0]}.{capability[1]}",
             "memory_bytes": None if memory is None else int(memory.total),
@@ -172,12 +172,12 @@ class GpuWatch:
         }
 
     def _nvml_sample(self) -> GpuSample:
-        ask, library, gpu = nvml.ask, self._nvml, self._gpu
+        query, library, gpu = nvml.query, self._nvml, self._gpu
         reasons = nvml.clock_reasons(library, gpu)
-        celsius = ask(library, "nvmlDeviceGetTemperature", gpu, library.NVML_TEMPERATURE_GPU)
+        celsius = query(library, "nvmlDeviceGetTemperature", gpu, library.NVML_TEMPERATURE_GPU)
         return GpuSample(
-            ask(library, "nvmlDeviceGetClockInfo", gpu, library.NVML_CLOCK_SM),
-            ask(library, "nvmlDeviceGetClockInfo", gpu, library.NVML_CLOCK_MEM),
+            query(library, "nvmlDeviceGetClockInfo", gpu, library.NVML_CLOCK_SM),
+            query(library, "nvmlDeviceGetClockInfo", gpu, library.NVML_CLOCK_MEM),
             None if celsius is None else float(celsius),
             None if reasons is None else nvml.reason_names(reasons, nvml.THROTTLING),
             () if reasons is None else nvml.reason_names(reasons, nvml.SETTINGS),
@@ -188,7 +188,7 @@ class GpuWatch:
         limits: dict[str, int | None] = {"sm": None, "memory": None}
         if self._gpu is not None:
             for name, clock in (("sm", self._nvml.NVML_CLOCK_SM), ("memory", self._nvml.NVML_CLOCK_MEM)):
-                limits[name] = nvml.ask(self._nvml, "nvmlDeviceGetMaxClockInfo", self._gpu, clock)
+                limits[name] = nvml.query(self._nvml, "nvmlDeviceGetMaxClockInfo", self._gpu, clock)
         if self._is_jetson:
             clocks = {"sm": jetson_gpu.gpu_clock(self._sys), "memory": jetson_gpu.memory_clock(self._sys)}
             limits = {name: limits[name] or (clock.highest if clock else None) for name, clock in clocks.items()}

@@ -30,7 +30,7 @@ def open_nvml() -> Any | None:
     return nvml
 
 
-def ask(nvml: Any, function: str, *arguments: Any) -> Any | None:
+def query(nvml: Any, function: str, *arguments: Any) -> Any | None:
     """Calls a function of NVML; None where this GPU, its driver or the library does not support it.
 
     Args:
@@ -55,31 +55,31 @@ def find_gpu(nvml: Any, uuid: str) -> Any | None:
         None where there is no such GPU. For a slice of a GPU (MIG), the slice's handle.
     """
     if not uuid:
-        return ask(nvml, "nvmlDeviceGetHandleByIndex", 0) if ask(nvml, "nvmlDeviceGetCount") == 1 else None
-    handle = ask(nvml, "nvmlDeviceGetHandleByUUID", uuid)
+        return query(nvml, "nvmlDeviceGetHandleByIndex", 0) if query(nvml, "nvmlDeviceGetCount") == 1 else None
+    handle = query(nvml, "nvmlDeviceGetHandleByUUID", uuid)
     if handle is None and uuid.startswith("GPU-"):
         # CUDA reports a slice's UUID without its prefix; NVML expects "MIG-".
-        handle = ask(nvml, "nvmlDeviceGetHandleByUUID", uuid.replace("GPU-", "MIG-", 1))
+        handle = query(nvml, "nvmlDeviceGetHandleByUUID", uuid.replace("GPU-", "MIG-", 1))
     return handle
 
 
 def is_slice(nvml: Any, handle: Any) -> bool:
     """Whether a handle is that of a slice (MIG), whose own power NVML does not measure."""
-    return bool(ask(nvml, "nvmlDeviceIsMigDeviceHandle", handle))
+    return bool(query(nvml, "nvmlDeviceIsMigDeviceHandle", handle))
 
 
 def whole_gpu(nvml: Any, handle: Any) -> Any:
     """The GPU that a slice (MIG) belongs to, which has the clocks and the temperature; a whole GPU as it is."""
     if not is_slice(nvml, handle):
         return handle
-    return ask(nvml, "nvmlDeviceGetDeviceHandleFromMigDeviceHandle", handle) or handle
+    return query(nvml, "nvmlDeviceGetDeviceHandleFromMigDeviceHandle", handle) or handle
 
 
 def clock_reasons(nvml: Any, handle: Any) -> int | None:
     """The bits of the reasons why clocks are below their maximum; None where the GPU does not report them."""
-    reasons = ask(nvml, "nvmlDeviceGetCurrentClocksEventReasons", handle)
+    reasons = query(nvml, "nvmlDeviceGetCurrentClocksEventReasons", handle)
     if reasons is None:  # Its name in drivers before 535.
-        reasons = ask(nvml, "nvmlDeviceGetCurrentClocksThrottleReasons", handle)
+        reasons = query(nvml, "nvmlDeviceGetCurrentClocksThrottleReasons", handle)
     return None if reasons is None else int(reasons)
 
 

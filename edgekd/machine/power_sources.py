@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgekd.errors import EdgekdError
-from edgekd.machine.nvml import ask, find_gpu, is_slice, open_nvml
+from edgekd.machine.nvml import find_gpu, is_slice, open_nvml, query
 from edgekd.machine.tegrastats import parse_tegrastats
 
 INTERVAL_SECONDS = 0.1
@@ -134,8 +134,8 @@ class NvmlSampler(Sampler):
         stopped = False
         while not stopped:  # And once more at the end, so that a short block has a sample too.
             stopped = stop.wait(INTERVAL_SECONDS)
-            milliwatts = ask(self._nvml, "nvmlDeviceGetPowerUsage", self._gpu)
-            celsius = ask(self._nvml, "nvmlDeviceGetTemperature", self._gpu, self._nvml.NVML_TEMPERATURE_GPU)
+            milliwatts = query(self._nvml, "nvmlDeviceGetPowerUsage", self._gpu)
+            celsius = query(self._nvml, "nvmlDeviceGetTemperature", self._gpu, self._nvml.NVML_TEMPERATURE_GPU)
             yield Sample(None if milliwatts is None else milliwatts / 1000, None if celsius is None else float(celsius))
 
     def end(self) -> None:

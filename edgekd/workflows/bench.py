@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from edgekd.workflows.calling import takes_options
 if TYPE_CHECKING:
     from edgekd.data.images import Image
     from edgekd.engines import Engine
+
+logger = logging.getLogger(__name__)
 
 MOST_IMAGES = 32
 GENERATED = 8
@@ -143,13 +146,26 @@ def bench(options: BenchOptions) -> BenchResult:
         from edgekd.reports.bench_html import write_bench_report
 
         write_bench_report(html, figures)
+        logger.info("wrote %s", html)
     return BenchResult(**figures)
 
 
 def _batches(wanted: int | Sequence[int] | None, engine: Engine) -> list[int]:
+    """Batch sizes to measure at.
+
+    Raises:
+        EdgekdError: The engine does not take one of them; reported before anything is measured.
+    """
+    own = engine.spec.batch
     if wanted is None:
-        return [engine.spec.batch] if engine.spec.batch else [1, 4]
-    return [wanted] if isinstance(wanted, int) else list(wanted)
+        return [own] if own else [1, 4]
+    sizes = [wanted] if isinstance(wanted, int) else list(wanted)
+    for size in sizes:
+        if size < 1:
+            raise EdgekdError(f"the batch size must be a positive integer, got {size}")
+        if own is not None and size != own:
+            raise EdgekdError(f"this engine takes batches of {own}, got {size}: export with --batch {size}")
+    return sizes
 
 
 def _images(folder: str | Path | None, size: int) -> tuple[list[Image], str]:

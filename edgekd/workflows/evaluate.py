@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from edgekd.artifact import find_artifact, read_manifest
 from edgekd.progress import Progress, silent
 from edgekd.workflows.calling import takes_options
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -143,4 +146,5 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
         from edgekd.reports.evaluation_html import write_evaluation_report
 
         write_evaluation_report(html, evaluation.report)
+        logger.info("wrote %s", html)
     return result_of(evaluation.figures)

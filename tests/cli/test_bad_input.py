@@ -52,7 +52,7 @@ def test_a_graph_without_a_manifest_is_refused(fails, artifact):
 
 def test_a_damaged_manifest_is_named(fails, artifact):
     manifest_path(artifact).write_text('{"format_version": 1,')
-    assert "is no valid JSON" in fails("bench", "--engine", artifact)
+    assert "is not valid JSON" in fails("bench", "--engine", artifact)
 
 
 def test_a_manifest_of_another_version_is_named(fails, artifact):

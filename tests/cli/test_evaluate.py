@@ -80,3 +80,13 @@ def test_what_is_required_is_asked_for(exported, category, option, capsys):
     del words[option]
     assert main(["evaluate", *next(iter(words.items()))]) == 2
     assert f"missing option '{option}'; see 'edgekd evaluate --help'" in capsys.readouterr().err
+
+
+def test_quiet_prints_the_answer_and_nothing_else(exported, category, tmp_path, capsys):
+    words = ["--engine", exported, "--data", category, "--html", tmp_path / "page.html"]
+    assert main(["evaluate", *words]) == 0
+    assert f"wrote {tmp_path / 'page.html'}\n" in capsys.readouterr().err
+    assert main(["-q", "evaluate", *words]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert "image_auroc" in printed.out

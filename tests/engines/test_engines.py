@@ -161,7 +161,7 @@ def test_what_is_no_artifact_is_refused(exported, tmp_path):
     with pytest.raises(EdgekdError, match="no artifact that can be run"):
         open_engine(exported.with_suffix(".json"))
     shutil.copy(exported, tmp_path / "bare.onnx")
-    with pytest.raises(ArtifactError, match=r"bare\.onnx has no manifest: bare\.json must stand beside it"):
+    with pytest.raises(ArtifactError, match=r"bare\.onnx has no manifest: bare\.json must be beside it"):
         open_engine(tmp_path / "bare.onnx")
 
 

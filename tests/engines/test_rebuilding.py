@@ -44,7 +44,7 @@ CHANGES = {
     "missing": (lambda engine: engine.unlink(), "there is no .*detector_openvino.engine yet"),
     "damaged": (damage, "its SHA-256 differs"),
     "without manifest": (lambda engine: manifest_path(engine).unlink(), "has no manifest"),
-    "damaged manifest": (lambda engine: manifest_path(engine).write_text("{"), "is no valid JSON"),
+    "damaged manifest": (lambda engine: manifest_path(engine).write_text("{"), "is not valid JSON"),
     "foreign manifest": (lambda engine: write_manifest(engine, {}), "does not record how it was built"),
     "version": (lambda engine: change_record(engine, version="2024.0"), "with version 2024.0, and now it is 20"),
     "back end": (lambda engine: change_record(engine, flavour="tensorrt"), "back end tensorrt, and now it is openvino"),

@@ -149,7 +149,7 @@ def test_images_are_made_where_the_runs_own_are_not_there(exported, trained_run,
     (tmp_path / RECIPE_FILE).write_text(json.dumps(recipe | {"iterations": 7}))
     assert "was not exported from the run in" in why()
     (tmp_path / RECIPE_FILE).write_text("no JSON")
-    assert f"{tmp_path / RECIPE_FILE} is no valid JSON" in why()
+    assert f"{tmp_path / RECIPE_FILE} is not valid JSON" in why()
     (tmp_path / RECIPE_FILE).write_text(json.dumps(recipe | {"data": str(tmp_path / "gone")}))
     made_from = manifest["made_from"] | {RECIPE_FILE: verification.sha256(tmp_path / RECIPE_FILE)}
     assert why(made_from=made_from) == f"the held-out images of the run are not in {tmp_path / 'gone'}"
