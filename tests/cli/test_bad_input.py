@@ -80,7 +80,7 @@ def test_a_size_the_network_does_not_take_names_the_nearest(fails, good_folder, 
 
 def test_a_teacher_of_the_wrong_shape_is_named(fails, good_folder, tmp_path, tiny_teacher):
     line = fails(*train(good_folder, tmp_path / "run", "--teacher", tiny_teacher, system="hkt_plus"))
-    assert "learns from pdn_medium or a backbone, not from pdn_small" in line
+    assert "the teacher of this student must be pdn_medium or a backbone, got pdn_small" in line
     assert not (tmp_path / "run").exists()
 
 
@@ -98,7 +98,11 @@ def test_a_teacher_of_the_wrong_shape_is_named(fails, good_folder, tmp_path, tin
         ("mhkd", ["--teacher", "efficientnet_lite0"], "2 are too few: give at least 30 good images"),
         ("mhkd", ["--teacher", "efficientnet_lite0", "--size", 96], "96 pixels a side: use 64 or 128"),
         ("dskd", ["--backbone", "pdn_small"], "unknown backbone"),
-        ("mhkd", ["--teacher", "efficientnet_lite0", "--switch", "dropout=1"], "a dropout of 1 is no share"),
+        (
+            "mhkd",
+            ["--teacher", "efficientnet_lite0", "--switch", "dropout=1"],
+            "dropout must be at least 0 and below 1, got 1",
+        ),
         ("hkt", ["--textures", "."], "--textures is for synthetic anomalies, and this hkt learns from none"),
     ],
 )
