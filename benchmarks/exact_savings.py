@@ -77,9 +77,9 @@ def _halves(convolution: nn.Conv2d, dim: int) -> list[nn.Conv2d]:
 
 def _student(network: hkt.DeployedHKT, x: Tensor, skip_first: bool = False) -> Tensor:
     student = network.student
-    for index, (convolution, stage) in enumerate(zip(student.convolutions, student.stages, strict=False)):
+    for index, (convolution, layer) in enumerate(zip(student.convolutions, student.layers, strict=False)):
         x = student.attend(x if skip_first and index == 0 else functional.relu(convolution(x)))
-        x = student.pool(x) if stage.pool else x
+        x = student.pool(x) if layer.pool else x
     return x
 
 

@@ -1,6 +1,6 @@
 """Attention blocks that several systems share, each in the form of its source.
 
-The graphs that ship hold plugin-free equivalents of these blocks: see edgekd.graph.rewrites.
+Exported graphs hold plugin-free equivalents of these blocks: see edgekd.graph.rewrites.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 
 class CBAM(nn.Module):
-    """Convolutional block attention: a gate a channel, then a gate a position.
+    """Convolutional block attention: one gate per channel, then one gate per position.
 
     Bias-free throughout, without batch norm, mean before maximum, as the parameter count of HKT demands.
     Source: Woo et al., CBAM (ECCV 2018); HKT, equations of the attention module.
 
     Args:
-        channels: Of the map.
+        channels: Channels of the map.
         least_hidden: The channel gate's hidden layer has channels / 16 units, but no fewer than this.
     """
 
@@ -41,12 +41,12 @@ class CBAM(nn.Module):
 
 
 class SPR(nn.Module):
-    """Spatial pyramid recalibration: a gate a channel from averages over the whole map and over its quarters.
+    """Spatial pyramid recalibration: one gate per channel, from averages over the whole map and over its quarters.
 
     Source: MSPANet (ndsclark/MSPANet, ImageNet/spr_module.py), as PFADSeg uses it.
 
     Args:
-        channels: Of the map; its sides must be even.
+        channels: Channels of the map, whose sides must be even.
     """
 
     def __init__(self, channels: int) -> None:
@@ -72,7 +72,7 @@ class PCAR(nn.Module):
     for the axis of the softmax, which the paper leaves open: over the branches.
 
     Args:
-        channels: Of the map and of each branch.
+        channels: Channels of the map and of each branch.
         shared_gate: One SPR for the three branches, as in MSPANet; off for one each, which the paper leaves open.
     """
 
@@ -103,7 +103,7 @@ class AFF(nn.Module):
     Source: Dai et al., Attentional Feature Fusion (WACV 2021); YimianDai/open-aff, aff_pytorch, fusion.py.
 
     Args:
-        channels: Of both maps.
+        channels: Channels of both maps.
         reduction: The hidden layers have channels / reduction units.
     """
 
@@ -119,20 +119,20 @@ class AFF(nn.Module):
         return nn.Sequential(squeeze, nn.BatchNorm2d(hidden), nn.ReLU(), excite, nn.BatchNorm2d(channels))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """The fused map of two of one shape [N, C, H, W]; in training N must be 2 or more."""
+        """The fused map of two maps of one shape [N, C, H, W]; in training N must be 2 or more."""
         both = x + y
         gate = torch.sigmoid(self.local_context(both) + self.global_context(self.pool(both)))
         return 2 * x * gate + 2 * y * (1 - gate)
 
 
 class RCM(nn.Module):
-    """Rectangular self-calibration: a map gated by what its rows and columns say, then mixed over channels.
+    """Rectangular self-calibration: a map gated by its row and column means, then mixed over channels.
 
     Source: Ni et al., CGRSeg (ECCV 2024); nizhenliang/CGRSeg, models/decode_heads/rcm.py, with the sizes of
     cgrseg-t_ade20k: a band of 11, a square of 3, both ratios 1, and here an inner width of 2.
 
     Args:
-        channels: Of the map.
+        channels: Channels of the map.
     """
 
     BAND = 11
@@ -161,12 +161,12 @@ class RCM(nn.Module):
 
 
 class HAM(CBAM):
-    """The hybrid attention of MTHF: a gate a channel, then a gate a position.
+    """The hybrid attention of MTHF: one gate per channel, then one gate per position.
 
     The paper's abstract names it without its layers; the form is CBAM's, with at least 8 hidden units.
 
     Args:
-        channels: Of the map.
+        channels: Channels of the map.
     """
 
     def __init__(self, channels: int) -> None:

@@ -19,7 +19,7 @@ from edgekd.models.maps import SeparableMap
 
 
 class Count(NamedTuple):
-    """What a network holds and does for one image.
+    """Parameters of a network and its work for one image.
 
     Attributes:
         parameters: Weights and biases; buffers are not counted.
@@ -38,7 +38,7 @@ class Count(NamedTuple):
 
 
 def count(network: nn.Module, size: int = 256) -> Count:
-    """Counts a network on one RGB image of size x size pixels, without computing anything.
+    """Counts a network on one RGB image of size x size pixels, without computing any values.
 
     Args:
         network: Takes images [1, 3, size, size].
@@ -48,7 +48,7 @@ def count(network: nn.Module, size: int = 256) -> Count:
 
 
 def count_parts(network: nn.Module, parts: Mapping[str, nn.Module], size: int = 256) -> dict[str, Count]:
-    """Counts parts of a network as they work in it.
+    """Counts parts of a network while the whole network runs.
 
     Args:
         network: Takes images [1, 3, size, size].
@@ -92,7 +92,7 @@ def _macs(module: nn.Module, x: Tensor, output: Tensor) -> int:
 
 
 def _pool_additions(module: nn.Module, x: Tensor, output: Tensor) -> int:
-    """What thop counts for a pool: one addition an output, adaptive ones one an input and a division an output."""
+    """thop's count of a pool: one addition per output; of an adaptive one, one per input and a division per output."""
     if isinstance(module, nn.AdaptiveAvgPool2d):
         return output.numel() * (x[0, 0].numel() // output[0, 0].numel() + 1)
     return output.numel() if isinstance(module, nn.AvgPool2d) else 0

@@ -1,4 +1,4 @@
-"""What every system is to the rest of the package: a network that learns, maps anomalies and can be deployed."""
+"""The interface of every system: a network that is trained, computes anomaly maps and can be deployed."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-Targets = tuple[Tensor, ...]  # What a frozen teacher says of images: one map or several, [N, C, h, w] each.
+Targets = tuple[Tensor, ...]  # The outputs of a frozen teacher: one map or several, [N, C, h, w] each.
 
 
 class Batch(NamedTuple):
-    """What one training step sees.
+    """The input of one training step.
 
     Attributes:
         images: RGB [N, 3, H, W], normalised (edgekd.models.normalisation).
-        targets: What the teacher says of them, from `Detector.targets`; None where it shall be asked.
-        corrupted: The same images with synthetic anomalies, normalised alike; None where the stage asks for none.
-        masks: Where those are, 0 or 1, [N, H, W].
+        targets: The teacher's outputs for them, from `Detector.targets`; None to compute them.
+        corrupted: The same images with synthetic anomalies, normalised alike; None where the stage needs none.
+        masks: 1 where the synthetic anomalies are, else 0, [N, H, W].
     """
 
     images: Tensor
@@ -31,13 +31,13 @@ class Stage(NamedTuple):
     """One stage of a system's training.
 
     Attributes:
-        name: In checkpoints and in progress.
+        name: In checkpoints and in progress reports.
         trainable: The module that is trained; everything else is frozen.
-        loss: Of a batch, a scalar.
-        share: Of all iterations, relative to the other stages'.
-        rates: Parts of `trainable` and what the learning rate is multiplied by for each; empty for 1 throughout.
-        asks_teacher: Whether a batch carries the teacher's targets.
-        synthetic: Whether a batch carries synthetic anomalies.
+        loss: Computes the loss of a batch, a scalar.
+        share: Of all iterations, relative to the shares of the other stages.
+        rates: Parts of `trainable`, and the factor of the learning rate for each; empty for a factor of 1 throughout.
+        needs_targets: Whether a batch contains the teacher's targets.
+        synthetic: Whether a batch contains synthetic anomalies.
     """
 
     name: str
@@ -45,17 +45,17 @@ class Stage(NamedTuple):
     loss: Callable[[Batch], Tensor]
     share: float = 1.0
     rates: tuple[tuple[nn.Module, float], ...] = ()
-    asks_teacher: bool = True
+    needs_targets: bool = True
     synthetic: bool = False
 
 
 class TrainingDefaults(NamedTuple):
-    """How a system is trained where nothing else is said: as its paper does, or by a choice where that is silent.
+    """How a system is trained by default: as in its paper, or by a choice of ours where the paper leaves it open.
 
     Attributes:
         iterations: Optimizer steps of all stages together; None where the paper counts epochs.
-        epochs: Passes over the good images, of all stages together; None where it counts iterations.
-        batch: Images a step.
+        epochs: Passes over the good images, of all stages together; None where the paper counts iterations.
+        batch: Images per step.
         learning_rate: Of the first stage.
         weight_decay: Of the optimizer.
         schedule: Of the learning rate: "constant", "step" (a tenth of it for the last twentieth) or "cosine" (to 0).
@@ -77,7 +77,7 @@ class Deployed(nn.Module, abc.ABC):
     """The inference-only network of a system.
 
     Its forward takes normalised RGB images [N, 3, H, W] and returns the raw scores [N] and the raw anomaly maps
-    [N, H, W]. Only what the answer needs is left in it.
+    [N, H, W]. It holds nothing that these do not need.
     """
 
     @abc.abstractmethod
@@ -86,17 +86,17 @@ class Deployed(nn.Module, abc.ABC):
 
 
 class Detector(nn.Module, abc.ABC):
-    """A system in its training form: a frozen teacher and what learns from it.
+    """A system in its training form: a frozen teacher and the networks that learn from it.
 
     Attributes:
-        teacher: Frozen.
+        teacher: The frozen teacher.
         needs_held_out: Whether `fit_quantiles` needs good images that were not trained on.
-        least_batch: Images that a training step needs.
+        min_batch: Images that a training step needs at least.
     """
 
     teacher: nn.Module
     needs_held_out = False
-    least_batch = 1
+    min_batch = 1
 
     @abc.abstractmethod
     def pretrained(self) -> dict[str, nn.Module]:
@@ -104,10 +104,10 @@ class Detector(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def trainable(self) -> nn.Module:
-        """All that is trained."""
+        """The module that is trained: all that is not frozen."""
 
     def parts(self) -> dict[str, nn.Module]:
-        """What the papers count, by name."""
+        """The parts that the papers count, by name."""
         return {"teacher": self.teacher, "student": self.trainable()}
 
     def stages(self) -> tuple[Stage, ...]:
@@ -115,21 +115,21 @@ class Detector(nn.Module, abc.ABC):
         return (Stage("student", self.trainable(), self.training_loss),)
 
     def prepare(self, targets: Iterator[Targets]) -> None:
-        """Takes what it needs to know from the good images before training; most systems need nothing.
+        """Measures statistics of the good images before training; most systems need none.
 
         Args:
-            targets: Of every training image, once.
+            targets: The teacher's outputs, [1, C, h, w] each, of every training image once.
         """
 
     def quantizable(self) -> list[nn.Module]:
-        """What of it computes in INT8 in an INT8 graph, for quantization-aware training; none where that is not known.
+        """The modules that compute in INT8 in an INT8 graph, for quantization-aware training; empty where unknown.
 
-        The loss must be about the same differences as the map, so that rounding can be learned away.
+        The loss must be of the same differences as the map, so that training can make up for the rounding.
         """
         return []
 
     def fit_quantiles(self, images: Iterator[Tensor]) -> None:
-        """Takes what it needs to know from held-out good images after training; most systems need nothing.
+        """Fits the quantiles that normalise the maps on held-out good images after training; most systems have none.
 
         Args:
             images: Normalised RGB [1, 3, H, W], one image each.
@@ -137,22 +137,22 @@ class Detector(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def targets(self, images: Tensor) -> Targets:
-        """What the frozen teacher says of images [N, 3, H, W]: the same each time, so it can be kept."""
+        """The frozen teacher's outputs for images [N, 3, H, W]; the same each time, so that they can be cached."""
 
     @abc.abstractmethod
     def training_loss(self, batch: Batch) -> Tensor:
-        """The paper's loss of a batch, a scalar; that of the first stage where there are several."""
+        """The paper's loss of a batch, a scalar; of the first stage where there are several."""
 
     @abc.abstractmethod
     def predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Raw scores [N] and raw anomaly maps [N, H, W] of normalised RGB images [N, 3, H, W]."""
 
     def anomaly_map(self, images: Tensor) -> Tensor:
-        """The maps alone."""
+        """The raw anomaly maps [N, H, W] of normalised RGB images [N, 3, H, W]."""
         return self.predict(images)[1]
 
     def image_scores(self, images: Tensor) -> Tensor:
-        """The scores alone."""
+        """The raw scores [N] of normalised RGB images [N, 3, H, W]."""
         return self.predict(images)[0]
 
     @abc.abstractmethod
@@ -161,8 +161,8 @@ class Detector(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def legal_sizes_near(self, size: int) -> tuple[int, ...]:
-        """The nearest image sides that the network takes; (size,) where it takes this one."""
+        """The nearest image sides that the network takes, in pixels; (size,) where it takes this one."""
 
     def forward(self, images: Tensor) -> Tensor:
-        """The raw anomaly maps."""
+        """The raw anomaly maps [N, H, W] of normalised RGB images [N, 3, H, W]."""
         return self.anomaly_map(images)

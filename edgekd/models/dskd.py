@@ -2,7 +2,7 @@
 
 A forward student with the teacher's own layers and a reverse student that climbs down from its deepest map both learn
 the teacher's maps of good images. What each misses the other finds; a 1 x 1 convolution over their six maps of
-disagreement, trained on synthetic anomalies, makes one map of them.
+disagreement, trained on synthetic anomalies, fuses them into one.
 Source: DSKD, Complex & Intelligent Systems; decoder blocks as RD4AD's (hq-deng/RD4AD, models/de_resnet.py).
 """
 
@@ -35,12 +35,12 @@ DICE_EPSILON = 1e-6
 
 
 class Gate(nn.Module):
-    """The attention of the reverse student: what of Z to let pass, judged by D and Z together.
+    """The attention of the reverse student: gates Z by D and Z together.
 
     Args:
-        channels: Of D.
-        gated: Of Z.
-        hidden: Of what both are brought to.
+        channels: Channels of D.
+        gated: Channels of Z.
+        hidden: Channels that both are projected to.
     """
 
     def __init__(self, channels: int, gated: int, hidden: int) -> None:
@@ -56,11 +56,11 @@ class Gate(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """The first block of a decoder layer: doubles the sides; its shortcut reads what was decoded alone.
+    """The first block of a decoder layer: doubles the sides; its shortcut reads D alone.
 
     Args:
-        decoded, extra: Channels of D and of what is concatenated to it.
-        outputs: Channels.
+        decoded, extra: Channels of D and of the map that is concatenated to it.
+        outputs: Channels of the output.
         bottleneck: Whether the block is 1 x 1, 2 x 2 transposed, 1 x 1, with half the outputs inside.
     """
 
@@ -74,7 +74,7 @@ class UpBlock(nn.Module):
         self.shortcut = nn.Sequential(nn.ConvTranspose2d(decoded, outputs, 2, 2, bias=False), nn.BatchNorm2d(outputs))
 
     def forward(self, decoded: Tensor, extra: Tensor) -> Tensor:
-        """[N, outputs, 2 H, 2 W] of D and what comes to it, both [N, C, H, W]."""
+        """[N, outputs, 2 H, 2 W] of D and the extra map, both [N, C, H, W]."""
         main = self.widen(self.up(self.reduce(torch.cat([decoded, extra], dim=1))))
         return torch.relu(main + self.shortcut(decoded))
 
@@ -106,8 +106,8 @@ class ReverseLayer(nn.Module):
     Args:
         width: C_t, of E_t and D^t.
         decoded: C_{t+1}, of D^{t+1}.
-        repeats: Blocks.
-        bottleneck: The kind of block.
+        repeats: Number of blocks.
+        bottleneck: Whether the blocks are bottlenecks.
     """
 
     def __init__(self, width: int, decoded: int, repeats: int, bottleneck: bool) -> None:
@@ -121,8 +121,8 @@ class ReverseLayer(nn.Module):
     def forward(self, decoded: Tensor, encoded: Tensor) -> Tensor:
         """D^t [N, C_t, 2 H, 2 W] of D^{t+1} [N, C_{t+1}, H, W] and E_t."""
         scales = torch.cat([self.near(encoded), self.far(encoded)], dim=1)
-        answer: Tensor = self.blocks(self.up(decoded, self.attention(decoded, scales)))
-        return answer
+        up: Tensor = self.blocks(self.up(decoded, self.attention(decoded, scales)))
+        return up
 
 
 class ReverseStudent(nn.Module):
@@ -130,8 +130,8 @@ class ReverseStudent(nn.Module):
 
     Args:
         widths: C_1 to C_4.
-        repeats: Blocks of the layers 3, 2, 1.
-        bottleneck: The kind of block.
+        repeats: Number of blocks of the layers 3, 2, 1.
+        bottleneck: Whether the blocks are bottlenecks.
     """
 
     def __init__(self, widths: Sequence[int], repeats: Sequence[int], bottleneck: bool) -> None:
@@ -151,7 +151,7 @@ class ReverseStudent(nn.Module):
 
 
 class ForwardStudent(nn.Module):
-    """D_f: the teacher's own layers, freshly drawn, as far as they are compared."""
+    """D_f: the teacher's own layers, freshly drawn, up to the last that is compared."""
 
     def __init__(self, trunk: Backbone) -> None:
         super().__init__()
@@ -168,7 +168,7 @@ class DSKD(Detector):
 
     Args:
         size: The image's side, in pixels.
-        backbone: That teaches: "wide_resnet50_2" as in the paper, or a lighter one for the edge.
+        backbone: The teacher's: "wide_resnet50_2" as in the paper, or a lighter one for the edge.
         students: "both", or "forward" or "reverse" alone (ablation).
         fusion: "learned", or "manual" for 1 to 3 between forward and reverse (ablation).
         flatten: Compare whole maps by one cosine, as RD4AD's code does, rather than position by position; the paper's
@@ -176,7 +176,7 @@ class DSKD(Detector):
     """
 
     teacher: MultiscaleTeacher
-    least_batch = 2  # At 32 pixels the deepest map is one number a channel, which batch norms cannot learn from alone.
+    min_batch = 2  # At 32 pixels the deepest map is one number a channel, which batch norms cannot learn from alone.
 
     def __init__(
         self,
@@ -230,7 +230,7 @@ class DSKD(Detector):
             self.fusion_loss,
             FUSION_EPOCHS,
             ((self.fusion, FUSION_RATE),),
-            asks_teacher=False,
+            needs_targets=False,
             synthetic=True,
         )
         return distillation, fusion
@@ -248,7 +248,7 @@ class DSKD(Detector):
         targets = self.targets(batch.images) if batch.targets is None else batch.targets
         losses = [
             _distance(teacher, student, self.flatten)
-            for maps in self._answers(batch.images, targets)
+            for maps in self._outputs(batch.images, targets)
             for teacher, student in zip(targets[:COMPARED], maps, strict=True)
         ]
         return torch.stack(losses).sum()
@@ -259,16 +259,16 @@ class DSKD(Detector):
         assert batch.masks is not None
         with torch.no_grad():
             maps = self.scale_maps(batch.corrupted)
-        answer = _fused(self.fusion, maps)
-        overlap = (answer * batch.masks).sum()
-        return 1 - 2 * overlap / (answer.square().sum() + batch.masks.square().sum() + DICE_EPSILON)
+        fused = _fused(self.fusion, maps)
+        overlap = (fused * batch.masks).sum()
+        return 1 - 2 * overlap / (fused.square().sum() + batch.masks.square().sum() + DICE_EPSILON)
 
     def scale_maps(self, images: Tensor) -> Tensor:
         """Where students and teacher disagree, at the image's size: [N, 6, H, W]."""
         targets = self.targets(images)
-        return _scale_maps(targets, self._answers(images, targets), images.shape[2])
+        return _scale_maps(targets, self._outputs(images, targets), images.shape[2])
 
-    def _answers(self, images: Tensor, targets: Targets) -> list[Targets]:
+    def _outputs(self, images: Tensor, targets: Targets) -> list[Targets]:
         return [
             student(images) if name == "forward_student" else student(targets)
             for name, student in self.students.items()
@@ -303,27 +303,27 @@ class DeployedDSKD(Deployed):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Scores [N], the largest pixel, and maps [N, H, W] of images [N, 3, H, W]."""
         targets = self.teacher(images)
-        answers = [
+        outputs = [
             student(self.entry(images)) if name == "forward_student" else student(targets)
             for name, student in self.students.items()
         ]
-        maps: Tensor = self.smooth(_fused(self.fusion, _scale_maps(targets, answers, images.shape[2])))
+        maps: Tensor = self.smooth(_fused(self.fusion, _scale_maps(targets, outputs, images.shape[2])))
         return maps.amax((1, 2)), maps
 
 
-def _scale_maps(targets: Targets, answers: list[Targets], size: int) -> Tensor:
+def _scale_maps(targets: Targets, outputs: list[Targets], size: int) -> Tensor:
     distances = [
         cosine_distance(teacher, student)
-        for maps in answers
+        for maps in outputs
         for teacher, student in zip(targets[:COMPARED], maps, strict=True)
     ]
     return torch.stack([resized(distance, size) for distance in distances], dim=1)
 
 
 def _fused(fusion: nn.Module, maps: Tensor) -> Tensor:
-    """Six maps made one: 1 x 1 convolution, ReLU, sigmoid; so 0.5 is the answer where nothing is odd."""
-    answer: Tensor = torch.sigmoid(torch.relu(fusion(maps).float()))  # Between 0.5 and 1 bfloat16 has 128 values.
-    return answer.squeeze(1)
+    """Six maps made one by 1 x 1 convolution, ReLU and sigmoid, so that it is 0.5 where nothing is anomalous."""
+    fused: Tensor = torch.sigmoid(torch.relu(fusion(maps).float()))  # Between 0.5 and 1 bfloat16 has 128 values.
+    return fused.squeeze(1)
 
 
 def _distance(teacher: Tensor, student: Tensor, flatten: bool) -> Tensor:

@@ -10,7 +10,6 @@ Source: J. Imaging 2025, "HKT"; counts reproduced from its Tables 4, 5 and 6.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -19,15 +18,14 @@ from torch.nn import functional
 
 from edgekd.errors import EdgekdError
 from edgekd.models.attention import CBAM
-from edgekd.models.backbones.pdn import BORDER, FEATURES, PDN_STAGES, STRIDE, grid_size, nearest_legal_sizes
-from edgekd.models.detector import Batch, Deployed, Detector, Targets
+from edgekd.models.backbones.pdn import BORDER, FEATURES, PDN_LAYERS, STRIDE, grid_size, nearest_legal_sizes
+from edgekd.models.detector import Batch, Deployed
+from edgekd.models.patch_detector import PatchDetector
 from edgekd.models.patch_features import TEACHER_STRIDES, PatchTeacher
-from edgekd.models.standardisation import Standardised
-from edgekd.models.teachers import build_teacher, pretrained_network
 
 
 class StudentOutput(NamedTuple):
-    """What a student says of images."""
+    """The outputs of a student."""
 
     features: Tensor  # [N, 384, grid, grid]
     taps: list[Tensor]  # Projected to [N, 384, grid, grid] each, shallow first; empty without projectors.
@@ -46,9 +44,9 @@ class HKTStudent(nn.Module):
 
     def __init__(self, network: str, cbam: bool = True, projectors: bool = True) -> None:
         super().__init__()
-        self.stages = PDN_STAGES[network]
-        widths = sorted({stage.outputs for stage in self.stages[:-1]})
-        self.convolutions = nn.ModuleList(nn.Conv2d(stage.inputs, stage.outputs, stage.kernel) for stage in self.stages)
+        self.layers = PDN_LAYERS[network]
+        widths = sorted({layer.outputs for layer in self.layers[:-1]})
+        self.convolutions = nn.ModuleList(nn.Conv2d(layer.inputs, layer.outputs, layer.kernel) for layer in self.layers)
         self.pool = nn.AvgPool2d(2, 2)
         self.cbams = nn.ModuleDict({str(width): CBAM(width) for width in widths} if cbam else {})
         self.projectors = nn.ModuleDict(
@@ -58,19 +56,19 @@ class HKTStudent(nn.Module):
     def forward(self, images: Tensor) -> StudentOutput:
         """The student's features of normalised images [N, 3, H, W], and its projected taps."""
         taps, x = [], images
-        for convolution, stage in zip(self.convolutions, self.stages, strict=True):
+        for convolution, layer in zip(self.convolutions, self.layers, strict=True):
             x = convolution(x)
-            if stage is self.stages[-1]:
+            if layer is self.layers[-1]:
                 break
             x = self.attend(functional.relu(x))
             taps.append(x)
-            x = self.pool(x) if stage.pool else x
+            x = self.pool(x) if layer.pool else x
         if not self.projectors:
             return StudentOutput(x, [])
         return StudentOutput(x, [self._project(tap, x.shape[2:]) for tap in taps])
 
     def attend(self, x: Tensor) -> Tensor:
-        """The map through the CBAM of its width, or as it is where there is none."""
+        """The map after the CBAM of its width; unchanged where there is none."""
         if not self.cbams:
             return x
         attended: Tensor = self.cbams[str(x.shape[1])](x)
@@ -80,16 +78,18 @@ class HKTStudent(nn.Module):
         return functional.interpolate(self.projectors[str(tap.shape[1])](tap), grid, mode="nearest")
 
 
-class HKT(Detector):
+class HKT(PatchDetector):
     """A frozen teacher and its student.
 
     Args:
         student: The student's convolutions, "pdn_small" for HKT and "pdn_medium" for HKT+.
-        teacher: The same, as in the paper; or a backbone such as "efficientnet_lite1", whose patch features teach.
-            None for the student's own.
-        cbam, projectors: The ablation settings of Table 6.
+        teacher: A PDN with the student's convolutions, as in the paper, or a backbone such as "efficientnet_lite1",
+            whose patch features teach. None for the PDN.
+        cbam, projectors: Off for the ablations of Table 6.
         tap_weight: The weight of the projected taps in the loss, lambda 1 of the paper.
     """
+
+    student: HKTStudent
 
     def __init__(
         self,
@@ -99,37 +99,19 @@ class HKT(Detector):
         projectors: bool = True,
         tap_weight: float = 0.5,
     ) -> None:
-        super().__init__()
-        self.teacher_name = teacher or student
-        if self.teacher_name in PDN_STAGES and self.teacher_name != student:
-            raise EdgekdError(f"this student learns from {student} or a backbone, not from {teacher}")
-        self.teacher = build_teacher(self.teacher_name).eval().requires_grad_(False)
+        teacher = teacher or student
+        if teacher in PDN_LAYERS and teacher != student:
+            raise EdgekdError(f"the teacher of this student must be {student} or a backbone, got {teacher}")
+        super().__init__(teacher, padded=False)
         self.student = HKTStudent(student, cbam, projectors)
-        self.standardised = Standardised(FEATURES)
         self.tap_weight = tap_weight
-
-    def pretrained(self) -> dict[str, nn.Module]:
-        return {self.teacher_name: pretrained_network(self.teacher)}
-
-    def trainable(self) -> nn.Module:
-        return self.student
 
     def quantizable(self) -> list[nn.Module]:
         return [self.teacher, self.student.convolutions]
 
-    def prepare(self, targets: Iterator[Targets]) -> None:
-        """Measures the teacher's mean and standard deviation a channel over the good images."""
-        self.standardised.measure(features for (features,) in targets)
-
-    @torch.no_grad()
-    def targets(self, images: Tensor) -> Targets:
-        """The teacher's features [N, 384, grid, grid], as they are."""
-        return (self.teacher(images),)
-
     def training_loss(self, batch: Batch) -> Tensor:
-        """The squared distance of the last maps, plus that of every projected tap times its weight (1.3)."""
-        (features,) = self.targets(batch.images) if batch.targets is None else batch.targets
-        targets = self.standardised(features)
+        """The squared distance of the last maps, plus that of every projected tap times its weight (eq. 1.3)."""
+        targets = self.standardised_targets(batch)
         output = self.student(batch.images)
         loss = functional.mse_loss(output.features.float(), targets)
         for tap in output.taps:
@@ -138,7 +120,7 @@ class HKT(Detector):
 
     @torch.no_grad()
     def patch_map(self, images: Tensor) -> Tensor:
-        """The squared difference of the last maps, averaged over channels: [N, grid, grid] (1.5)."""
+        """The squared difference of the last maps, averaged over channels: [N, grid, grid] (eq. 1.5)."""
         (features,) = self.targets(images)
         difference: Tensor = self.standardised(features) - self.student(images).features
         return difference.square().mean(1)
@@ -156,7 +138,7 @@ class HKT(Detector):
 
 
 class DeployedHKT(Deployed):
-    """Teacher and student as one network that writes their difference; the projectors are gone."""
+    """Teacher and student as one network that computes their difference, without the projectors."""
 
     def __init__(self, detector: HKT) -> None:
         super().__init__()
@@ -174,16 +156,16 @@ class DeployedHKT(Deployed):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Scores [N], the largest value of each map's own grid, and maps [N, H, W] of images [N, 3, H, W]."""
         x = images
-        for convolution, stage in zip(self.student.convolutions, self.student.stages, strict=False):
+        for convolution, layer in zip(self.student.convolutions, self.student.layers, strict=False):
             x = self.student.attend(functional.relu(convolution(x)))
-            x = self.student.pool(x) if stage.pool else x
+            x = self.student.pool(x) if layer.pool else x
         difference = self.difference(self.teacher(images), x)
         patch_map = (difference * difference).mean(1)
         return patch_map.amax((1, 2)), place_map(patch_map, images.shape[2])
 
 
 class Difference(nn.Module):
-    """The standardised features of a teacher less those of a student, whose last convolution this holds."""
+    """The standardised features of a teacher minus those of a student, whose last convolution is part of this."""
 
     def __init__(self, student: nn.Module) -> None:
         super().__init__()
@@ -195,10 +177,10 @@ class Difference(nn.Module):
 
 
 class MergedDifference(nn.Module):
-    """The last convolutions of a PDN and its student as one: the standardised teacher's features less the student's.
+    """The last convolutions of a PDN and its student as one: the teacher's standardised features minus the student's.
 
     It reads both inputs together, with weights [W_teacher / std, -W_student], so the difference is taken in the
-    accumulator and two maps of 384 channels are never written.
+    accumulator and two maps of 384 channels are never written to memory.
 
     Args:
         teacher, student: The last convolutions.
@@ -223,7 +205,7 @@ class MergedDifference(nn.Module):
 
 
 def _teacher_and_difference(detector: HKT, student: nn.Module) -> tuple[nn.Module, nn.Module]:
-    """The standardised teacher as far as it stands alone, and what takes the student's last convolution from it."""
+    """The layers of the teacher alone, and the layer that subtracts the student from it."""
     teacher = detector.teacher
     if isinstance(teacher, PatchTeacher):
         return detector.standardised.fold_into(teacher), Difference(student)
@@ -238,7 +220,7 @@ def _convolution(module: nn.Module) -> nn.Conv2d:
 
 
 def place_map(patch_map: Tensor, size: int) -> Tensor:
-    """Brings a map of patches to its place in the image: padded by what the PDN lacks, then bilinear.
+    """Brings a map of patches to the image's size: padded by the border that the PDN lacks, then resized, bilinear.
 
     Args:
         patch_map: [N, grid, grid].

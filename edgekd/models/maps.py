@@ -1,7 +1,7 @@
-"""What the systems do with maps: cosine distances, and resizing and smoothing as constant matrices.
+"""Operations on maps: cosine distances, quantile normalisation, and resizing and smoothing as constant matrices.
 
-Resizing and Gaussian smoothing are linear and separable, so each is R X R^T with a constant matrix R a side, and one
-after the other is one such pair.
+Resizing and Gaussian smoothing are linear and separable, so each is R X R^T with a constant matrix R, and one after the
+other is one such product.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ NORM_EPSILON = 1e-24  # Under the root, where a norm of 0 still has a derivative
 
 
 def normalised(features: Tensor) -> Tensor:
-    """Features [N, C, H, W] over their channels' L2 norm at each position."""
+    """Features [N, C, H, W] divided by the L2 norm over their channels at each position."""
     return features / (features.square().sum(1, keepdim=True) + NORM_EPSILON).sqrt()
 
 
 def cosine_distance(teacher: Tensor, student: Tensor) -> Tensor:
-    """One less the cosine of two maps [N, C, H, W] at each position: [N, H, W], 0 to 2.
+    """1 minus the cosine similarity of two maps [N, C, H, W] at each position: [N, H, W], 0 to 2.
 
-    As half the squared distance of the normalised features, which is the same and keeps its digits near 0.
+    Computed as half the squared distance of the normalised features, which is equal and precise near 0.
     """
     return 0.5 * (normalised(teacher) - normalised(student)).square().sum(1)
 
 
 def resized(maps: Tensor, size: int) -> Tensor:
-    """Maps [N, h, w] brought to [N, size, size], bilinear."""
+    """Maps [N, h, w] resized to [N, size, size], bilinear."""
     return functional.interpolate(maps.unsqueeze(1), (size, size), mode="bilinear", align_corners=False).squeeze(1)
 
 
@@ -53,8 +53,8 @@ def gaussian_matrix(size: int, sigma: float) -> Tensor:
     """The matrix [size, size] that smooths one axis as scipy.ndimage.gaussian_filter does, mirrored at the ends.
 
     Args:
-        size: Of the axis.
-        sigma: In pixels.
+        size: Pixels of the axis.
+        sigma: Standard deviation of the Gaussian, in pixels.
     """
     radius = int(TRUNCATE * sigma + 0.5)
     kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
@@ -86,14 +86,14 @@ class SeparableMap(nn.Module):
         return torch.matmul(self.rows, torch.matmul(maps, self.columns))
 
     def macs(self, maps: Tensor) -> int:
-        """Multiply-accumulates of the two products."""
+        """Multiply-accumulates of the two products for maps [..., inputs, inputs]."""
         outputs, inputs = self.rows.shape
         inner, result = (*maps.shape[:-2], inputs, outputs), (*maps.shape[:-2], outputs, outputs)
         return product_macs(inner, maps.shape) + product_macs(result, self.rows.shape)
 
 
 def smoothed(maps: Tensor, sigma: float) -> Tensor:
-    """Maps [N, H, W] through a Gaussian of a standard deviation in pixels."""
+    """Maps [N, H, W] smoothed by a Gaussian; sigma is its standard deviation, in pixels."""
     matrix = gaussian_matrix(maps.shape[-1], sigma).to(maps)
     return matrix @ maps @ matrix.T
 
@@ -103,7 +103,7 @@ def resize_and_smooth(inputs: int, outputs: int, sigma: float) -> SeparableMap:
 
     Args:
         inputs, outputs: Sides, in pixels.
-        sigma: Of the Gaussian, in pixels of the result.
+        sigma: Standard deviation of the Gaussian, in pixels of the result.
     """
     return SeparableMap(gaussian_matrix(outputs, sigma) @ resize_matrix(inputs, outputs, "bilinear"))
 
@@ -113,7 +113,7 @@ QUANTILE_SCALE = 0.1
 
 
 def unit_ranges(count: int) -> Tensor:
-    """Quantiles [count, 2] that were not measured yet: 0 and 1 for each map."""
+    """Quantiles [count, 2] before they are fitted: 0 and 1 for each map."""
     return torch.tensor([[0.0, 1.0]] * count, device="cpu")
 
 
@@ -121,19 +121,19 @@ def measured_ranges(maps: Iterable[Sequence[Tensor]]) -> Tensor:
     """The quantiles [count, 2] of each kind of map over all pixels of all images.
 
     Args:
-        maps: Of each image, one map [1, h, w] of each kind.
+        maps: For each image, one map [1, h, w] of each kind.
     """
     return torch.tensor([quantiles_of(list(of_kind), QUANTILES) for of_kind in zip(*maps, strict=True)])
 
 
 def scales_and_shifts(ranges: Tensor) -> tuple[Tensor, Tensor]:
-    """What each kind of map is multiplied by, and what is added, so that its quantiles become 0 and 0.1."""
+    """The factor and the offset for each kind of map, [count] each, that make its quantiles 0 and 0.1."""
     scales = QUANTILE_SCALE / (ranges[:, 1] - ranges[:, 0]).clamp_min(1e-12)
     return scales, -ranges[:, 0] * scales
 
 
 def quantiles_of(maps: list[Tensor], shares: tuple[float, float]) -> tuple[float, float]:
-    """Two quantiles over all pixels of maps of any number: torch's own refuses more than 2^24 of them."""
+    """Two quantiles over all pixels of any number of maps; torch.quantile takes at most 2^24 values."""
     pixels = np.concatenate([entry.detach().cpu().numpy().ravel() for entry in maps])
     low, high = np.quantile(pixels, shares)
     return float(low), float(high)

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from edgekd.errors import EdgekdError
 from edgekd.models.backbones.pdn import FEATURES, STRIDE
-from edgekd.models.detector import Batch, Deployed, Detector, Targets
+from edgekd.models.detector import Batch, Deployed
 from edgekd.models.maps import (
     measured_ranges,
     resize_and_smooth,
@@ -28,10 +28,9 @@ from edgekd.models.maps import (
     unit_ranges,
 )
 from edgekd.models.multiscale import frame_entry
+from edgekd.models.patch_detector import PatchDetector
 from edgekd.models.patch_features import PatchTeacher
 from edgekd.models.sizes import nearest_multiples
-from edgekd.models.standardisation import Standardised
-from edgekd.models.teachers import build_teacher, pretrained_network
 
 WIDTH = 512
 BOTTLENECK = 64
@@ -86,7 +85,7 @@ def semantic_encoder(middle_width: int) -> nn.Sequential:
 
 
 def pooled_encoder() -> nn.Sequential:
-    """What stands in SEncoder2's place where it is off; the paper does not say, the decoders need the same grid."""
+    """The replacement of SEncoder2 where it is off: the paper leaves it open, the decoders need the same grid."""
     return nn.Sequential(nn.AvgPool2d(2), nn.AvgPool2d(2), nn.Conv2d(FEATURES, WIDTH, 1), nn.ReLU())
 
 
@@ -124,7 +123,7 @@ def global_decoder(grid: int, dropout: float) -> nn.Sequential:
 
 
 class StudentOutput(NamedTuple):
-    """What the student says of images, [N, 384, H / 4, W / 4] each."""
+    """The outputs of the student, [N, 384, H / 4, W / 4] each."""
 
     encoded: Tensor  # f_l
     whole: Tensor  # f_g
@@ -148,7 +147,7 @@ class MHKDStudent(nn.Module):
         return StudentOutput(encoded, self.global_decoder(semantics), self.local_decoder(semantics))
 
 
-class MHKD(Detector):
+class MHKD(PatchDetector):
     """A frozen, padded PDN-M and its student.
 
     Args:
@@ -162,6 +161,7 @@ class MHKD(Detector):
     """
 
     needs_held_out = True
+    student: MHKDStudent
     ranges: Tensor
 
     def __init__(
@@ -176,38 +176,19 @@ class MHKD(Detector):
         global_weight: float = 1.0,
         self_weight: float = 2.0,
     ) -> None:
-        super().__init__()
         if not 0 <= dropout < 1:
-            raise EdgekdError(f"a dropout of {dropout:g} is no share from 0 to below 1")
+            raise EdgekdError(f"dropout must be at least 0 and below 1, got {dropout:g}")
+        super().__init__(teacher, padded=True)
         self.size = size
-        self.teacher_name = teacher
-        self.teacher = build_teacher(teacher, padded=True).eval().requires_grad_(False)
         self.student = MHKDStudent(size // STRIDE, middle_width, semantic_encoder, dropout)
-        self.standardised = Standardised(FEATURES)
         self.weights = (local_weight, global_weight, self_weight)
         self.self_distillation = self_distillation
         # Of the structural and the logical map: the quantiles that become 0 and 0.1.
         self.register_buffer("ranges", unit_ranges(2))
 
-    def pretrained(self) -> dict[str, nn.Module]:
-        return {self.teacher_name: pretrained_network(self.teacher)}
-
-    def trainable(self) -> nn.Module:
-        return self.student
-
-    def prepare(self, targets: Iterator[Targets]) -> None:
-        """Measures the teacher's mean and standard deviation a channel over the good images."""
-        self.standardised.measure(features for (features,) in targets)
-
-    @torch.no_grad()
-    def targets(self, images: Tensor) -> Targets:
-        """The teacher's features [N, 384, H / 4, W / 4], as they are."""
-        return (self.teacher(images),)
-
     def training_loss(self, batch: Batch) -> Tensor:
         """Alpha L_L + beta L_G + gamma L_SG; neither side of L_SG is held fixed."""
-        (features,) = self.targets(batch.images) if batch.targets is None else batch.targets
-        targets = self.standardised(features)
+        targets = self.standardised_targets(batch)
         output = self.student(batch.images)
         local_weight, global_weight, self_weight = self.weights
         loss = local_weight * functional.mse_loss(output.structure.float(), targets)

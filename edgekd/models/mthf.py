@@ -1,10 +1,10 @@
 """MTHF: multiple teacher-student groups, hybrid attention and two-stage fusion.
 
-Several backbones each teach a student with their own trunk; a hybrid attention behind every level and a top-down
-feature fusion make what is compared. The maps of a group's scales are multiplied, for sharp borders; the maps of the
-groups are averaged, for coverage.
-Source: MTHF's abstract and captions. All sizes below are a reading of them, chosen so that each part does what the
-paper says of it.
+Several backbones each teach a student with their own trunk; a hybrid attention after every scale and a top-down
+feature fusion make the maps that are compared. The maps of a group's scales are multiplied, for sharp borders; the
+maps of the groups are averaged, for coverage.
+Source: MTHF's abstract and captions. All sizes below are our reading of them, chosen so that each part does what the
+paper describes.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ PAPER_LIKE_GROUPS = ("resnet18", "mobilenet_v2", "efficientnet_b0")
 SIZE_STEP, SMALLEST_SIZE = 32, 64
 SMOOTHING = 4.0  # Pixels.
 
-Scales = Tensor | list[float]  # One a group.
+PerGroup = Tensor | list[float]
 
 
 class FeatureFusion(nn.Module):
-    """FFM: a level's own features with those of the next coarser one.
+    """FFM: a scale's own features with those of the next coarser one.
 
     Args:
-        width: Of the level, in and out.
-        coarser: Channels of the fused features of the next coarser level; None for the coarsest.
+        width: Channels of the scale, in and out.
+        coarser: Channels of the fused features of the next coarser scale; None for the coarsest.
     """
 
     def __init__(self, width: int, coarser: int | None) -> None:
@@ -73,11 +73,11 @@ class FeatureFusion(nn.Module):
 
 
 class GroupStudent(nn.Module):
-    """The student of a group: its teacher's trunk, freshly drawn, with attention and fusion behind each level.
+    """The student of a group: its teacher's trunk, freshly drawn, with attention and fusion after each scale.
 
     Args:
         trunk: Freshly drawn.
-        widths: Of its levels, finest first.
+        widths: Channels of its maps, finest first.
         attention: HAM; off for the ablation.
         fusion: FFM; off for the ablation of Table 3.
     """
@@ -92,15 +92,15 @@ class GroupStudent(nn.Module):
         self.fusions = nn.ModuleList(FeatureFusion(width, next_one) for width, next_one in pairs) if fusion else None
 
     def forward(self, images: Tensor) -> Targets:
-        """g_1, g_2, g_3 of images [N, 3, H, W], of the shapes of the teacher's levels."""
-        levels = self.trunk.features(images, STRIDES)
+        """g_1, g_2, g_3 of images [N, 3, H, W], of the shapes of the teacher's maps."""
+        maps = self.trunk.features(images, STRIDES)
         if self.attentions is not None:
-            levels = [attend(level) for attend, level in zip(self.attentions, levels, strict=True)]
+            maps = [attend(entry) for attend, entry in zip(self.attentions, maps, strict=True)]
         if self.fusions is None:
-            return tuple(levels)
+            return tuple(maps)
         fused: list[Tensor] = []
-        for fuse, level in zip(reversed(self.fusions), reversed(levels), strict=True):
-            fused.insert(0, fuse(level, fused[0] if fused else None))
+        for fuse, entry in zip(reversed(self.fusions), reversed(maps), strict=True):
+            fused.insert(0, fuse(entry, fused[0] if fused else None))
         return tuple(fused)
 
 
@@ -109,13 +109,13 @@ class MTHF(Detector):
 
     Args:
         size: The image's side, in pixels.
-        groups: The backbones. The paper names three without saying which: "resnet18", "mobilenet_v2" and
+        groups: The backbones. The paper has three without naming them: "resnet18", "mobilenet_v2" and
             "efficientnet_b0" would do; the default are three whose weights need no download.
         attention: HAM; off for the ablation.
         fusion: FFM; off for the ablation of Table 3.
-        scale_fusion: Of a group's levels: "product", or "sum".
-        group_fusion: Of the groups: "mean", "max", or "product" of what lies above the lower quantile.
-        two_stage: Off to average all levels of all groups at once, without quantiles (ablation).
+        scale_fusion: How a group's scales are fused: "product" or "sum".
+        group_fusion: How the groups are fused: "mean", "max", or "product" of what exceeds the lower quantile.
+        two_stage: Off to average all scales of all groups at once, without quantiles (ablation).
     """
 
     teacher: nn.ModuleDict
@@ -162,11 +162,11 @@ class MTHF(Detector):
 
     @torch.no_grad()
     def targets(self, images: Tensor) -> Targets:
-        """The levels of every group's teacher, group after group, finest first."""
-        return tuple(level for teacher in self.teacher.values() for level in teacher(images))
+        """The maps of every group's teacher, group after group, finest first."""
+        return tuple(entry for teacher in self.teacher.values() for entry in teacher(images))
 
     def training_loss(self, batch: Batch) -> Tensor:
-        """One less the cosine, the mean over positions, summed over levels and groups.
+        """One less the cosine, the mean over positions, summed over scales and groups.
 
         The groups share nothing, so one sum trains each on its own.
         """
@@ -174,8 +174,8 @@ class MTHF(Detector):
         return torch.stack([distance.mean() for distance in self._distances(batch.images, targets)]).sum()
 
     def _distances(self, images: Tensor, targets: Targets) -> list[Tensor]:
-        levels = [level for student in self.students.values() for level in student(images)]
-        return [cosine_distance(teacher, student) for teacher, student in zip(targets, levels, strict=True)]
+        maps = [entry for student in self.students.values() for entry in student(images)]
+        return [cosine_distance(teacher, student) for teacher, student in zip(targets, maps, strict=True)]
 
     @torch.no_grad()
     def group_maps(self, images: Tensor) -> list[Tensor]:
@@ -183,7 +183,7 @@ class MTHF(Detector):
         return _first_stage(self._distances(images, self.targets(images)), self.scale_fusion)
 
     def fit_quantiles(self, images: Iterator[Tensor]) -> None:
-        """Measures the quantiles that bring the groups' maps to one scale."""
+        """Fits the quantiles that bring the groups' maps to one range."""
         if not self.needs_held_out:
             return
         self.ranges.copy_(measured_ranges(self.group_maps(image) for image in images))
@@ -224,9 +224,9 @@ class DeployedMTHF(Deployed):
         """Scores [N], the largest pixel, and maps [N, H, W] of images [N, 3, H, W]."""
         entered = self.entry(images)
         distances = [
-            cosine_distance(level, answer)
+            cosine_distance(target, output)
             for teacher, student in zip(self.teacher.values(), self.students.values(), strict=True)
-            for level, answer in zip(teacher(images), student(entered), strict=True)
+            for target, output in zip(teacher(images), student(entered), strict=True)
         ]
         groups = _first_stage(distances, self.scale_fusion)
         maps: Tensor = self.localise(_second_stage(groups, self.scales, self.shifts, self.group_fusion))
@@ -234,17 +234,17 @@ class DeployedMTHF(Deployed):
 
 
 def _first_stage(distances: list[Tensor], how: str) -> list[Tensor]:
-    """The levels of each group as one map on the finest grid: where all agree, or the sum of all."""
+    """The maps of each group's scales as one on the finest grid, their product or their sum."""
     maps = []
     for first in range(0, len(distances), len(STRIDES)):
-        levels = distances[first : first + len(STRIDES)]
-        same = [levels[0], *(resized(level, levels[0].shape[1]) for level in levels[1:])]
+        scales = distances[first : first + len(STRIDES)]
+        same = [scales[0], *(resized(coarser, scales[0].shape[1]) for coarser in scales[1:])]
         maps.append(prod(same[1:], start=same[0]) if how == "product" else sum(same[1:], start=same[0]))
     return maps
 
 
-def _second_stage(groups: list[Tensor], scales: Scales, shifts: Scales, how: str) -> Tensor:
-    """The groups' maps on one scale, then one."""
+def _second_stage(groups: list[Tensor], scales: PerGroup, shifts: PerGroup, how: str) -> Tensor:
+    """The groups' maps brought to one range, then fused into one."""
     scaled = [group * scale + shift for group, scale, shift in zip(groups, scales, shifts, strict=True)]
     if how == "product":
         scaled = [torch.relu(group) for group in scaled]  # Two groups that both find nothing must not find something.

@@ -1,4 +1,4 @@
-"""Maps of a frozen backbone at several strides: what the teachers of PFADSeg, DSKD and MTHF say."""
+"""Maps of a frozen backbone at several strides: the teachers of PFADSeg, DSKD and MTHF."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Backbone(Protocol):
 
     Attributes:
         name: On the command line.
-        input_mean, input_std: What brings RGB of 0..255 to the values it was trained on, a channel.
+        input_mean, input_std: Of each channel, RGB of 0..255, in the images that it was trained on.
     """
 
     name: str
@@ -23,11 +23,11 @@ class Backbone(Protocol):
     input_std: tuple[float, float, float]
 
     def features(self, images: Tensor, strides: tuple[int, ...]) -> list[Tensor]:
-        """The last map of each stride asked for, of normalised images [N, 3, H, W]."""
+        """The last map of each requested stride, [N, C, H / stride, W / stride], of normalised images [N, 3, H, W]."""
         ...
 
     def truncate(self, stride: int) -> None:
-        """Drops what lies behind the last map of a stride; `features` up to it works as before."""
+        """Drops the layers behind the last map of a stride; `features` up to it works as before."""
         ...
 
 
@@ -35,8 +35,8 @@ class MultiscaleTeacher(nn.Module):
     """A frozen backbone's maps at several strides, of images normalised as detectors take them.
 
     Args:
-        backbone: With its weights, or to be given them.
-        strides: Ascending; what lies behind the last is dropped.
+        backbone: With its weights, or to be loaded with them.
+        strides: Ascending; the layers behind the last are dropped.
     """
 
     def __init__(self, backbone: Backbone, strides: tuple[int, ...]) -> None:
@@ -48,14 +48,14 @@ class MultiscaleTeacher(nn.Module):
         self.widths = widths_of(backbone, strides)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """One map [N, C, H / stride, W / stride] a stride of images [N, 3, H, W]."""
+        """One map [N, C, H / stride, W / stride] per stride of images [N, 3, H, W]."""
         return tuple(self.backbone.features(self.renormalise(images), self.strides))
 
 
 def renormalisation(backbone: Backbone) -> nn.Conv2d:
-    """From the images that every detector reads to those of a backbone, as a 1 x 1 convolution.
+    """From the normalisation of the detectors to that of a backbone, as a 1 x 1 convolution.
 
-    A convolution, so that frames fold into it, whatever padding comes after.
+    A convolution, so that the frames' own normalisation can be folded into it, whatever padding comes after.
     """
     scales = [255 * std / own for std, own in zip(STD, backbone.input_std, strict=True)]
     shifts = [
@@ -65,12 +65,12 @@ def renormalisation(backbone: Backbone) -> nn.Conv2d:
 
 
 def frame_entry() -> nn.Conv2d:
-    """A 1 x 1 convolution that changes nothing: where frames fold in, in front of a padded first layer."""
+    """A 1 x 1 identity convolution before a padded first layer, into which the frames' normalisation is folded."""
     return _affine([1.0] * 3, [0.0] * 3)
 
 
 def _affine(scales: list[float], shifts: list[float]) -> nn.Conv2d:
-    """x * scale + shift, a colour, as a 1 x 1 convolution of constants: nothing learns them, no file holds them."""
+    """x * scale + shift for each colour, as a 1 x 1 convolution of constants, neither trained nor saved."""
     convolution = nn.Conv2d(3, 3, 1)
     del convolution.weight, convolution.bias
     convolution.register_buffer("weight", torch.diag(torch.tensor(scales)).view(3, 3, 1, 1), persistent=False)
@@ -79,7 +79,7 @@ def _affine(scales: list[float], shifts: list[float]) -> nn.Conv2d:
 
 
 def frozen(backbone: Backbone) -> Backbone:
-    """The same backbone, in eval mode, without gradients."""
+    """The same backbone, in eval mode and without gradients."""
     assert isinstance(backbone, nn.Module)
     backbone.eval().requires_grad_(False)
     return backbone
@@ -87,7 +87,7 @@ def frozen(backbone: Backbone) -> Backbone:
 
 @torch.no_grad()
 def widths_of(backbone: Backbone, strides: tuple[int, ...]) -> tuple[int, ...]:
-    """Channels of a backbone's maps of some strides; the backbone is in eval mode."""
+    """Channels of a backbone's maps at some strides; the backbone must be in eval mode."""
     assert isinstance(backbone, nn.Module)
     example = next(backbone.parameters())
     maps = backbone.features(torch.zeros(1, 3, 64, 64, device=example.device), strides)

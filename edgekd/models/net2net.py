@@ -1,6 +1,6 @@
 """A PDN-M that computes what a PDN-S computes: the start of its distillation where a PDN-S has been distilled.
 
-Widening doubles the channels and shares out what reads them; a layer that is only in PDN-M starts as the identity.
+Widening doubles the channels and halves the weights that read them; a layer that only PDN-M has starts as the identity.
 Source: Chen et al., Net2Net (ICLR 2016).
 """
 
@@ -15,20 +15,20 @@ from edgekd.models.backbones.pdn import pdn
 SMALL = {"first": 0, "second": 3, "third": 6, "last": 8}
 MEDIUM = {"first": 0, "second": 3, "added": 6, "third": 8, "last": 10, "added_last": 12}
 # PDN-M has a ReLU before its last layer. Raised by so many of their own standard deviations (they are standardised),
-# features pass it unchanged; the last layer takes the rise away again.
+# features pass it unchanged; the last layer subtracts the rise again.
 RISE = 6.0
-NOISE = 0.02  # Of a weight's own spread: equal twins would stay equal for ever.
+NOISE = 0.02  # Of a weight's own standard deviation: equal copies of a channel would stay equal for ever.
 
 
 @torch.no_grad()
 def pdn_medium_from_small(small: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The state dict of a PDN-M that answers as a PDN-S does, up to a little noise that tells twins apart.
+    """The state dict of a PDN-M with the outputs of a PDN-S, but for a little noise that makes copied channels differ.
 
     Args:
         small: State dict of a PDN-S whose features are standardised (mean 0, variance 1).
 
     Returns:
-        What `pdn("pdn_medium")` loads.
+        The state dict of `pdn("pdn_medium")`.
     """
     state = pdn("pdn_medium").state_dict()
 
@@ -36,26 +36,26 @@ def pdn_medium_from_small(small: dict[str, Tensor]) -> dict[str, Tensor]:
         state[f"{MEDIUM[layer]}.weight"], state[f"{MEDIUM[layer]}.bias"] = weight, bias
 
     weights = {layer: (small[f"{index}.weight"], small[f"{index}.bias"]) for layer, index in SMALL.items()}
-    put("first", _told_apart(_twice(weights["first"][0])), _twice(weights["first"][1]))
+    put("first", _with_noise(_doubled(weights["first"][0])), _doubled(weights["first"][1]))
     for layer in ("second", "third"):
-        put(layer, _told_apart(_reading_twins(_twice(weights[layer][0]))), _twice(weights[layer][1]))
+        put(layer, _with_noise(_reading_doubled(_doubled(weights[layer][0]))), _doubled(weights[layer][1]))
     inner, outputs = state["6.weight"].shape[0], weights["last"][0].shape[0]
     put("added", _identity(inner), torch.zeros(inner))
-    put("last", _reading_twins(weights["last"][0]), weights["last"][1] + RISE)
+    put("last", _reading_doubled(weights["last"][0]), weights["last"][1] + RISE)
     put("added_last", _identity(outputs), torch.full((outputs,), -RISE))
     return state
 
 
-def _told_apart(weight: Tensor) -> Tensor:
+def _with_noise(weight: Tensor) -> Tensor:
     return weight + NOISE * weight.std() * torch.randn_like(weight)
 
 
-def _twice(tensor: Tensor) -> Tensor:
+def _doubled(tensor: Tensor) -> Tensor:
     return torch.cat([tensor, tensor])
 
 
-def _reading_twins(weight: Tensor) -> Tensor:
-    """A convolution's weights over doubled channels: each twin counts half."""
+def _reading_doubled(weight: Tensor) -> Tensor:
+    """A convolution's weights over doubled channels: each copy counts half."""
     return torch.cat([weight, weight], dim=1) / 2
 
 

@@ -1,7 +1,7 @@
-"""Patch features of a backbone: what a PDN teacher is distilled from, and a teacher in their own right.
+"""Patch features of a backbone: the targets that a PDN teacher is distilled from, and a teacher in their own right.
 
-Each position of a feature map is described by its 3 x 3 neighbourhood, brought to 384 numbers by adaptive average
-pooling along the flattened vector. All of it is linear, so it is one 3 x 3 convolution with fixed weights a layer.
+Each position of a feature map is described by its 3 x 3 neighbourhood, reduced to 384 numbers by adaptive average
+pooling along the flattened vector. All of it is linear, so it is one 3 x 3 convolution with fixed weights per layer.
 Source: PatchCore's aggregation as EfficientAD uses it (nelson1425/EfficientAD, pretraining.py).
 """
 
@@ -24,9 +24,9 @@ class PatchFeatures(nn.Module):
     """A frozen backbone with its patch pooling.
 
     Args:
-        backbone: With its weights; what lies behind the deepest map is dropped from it.
+        backbone: With its weights; the layers behind the deepest map are dropped from it.
         strides: Its maps to use, finest first.
-        grid_stride: Of the result, in pixels of the backbone's image; every map is brought to this grid.
+        grid_stride: Of the result, in pixels of the backbone's image; every map is resized to this grid.
     """
 
     input_mean: Tensor
@@ -47,7 +47,7 @@ class PatchFeatures(nn.Module):
         return self.of_normalised((images - self.input_mean) / self.input_std)
 
     def of_normalised(self, images: Tensor) -> Tensor:
-        """The same of images that are normalised as the backbone wants them."""
+        """The same, of images [N, 3, H, W] that are normalised as the backbone needs them."""
         grid = [side // self.grid_stride for side in images.shape[2:]]
         maps = self.backbone.features(images, self.strides)
         pooled = [_to_grid(pooling(layer), grid) for pooling, layer in zip(self.poolings, maps, strict=True)]
@@ -58,11 +58,11 @@ class PatchFeatures(nn.Module):
 
 
 class PatchTeacher(nn.Module):
-    """A backbone's patch features on the grid of a PDN, to teach where a PDN would.
+    """A backbone's patch features on the grid of a PDN, as a teacher in its place.
 
     Args:
         backbone: With its weights.
-        padded: Whether that PDN is padded, its grid over the whole image.
+        padded: Whether that PDN is padded, so that its grid covers the whole image.
     """
 
     def __init__(self, backbone: Backbone, padded: bool = False) -> None:
@@ -97,10 +97,10 @@ def patch_pooling_weights(channels: Sequence[int]) -> list[Tensor]:
     """The patch pooling of several layers as convolution weights.
 
     Args:
-        channels: Of each layer.
+        channels: Channels of each layer.
 
     Returns:
-        One tensor [384, C, 3, 3] a layer; the features are the sum of the layers' convolutions.
+        One tensor [384, C, 3, 3] per layer; the features are the sum of the layers' convolutions.
     """
     adaptive_pool = nn.functional.adaptive_avg_pool1d
     stacked = LAYER_LENGTH * len(channels)

@@ -1,6 +1,6 @@
-"""PFADSeg: a denoising student and a segmentation network that reads where teacher and student disagree.
+"""PFADSeg: a denoising student, and a segmentation network on the products of teacher and student.
 
-The student sees images with synthetic anomalies and learns what the teacher says of the clean ones. Then both are
+The student sees images with synthetic anomalies and learns the teacher's maps of the clean ones. Then both are
 frozen, both see anomalies, and a segmentation network learns to find them in the products of their features.
 Source: PFADSeg, on the baseline DeSTSeg (apple/ml-destseg: destseg.py, losses.py, train.py, eval.py).
 """
@@ -67,7 +67,7 @@ class DenoisingStudent(nn.Module):
     """A ResNet18 of PA_Residual blocks and a decoder of the same that climbs back to a quarter of the image.
 
     Args:
-        widths: Of the teacher's maps, which the last three decoder stages follow.
+        widths: Channels of the teacher's maps, which the last three decoder stages follow.
         block: Makes a residual block.
     """
 
@@ -98,7 +98,7 @@ class DenoisingStudent(nn.Module):
 
 
 class ASPP(nn.Module):
-    """Atrous spatial pyramid pooling: what DeSTSeg has where PFADSeg has RCM; for the ablation.
+    """Atrous spatial pyramid pooling, which DeSTSeg has in place of RCM; for the ablation.
 
     Source: Chen et al., DeepLabv3; apple/ml-destseg, model_utils.py.
     """
@@ -121,7 +121,7 @@ class SegmentationNetwork(nn.Module):
     """From the products of normalised features to the probability of an anomaly at each position.
 
     Args:
-        widths: Of the products.
+        widths: Channels of the products.
         block: Makes a residual block.
         rcm: Off for ASPP in its place (ablation).
     """
@@ -137,23 +137,23 @@ class SegmentationNetwork(nn.Module):
         """[N, H / 4, W / 4], 0 to 1, of the products at strides 4, 8, 16."""
         finest = products[0].shape[2]
         same = [functional.interpolate(x, (finest, finest), mode="bilinear", align_corners=False) for x in products[1:]]
-        answer: Tensor = self.head(self.blocks(torch.cat([products[0], *same], dim=1)))
-        return torch.sigmoid(answer.float()).squeeze(1)  # In bfloat16 it would be 1 from 6.2 on, without a gradient.
+        logits: Tensor = self.head(self.blocks(torch.cat([products[0], *same], dim=1)))
+        return torch.sigmoid(logits.float()).squeeze(1)  # In bfloat16 it would be 1 from 6.2 on, without a gradient.
 
 
 class PFADSeg(Detector):
     """A frozen backbone, a denoising student and a segmentation network.
 
-    The released DeSTSeg also turns images of some categories in training; here none are turned.
+    The released DeSTSeg also rotates images of some categories in training; here none are rotated.
 
     Args:
-        backbone: That teaches: "resnet18" as in the paper, or another; the decoder's widths follow it.
-        pcar, aff, rcm: The ablation settings of Table 4.
+        backbone: The teacher's: "resnet18" as in the paper, or another; the decoder's widths follow it.
+        pcar, aff, rcm: Off for the ablations of Table 4.
         shared_gate: One SPR for the three branches of a PCAR, as in the code that the paper cites.
     """
 
     teacher: MultiscaleTeacher
-    least_batch = 2  # AFF's global branch normalises single numbers a channel over the batch.
+    min_batch = 2  # AFF's global branch normalises single numbers a channel over the batch.
 
     def __init__(
         self,
@@ -192,7 +192,7 @@ class PFADSeg(Detector):
                 self.segmentation_loss,
                 SEGMENTATION_ITERATIONS,
                 rates,
-                asks_teacher=False,
+                needs_targets=False,
                 synthetic=True,
             ),
         )
@@ -214,16 +214,16 @@ class PFADSeg(Detector):
         return torch.stack(losses).sum()
 
     def segmentation_loss(self, batch: Batch) -> Tensor:
-        """Focal loss and L1 between the answer and the masks of synthetic anomalies, at a quarter of the size."""
+        """Focal loss and L1 between the prediction and the masks of synthetic anomalies, at a quarter of the size."""
         assert batch.corrupted is not None
         assert batch.masks is not None
         with torch.no_grad():
             products = _products(self.targets(batch.corrupted), self.student(batch.corrupted))
-        answer = self.segmentation(products)
-        mask = (resized(batch.masks, answer.shape[1]) >= 0.5).to(answer)
-        right = (mask * answer + (1 - mask) * (1 - answer)).clamp_min(1e-7)
+        predicted = self.segmentation(products)
+        mask = (resized(batch.masks, predicted.shape[1]) >= 0.5).to(predicted)
+        right = (mask * predicted + (1 - mask) * (1 - predicted)).clamp_min(1e-7)
         focal = -((1 - right) ** FOCUS * right.log()).mean()
-        loss: Tensor = focal + (mask - answer).abs().mean()
+        loss: Tensor = focal + (mask - predicted).abs().mean()
         return loss
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""The systems there are, what each is built from, and the papers' rows that each is counted against."""
+"""All systems, how each is built and trained, and the papers' figures that its counts are compared with."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from edgekd.models.pfadseg import PFADSeg
 
 
 class PaperRow(NamedTuple):
-    """A row of a paper's table of sizes, and the network that it describes.
+    """A row of a paper's table of model sizes, and the network that it describes.
 
     Attributes:
-        table: Where it stands.
-        row: What it is called there.
+        table: Number of the table.
+        row: Name of the row.
         parameters_m, gflops: As printed; None where the paper prints none.
         settings: The system's arguments that make this network.
-        parts: Of the detector, that the row counts.
+        parts: Parts of the detector that the row counts.
     """
 
     table: str
@@ -36,12 +36,12 @@ class PaperRow(NamedTuple):
 
 
 class FlopsConvention(NamedTuple):
-    """What a paper's GFLOPs are.
+    """How a paper counts GFLOPs.
 
     Attributes:
-        text: In words.
-        per_mac: FLOPs that it counts for a multiply-accumulate.
-        pools: Whether it counts the additions of pools, as the thop package does; thop's figures are truncated.
+        text: Description.
+        per_mac: FLOPs counted per multiply-accumulate.
+        pools: Whether the additions of pools are counted, as by the thop package; thop's figures are truncated.
     """
 
     text: str
@@ -56,13 +56,13 @@ class System(NamedTuple):
         name: On the command line and in manifests.
         title: In tables.
         build: Makes the detector of the paper, untrained; its keyword arguments are the recipe's settings.
-        teachers: Those that training takes when none is named.
-        teacher_setting: The argument of `build` that names them: "teacher", "backbone" or "groups".
+        teachers: The default teachers.
+        teacher_setting: Its argument that names them: "teacher", "backbone" or "groups".
         training: How the paper trains it.
         paper: Where it was published.
-        convention: Of the paper's GFLOPs.
-        rows: The paper's tables of sizes.
-        follows_size: Whether the network itself depends on the image's side.
+        convention: How the paper counts GFLOPs.
+        rows: The rows of the paper's tables of model sizes.
+        follows_size: Whether the network itself depends on the image size.
     """
 
     name: str
@@ -77,10 +77,10 @@ class System(NamedTuple):
     follows_size: bool = True
 
     def detector(self, size: int, settings: Mapping[str, Any] | None = None) -> Detector:
-        """The detector for images of a side, untrained.
+        """The untrained detector.
 
         Args:
-            size: In pixels.
+            size: Side of the images, in pixels.
             settings: Arguments where they are not the paper's.
         """
         sized = {"size": size} if self.follows_size else {}
@@ -203,10 +203,15 @@ SYSTEMS = {
 
 
 def require_legal_size(system: str, detector: Detector, size: int) -> None:
-    """Refuses an image's side that a detector does not take.
+    """Checks that a detector takes images of a size.
+
+    Args:
+        system: Name of the system, for the message.
+        detector: Of that system.
+        size: Side of the images, in pixels.
 
     Raises:
-        EdgekdError: The nearest that it takes are named.
+        EdgekdError: It does not; the message names the nearest legal sizes.
     """
     legal = detector.legal_sizes_near(size)
     if legal != (size,):
@@ -215,10 +220,10 @@ def require_legal_size(system: str, detector: Detector, size: int) -> None:
 
 
 def find_system(name: str) -> System:
-    """The system of a name.
+    """The system with a name.
 
     Raises:
-        EdgekdError: There is none; the error names the nearest.
+        EdgekdError: There is none; the message names the nearest.
     """
     if name not in SYSTEMS:
         raise unknown_name("system", name, SYSTEMS)

@@ -11,12 +11,12 @@ from edgekd.models.patch_features import PatchTeacher
 
 
 class Standardised(nn.Module):
-    """(features - mean) / std, a channel.
+    """(features - mean) / std of each channel.
 
     Source: nelson1425/EfficientAD, efficientad.py, teacher_normalization.
 
     Args:
-        channels: Of the features.
+        channels: Channels of the features.
     """
 
     mean: Tensor
@@ -29,7 +29,7 @@ class Standardised(nn.Module):
 
     @torch.no_grad()
     def measure(self, features: Iterable[Tensor]) -> None:
-        """Takes mean and standard deviation from features [N, C, H, W] of every good image, once each."""
+        """Measures mean and standard deviation over features [N, C, H, W] of every good image, once each."""
         count, mean, mean_square = 0, torch.zeros(len(self.mean)).double(), torch.zeros(len(self.mean)).double()
         for entry in features:
             entry = entry.double().cpu()
@@ -46,7 +46,7 @@ class Standardised(nn.Module):
 
     @torch.no_grad()
     def fold_into(self, teacher: nn.Module) -> nn.Module:
-        """Changes a teacher, in place, so that it says the standardised features; returns it.
+        """Changes a teacher, in place, so that it outputs the standardised features; returns it.
 
         Args:
             teacher: A PDN, whose last layer is a convolution, or a backbone's patch features.

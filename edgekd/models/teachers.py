@@ -1,10 +1,10 @@
-"""The networks that teach, by name."""
+"""The teachers' networks, by name."""
 
 from __future__ import annotations
 
 from torch import nn
 
-from edgekd.models.backbones.pdn import PDN_STAGES, PDNTrunk, pdn
+from edgekd.models.backbones.pdn import PDN_LAYERS, PDNTrunk, pdn
 from edgekd.models.backbones.registry import BACKBONE_NAMES, build_backbone
 from edgekd.models.multiscale import Backbone, MultiscaleTeacher
 from edgekd.models.patch_features import PatchTeacher
@@ -14,7 +14,7 @@ def build_teacher(name: str, padded: bool = False) -> nn.Module:
     """A teacher with freshly drawn weights that describes every patch by 384 numbers.
 
     Args:
-        name: "pdn_small", "pdn_medium", or a backbone's, whose patch features teach.
+        name: "pdn_small", "pdn_medium", or a backbone's, whose patch features are the outputs.
         padded: Whether its grid covers the whole image.
 
     Returns:
@@ -33,16 +33,21 @@ def build_trunk(name: str) -> Backbone:
     Raises:
         EdgekdError: There is none of that name; the error names the nearest.
     """
-    return PDNTrunk(name) if name in PDN_STAGES else build_backbone(name)
+    return PDNTrunk(name) if name in PDN_LAYERS else build_backbone(name)
 
 
 def build_multiscale_teacher(name: str, strides: tuple[int, ...]) -> MultiscaleTeacher:
-    """A teacher with freshly drawn weights that says a network's own maps at several strides."""
+    """A teacher with freshly drawn weights whose outputs are a network's own maps at several strides.
+
+    Args:
+        name: A backbone's, or "pdn_small" or "pdn_medium".
+        strides: Ascending, such as (4, 8, 16).
+    """
     return MultiscaleTeacher(build_trunk(name), strides)
 
 
 def pretrained_network(teacher: nn.Module) -> nn.Module:
-    """What of a teacher takes pretrained weights: a PDN, or the backbone whose maps it reads."""
+    """The part of a teacher that takes pretrained weights: a PDN, or the backbone whose maps it reads."""
     if isinstance(teacher, PatchTeacher):
         teacher = teacher.features
     backbone = getattr(teacher, "backbone", teacher)

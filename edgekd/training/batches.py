@@ -57,7 +57,7 @@ class Batches:
         indices = indices_of(iteration, self._batch, len(self._frames), self._seed)
         frames = self._frames[indices]
         batch = Batch(normalised_images(frames, self._device))
-        if stage.asks_teacher:
+        if stage.needs_targets:
             maps = zip(*(self.targets(index) for index in indices), strict=True)
             batch = batch._replace(targets=tuple(torch.cat(entry) for entry in maps))
         if stage.synthetic:

@@ -83,9 +83,9 @@ def checked_start(recipe: TrainingRecipe, teachers: Sequence[Teacher]) -> tuple[
 
 
 def _require_what_it_needs(detector: Detector, recipe: TrainingRecipe) -> None:
-    if recipe.batch < detector.least_batch:
+    if recipe.batch < detector.min_batch:
         raise EdgekdError(
-            f"{recipe.system} needs --batch {detector.least_batch} or more: "
+            f"{recipe.system} needs --batch {detector.min_batch} or more: "
             "its batch norms may see a single value a channel"
         )
     _require_enough_held_out(detector, recipe, len(recipe.held_out))

@@ -12,7 +12,22 @@ from edgekd.models.detector import Batch
 from edgekd.models.dskd import DSKD, Block, Gate, ReverseLayer, UpBlock
 from edgekd.models.registry import find_system
 
+from .detector_tester import DetectorTester
 from .written_out import drawn, normalise_batch, pointwise
+
+
+class TestDSKD(DetectorTester):
+    system = "dskd"
+    settings = (("backbone", "resnet18"),)
+    illegal_size = 250
+    nearest_legal_sizes = (224, 256)
+
+
+class TestDSKDOnALightBackbone(DetectorTester):
+    system = "dskd"
+    settings = (("backbone", "efficientnet_lite0"), ("fusion", "manual"))
+    illegal_size = 33
+    nearest_legal_sizes = (32, 64)
 
 
 @pytest.fixture(scope="module")
@@ -336,5 +351,5 @@ def test_the_stages_are_the_papers(light):
     assert training.learning_rate == 0.005
     assert training.learning_rate * factor == pytest.approx(1e-3)
     assert (students.synthetic, fusion.synthetic) == (False, True)
-    assert (students.asks_teacher, fusion.asks_teacher) == (True, False)
+    assert (students.needs_targets, fusion.needs_targets) == (True, False)
     assert training.betas == (0.5, 0.999)

@@ -74,7 +74,9 @@ def test_the_loss_is_the_papers_formula(monkeypatch):
 
 
 def test_a_pdn_teaches_its_own_student_alone():
-    with pytest.raises(EdgekdError, match="learns from pdn_medium or a backbone, not from pdn_small"):
+    with pytest.raises(
+        EdgekdError, match="the teacher of this student must be pdn_medium or a backbone, got pdn_small"
+    ):
         HKT(student="pdn_medium", teacher="pdn_small")
 
 

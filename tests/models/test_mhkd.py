@@ -10,7 +10,23 @@ from torch.nn import functional
 from edgekd.models.detector import Batch
 from edgekd.models.mhkd import MHKD, StudentOutput, pooled_encoder
 
+from .detector_tester import DetectorTester
+
 BLOCKS = ("structural_encoder", "semantic_encoder", "local_decoder", "global_decoder")
+
+
+class TestMHKD(DetectorTester):
+    system = "mhkd"
+    settings = (("teacher", "pdn_small"),)
+    illegal_size = 100
+    nearest_legal_sizes = (64, 128)
+
+
+class TestMHKDTaughtByABackbone(DetectorTester):
+    system = "mhkd"
+    settings = (("teacher", "efficientnet_lite0"), ("semantic_encoder", False), ("self_distillation", False))
+    illegal_size = 30
+    nearest_legal_sizes = (64,)
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,25 @@ from edgekd.models.attention import HAM
 from edgekd.models.detector import Batch
 from edgekd.models.mthf import MTHF, PAPER_LIKE_GROUPS, FeatureFusion, GroupStudent
 
+from .detector_tester import DetectorTester
+
 ONE = ("efficientnet_lite0",)
 TWO = ("efficientnet_lite0", "pdn_small")
 WIDTHS = (4, 6, 8)
+
+
+class TestMTHF(DetectorTester):
+    system = "mthf"
+    settings = (("groups", ("efficientnet_lite0", "pdn_small")),)
+    illegal_size = 100
+    nearest_legal_sizes = (96, 128)
+
+
+class TestMTHFWithoutItsModules(DetectorTester):
+    system = "mthf"
+    settings = (("groups", ("mobilenet_v2",)), ("attention", False), ("fusion", False), ("two_stage", False))
+    illegal_size = 1
+    nearest_legal_sizes = (64,)
 
 
 class GivenTrunk(nn.Module):

@@ -10,9 +10,24 @@ from edgekd.models.detector import Batch
 from edgekd.models.pfadseg import ASPP, PAResidual, PFADSeg
 from edgekd.models.registry import find_system
 
+from .detector_tester import DetectorTester
 from .written_out import drawn, normalise_batch, pointwise
 
 WIDTHS = (24, 40, 112)  # Of EfficientNet-Lite0's maps at strides 4, 8, 16.
+
+
+class TestPFADSeg(DetectorTester):
+    system = "pfadseg"
+    learning_rate = 2e-5
+    illegal_size = 200
+    nearest_legal_sizes = (192, 256)
+
+
+class TestPFADSegWithoutItsBlocks(DetectorTester):
+    system = "pfadseg"
+    settings = (("backbone", "efficientnet_lite0"), ("pcar", False), ("aff", False), ("rcm", False))
+    illegal_size = 65
+    nearest_legal_sizes = (64, 128)
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +84,9 @@ def test_a_residual_block_fuses_main_and_shortcut_and_then_cuts_off_below_0(inpu
 
 def test_training_on_one_image_fails_and_the_detector_says_so_beforehand():
     block = PAResidual(8, 8, 1, pcar=True, aff=True, shared_gate=True).train()
-    block(torch.randn(PFADSeg.least_batch, 8, 4, 4))
+    block(torch.randn(PFADSeg.min_batch, 8, 4, 4))
     with pytest.raises(ValueError, match="more than 1 value per channel"):
-        block(torch.randn(PFADSeg.least_batch - 1, 8, 4, 4))
+        block(torch.randn(PFADSeg.min_batch - 1, 8, 4, 4))
 
 
 def test_the_papers_student_answers_at_strides_4_8_and_16_with_the_teachers_widths():
@@ -234,8 +249,8 @@ def test_the_stages_share_iterations_and_rates_as_the_paper_has_them(light):
     assert segmentation.trainable is light.segmentation
     assert student.synthetic
     assert segmentation.synthetic
-    assert student.asks_teacher
-    assert not segmentation.asks_teacher  # What the teacher says of clean images is of no use to it.
+    assert student.needs_targets
+    assert not segmentation.needs_targets  # What the teacher says of clean images is of no use to it.
     training = find_system("pfadseg").training
     assert (training.learning_rate, training.iterations) == (0.5, 7000)
     assert student.rates == ()

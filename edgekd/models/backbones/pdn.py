@@ -19,8 +19,8 @@ FEATURES = 384
 BORDER = 4  # Positions that an unpadded PDN lacks on each side of a grid over the whole image.
 
 
-class Stage(NamedTuple):
-    """One convolution of a PDN, with what follows it."""
+class PDNLayer(NamedTuple):
+    """One convolution of a PDN, and whether a pool follows it."""
 
     inputs: int
     outputs: int
@@ -28,20 +28,20 @@ class Stage(NamedTuple):
     pool: bool = False
 
 
-PDN_STAGES: dict[str, tuple[Stage, ...]] = {
+PDN_LAYERS: dict[str, tuple[PDNLayer, ...]] = {
     "pdn_small": (
-        Stage(3, 128, 4, pool=True),
-        Stage(128, 256, 4, pool=True),
-        Stage(256, 256, 3),
-        Stage(256, FEATURES, 4),
+        PDNLayer(3, 128, 4, pool=True),
+        PDNLayer(128, 256, 4, pool=True),
+        PDNLayer(256, 256, 3),
+        PDNLayer(256, FEATURES, 4),
     ),
     "pdn_medium": (
-        Stage(3, 256, 4, pool=True),
-        Stage(256, 512, 4, pool=True),
-        Stage(512, 512, 1),
-        Stage(512, 512, 3),
-        Stage(512, FEATURES, 4),
-        Stage(FEATURES, FEATURES, 1),
+        PDNLayer(3, 256, 4, pool=True),
+        PDNLayer(256, 512, 4, pool=True),
+        PDNLayer(512, 512, 1),
+        PDNLayer(512, 512, 3),
+        PDNLayer(512, FEATURES, 4),
+        PDNLayer(FEATURES, FEATURES, 1),
     ),
 }
 
@@ -54,26 +54,26 @@ def pdn(name: str, padded: bool = False) -> nn.Sequential:
 
     Args:
         name: "pdn_small" (2,694,144 parameters) or "pdn_medium" (8,026,624).
-        padded: Whether the grid shall cover the whole image, as MHKD has it; the pools count their padding.
+        padded: Whether the grid covers the whole image, as in MHKD; the pools count their padding.
 
     Returns:
         A network from images [N, 3, H, W] to features [N, 384, H / 4 - 8, W / 4 - 8], H and W multiples of 4; padded,
         to [N, 384, H / 4, W / 4].
     """
-    stages = PDN_STAGES[name]
-    layers: list[nn.Module] = []
-    for stage in stages:
-        layers.append(nn.Conv2d(stage.inputs, stage.outputs, stage.kernel, padding=_padding(stage) if padded else 0))
-        if stage is not stages[-1]:
-            layers.append(nn.ReLU())
-        if stage.pool:
-            layers.append(nn.AvgPool2d(2, 2, padding=1 if padded else 0))
-    return nn.Sequential(*layers)
+    shapes = PDN_LAYERS[name]
+    modules: list[nn.Module] = []
+    for shape in shapes:
+        modules.append(nn.Conv2d(shape.inputs, shape.outputs, shape.kernel, padding=_padding(shape) if padded else 0))
+        if shape is not shapes[-1]:
+            modules.append(nn.ReLU())
+        if shape.pool:
+            modules.append(nn.AvgPool2d(2, 2, padding=1 if padded else 0))
+    return nn.Sequential(*modules)
 
 
-def _padding(stage: Stage) -> int:
-    """What MHKD pads (Xmh-L/MHKD4AD, MHKD.py): 3 before the pooled convolutions, 1 at a 3 x 3, else nothing."""
-    return 3 if stage.pool else stage.kernel // 2 if stage.kernel == 3 else 0
+def _padding(layer: PDNLayer) -> int:
+    """MHKD's padding (Xmh-L/MHKD4AD, MHKD.py): 3 for the pooled convolutions, 1 for a 3 x 3, else 0."""
+    return 3 if layer.pool else layer.kernel // 2 if layer.kernel == 3 else 0
 
 
 class PDNTrunk(nn.Module):
@@ -100,14 +100,14 @@ class PDNTrunk(nn.Module):
         self.averages = nn.ModuleDict({"4": nn.AvgPool2d(4, 1), "8": nn.AvgPool2d(5, 2), "16": nn.AvgPool2d(4, 4)})
 
     def features(self, images: Tensor, strides: tuple[int, ...]) -> list[Tensor]:
-        """The map of each stride asked for.
+        """The map of each requested stride.
 
         Args:
             images: RGB [N, 3, H, W], normalised; H and W multiples of 16.
-            strides: ascending, out of 4, 8, 16.
+            strides: Ascending, out of 4, 8, 16.
 
         Returns:
-            One map [N, C, H / stride, W / stride] a stride.
+            One map [N, C, H / stride, W / stride] per stride.
         """
         maps, x = [], images
         for index, layer in enumerate(self.network):
@@ -118,15 +118,15 @@ class PDNTrunk(nn.Module):
         return maps
 
     def truncate(self, stride: int) -> None:
-        """Drops what lies behind a stride's map."""
+        """Drops the layers behind a stride's map."""
         self.network = nn.Sequential(*list(self.network)[: self.ends[stride] + 1])
 
 
 def grid_size(size: int) -> int:
-    """The side of the feature grid of an unpadded PDN for a square image, both in their own pixels."""
+    """The side of an unpadded PDN's feature grid, in positions, for a square image of a side in pixels."""
     return size // STRIDE - 8
 
 
 def nearest_legal_sizes(size: int, multiple: int = STRIDE) -> tuple[int, ...]:
-    """The image sides nearest to `size` that a PDN takes: multiples of 4, or of more, from 36 upward."""
+    """The image sides nearest to `size` that a PDN takes, in pixels: multiples of `multiple`, from 36 upward."""
     return nearest_multiples(size, multiple, -(-9 * STRIDE // multiple) * multiple)

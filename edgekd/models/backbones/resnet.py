@@ -111,14 +111,14 @@ class ResNet(nn.Module):
         self.fc = nn.Linear(inputs, CLASSES)
 
     def features(self, images: Tensor, strides: tuple[int, ...]) -> list[Tensor]:
-        """The last map of each stride asked for; nothing behind the deepest one is computed.
+        """The last map of each requested stride; nothing behind the deepest one is computed.
 
         Args:
             images: RGB [N, 3, H, W], (value / 255 - mean) / std of 0..255.
-            strides: ascending, out of 4, 8, 16, 32.
+            strides: Ascending, out of 4, 8, 16, 32.
 
         Returns:
-            One map [N, C, H / stride, W / stride] a stride.
+            One map [N, C, H / stride, W / stride] per stride.
         """
         maps = []
         x = self.maxpool(torch.relu(self.bn1(self.conv1(images))))

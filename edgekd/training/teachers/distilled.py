@@ -10,7 +10,7 @@ import torch
 
 from edgekd.artifact import sha256, write_json
 from edgekd.errors import unknown_name
-from edgekd.models.backbones.pdn import PDN_STAGES, pdn
+from edgekd.models.backbones.pdn import PDN_LAYERS, pdn
 from edgekd.models.net2net import pdn_medium_from_small
 from edgekd.models.patch_features import PatchFeatures
 from edgekd.training.memory import keep_freed_memory
@@ -36,8 +36,8 @@ def prepare_distillation(recipe: dict[str, Any], paths: Sequence[Path], device: 
         EdgekdError: A name is unknown, or the images are too few.
         MachineError: The backbone's weights are not installed.
     """
-    if recipe["teacher"] not in PDN_STAGES:
-        raise unknown_name("teacher", recipe["teacher"], PDN_STAGES)
+    if recipe["teacher"] not in PDN_LAYERS:
+        raise unknown_name("teacher", recipe["teacher"], PDN_LAYERS)
     keep_freed_memory()
     torch.manual_seed(recipe["seed"])
     names = ("iterations", "batch", "learning_rate", "crop", "seed")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from edgekd.artifact import read_json, sha256
 from edgekd.errors import ArtifactError, EdgekdError, unknown_name
-from edgekd.models.backbones.pdn import PDN_STAGES
+from edgekd.models.backbones.pdn import PDN_LAYERS
 from edgekd.models.backbones.registry import BACKBONE_NAMES
 from edgekd.training.teachers.backbone_weights import backbone_weights, load_backbone
 from edgekd.training.teachers.catalogue import CATALOGUE, CatalogueEntry
@@ -91,7 +91,7 @@ def put_pretrained(network: nn.Module, teacher: Teacher) -> None:
 
 def _pdn_of(state: dict[str, Tensor], path: Path) -> str:
     """The PDN that a file's weights are of, by the width of its first layer."""
-    widths = {stages[0].outputs: name for name, stages in PDN_STAGES.items()}
+    widths = {stages[0].outputs: name for name, stages in PDN_LAYERS.items()}
     first = state.get("0.weight")
     if first is None or first.dim() != 4 or len(first) not in widths:
         raise ArtifactError(f"{path} does not hold a PDN; import the file of a backbone with 'edgekd teachers import'")
