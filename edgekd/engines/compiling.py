@@ -25,6 +25,7 @@ from edgekd.engines.tensorrt.flavours import (
     is_ampere_or_later,
     load_flavour,
 )
+from edgekd.engines.tensorrt.progress import NestedPhases
 from edgekd.errors import ArtifactError, EdgekdError, MachineError, one_line
 from edgekd.progress import Progress, silent
 
@@ -47,7 +48,7 @@ def build(plan: BuildPlan, progress: Progress = silent, verify: Verify | None = 
 
     Args:
         plan: What to build.
-        progress: Called while it works, from another thread; of TensorRT's phases with the outermost.
+        progress: Called while it works, from another thread.
         verify: Compares the new engine with its graph, before it replaces an earlier one. It is given the engine, which
             stands in a folder of its own, and its manifest; what it returns is recorded as `verified`. Where it raises,
             the engine is not kept. None compares nothing.
@@ -142,9 +143,10 @@ def _with_tensorrt(plan: BuildPlan, progress: Progress) -> _Compiled:
     is_free = frame_shape(plan.manifest)[0] is None
     largest, opt = (plan.largest_batch or 1, plan.opt_batch or 1) if is_free else (1, 1)
     options = BuildOptions(plan.capabilities, largest, opt, plan.workspace_mib, saved, plan.hardware_compatibility)
+    phases = NestedPhases()
 
-    def on_phase(phase: str, done: int, of: int) -> None:
-        progress(f"{_step(plan)}: {phase}", done, of)
+    def on_phase(phase: str, done: int, steps: int) -> None:
+        progress(_step(plan), phases.update(phase, done, steps), phases.PARTS)
 
     built = build_engine(plan.onnx_path, flavour, options, on_phase)
     return _Compiled(

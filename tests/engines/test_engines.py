@@ -158,7 +158,7 @@ def test_an_unknown_back_end_names_the_nearest(exported):
 def test_what_is_no_artifact_is_refused(exported, tmp_path):
     with pytest.raises(ArtifactError, match="no such artifact"):
         open_engine(tmp_path / "gone.onnx")
-    with pytest.raises(EdgekdError, match="no artifact that can be run"):
+    with pytest.raises(EdgekdError, match=r"must be an \.onnx file of edgekd export"):
         open_engine(exported.with_suffix(".json"))
     shutil.copy(exported, tmp_path / "bare.onnx")
     with pytest.raises(ArtifactError, match=r"bare\.onnx has no manifest: bare\.json must be beside it"):

@@ -19,7 +19,7 @@ from edgekd.engines.compiling import build
 from edgekd.engines.tensorrt.building import BuildOptions, build_engine, uses_user_allocation
 from edgekd.engines.tensorrt.flavours import Flavour, load_flavour
 from edgekd.engines.tensorrt.layers import Layer, convolution_inputs, layers_inspected, layers_listed
-from edgekd.engines.tensorrt.progress import make_logger, make_monitor
+from edgekd.engines.tensorrt.progress import NestedPhases, make_build_log, make_monitor
 from edgekd.errors import ArtifactError, EdgekdError
 
 trt = pytest.importorskip("tensorrt_rtx")
@@ -132,6 +132,19 @@ def test_the_phases_are_told_with_their_steps(flavour, graph):
     assert all(0 <= done <= of for _, done, of in said)
     last = {phase: done == of for phase, done, of in said}
     assert all(last.values()), last
+    phases = NestedPhases()
+    parts = [phases.update(*step) for step in said]
+    assert parts == sorted(parts)
+    assert (parts[0], parts[-1]) == (0, phases.PARTS)
+    assert len(set(parts)) > 10, "inner phases count too"
+
+
+def test_an_inner_phase_is_a_share_of_the_step_that_it_runs_in():
+    phases = NestedPhases()
+    steps = [("build", 0, 4), ("build", 1, 4), ("time", 0, 2), ("time", 1, 2), ("time", 2, 2), ("build", 2, 4)]
+    assert [phases.update(*step) for step in steps] == [0, 250, 250, 375, 375, 500]
+    assert [phases.update("time", done, 2) for done in range(3)] == [500, 625, 625]
+    assert phases.update("build", 4, 4) == 1000
 
 
 @pytest.mark.parametrize("saved", [b"", b"not what was measured"])
@@ -230,10 +243,10 @@ def test_a_refusal_does_not_keep_the_next_builder_from_being_heard(flavour, grap
 
 
 def test_a_cancelled_monitor_ends_the_building(graph):
-    logger, monitor = make_logger(trt), make_monitor(trt, None)
-    builder = trt.Builder(logger)
+    build_log, monitor = make_build_log(trt), make_monitor(trt, None)
+    builder = trt.Builder(build_log)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    assert trt.OnnxParser(network, logger).parse_from_file(str(graph))
+    assert trt.OnnxParser(network, build_log).parse_from_file(str(graph))
     config = builder.create_builder_config()
     config.progress_monitor = monitor
     monitor.cancelled = True

@@ -168,7 +168,7 @@ def test_the_reader_sees_what_the_package_uses():
     [
         ("builder.build_engine_quickly(network)", "Builder.build_engine_quickly"),
         ("trt.BuilderConfiguration()", "trt.BuilderConfiguration"),
-        ("flavour.module.Bulider(logger)", "trt.Bulider"),
+        ("flavour.module.Bulider(build_log)", "trt.Bulider"),
         ("config.set_flag(trt.BuilderFlag.FP16)", "BuilderFlag.FP16"),  # 11 has none.
         ("trt.IInt8EntropyCalibrator2()", "trt.IInt8EntropyCalibrator2"),
         ("parser.supports_model(model)", "OnnxParser.supports_model"),

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from edgekd.engines.tensorrt.flavours import RTX, STANDARD, Flavour, capability_name
 from edgekd.engines.tensorrt.layers import Layer, layers_inspected, layers_listed
-from edgekd.engines.tensorrt.progress import ERROR, OnProgress, logged_once, make_logger, make_monitor
+from edgekd.engines.tensorrt.progress import ERROR, OnProgress, logged_once, make_build_log, make_monitor
 from edgekd.errors import ArtifactError, EdgekdError
 
 NO_COMPATIBILITY = "none"
@@ -70,17 +70,17 @@ def build_engine(
         EdgekdError: This version of TensorRT lacks the level of hardware compatibility.
     """
     level = _compatibility_level(flavour, options.hardware_compatibility)
-    logger = make_logger(flavour.module)
+    build_log = make_build_log(flavour.module)
     monitor = make_monitor(flavour.module, on_progress)
     # In a thread of its own, so that Ctrl-C comes to this one and not into TensorRT's calls back.
     with ThreadPoolExecutor(1) as pool:
-        building = pool.submit(_compiled, onnx_path, flavour, options, level, logger, monitor)
+        building = pool.submit(_compiled, onnx_path, flavour, options, level, build_log, monitor)
         try:
             built = building.result()
         except BaseException:
             monitor.cancelled = True
             raise
-    for line in logger.errors:
+    for line in build_log.errors:
         if not isinstance(built, str) or line not in built:
             logged_once(ERROR, line)
     if isinstance(built, str):
@@ -126,7 +126,7 @@ def _hint(options: BuildOptions) -> str:
 
 
 def _compiled(
-    onnx_path: Path, flavour: Flavour, options: BuildOptions, level: Any, logger: Any, monitor: Any
+    onnx_path: Path, flavour: Flavour, options: BuildOptions, level: Any, build_log: Any, monitor: Any
 ) -> Built | str:
     """The engine, or what TensorRT has against the graph.
 
@@ -134,13 +134,13 @@ def _compiled(
     """
     trt = flavour.module
     try:
-        builder = trt.Builder(logger)
+        builder = trt.Builder(build_log)
     except TypeError:  # What the bindings raise where there is none.
-        return _complaint(logger, "it did not start")
+        return _complaint(build_log, "it did not start")
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = trt.OnnxParser(network, logger)
+    parser = trt.OnnxParser(network, build_log)
     if not parser.parse_from_file(str(onnx_path)):
-        return _parser_complaint(parser, logger)
+        return _parser_complaint(parser, build_log)
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     config.progress_monitor = monitor
@@ -151,16 +151,16 @@ def _compiled(
     if level is not None:
         config.hardware_compatibility_level = level
     if not _set_capabilities(trt, config, options.capabilities):
-        return _complaint(logger, f"it does not build for compute capability {', '.join(options.capabilities)}")
+        return _complaint(build_log, f"it does not build for compute capability {', '.join(options.capabilities)}")
     if not _set_batch(builder, network, config, options):
-        return _complaint(logger, f"it takes no batch of {options.largest_batch}")
+        return _complaint(build_log, f"it takes no batch of {options.largest_batch}")
     if options.timing_cache is not None:
         _set_timing_cache(config, options.timing_cache)
     blob = builder.build_serialized_network(network, config)
     if blob is None:
-        return _complaint(logger, "it gives no reason")
+        return _complaint(build_log, "it gives no reason")
     serialised = bytes(memoryview(blob))
-    layers = _inspected(trt, serialised, logger) if flavour.name == STANDARD else layers_listed(logger.layers)
+    layers = _inspected(trt, serialised, build_log) if flavour.name == STANDARD else layers_listed(build_log.layers)
     return Built(serialised, layers, None if options.timing_cache is None else _measured(config))
 
 
@@ -200,9 +200,9 @@ def _measured(config: Any) -> bytes:
     return bytes(memoryview(cache.serialize()))
 
 
-def _inspected(trt: Any, serialised: bytes, logger: Any) -> list[Layer]:
+def _inspected(trt: Any, serialised: bytes, build_log: Any) -> list[Layer]:
     """The layers, by the engine itself; it is on its GPU. None where it has no inspector."""
-    runtime = trt.Runtime(logger)
+    runtime = trt.Runtime(build_log)
     engine = runtime.deserialize_cuda_engine(serialised)
     if engine is None:
         return []
@@ -213,14 +213,14 @@ def _inspected(trt: Any, serialised: bytes, logger: Any) -> list[Layer]:
         return []
 
 
-def _parser_complaint(parser: Any, logger: Any) -> str:
+def _parser_complaint(parser: Any, build_log: Any) -> str:
     if parser.num_errors == 0:
-        return _complaint(logger, "it is not an ONNX graph")
+        return _complaint(build_log, "it is not an ONNX graph")
     refusal = parser.get_error(0)
     node = f"{refusal.node_operator()} {refusal.node_name()}: " if refusal.node() >= 0 else ""
-    logger.errors.clear()  # The parser logs the same refusal in pieces.
+    build_log.errors.clear()  # The parser logs the same refusal in pieces.
     return " ".join(f"{node}{refusal.desc()}".split())
 
 
-def _complaint(logger: Any, otherwise: str) -> str:
-    return logger.errors[0] if logger.errors else otherwise
+def _complaint(build_log: Any, otherwise: str) -> str:
+    return build_log.errors[0] if build_log.errors else otherwise

@@ -39,7 +39,7 @@ def logged_once(severity: Any, message: str) -> str | None:
     return line
 
 
-def make_logger(trt: Any) -> Any:
+def make_build_log(trt: Any) -> Any:
     """A logger that keeps `errors`, one line each, and `layers`, the lines of the builder's list of layers.
 
     Warnings are handed to the log at once. Errors are kept: the first one of a build that fails is the message of the
@@ -49,7 +49,7 @@ def make_logger(trt: Any) -> Any:
         trt: The module of a flavour; its logger is the base class.
     """
 
-    class Logger(trt.ILogger):  # type: ignore[misc]
+    class BuildLog(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
             self.errors: list[str] = []
@@ -65,11 +65,44 @@ def make_logger(trt: Any) -> Any:
             else:
                 logged_once(severity, message)
 
-    return Logger()
+    return BuildLog()
+
+
+class NestedPhases:
+    """How far a build is as a whole, from phases that run within steps of each other."""
+
+    PARTS = 1000
+
+    def __init__(self) -> None:
+        self._open: dict[str, tuple[int, int]] = {}  # By phase, the outermost first: steps done, and in all.
+        self._furthest = 0
+
+    def update(self, phase: str, done: int, steps: int) -> int:
+        """Takes note of a phase; each phase's share is one step of the phase that it runs in.
+
+        Args:
+            phase: Its name.
+            done: Steps done of it; all of them end it.
+            steps: In all.
+
+        Returns:
+            Parts of `PARTS` that the build is through; never less than before.
+        """
+        is_outermost = not self._open or phase == next(iter(self._open))
+        if done < steps or is_outermost:
+            self._open[phase] = done, steps
+        else:
+            self._open.pop(phase, None)
+        total, share = 0.0, 1.0
+        for finished, of in self._open.values():
+            total += share * finished / max(of, 1)
+            share /= max(of, 1)
+        self._furthest = max(self._furthest, round(self.PARTS * min(total, 1.0)))
+        return self._furthest
 
 
 def make_monitor(trt: Any, on_progress: OnProgress | None) -> Any:
-    """A progress monitor that reports how far the outermost phases of a build are, and ends it once `cancelled` is set.
+    """A progress monitor that reports how far each phase of a build is, and ends it once `cancelled` is set.
 
     Args:
         trt: The module of a flavour; its progress monitor is the base class.
@@ -81,12 +114,9 @@ def make_monitor(trt: Any, on_progress: OnProgress | None) -> Any:
             trt.IProgressMonitor.__init__(self)
             self.cancelled = False
             self._steps: dict[str, int] = {}
-            self._outermost: set[str] = set()
 
         def phase_start(self, name: str, parent: str | None, steps: int) -> None:
             self._steps[name] = steps
-            if parent is None:
-                self._outermost.add(name)
             self._report(name, 0)
 
         def step_complete(self, name: str, step: int) -> bool:
@@ -97,7 +127,7 @@ def make_monitor(trt: Any, on_progress: OnProgress | None) -> Any:
             self._report(name, self._steps[name])
 
         def _report(self, name: str, done: int) -> None:
-            if on_progress is not None and name in self._outermost:
+            if on_progress is not None:
                 on_progress(name, done, self._steps[name])
 
     return Monitor()
