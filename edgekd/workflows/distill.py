@@ -189,8 +189,9 @@ def _check_run(run: Path, recipe: dict[str, Any], resume: bool) -> None:
     if resume and not exists:
         raise EdgekdError(f"{run} holds no distillation to resume: leave out --resume to start one")
     if resume and (begun := read_json(run / DISTILLATION_FILE)) != recipe:
-        changed = sorted(name for name in recipe if begun.get(name) != recipe[name])
-        raise EdgekdError(f"{run} was started with another {', '.join(changed)}: use the options it was started with")
+        changed = {name.removesuffix("_sha256") for name in recipe if begun.get(name) != recipe[name]}
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(changed))
+        raise EdgekdError(f"{run} was started with other values of {options}: use those that it was started with")
 
 
 def _resuming(options: DistillOptions, folders: Sequence[Path]) -> list[str]:

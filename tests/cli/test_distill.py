@@ -41,7 +41,7 @@ def test_a_run_is_not_overwritten_and_not_resumed_with_other_arguments(good_fold
     assert "add --resume to resume it" in capsys.readouterr().err
     (good_folder / "000.png").rename(good_folder / "other.png")
     assert distil(good_folder, run, "--iterations", 2, "--resume") == 2
-    assert "another iterations, images_sha256" in capsys.readouterr().err
+    assert "was started with other values of --images, --iterations: use those" in capsys.readouterr().err
 
 
 def test_it_goes_on_from_a_teacher_and_refuses_what_is_none(good_folder, tiny_teacher, tmp_path, capsys):

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import edgekd.models
+from edgekd.cli.output import answer
 from edgekd.models.registry import SYSTEMS, find_system
 
 from ..run_command import main
@@ -36,11 +37,12 @@ def test_the_function_and_the_command_give_the_same_answer(system, capsys):
     assert {"parts", "paper", "teachers", "image_sizes", "training", "settings"} < described.keys()
 
 
-def test_a_system_is_shown_with_its_settings_sizes_and_training_defaults(capsys):
+def test_a_system_is_shown_with_its_settings_sizes_and_training_defaults(capsys, monkeypatch):
+    monkeypatch.setattr(answer, "width", 200)
     assert main(["models", "dskd"]) == 0
     lines = [line.replace("\u2502", " ").split() for line in capsys.readouterr().out.splitlines()]
     for words in (
-        "--teacher wide_resnet50_2 one teacher",
+        "--teacher wide_resnet50_2 one teacher, by a name of",
         "--size 256 pixels a side: 32 and",
         "--iterations 210 epochs",
         "--batch 16 images a step",

@@ -1,0 +1,163 @@
+import logging
+import os
+import shlex
+from dataclasses import replace
+
+import pytest
+
+from edgekd.errors import EdgekdError
+from edgekd.models.mthf import PAPER_LIKE_GROUPS
+from edgekd.recipe import TrainingRecipe, read_recipe, write_recipe
+from edgekd.training import loop
+from edgekd.workflows.train import (
+    TrainOptions,
+    check_training,
+    learns_from_anomalies,
+    recipe_for,
+    require_same_recipe,
+    train,
+)
+
+LITE0 = "efficientnet_lite0"
+
+
+@pytest.fixture
+def options(good_folder, tiny_teacher, tmp_path):
+    return TrainOptions("hkt", data=good_folder, run=tmp_path / "a run", iterations=3, size=64, teacher=tiny_teacher)
+
+
+def same_as(options, **changes):
+    return vars(options) | changes
+
+
+def test_what_is_left_out_is_as_the_paper_has_it(good_folder, tmp_path):
+    recipe, teachers = recipe_for(TrainOptions("dskd", data=good_folder, run=tmp_path / "run", teacher=LITE0))
+    assert [teacher.name for teacher in teachers] == [LITE0]
+    assert recipe.teachers == {LITE0: teachers[0].sha256}
+    assert recipe.settings == {"backbone": LITE0}
+    assert (recipe.size, recipe.batch, recipe.learning_rate, recipe.schedule) == (256, 16, 5e-3, "constant")
+    assert recipe.iterations == 210 * 2  # Epochs; 22 images of 24 are trained on, in batches of 16.
+    assert recipe.seed == 0
+    assert recipe.quantization_aware_from is None
+    assert recipe.data == str(good_folder)
+
+
+def test_what_is_given_is_taken(good_folder, elpv_images, tmp_path):
+    options = TrainOptions(
+        "mthf",
+        data=str(good_folder),
+        run=tmp_path / "run",
+        iterations=5,
+        size=64,
+        batch=2,
+        learning_rate=0.01,
+        schedule="step",
+        seed=7,
+        teacher=[LITE0, "pdn_small"],
+        settings={"fusion": False},
+    )
+    recipe, teachers = recipe_for(options)
+    assert recipe == TrainingRecipe(
+        "mthf",
+        str(good_folder),
+        {teacher.name: teacher.sha256 for teacher in teachers},
+        iterations=5,
+        size=64,
+        batch=2,
+        learning_rate=0.01,
+        weight_decay=0.0,
+        schedule="step",
+        seed=7,
+        mixed_precision=recipe.mixed_precision,
+        settings={"fusion": False, "groups": [LITE0, "pdn_small"]},
+    )
+
+
+def test_paper_like_names_the_three_backbones_of_mthf(good_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGEKD_TEACHERS", str(tmp_path / "empty"))
+    with pytest.raises(EdgekdError, match=f"the weights of {PAPER_LIKE_GROUPS[0]} are not here"):
+        recipe_for(TrainOptions("mthf", data=good_folder, run=tmp_path / "run", teacher="paper-like"))
+
+
+@pytest.mark.parametrize("teacher", [[], ["pdn_small", LITE0], "paper-like"])
+def test_a_system_with_one_teacher_takes_one(good_folder, tmp_path, teacher):
+    with pytest.raises(EdgekdError, match=r"hkt takes one teacher, .*, got "):
+        recipe_for(TrainOptions("hkt", data=good_folder, run=tmp_path / "run", teacher=teacher))
+
+
+def test_checking_a_training_refuses_what_training_would_and_makes_nothing(options, tmp_path):
+    check_training(options)
+    for changes, complaint in (
+        ({"size": 130}, "use 128 or 132"),
+        ({"data": tmp_path / "gone"}, "no such folder"),
+        ({"data": None}, "--data is missing"),
+        ({"textures": tmp_path}, "--textures is for synthetic anomalies"),
+        ({"settings": {"cbam": "off"}}, "setting cbam of hkt must be on or off"),
+        ({"system": "hkt_plus"}, "learns from pdn_medium or a backbone, not from pdn_small"),
+    ):
+        with pytest.raises(EdgekdError, match=complaint):
+            check_training(replace(options, **changes))
+    assert not (tmp_path / "a run").exists()
+
+
+def test_options_that_contradict_a_run_are_refused_and_those_left_out_are_its_own(options, tmp_path):
+    require_same_recipe(options)  # There is no run yet.
+    recipe, _ = recipe_for(options)
+    write_recipe(tmp_path / "a run", recipe)
+    require_same_recipe(options)
+    require_same_recipe(TrainOptions("hkt", run=options.run))
+    require_same_recipe(replace(options, settings={"cbam": True, "tap_weight": 0.5}))
+    for changes, complaint in (
+        ({"iterations": 4}, "with --iterations 3, not 4: leave it out, or use another folder"),
+        ({"size": 128}, "with --size 64, not 128"),
+        ({"learning_rate": 0.5}, "with --learning-rate 0.0001, not 0.5"),
+        ({"schedule": "cosine"}, "with --schedule constant, not cosine"),
+        ({"seed": 3}, "with --seed 0, not 3"),
+        ({"data": tmp_path}, f"with --data {options.data}, not {tmp_path}"),
+        ({"settings": {"cbam": False}}, "with --set cbam=True, not cbam=False"),
+        ({"teacher": LITE0}, f"with --teacher {options.teacher}, not {LITE0}"),
+        ({"quantization_aware": True}, "without --quantization-aware: leave it out"),
+    ):
+        with pytest.raises(EdgekdError) as caught:
+            require_same_recipe(replace(options, **changes))
+        assert f"{options.run} was trained {complaint}" in str(caught.value)
+
+
+def test_some_systems_learn_from_synthetic_anomalies_and_settings_decide_too():
+    assert not learns_from_anomalies("hkt", {})
+    assert learns_from_anomalies("dskd", {"backbone": LITE0})
+    assert not learns_from_anomalies("dskd", {"backbone": LITE0, "fusion": "manual"})
+
+
+def test_an_interruption_passes_through_and_logs_the_command_that_resumes(options, monkeypatch, caplog):
+    monkeypatch.setattr(loop, "CHECK_EVERY", 1)
+    caplog.set_level(logging.INFO, "edgekd")
+    seen = []
+
+    def interrupt_at_2(step, done, total=None, loss=None):
+        seen.append((step, done, total))
+        assert loss > 0
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(**same_as(options, progress=interrupt_at_2))
+    assert seen == [("training hkt", 1, 3), ("training hkt", 2, 3)]
+    resume = caplog.messages[-1].removeprefix("saved; resume with: ")
+    assert shlex.split(resume) == ["edgekd", "train", "hkt", "--run", os.fspath(options.run), "--resume"]
+    result = train("hkt", run=str(options.run), resume=True)
+    assert (result.iterations, result.images, result.held_out, result.device) == (3, 24, 2, "cpu")
+    assert (options.run / "student.safetensors").exists()
+
+
+def test_a_run_resumes_for_longer_and_as_int8_and_not_as_another_system(options):
+    first = train(**same_as(options))
+    assert (first.iterations, first.quantization_aware) == (3, False)
+    with pytest.raises(EdgekdError, match="is a run of hkt, not of hkt_plus"):
+        train("hkt_plus", run=options.run, resume=True)
+    with pytest.raises(EdgekdError, match="3 iterations in float: --iterations counts those too and must be larger"):
+        train("hkt", run=options.run, resume=True, quantization_aware=True)
+    longer = train("hkt", run=options.run, resume=True, iterations=5, quantization_aware=True)
+    assert (longer.iterations, longer.quantization_aware) == (5, True)
+    assert read_recipe(options.run).quantization_aware_from == 3
+    assert longer.teachers == first.teachers == (str(options.teacher),)
