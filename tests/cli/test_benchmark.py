@@ -109,23 +109,6 @@ def test_it_makes_one_table_and_continues_where_it_was_interrupted(run, dataset,
     assert "was trained without --quantization-aware: leave it out" in capsys.readouterr().err
 
 
-def test_training_that_was_interrupted_is_resumed(run, dataset, tmp_path, steps, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr("edgekd.training.run.optimise", _interrupted)
-        assert run(*run.options, "--categories", "front") == 130
-    folder = tmp_path / "out/front/hkt"
-    assert (folder / "recipe.json").is_file()
-    assert not (folder / "student.safetensors").exists()
-    steps.clear()
-    assert run(*run.options, "--categories", "front") == 0
-    assert steps == ["train", "export", "evaluate", "bench"]
-    assert json.loads((tmp_path / "out/benchmark.json").read_text())[0]["iterations"] == 2
-
-
-def _interrupted(*args, **kwargs):
-    raise KeyboardInterrupt
-
-
 def test_a_category_that_is_incomplete_is_refused_before_anything_is_trained(run, dataset, tmp_path, capsys):
     next((dataset / "front/ground_truth/crack").iterdir()).unlink()
     assert run(*run.options) == 2

@@ -36,7 +36,7 @@ def test_the_command_and_the_function_give_the_same_answer(trained_demo, capsys)
 
     assert main(["demo", "--out", trained_demo]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "HKT on monocrystalline solar cells"
+    assert lines[0].rstrip() == "HKT on monocrystalline solar cells"
     assert any("image AUROC" in line and f"{result['evaluation']['image_auroc']:.3f}" in line for line in lines)
     assert lines[-1] == f"report with heat maps: {trained_demo / 'report.html'}"
 

@@ -23,9 +23,9 @@ def planned(category, tmp_path, tiny_teacher):
 
 
 def test_each_system_trains_in_a_folder_of_its_own_on_the_category(planned, category, tmp_path):
-    trainings = planned("hkt", "mhkd", "hkt", iterations=3, seed=5)
-    assert list(trainings) == ["hkt", "mhkd"]
-    assert trainings["mhkd"].run == tmp_path / "out" / category.name / "mhkd"
+    trainings = planned("hkt", "hkt_plus", "hkt", iterations=3, seed=5)
+    assert list(trainings) == ["hkt", "hkt_plus"]
+    assert trainings["hkt_plus"].run == tmp_path / "out" / category.name / "hkt_plus"
     assert {training.data for training in trainings.values()} == {category}
     assert {(training.iterations, training.seed) for training in trainings.values()} == {(3, 5)}
 
@@ -36,9 +36,9 @@ def test_one_system_may_be_named_without_a_list(category, tmp_path, tiny_teacher
 
 
 def test_a_teacher_is_for_all_systems_or_by_system(planned, tiny_teacher):
-    assert [training.teacher for training in planned("hkt", "mhkd").values()] == [tiny_teacher] * 2
-    trainings = planned("hkt", "mhkd", teacher={"hkt": tiny_teacher, "mhkd": [tiny_teacher]})
-    assert (trainings["hkt"].teacher, trainings["mhkd"].teacher) == (tiny_teacher, [tiny_teacher])
+    assert [training.teacher for training in planned("hkt", "hkt_plus").values()] == [tiny_teacher] * 2
+    trainings = planned("hkt", "hkt_plus", teacher={"hkt": tiny_teacher, "hkt_plus": [tiny_teacher]})
+    assert (trainings["hkt"].teacher, trainings["hkt_plus"].teacher) == (tiny_teacher, [tiny_teacher])
     with pytest.raises(EdgekdError, match="a teacher is given for dskd, which is not benchmarked, only hkt"):
         planned("hkt", teacher={"dskd": tiny_teacher})
 
@@ -55,8 +55,33 @@ def test_textures_are_for_the_systems_that_learn_from_anomalies(planned, categor
 
 def test_settings_must_be_each_systems(planned):
     assert planned("hkt", settings={"cbam": False})["hkt"].settings == {"cbam": False}
-    with pytest.raises(EdgekdError, match="unknown setting of mhkd 'cbam'"):
-        planned("hkt", "mhkd", settings={"cbam": False})
+    with pytest.raises(EdgekdError, match="unknown setting of dskd 'cbam'"):
+        planned("hkt", "dskd", settings={"cbam": False})
+
+
+@pytest.mark.usefixtures("short_looks")
+def test_a_training_that_was_interrupted_is_resumed(category, tmp_path, tiny_teacher, caplog):
+    def interrupt(step, done, total=None, loss=None):
+        if step == f"{category.name}, hkt: training hkt" and done == 1:
+            raise KeyboardInterrupt
+
+    caplog.set_level("INFO", logger="edgekd")
+    options = {"data": category, "out": tmp_path / "out", "precision": "fp32", "duration": 0.1}
+    training = {"iterations": 2, "size": 64, "batch": 2, "teacher": tiny_teacher}
+    with pytest.raises(KeyboardInterrupt):
+        benchmark("hkt", **options, **training, progress=interrupt)
+    run = tmp_path / "out" / category.name / "hkt"
+    assert (run / "recipe.json").is_file()
+    assert not (run / "student.safetensors").exists()
+    assert "what is finished is kept; the same command goes on from here" in caplog.text
+
+    steps = []
+    result = benchmark("hkt", **options, progress=lambda step, *_, **__: steps.append(step))
+    assert (run / "student.safetensors").is_file()
+    (row,) = result.rows
+    assert (row["category"], row["iterations"], row["size"]) == (category.name, 2, 64)
+    assert f"{category.name}, hkt: training hkt" in steps
+    assert (tmp_path / "out" / "benchmark.md").read_text(encoding="utf-8").count("\n") == 3
 
 
 @pytest.mark.parametrize(
