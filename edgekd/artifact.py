@@ -187,7 +187,7 @@ def read_manifest(artifact: Path) -> Manifest:
         raise ArtifactError(f"no such artifact: {artifact}: edgekd export makes .onnx files, edgekd build .engine")
     path = manifest_path(artifact)
     if not path.is_file():
-        raise ArtifactError(f"{artifact} has no manifest: {path.name} must be beside it, as edgekd export wrote it")
+        raise ArtifactError(f"{artifact} has no manifest: {path.name} must be beside it")
     manifest = read_json(path)
     version = manifest.get("format_version") if isinstance(manifest, dict) else None
     if version is None:
@@ -196,7 +196,7 @@ def read_manifest(artifact: Path) -> Manifest:
         )
     if version != FORMAT_VERSION:
         raise ArtifactError(
-            f"{path} has format version {version}: this edgekd reads version {FORMAT_VERSION}: export again"
+            f"{path} has format version {version}: this edgekd reads version {FORMAT_VERSION}, export it again"
         )
     if manifest.get("sha256") != sha256(artifact):
         engine = manifest.get("engine")

@@ -19,7 +19,7 @@ from edgekd.machine.gpu_record import watch_gpu
 from edgekd.papers.efficiency import compare_efficiency
 from edgekd.profiling.bandwidth import CONVENTION, memory_bandwidth
 from edgekd.profiling.layer_times import profile_layers
-from edgekd.profiling.layers import HOW, ROUNDS, with_floors
+from edgekd.profiling.layers import HOW, ROUNDS, Profile, with_floors
 from edgekd.profiling.peak import peak_macs_fp32, peak_macs_int8
 from edgekd.profiling.throughput import measure_throughput
 from edgekd.profiling.timing import device_record, distribution, repeat_for, summarise
@@ -29,6 +29,10 @@ from edgekd.runner.pipeline import inspect_image
 from edgekd.runner.reading import default_readers
 
 WARM_UP_SECONDS = 1.0
+PEAK_METHOD = (
+    f"best float32 matrix product of numpy {np.__version__}, and for INT8 graphs a chain of INT8 convolutions in "
+    "OpenVINO; before and after the other measurements"
+)
 
 
 def measure_engine(
@@ -90,28 +94,16 @@ def measure_engine(
             "peak_macs_per_second": peaks,
             "bandwidth_bytes_per_second": bandwidth,
         },
-        "engine": asdict(engine.spec)
-        | {
-            "slots": engine.slots,
-            "cuda_graphs": engine.cuda_graphs,
-            "system": manifest["system"],
-            "precision": manifest["precision"],
-            "trained": manifest.get("trained"),
-            "file": manifest["file"],
-            "sha256": manifest["sha256"],
-        },
+        "engine": _engine_record(engine, manifest),
         "measured": {
             "warm_up_s": WARM_UP_SECONDS,
             "frames": len(stages["end_to_end"]),
             "images": images_from,
             "readers": readers,
-            "timed_region": "decoded image to verdict: resize, inference, threshold; decoding is outside",
-            "peak": f"best float32 matrix product of numpy {np.__version__}, and for INT8 graphs a chain of INT8 "
-            "convolutions in OpenVINO; before and after the other measurements",
+            "timed_region": "decoded image to verdict: resize, inference, threshold; decoding is not included",
+            "peak": PEAK_METHOD,
             "bandwidth": CONVENTION if bandwidth is not None else None,
-            "layers": HOW[engine.spec.backend].format(rounds=ROUNDS, inferences=profile.inferences)
-            if profile
-            else f"not timed on {engine.spec.backend}",
+            "layers": _layers_method(profile, engine.spec.backend),
         },
         "latency_ms": latency,
         "latency_distribution": distribution(stages["end_to_end"]),
@@ -129,6 +121,25 @@ def measure_engine(
         "layers_total_ms": sum(layer["time_ms"] for layer in layers) if profile else None,
         "paper": compare_efficiency(manifest, on_cpu),
     }
+
+
+def _engine_record(engine: Engine, manifest: Manifest) -> dict[str, Any]:
+    return asdict(engine.spec) | {
+        "slots": engine.slots,
+        "cuda_graphs": engine.cuda_graphs,
+        "system": manifest["system"],
+        "precision": manifest["precision"],
+        "trained": manifest.get("trained"),
+        "file": manifest["file"],
+        "sha256": manifest["sha256"],
+    }
+
+
+def _layers_method(profile: Profile | None, backend: str) -> str:
+    """How the layers were timed, for the record."""
+    if profile is None:
+        return f"not timed on {backend}"
+    return HOW[backend].format(rounds=ROUNDS, inferences=profile.inferences)
 
 
 @contextmanager
