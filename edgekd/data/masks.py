@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekd.data.category import Category, TestImage
 from edgekd.data.images import is_image, list_images, read_image
 from edgekd.errors import EdgekdError, ImageError
 
@@ -31,18 +30,6 @@ def read_mask(path: Path, height: int, width: int) -> Mask:
     """
     mask = _defective_pixels(path).astype(np.float32)
     return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR) >= 0.5)
-
-
-def images_with_empty_masks(category: Category) -> list[TestImage]:
-    """Defective images whose mask marks no pixel: pixel metrics leave them out.
-
-    Args:
-        category: Its masks are read, which takes a while for many large ones.
-
-    Returns:
-        In the order of the test set; empty where the category has no masks.
-    """
-    return [image for image in category.test if image.mask and not _defective_pixels(image.mask).any()]
 
 
 def pair_masks(images: list[Path], folder: Path, expected_name: str, ground_truth: Path) -> list[Path]:

@@ -3,15 +3,19 @@ import numpy as np
 import pytest
 
 from edgekd.data.layouts import read_category
-from edgekd.data.masks import images_with_empty_masks, read_mask
+from edgekd.data.masks import read_mask
 from edgekd.errors import EdgekdError
 
 
-def test_a_defective_image_whose_mask_is_empty_is_found(tmp_path, write_images):
+def test_a_mask_marks_pixels_unless_it_is_all_zero(tmp_path, write_images):
     write_images(tmp_path, "test/good/000.png", "test/crack/000.png", "test/crack/001.png")
     write_images(tmp_path, "ground_truth/crack/000_mask.png", value=1)
     write_images(tmp_path, "ground_truth/crack/001_mask.png", value=0)
-    assert [image.path.name for image in images_with_empty_masks(read_category(tmp_path))] == ["001.png"]
+    masks = {image.path.name: image.mask for image in read_category(tmp_path).test if image.mask}
+    assert {name: bool(read_mask(mask, 20, 20).any()) for name, mask in masks.items()} == {
+        "000.png": True,
+        "001.png": False,
+    }
 
 
 def test_masks_of_one_image_that_differ_in_size_are_refused(tmp_path):
