@@ -176,7 +176,7 @@ SYSTEMS = {
             convention=NOT_KNOWN,
             rows=(
                 PaperRow("text", "teacher, its classifier counted", 68.8, None, {}, ("teacher",)),
-                PaperRow("text", "forward student, behind what is compared too", 68.8, None, {}, ("forward student",)),
+                PaperRow("text", "forward student, all its layers counted", 68.8, None, {}, ("forward student",)),
                 PaperRow("text", "reverse student", 108, None, {}, ("reverse student",)),
             ),
         ),
