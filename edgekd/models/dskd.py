@@ -176,7 +176,7 @@ class DSKD(Detector):
     """
 
     teacher: MultiscaleTeacher
-    min_batch = 2  # At 32 pixels the deepest map is one number a channel, which batch norms cannot learn from alone.
+    min_batch = 2  # At 32 pixels the deepest map is one number per channel, which batch norms cannot learn from alone.
 
     def __init__(
         self,
@@ -204,7 +204,7 @@ class DSKD(Detector):
 
     @torch.no_grad()
     def _draw_fusion(self) -> None:
-        """Positive weights of sum 1, so that the ReLU behind them is alive."""
+        """Positive weights of sum 1, so that the ReLU after them is active."""
         shares = [
             1.0 if self.learns_fusion else MANUAL_WEIGHTS[name] for name in self.students for _ in range(COMPARED)
         ]

@@ -179,7 +179,7 @@ class MTHF(Detector):
 
     @torch.no_grad()
     def group_maps(self, images: Tensor) -> list[Tensor]:
-        """A_g, the first stage of fusion: one map [N, H / 4, W / 4] a group."""
+        """A_g, the first stage of fusion: one map [N, H / 4, W / 4] per group."""
         return _first_stage(self._distances(images, self.targets(images)), self.scale_fusion)
 
     def fit_quantiles(self, images: Iterator[Tensor]) -> None:

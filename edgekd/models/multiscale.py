@@ -27,7 +27,7 @@ class Backbone(Protocol):
         ...
 
     def truncate(self, stride: int) -> None:
-        """Drops the layers behind the last map of a stride; `features` up to it works as before."""
+        """Drops the layers after the last map of a stride; `features` up to it works as before."""
         ...
 
 
@@ -36,7 +36,7 @@ class MultiscaleTeacher(nn.Module):
 
     Args:
         backbone: With its weights, or to be loaded with them.
-        strides: Ascending; the layers behind the last are dropped.
+        strides: Ascending; the layers after the last are dropped.
     """
 
     def __init__(self, backbone: Backbone, strides: tuple[int, ...]) -> None:

@@ -24,7 +24,7 @@ class PatchFeatures(nn.Module):
     """A frozen backbone with its patch pooling.
 
     Args:
-        backbone: With its weights; the layers behind the deepest map are dropped from it.
+        backbone: With its weights; the layers after the deepest map are dropped from it.
         strides: Its maps to use, finest first.
         grid_stride: Of the result, in pixels of the backbone's image; every map is resized to this grid.
     """

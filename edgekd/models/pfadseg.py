@@ -153,7 +153,7 @@ class PFADSeg(Detector):
     """
 
     teacher: MultiscaleTeacher
-    min_batch = 2  # AFF's global branch normalises single numbers a channel over the batch.
+    min_batch = 2  # AFF's global branch normalises single numbers per channel over the batch.
 
     def __init__(
         self,

@@ -54,7 +54,7 @@ def training_batch(images):
 
 
 class DetectorTester:
-    """Subclasses say which system, with what settings and, where 64 pixels will not do, which size."""
+    """Subclasses name the system, its settings and, where 64 pixels are not legal, the size."""
 
     system: str
     settings: tuple[tuple[str, object], ...] = ()
@@ -125,7 +125,7 @@ class DetectorTester:
         assert torch.isfinite(scores).all()
         assert maps.std() > 0
 
-    def test_saved_and_loaded_it_says_the_same(self, detector, images, tmp_path):
+    def test_saved_and_loaded_it_predicts_the_same(self, detector, images, tmp_path):
         write_weights(tmp_path / "detector.safetensors", detector.state_dict())
         other = self.build(seed=1).eval()
         assert not torch.equal(other.image_scores(images), detector.image_scores(images))
@@ -133,7 +133,7 @@ class DetectorTester:
         assert torch.equal(other.anomaly_map(images), detector.anomaly_map(images))
         assert torch.equal(other.image_scores(images), detector.image_scores(images))
 
-    def test_the_deployed_form_says_what_the_training_form_says(self, detector, images):
+    def test_the_deployed_form_predicts_what_the_training_form_predicts(self, detector, images):
         with torch.inference_mode():
             scores, maps = detector.deployed().eval()(images)
         reference = detector.anomaly_map(images)

@@ -34,7 +34,7 @@ class TestMTHFWithoutItsModules(DetectorTester):
 
 
 class GivenTrunk(nn.Module):
-    """A trunk whose levels are the images it is given, so that a test chooses them."""
+    """A trunk whose scales are the images it is given, so that a test chooses them."""
 
     def __init__(self):
         super().__init__()
@@ -74,7 +74,7 @@ def double(built):
     yield from lent(built[TWO])
 
 
-def random_levels():
+def random_scales():
     generator = torch.Generator().manual_seed(0)
     return [
         torch.randn(1, width, side, side, generator=generator) for width, side in zip(WIDTHS, (8, 4, 2), strict=True)
@@ -98,25 +98,25 @@ def maps_of_distances(distances):
 
 
 def groups_disagree(monkeypatch, detector, *groups):
-    """Makes the levels of each group disagree by these distances, [N, H, W] each."""
-    for name, levels in zip(detector.groups, groups, strict=True):
-        teacher = [torch.tensor([2.0, 0.0]).view(1, 2, 1, 1).expand(len(d), 2, *d.shape[1:]) for d in levels]
-        student = [maps_of_distances(distances) for distances in levels]
+    """Makes the scales of each group disagree by these distances, [N, H, W] each."""
+    for name, scales in zip(detector.groups, groups, strict=True):
+        teacher = [torch.tensor([2.0, 0.0]).view(1, 2, 1, 1).expand(len(d), 2, *d.shape[1:]) for d in scales]
+        student = [maps_of_distances(distances) for distances in scales]
         monkeypatch.setattr(detector.teacher[name], "forward", lambda images, teacher=teacher: teacher)
         monkeypatch.setattr(detector.students[name], "forward", lambda images, student=student: student)
 
 
 @pytest.mark.parametrize(("changed", "stirred"), [(0, [0]), (1, [0, 1]), (2, [0, 1, 2])])
-def test_fusion_runs_from_the_coarsest_level_to_the_finest(changed, stirred):
-    student, levels = drawn_student(attention=False, fusion=True), random_levels()
-    before = student(levels)
-    levels[changed] = levels[changed] + 1
-    after = student(levels)
+def test_fusion_runs_from_the_coarsest_scale_to_the_finest(changed, stirred):
+    student, scales = drawn_student(attention=False, fusion=True), random_scales()
+    before = student(scales)
+    scales[changed] = scales[changed] + 1
+    after = student(scales)
     assert [index for index in range(3) if not torch.equal(before[index], after[index])] == stirred
-    assert [entry.shape for entry in after] == [level.shape for level in levels]
+    assert [entry.shape for entry in after] == [scale.shape for scale in scales]
 
 
-def test_a_level_is_fused_with_the_next_coarser_one_of_twice_the_stride():
+def test_a_scale_is_fused_with_the_next_coarser_one_of_twice_the_stride():
     torch.manual_seed(0)
     module, x, coarser = FeatureFusion(4, 6).eval(), torch.randn(2, 4, 4, 4), torch.randn(2, 6, 2, 2)
     wide, norm, _, narrow = module.fuse
@@ -135,19 +135,19 @@ def test_a_level_is_fused_with_the_next_coarser_one_of_twice_the_stride():
         torch.testing.assert_close(module(x, coarser), expected + narrow.bias.view(1, -1, 1, 1))
 
 
-def test_the_coarsest_level_is_fused_with_nothing():
+def test_the_coarsest_scale_is_fused_with_nothing():
     coarsest = drawn_student(attention=False, fusion=True).fusions[2]
     assert coarsest.lateral is None
     assert coarsest.fuse[0].weight.shape == (8, 8, 3, 3)
 
 
 def test_attention_comes_before_fusion():
-    student, levels = drawn_student(attention=True, fusion=True), random_levels()
-    attended = [attend(level) for attend, level in zip(student.attentions, levels, strict=True)]
+    student, scales = drawn_student(attention=True, fusion=True), random_scales()
+    attended = [attend(scale) for attend, scale in zip(student.attentions, scales, strict=True)]
     third = student.fusions[2](attended[2], None)
     second = student.fusions[1](attended[1], third)
     expected = [student.fusions[0](attended[0], second), second, third]
-    assert all(torch.equal(one, other) for one, other in zip(student(levels), expected, strict=True))
+    assert all(torch.equal(one, other) for one, other in zip(student(scales), expected, strict=True))
 
 
 @pytest.mark.parametrize(("channels", "hidden"), [(24, 8), (128, 8), (256, 16)])
@@ -165,11 +165,11 @@ def test_hybrid_attention_gates_channels_by_mean_and_maximum_and_then_places(cha
         torch.testing.assert_close(ham(x), gated * torch.sigmoid(places))
 
 
-def test_without_attention_and_fusion_the_students_answer_with_their_trunks_levels():
-    bare, levels = drawn_student(attention=False, fusion=False), random_levels()
+def test_without_attention_and_fusion_the_students_answer_with_their_trunks_maps():
+    bare, scales = drawn_student(attention=False, fusion=False), random_scales()
     assert bare.attentions is None
     assert bare.fusions is None
-    assert all(answer is level for answer, level in zip(bare(levels), levels, strict=True))
+    assert all(answer is scale for answer, scale in zip(bare(scales), scales, strict=True))
     assert bare.trunk.truncated_behind == 16
 
 
@@ -181,7 +181,7 @@ def test_the_ablation_switches_take_their_parts_away(attention, fusion):
     assert kinds == {HAM: 3 * attention, FeatureFusion: 3 * fusion}
 
 
-def test_the_paper_like_groups_have_levels_at_a_quarter_an_eighth_and_a_sixteenth():
+def test_the_paper_like_groups_have_scales_at_a_quarter_an_eighth_and_a_sixteenth():
     with torch.device("meta"):
         detector = MTHF(256, PAPER_LIKE_GROUPS).eval()
         images = torch.empty(1, 3, 256, 256)
@@ -189,8 +189,8 @@ def test_the_paper_like_groups_have_levels_at_a_quarter_an_eighth_and_a_sixteent
     assert detector.groups == tuple(widths)
     for name, own in widths.items():
         shapes = [(1, width, side, side) for width, side in zip(own, (64, 32, 16), strict=True)]
-        assert [level.shape for level in detector.teacher[name](images)] == shapes
-        assert [level.shape for level in detector.students[name](images)] == shapes
+        assert [scale.shape for scale in detector.teacher[name](images)] == shapes
+        assert [scale.shape for scale in detector.students[name](images)] == shapes
 
 
 def test_a_student_starts_with_weights_of_its_own(single):
@@ -200,7 +200,7 @@ def test_a_student_starts_with_weights_of_its_own(single):
     assert not any(torch.equal(student[key], teacher[key]) for key in weights)
 
 
-def test_the_loss_averages_over_places_and_sums_over_levels_and_groups(monkeypatch, double):
+def test_the_loss_averages_over_places_and_sums_over_scales_and_groups(monkeypatch, double):
     answers = {
         TWO[0]: [vectors(1, 0.6), vectors(0), vectors(-1)],
         TWO[1]: [vectors(0.8, 0, 0, 0), vectors(1), vectors(0.5)],
@@ -214,9 +214,9 @@ def test_the_loss_averages_over_places_and_sums_over_levels_and_groups(monkeypat
 
 def test_targets_come_group_after_group_finest_first(double):
     images = torch.randn(1, 3, 64, 64)
-    expected = [level for name in TWO for level in double.teacher[name](images)]
+    expected = [scale for name in TWO for scale in double.teacher[name](images)]
     assert all(torch.equal(one, other) for one, other in zip(double.targets(images), expected, strict=True))
-    assert [level.shape[2] for level in expected] == [16, 8, 4] * 2
+    assert [scale.shape[2] for scale in expected] == [16, 8, 4] * 2
 
 
 @pytest.mark.parametrize("learner", [0, 1])
@@ -240,7 +240,7 @@ COARSE = torch.tensor([[[0.5]]])
 
 
 @pytest.mark.parametrize("how", ["product", "sum"])
-def test_the_first_stage_multiplies_or_adds_the_levels_on_the_finest_grid(monkeypatch, single, how):
+def test_the_first_stage_multiplies_or_adds_the_scales_on_the_finest_grid(monkeypatch, single, how):
     monkeypatch.setattr(single, "scale_fusion", how)
     groups_disagree(monkeypatch, single, [FINE, MIDDLE, COARSE])
     upsampled = UPSAMPLE @ MIDDLE @ UPSAMPLE.T
@@ -248,7 +248,7 @@ def test_the_first_stage_multiplies_or_adds_the_levels_on_the_finest_grid(monkey
     torch.testing.assert_close(group, FINE * upsampled * 0.5 if how == "product" else FINE + upsampled + 0.5)
 
 
-def test_a_product_is_zero_where_any_level_agrees_and_a_sum_is_not(monkeypatch, single):
+def test_a_product_is_zero_where_any_scale_agrees_and_a_sum_is_not(monkeypatch, single):
     fine = torch.ones(1, 4, 4)
     fine[0, 1, 2] = 0
     groups_disagree(monkeypatch, single, [fine, torch.ones(1, 2, 2), torch.ones(1, 1, 1)])
@@ -304,21 +304,21 @@ def test_one_group_alone_is_scaled_and_nothing_else(monkeypatch, single):
     torch.testing.assert_close(single.fused_map(images), 0.1 * (images[:, 0] ** 2 - 0.5) / 2)
 
 
-def test_in_one_stage_all_levels_of_all_groups_count_alike_and_no_quantiles_are_fitted(monkeypatch):
+def test_in_one_stage_all_scales_of_all_groups_count_alike_and_no_quantiles_are_fitted(monkeypatch):
     torch.manual_seed(0)
     detector = MTHF(64, TWO, scale_fusion="product", two_stage=False).eval()
     generator = torch.Generator().manual_seed(0)
-    levels = [[2 * torch.rand(1, side, side, generator=generator) for side in (4, 2, 1)] for _ in TWO]
-    groups_disagree(monkeypatch, detector, *levels)
+    scales = [[2 * torch.rand(1, side, side, generator=generator) for side in (4, 2, 1)] for _ in TWO]
+    groups_disagree(monkeypatch, detector, *scales)
 
     def nobody_looks():
         raise AssertionError("an image was looked at")
         yield
 
     detector.fit_quantiles(nobody_looks())
-    upsampled = [[fine, UPSAMPLE @ middle @ UPSAMPLE.T, coarse.expand(1, 4, 4)] for fine, middle, coarse in levels]
-    mean = torch.stack([level for group in upsampled for level in group]).mean(0)
-    # Three levels a group, times the tenth that stands for a quantile's place.
+    upsampled = [[fine, UPSAMPLE @ middle @ UPSAMPLE.T, coarse.expand(1, 4, 4)] for fine, middle, coarse in scales]
+    mean = torch.stack([scale for group in upsampled for scale in group]).mean(0)
+    # Three scales a group, times the tenth that stands for a quantile's place.
     torch.testing.assert_close(detector.fused_map(torch.zeros(1, 3, 16, 16)), 0.3 * mean)
 
 

@@ -11,7 +11,7 @@ from edgekd.models.normalisation import normalise
 @pytest.mark.parametrize(
     ("name", "widths"), [("efficientnet_lite0", (24, 40, 112)), ("resnet18", (64, 128, 256)), ("mobilenet_v2", None)]
 )
-def test_a_level_teacher_says_the_backbones_own_maps_of_its_own_normalisation(name, widths):
+def test_a_multiscale_teacher_outputs_the_backbones_own_maps_of_its_own_normalisation(name, widths):
     torch.manual_seed(0)
     backbone = build_backbone(name).eval()
     pixels = torch.randint(0, 256, (1, 3, 64, 64)).float()
@@ -26,7 +26,7 @@ def test_a_level_teacher_says_the_backbones_own_maps_of_its_own_normalisation(na
         torch.testing.assert_close(own, wanted, rtol=1e-3, atol=1e-4)
 
 
-def test_a_level_teacher_is_frozen_and_holds_nothing_behind_its_last_level():
+def test_a_multiscale_teacher_is_frozen_and_holds_nothing_after_its_last_scale():
     teacher = MultiscaleTeacher(build_backbone("resnet18"), (4, 8, 16))
     assert sum(parameter.numel() for parameter in teacher.parameters()) == 2_782_784
     assert not any(parameter.requires_grad for parameter in teacher.parameters())
@@ -42,7 +42,7 @@ def test_an_entry_changes_nothing_and_is_in_no_file():
 
 
 @pytest.mark.parametrize(("name", "widths"), [("pdn_small", (256, 256, 384)), ("pdn_medium", (512, 512, 384))])
-def test_a_pdns_coarser_levels_are_averages_on_the_images_own_grids(name, widths):
+def test_a_pdns_coarser_scales_are_averages_on_the_images_own_grids(name, widths):
     torch.manual_seed(0)
     trunk, images = PDNTrunk(name), torch.randn(1, 3, 64, 64)
     with torch.inference_mode():

@@ -18,7 +18,7 @@ def medium_and_small(paths):
         return medium(images), small(images)
 
 
-def test_without_noise_the_grown_network_says_what_the_small_one_says(elpv_images, monkeypatch):
+def test_without_noise_the_medium_network_has_the_outputs_of_the_small_one(elpv_images, monkeypatch):
     monkeypatch.setattr(net2net, "NOISE", 0.0)
     grown, small = medium_and_small(elpv_images)
     torch.testing.assert_close(grown, small, rtol=1e-4, atol=1e-4)

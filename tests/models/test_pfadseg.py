@@ -82,7 +82,7 @@ def test_a_residual_block_fuses_main_and_shortcut_and_then_cuts_off_below_0(inpu
     assert float(fused.min()) < 0
 
 
-def test_training_on_one_image_fails_and_the_detector_says_so_beforehand():
+def test_training_on_one_image_fails_as_the_minimum_batch_promises():
     block = PAResidual(8, 8, 1, pcar=True, aff=True, shared_gate=True).train()
     block(torch.randn(PFADSeg.min_batch, 8, 4, 4))
     with pytest.raises(ValueError, match="more than 1 value per channel"):
@@ -157,7 +157,7 @@ def seen(monkeypatch, light):
     return seen
 
 
-def test_the_student_learns_from_corrupted_images_what_the_teacher_says_of_clean_ones(light, seen):
+def test_the_student_learns_from_corrupted_images_the_teachers_maps_of_clean_ones(light, seen):
     images, corrupted = torch.randn(2, 3, 64, 64), torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         light.training_loss(Batch(images, corrupted=corrupted))
@@ -250,7 +250,7 @@ def test_the_stages_share_iterations_and_rates_as_the_paper_has_them(light):
     assert student.synthetic
     assert segmentation.synthetic
     assert student.needs_targets
-    assert not segmentation.needs_targets  # What the teacher says of clean images is of no use to it.
+    assert not segmentation.needs_targets  # It does not use the teacher's maps of clean images.
     training = find_system("pfadseg").training
     assert (training.learning_rate, training.iterations) == (0.5, 7000)
     assert student.rates == ()

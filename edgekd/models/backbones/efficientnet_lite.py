@@ -101,7 +101,7 @@ class EfficientNetLite(nn.Module):
         self._fc = nn.Linear(HEAD_CHANNELS, CLASSES)
 
     def features(self, images: Tensor, strides: tuple[int, ...]) -> list[Tensor]:
-        """The last map of each requested stride; nothing behind the deepest one is computed.
+        """The last map of each requested stride; nothing after the deepest one is computed.
 
         Args:
             images: RGB [N, 3, H, W], (value - 127) / 128 of 0..255.
@@ -120,7 +120,7 @@ class EfficientNetLite(nn.Module):
         return maps
 
     def truncate(self, stride: int) -> None:
-        """Drops the blocks behind a stride's last map, and the classifier; `features` is what remains."""
+        """Drops the blocks after a stride's last map, and the classifier; `features` is what remains."""
         self._blocks = self._blocks[: self.last_block_of_stride[stride] + 1]
         for name in ("_conv_head", "_bn1", "_fc"):
             if hasattr(self, name):

@@ -118,7 +118,7 @@ class PDNTrunk(nn.Module):
         return maps
 
     def truncate(self, stride: int) -> None:
-        """Drops the layers behind a stride's map."""
+        """Drops the layers after a stride's map."""
         self.network = nn.Sequential(*list(self.network)[: self.ends[stride] + 1])
 
 

@@ -111,7 +111,7 @@ class ResNet(nn.Module):
         self.fc = nn.Linear(inputs, CLASSES)
 
     def features(self, images: Tensor, strides: tuple[int, ...]) -> list[Tensor]:
-        """The last map of each requested stride; nothing behind the deepest one is computed.
+        """The last map of each requested stride; nothing after the deepest one is computed.
 
         Args:
             images: RGB [N, 3, H, W], (value / 255 - mean) / std of 0..255.
@@ -131,7 +131,7 @@ class ResNet(nn.Module):
         return maps
 
     def truncate(self, stride: int) -> None:
-        """Drops the stages behind a stride's map, and the classifier; `features` is what remains."""
+        """Drops the stages after a stride's map, and the classifier; `features` is what remains."""
         behind = [f"layer{number}" for number, own in enumerate(STAGE_STRIDES, start=1) if own > stride]
         for name in (*behind, "fc"):
             if hasattr(self, name):

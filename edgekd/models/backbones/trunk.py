@@ -41,7 +41,7 @@ class Trunk(nn.ModuleList):
     both.
 
     Args:
-        layers: Of the trunk, and behind them those that only the classifier needs.
+        layers: Of the trunk, followed by those that only the classifier needs.
         last_of_stride: The index of each stride's last layer.
     """
 
@@ -50,7 +50,7 @@ class Trunk(nn.ModuleList):
         self.last_of_stride = last_of_stride
 
     def forward(self, images: Tensor, strides: tuple[int, ...]) -> list[Tensor]:
-        """The last map of each requested stride; nothing behind the deepest one is computed.
+        """The last map of each requested stride; nothing after the deepest one is computed.
 
         Args:
             images: RGB [N, 3, H, W], (value / 255 - mean) / std of 0..255.
@@ -69,7 +69,7 @@ class Trunk(nn.ModuleList):
         return maps
 
     def truncate(self, stride: int) -> None:
-        """Drops the layers behind a stride's last map."""
+        """Drops the layers after a stride's last map."""
         del self[self.last_of_stride[stride] + 1 :]
 
 
@@ -114,7 +114,7 @@ class InvertedResidualNetwork(nn.Module):
         self.classifier = nn.Sequential(nn.Dropout(DROPOUT), nn.Linear(HEAD_CHANNELS, CLASSES))
 
     def truncate(self, stride: int) -> None:
-        """Drops the blocks behind a stride's last map, and the classifier; `features` is what remains."""
+        """Drops the blocks after a stride's last map, and the classifier; `features` is what remains."""
         self.features.truncate(stride)
         if hasattr(self, "classifier"):
             del self.classifier
