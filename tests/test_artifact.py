@@ -142,7 +142,7 @@ def test_an_artifact_or_manifest_that_is_missing_is_named(artifact):
 
 def test_a_manifest_of_another_format_is_refused(artifact):
     artifact.with_suffix(".json").write_text(json.dumps({"format_version": 99}))
-    with pytest.raises(ArtifactError, match=f"this edgekd reads {FORMAT_VERSION}, export again"):
+    with pytest.raises(ArtifactError, match=f"this edgekd reads version {FORMAT_VERSION}, export it again"):
         read_manifest(artifact)
 
 

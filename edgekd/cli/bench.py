@@ -102,7 +102,7 @@ def print_result(result: BenchResult) -> None:
     if engine["cuda_graphs"] is not None:
         answer.print(f"{engine['slots']} slots; CUDA graphs: {engine['cuda_graphs']}", soft_wrap=True)
     answer.print(_peak_share(result), soft_wrap=True)
-    answer.print(f"runner end to end: {result.runner_overhead:.3f} x (resize + bare engine)")
+    answer.print(f"runner overhead: end to end takes {result.runner_overhead:.3f} x (resize + bare engine)")
     _print_layers(result.to_dict())
     rows = [
         ("this graph", "", f"{result.macs / 1e9:.2f}", f"{2 * result.macs / 1e9:.2f}", "teacher + student"),
@@ -168,7 +168,7 @@ def _print_layers(figures: dict[str, Any]) -> None:
         for row in layer_rows(figures, SLOWEST_PRINTED)
     ]
     print_table(
-        "slowest layers, beside their floor: the least time they could take on this device",
+        "slowest layers (floor: the least time on this device)",
         ("layer", "ms", "share", "floor, ms", "floor / time", "bound by"),
         rows,
     )

@@ -72,5 +72,5 @@ def test_scores_and_labels_of_different_number_are_refused() -> None:
 def test_maps_and_masks_that_do_not_match_are_refused() -> None:
     with pytest.raises(EdgekdError, match="1 maps and 0 masks"):
         pixel_auroc([np.zeros((2, 2), np.float32)], [])
-    with pytest.raises(EdgekdError, match=r"a map of \(2, 2\) with a mask of \(4, 4\)"):
+    with pytest.raises(EdgekdError, match=r"map of shape \(2, 2\) needs a mask of the same shape, got \(4, 4\)"):
         pixel_auroc([np.zeros((2, 2), np.float32)], [np.zeros((4, 4), np.bool_)])

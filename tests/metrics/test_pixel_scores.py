@@ -86,5 +86,5 @@ def test_a_region_holds_the_pixels_of_its_component() -> None:
 
 
 def test_a_mask_of_another_size_is_refused() -> None:
-    with pytest.raises(EdgekdError, match=r"a map of \(2, 2\) with a mask of \(1, 4\)"):
+    with pytest.raises(EdgekdError, match=r"map of shape \(2, 2\) needs a mask of the same shape, got \(1, 4\)"):
         PixelScores().add(np.zeros((2, 2), np.float32), np.zeros((1, 4), np.bool_))

@@ -102,7 +102,7 @@ def test_a_verdict_that_differs_at_the_threshold_itself_is_counted_and_no_fault(
 def test_scores_that_are_no_numbers_are_refused(exported, images, tmp_path, amount):
     path, manifest = engine_of(altered(exported, tmp_path, score_plus(amount)), tmp_path)
     manifest["threshold"] = None
-    with pytest.raises(DriftError, match="scores that are not finite"):
+    with pytest.raises(DriftError, match="scores that are NaN or infinite"):
         verify_engine(path, manifest, exported, images, "this CPU")
 
 

@@ -103,7 +103,7 @@ def test_the_headline_has_the_figures(tmp_path: Path) -> None:
     text = text_of(page_of(tmp_path, made()))
     assert "hkt int8 on openvino" in text
     assert "Latency, median 72.5 ms" in text
-    assert "Latency, p99 123 ms of 10 frames" in text
+    assert "Latency, p99 123 ms over 10 frames" in text
     assert "Throughput 17.5 fps at batch 4" in text
     assert "Share of int8 peak 18% 35.7 of 200 GMAC/s measured" in text
     assert "MACs per frame 2.50 G" in text
@@ -117,7 +117,7 @@ def test_layers_stand_slowest_first_with_floor_and_bound(tmp_path: Path) -> None
     assert "Multiply_7 Convolution 20.0 28% 10.0 50% compute fp32 0.500 1.00" in text
     assert "node_mul Subgraph 12.5 17% 10.0 80% memory fp32 0 100" in text
     assert text.index("student.convolutions.0") < text.index("Multiply_7") < text.index("node_mul")
-    assert "3 layers take 72.5 ms together, beside 70.0 ms of inference" in text
+    assert "3 layers take 72.5 ms together; the median inference without timing layers takes 70.0 ms" in text
     assert "at their floors they would take 30.0 ms." in text
 
 
@@ -143,7 +143,7 @@ def test_without_timed_layers_the_page_says_so(tmp_path: Path) -> None:
     figures["device"] |= {"threads": 0, "peak_macs_per_second": {}, "bandwidth_bytes_per_second": None}
     figures["measured"]["layers"] = "not timed on tensorrt"
     page = page_of(tmp_path, figures)
-    assert "Layers are not timed on tensorrt." in text_of(page)
+    assert "Layers: not timed on tensorrt." in text_of(page)
     assert len(charts_of(page)) == 1
     assert layers_summary(figures) is None
 
@@ -196,7 +196,7 @@ def test_the_paper_stands_beside_with_its_own_devices_speed_said_as_such(tmp_pat
     text = text_of(page_of(tmp_path, made("mhkd")))
     assert "MHKD (Ours) 234 117.00 234.00 8.2 151 teacher+student" in text
     assert "this graph, here \N{EN DASH} 2.50 5.00 72.5 17.5 teacher + student" in text
-    assert "Printed latency and throughput are of the paper's own device, not of this one." in text
+    assert "Printed latency and throughput are those of the paper's device, not of this one." in text
     assert "precision: int8; the paper&#39;s networks compute in float" in text
 
 

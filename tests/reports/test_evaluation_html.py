@@ -199,7 +199,7 @@ def test_without_a_threshold_no_verdict_is_claimed(tmp_path: Path) -> None:
 
 def test_what_was_not_measured_is_not_shown(tmp_path: Path) -> None:
     text = text_of(page_of(tmp_path, pixel_auroc=None, latency=None, notes=[], provenance={}))
-    assert "Pixel AUROC \N{EN DASH} not computed: no masks" in text
+    assert "Pixel AUROC \N{EN DASH} not measured: no masks" in text
     assert "Latency" not in text
     assert "Provenance" not in text
 
