@@ -16,3 +16,16 @@ def test_importing_what_a_station_runs_pulls_in_neither_torch_nor_onnx():
     )
     printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert printed.strip() == "[]"
+
+
+def test_polars_is_loaded_by_what_uses_it_and_not_by_the_package_or_its_help():
+    code = (
+        "import sys, edgekd\n"
+        "from edgekd.cli.main import main\n"
+        "main(['--help']); main(['papers', '--help'])\n"
+        "print('polars' in sys.modules)\n"
+        "import edgekd.papers\n"
+        "print('polars' in sys.modules)"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert printed.split()[-2:] == ["False", "True"], printed

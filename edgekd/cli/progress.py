@@ -21,6 +21,7 @@ from edgekd.cli.output import notes
 from edgekd.progress import Progress as ProgressCallback
 
 LINES = 20  # At most so many for a step, where there is no terminal.
+BARS = 8  # At most so many that are finished: a benchmark has hundreds of steps, and a terminal no room for them.
 
 
 @contextmanager
@@ -51,6 +52,7 @@ def show_progress() -> Iterator[ProgressCallback]:
             if bars:
                 if step not in tasks:
                     tasks[step] = drawn.add_task(step, total=total, loss=shown_loss)
+                    _hide_the_oldest(drawn)
                 drawn.update(tasks[step], completed=done, total=total, loss=shown_loss)
             elif not quiet and total:
                 begun = started.setdefault(step, time.monotonic())
@@ -61,6 +63,12 @@ def show_progress() -> Iterator[ProgressCallback]:
                     notes.print(_line(step, done, total, shown_loss, left), soft_wrap=True)
 
         yield update
+
+
+def _hide_the_oldest(drawn: Progress) -> None:
+    """Hides finished bars, but for the latest."""
+    for task in [task for task in drawn.tasks if task.finished][:-BARS]:
+        drawn.update(task.id, visible=False)
 
 
 def _line(step: str, done: int, total: int, loss: str, left: float) -> str:
