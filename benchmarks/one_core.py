@@ -1,4 +1,4 @@
-"""Processor time of one image on one core, from the decoded image to the verdict, for the exported runs of several systems.
+"""Processor time of one image on one core, from the decoded image to the verdict, for several exported runs.
 
     taskset -c 0 python benchmarks/one_core.py RUN... --images FOLDER [--json FILE]
 
