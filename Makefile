@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test gpu slow lint setup clean
+.PHONY: demo test gpu slow lint docs setup clean
 
 demo: setup
 	$(BIN)/edgekd demo --out demo
@@ -17,11 +17,16 @@ gpu: setup
 slow: setup
 	$(BIN)/pytest -m slow
 
-lint: setup
+lint: setup docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The commands' reference is written from the commands; the theme's note about its successor would look like a warning.
+docs: setup
+	$(BIN)/python .ci/write_cli_reference.py docs/reference/cli.md
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 setup: .venv/.ready
 
@@ -31,4 +36,4 @@ setup: .venv/.ready
 	touch $@
 
 clean:
-	rm -rf .venv demo runs
+	rm -rf .venv demo runs site

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import typer
 
@@ -25,7 +25,7 @@ def reference() -> str:
     """The page in Markdown: the options of `edgekd` itself, then each command."""
     group = typer.main.get_command(app)
     context = typer.Context(group, info_name="edgekd")
-    return "\n".join([INTRODUCTION, *_options(group, context, level=2), *_commands(group, context, level=2)])
+    return "\n".join([INTRODUCTION, *_options(group, context), *_commands(group, context, 2)])
 
 
 def _commands(group: Any, context: Any, level: int) -> Iterator[str]:
@@ -36,24 +36,23 @@ def _commands(group: Any, context: Any, level: int) -> Iterator[str]:
         yield f"{_text(command.help)}\n"
         yield f"    {command.get_usage(inner).removeprefix('Usage: ')}\n"
         yield from _arguments(command)
-        yield from _options(command, inner, level + 1)
+        yield from _options(command, inner)
         if hasattr(command, "list_commands"):
             yield from _commands(command, inner, level + 1)
 
 
 def _arguments(command: Any) -> Iterator[str]:
-    rows = [(f"`{_placeholder(it)}`", _help(it)) for it in command.params if it.param_type_name == "argument"]
-    if rows:
-        yield _table(("argument", ""), rows)
+    arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
+    if arguments:
+        yield _table(("Argument", ""), [(f"`{_placeholder(it)}`", _help(it)) for it in arguments])
 
 
-def _options(command: Any, context: Any, level: int) -> Iterator[str]:
+def _options(command: Any, context: Any) -> Iterator[str]:
     panels: dict[str, list[tuple[str, str]]] = {}
     for option in command.get_params(context):
-        if option.param_type_name != "option" or option.name == "help":
-            continue
-        panel = getattr(option, "rich_help_panel", None) or "Options"
-        panels.setdefault(panel, []).append((_option_name(option), _help(option)))
+        if option.param_type_name == "option" and option.name != "help" and not option.hidden:
+            panel = option.rich_help_panel or "Options"
+            panels.setdefault(panel, []).append((_option_name(option), _help(option)))
     for panel, rows in panels.items():
         yield _table((panel, ""), rows)
 
@@ -64,20 +63,13 @@ def _option_name(option: Any) -> str:
 
 
 def _placeholder(parameter: Any) -> str:
-    choices = getattr(parameter.type, "choices", None)
-    if parameter.metavar:
-        return str(parameter.metavar)
-    return "|".join(map(str, choices)) if choices else str(parameter.human_readable_name or parameter.name).upper()
+    choices = get_args(parameter.type_descriptor.annotation)
+    return str(parameter.metavar or "|".join(map(str, choices)) or str(parameter.name).upper())
 
 
 def _help(parameter: Any) -> str:
-    text = _text(getattr(parameter, "help", None))
-    required = "Required." if parameter.required and parameter.param_type_name == "option" else ""
-    shown = getattr(parameter, "show_default", False) and parameter.default not in (None, False, [], ())
-    default = (
-        f"Default: {parameter.default}." if shown and "efault" not in text and not callable(parameter.default) else ""
-    )
-    return " ".join(part for part in (text, required, default) if part)
+    required = parameter.required and parameter.param_type_name == "option"
+    return _text(parameter.help) + (" Required." if required else "")
 
 
 def _text(help_text: str | None) -> str:

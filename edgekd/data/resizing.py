@@ -20,7 +20,8 @@ def resize_image(image: Image, height: int, width: int, rule: str = CURRENT_RESI
 
     Args:
         image: uint8 [H, W, 3].
-        height, width: Of the result, in pixels.
+        height: Of the result, in pixels.
+        width: Of the result, in pixels.
         rule: One of `RESIZE_RULES`. Where a side grows every rule is bilinear; where both shrink "area" is OpenCV's
             area shrink, and "area-2" the mean over the same areas, rounded to the nearest level.
 

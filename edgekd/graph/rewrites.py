@@ -1,7 +1,7 @@
 """Plugin-free equivalents of the blocks that do not leave torch well.
 
 Each class replaces one block by the same function in operations that every runtime has. What each replaces and why it
-is exact stands in export/README.md.
+is exact stands in docs/explanation/rewrites.md.
 """
 
 from __future__ import annotations
