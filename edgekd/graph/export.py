@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import logging
 import warnings
@@ -25,6 +26,9 @@ from edgekd.models.detector import Detector
 from edgekd.progress import Progress, silent
 from edgekd.recipe import read_export_recipe
 from edgekd.resize_rules import CURRENT_RESIZE_RULE
+
+NAME_SCOPES = "pkg.torch.onnx.name_scopes"  # Metadata of a node: its modules from the outermost, then itself.
+NETWORK = "network."  # What the names of all modules begin with.
 
 # Makes a graph of lower precision of a float32 one; also returns its entries of the manifest.
 Lower = Callable[[onnx.ModelProto], tuple[onnx.ModelProto, dict[str, Any]]]
@@ -136,8 +140,10 @@ def build_graph(detector: Detector, size: int, batch: int | None, opset: int) ->
             verbose=False,
         )
     assert program is not None
+    named: onnx.ModelProto = program.model_proto
+    name_after_modules(named)
     model: onnx.ModelProto
-    model, same = onnxsim.simplify(program.model_proto)
+    model, same = onnxsim.simplify(named)
     if not same:
         raise EdgekdError("simplifying the graph changed it: please report this")
     del model.metadata_props[:]
@@ -145,6 +151,19 @@ def build_graph(detector: Detector, size: int, batch: int | None, opset: int) ->
         del node.metadata_props[:]  # Torch's stack traces, with paths of the machine that exported.
         node.doc_string = ""
     return model
+
+
+def name_after_modules(model: onnx.ModelProto) -> None:
+    """Names each node after the module that it came from: student.cbams.128/mul_1.
+
+    Args:
+        model: As torch exports it; the names of modules are in its metadata.
+    """
+    for node in model.graph.node:
+        scopes = next((entry.value for entry in node.metadata_props if entry.key == NAME_SCOPES), "[]")
+        modules = [scope for scope in ast.literal_eval(scopes)[:-1] if scope.startswith(NETWORK)]
+        if modules:
+            node.name = f"{modules[-1].removeprefix(NETWORK)}/{node.name.removeprefix('node_')}"
 
 
 def _operators(model: onnx.ModelProto) -> list[str]:

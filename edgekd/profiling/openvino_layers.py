@@ -94,7 +94,7 @@ def _layer(node: Any, time_ms: float) -> Layer:
     if len(known) == len(shapes):
         moved = sum(int(np.prod(shape, dtype=np.int64)) * bits // 8 for shape, bits in zip(known, sizes, strict=True))
     return Layer(
-        node.get_friendly_name().removesuffix("/WithoutBiases"),
+        _name(node),
         kind,
         _weights(node, kind),
         PRECISIONS.get(precision, precision),
@@ -102,6 +102,16 @@ def _layer(node: Any, time_ms: float) -> Layer:
         moved,
         max(0.0, time_ms),  # Two means, rounded down, may differ by less than nothing.
     )
+
+
+def _name(node: Any) -> str:
+    """A layer's name in the graph, which begins with its module; OpenVINO's own where the graph has none for it.
+
+    OpenVINO names what it fused itself, such as Multiply_30040, and keeps the names of the nodes that went into it.
+    """
+    fused = _told(node, "originalLayersNames").split(",") if "originalLayersNames" in node.get_rt_info() else []
+    names = [name.removesuffix("/WithoutBiases") for name in (node.get_friendly_name(), *reversed(fused))]
+    return next((name for name in names if "/" in name), names[0])
 
 
 def _macs(node: Any, kind: str) -> int | None:

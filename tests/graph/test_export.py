@@ -208,6 +208,17 @@ def test_a_changed_file_is_refused_before_anything_parses_it(exported, tmp_path,
     assert parsed == []
 
 
+@pytest.mark.parametrize("system", ["hkt", "hkt_plus"])
+def test_nodes_are_named_after_their_modules_each_by_a_name_of_its_own(system, elpv_images):
+    graph = graph_of(system, tuple(elpv_images[200:202]), 64, 1).graph
+    names = [node.name for node in graph.node]
+    assert len(set(names)) == len(names)
+    of_weights = {node.name: node.input[1] for node in graph.node if node.op_type == "Conv"}
+    modules = {weight.removeprefix("network.").removesuffix(".weight") for weight in of_weights.values()}
+    assert len(modules) > 6
+    assert {name.partition("/")[0] for name in of_weights} <= modules | {"student", "teacher"}
+
+
 def test_a_graph_that_differs_is_not_written(trained_run, exported, frames, tmp_path, monkeypatch):
     detector, _ = load_run(trained_run)
     graph = onnx.load(exported)
