@@ -140,6 +140,8 @@ def test_every_name_in_the_reference_of_python_exists():
 
 def test_the_page_of_systems_names_every_system_and_setting():
     page = (DOCS / "systems.md").read_text()
+    assert "`--teacher NAME`" in page
+    assert "`--set NAME=VALUE`" in page
     for system in SYSTEMS.values():
         assert system.name in page
         for name in system.settings():
