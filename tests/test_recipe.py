@@ -54,7 +54,7 @@ def test_a_folder_without_recipe_is_no_run(tmp_path):
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("{", "no valid JSON"),
+        ("{", "not valid JSON"),
         ("[]", "is not a recipe that this version of edgekd reads"),
         ('{"system": "hkt", "temperature": 3}', "is not a recipe that this version of edgekd reads"),
         ('{"system": "hkt"}', "incomplete"),
