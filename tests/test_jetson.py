@@ -10,11 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 import edgekd
 from edgekd.artifact import manifest_path, read_manifest
-from edgekd.cli import build, inspect
-from edgekd.cli.main import COMMANDS, Parser
+from edgekd.cli.group import COMMANDS
+from edgekd.cli.main import app
 from edgekd.machine.jetpack import RELEASES
 
 JETSON = Path(__file__).parents[1] / "jetson"
@@ -22,7 +23,6 @@ INSTALL = JETSON / "install.sh"
 BASH = shutil.which("bash")
 EDGEKD = "/opt/edgekd/venv/bin/edgekd"
 MAIN = "import sys; from edgekd.cli.main import main; sys.exit(main())"
-BUILDS = ("ExecStartPre", build, "BUILD_OPTIONS")
 pytestmark = pytest.mark.skipif(BASH is None, reason="no bash")
 
 
@@ -85,18 +85,16 @@ def shell_line(service, name):
     return line.replace("$$", "$").replace("%%", "%")
 
 
-@pytest.mark.parametrize(("name", "command", "options"), [("ExecStart", inspect, "OPTIONS"), BUILDS])
-def test_the_service_calls_a_command_that_there_is_with_options_that_it_takes(service, name, command, options):
+@pytest.mark.parametrize(("name", "options"), [("ExecStart", "OPTIONS"), ("ExecStartPre", "BUILD_OPTIONS")])
+def test_the_service_calls_a_command_that_there_is_with_options_that_it_takes(service, name, options):
     line = shell_line(service, name)
     subprocess.run([BASH, "-n", "-c", line], check=True)
     words = shlex.split(line.partition("exec ")[2])
     assert words[0] == EDGEKD
     assert "PREFIX=/opt/edgekd\n" in INSTALL.read_text()
     assert words[1] in COMMANDS
-    parser = Parser()
-    command.add_arguments(parser)
-    more = shlex.split(settings()[options])
-    parser.parse_args([*words[2:-1], *more])
+    command = typer.main.get_command(app).get_command(None, words[1])
+    command.make_context(words[1], [*words[2:-1], *shlex.split(settings()[options])])
     assert words[-1] == f"${options}"
 
 
