@@ -57,3 +57,15 @@ def test_nothing_posix_only_is_imported_on_the_way_to_inspect(exported, good_fol
     assert verdicts["ERROR"] == 0
     assert sum(verdicts.values()) == len(list(good_folder.iterdir()))
     assert (tmp_path / "out" / "verdicts.parquet").is_file()
+
+
+def test_an_engine_is_built_and_compared_with_neither_torch_nor_onnx(exported, tmp_path):
+    code = (
+        "import sys\n"
+        f"sys.modules.update(dict.fromkeys({TORCH_AND_ONNX!r}))\n"  # None in place of a module: it cannot be imported.
+        "from edgekd.workflows.build import build\n"
+        f"result = build({str(exported)!r}, backend='openvino', output={str(tmp_path / 'x.engine')!r})\n"
+        "print(result.built, result.compared, result.verified['noise'] < 1e-4)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert ran.stdout.split() == ["True", "True", "True"]

@@ -106,6 +106,8 @@ def exit_code_of(run: Callable[[], Any], words: Sequence[str]) -> int:
     command = next((word for word in words if word in COMMANDS), "")
     try:
         code = run()
+        if code == INTERRUPTED:  # Typer turns Ctrl-C into this code, without a message.
+            return _fail("interrupted", INTERRUPTED, debug)
         return code if isinstance(code, int) else 0
     except EdgekdError as error:
         return _fail(str(error), error.exit_code, debug)

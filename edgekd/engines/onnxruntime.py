@@ -30,7 +30,7 @@ def session_options(threads: int) -> Any:
 
 
 class Ticket(NamedTuple):
-    """A batch that is under way or waits, and the frames that it reads."""
+    """A batch that is in flight or waits, and the frames that it reads."""
 
     outputs: Future[Outputs]
     frames: Frames

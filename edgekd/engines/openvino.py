@@ -37,7 +37,7 @@ def cpu_options(threads: int) -> dict[str, Any]:
 
 
 class Ticket(NamedTuple):
-    """A request that is under way, and the frames that it reads."""
+    """A request that is in flight, and the frames that it reads."""
 
     request: Any
     frames: Frames
@@ -93,7 +93,7 @@ class OpenVINOEngine(HostEngine):
         # OpenVINO shares only memory that it might write to; anything else it copies.
         tensor = self._tensor(frames, shared_memory=frames.flags.c_contiguous and frames.flags.writeable)
         if not self._requests:
-            raise EdgekdError(f"all {self.slots} slots are under way: collect one first")
+            raise EdgekdError(f"all {self.slots} slots are in flight: collect one first")
         request = self._requests[0]
         request.set_input_tensor(tensor)
         request.start_async()

@@ -110,7 +110,7 @@ def _name(node: Any) -> str:
     OpenVINO names what it fused itself, such as Multiply_30040, and keeps the names of the nodes that went into it.
     """
     fused = _field(node, "originalLayersNames").split(",") if "originalLayersNames" in node.get_rt_info() else []
-    names: list[str] = [name.removesuffix("/WithoutBiases") for name in (node.get_friendly_name(), *reversed(fused))]
+    names = [str(name).removesuffix("/WithoutBiases") for name in (node.get_friendly_name(), *reversed(fused))]
     return next((name for name in names if "/" in name), names[0])
 
 

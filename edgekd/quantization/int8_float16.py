@@ -188,7 +188,7 @@ def _with_one_scale(
 
 
 def _readers(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:
-    """The nodes that read each tensor; a graph's output has a reader of its own, which is no node of it."""
+    """The nodes that read each tensor; a graph's output has a reader of its own, which is not a node of it."""
     readers: dict[str, list[onnx.NodeProto]] = {}
     for node in graph.node:
         for name in node.input:

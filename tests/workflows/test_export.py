@@ -51,7 +51,7 @@ def test_an_int8_export_reports_calibration_and_the_layers_that_it_tries(trained
     export(
         trained_run,
         precision="int8",
-        max_drift=0.02,
+        max_drift=0.0017,  # Of 0.0024 with every layer in INT8.
         output=tmp_path / "x_int8.onnx",
         progress=lambda step, done, total=None, loss=None: steps.update({step: (done, total)}),
     )

@@ -73,7 +73,7 @@ class Driver(abc.ABC):
         self._owner = threading.get_ident()
         self._held: list[tuple[Any, Callable[[], object]]] = []  # What is to be given back, and how.
         self._streams: list[Any] = []
-        self._told_pageable = False
+        self._warned_pageable = False
 
     @abc.abstractmethod
     def allocate(self, size: int) -> int:
@@ -87,8 +87,8 @@ class Driver(abc.ABC):
         """
         size = math.prod(shape) * np.dtype(dtype).itemsize
         block = whole_pages(size)
-        if not self._lock(block) and not self._told_pageable:
-            self._told_pageable = True
+        if not self._lock(block) and not self._warned_pageable:
+            self._warned_pageable = True
             logging.getLogger("edgekd.runner").warning(
                 "%s cannot lock the pages of host memory: copies will not overlap with computing", self.device.name
             )
@@ -155,7 +155,7 @@ class Driver(abc.ABC):
     def close(self) -> None:
         """Frees everything, the last first, even where the device no longer responds. Twice does no harm.
 
-        What is still under way is waited for, since it reads and writes what is given back.
+        What is still in flight is waited for, since it reads and writes what is freed.
         """
         self.drain_all()
         self._streams.clear()

@@ -22,7 +22,7 @@ _logger = logging.getLogger("edgekd.runner")
 
 @dataclass
 class Slot:
-    """What one batch under way needs. All of it is made when the engine starts.
+    """What one batch in flight needs. All of it is made when the engine starts.
 
     Attributes:
         index: Its place in the ring.
@@ -46,7 +46,7 @@ class Slot:
 
 
 class Ticket(NamedTuple):
-    """A batch that is under way."""
+    """A batch that is in flight."""
 
     slot: Slot
     size: int
@@ -143,7 +143,7 @@ class SlotRing:
 
     def _take(self, frames: Frames) -> Slot:
         if not self._free:
-            raise EdgekdError(f"all {len(self.slots)} slots are under way: collect one first")
+            raise EdgekdError(f"all {len(self.slots)} slots are in flight: collect one first")
         slot = self._free.popleft()
         slot.frames[: len(frames)] = frames
         return slot

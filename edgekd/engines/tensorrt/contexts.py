@@ -105,7 +105,7 @@ class Contexts:
             self._kernels.save()
 
     def release(self) -> None:
-        """Frees what TensorRT holds on the device. Nothing may be under way, and the driver must still be open."""
+        """Frees what TensorRT holds on the device. Nothing may be in flight, and the driver must still be open."""
         self._contexts.clear()
         self._kernels = None
         self._runtime_config = None

@@ -59,7 +59,7 @@ class TensorRTEngine(Engine):
         device = driver.device
         refuse_unfit(manifest, path, flavour, device.capability, device.name)
         self._contexts = Contexts(flavour, path, manifest, driver, self.slots)
-        # The last first when it is closed: what is under way ends, TensorRT lets go, and the memory is given back.
+        # The last first when it is closed: what is in flight ends, TensorRT lets go, and the memory is freed.
         self._left.callback(self._contexts.release)
         self._left.callback(self._keep_kernels)
         self._left.callback(driver.drain_all)

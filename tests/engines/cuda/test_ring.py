@@ -114,7 +114,7 @@ def test_frames_are_read_into_page_locked_memory(engine):
 def test_more_than_all_slots_are_refused(engine):
     tickets = [engine.submit(frame(number)) for number in range(4)]
     assert engine.acquire() is None
-    with pytest.raises(EdgekdError, match="all 4 slots are under way"):
+    with pytest.raises(EdgekdError, match="all 4 slots are in flight"):
         engine.submit(frame(4))
     assert [float(engine.collect(ticket).scores[0]) for ticket in tickets] == [0, 1, 2, 3]
 
