@@ -93,7 +93,7 @@ def test_checking_a_training_refuses_what_training_would_and_makes_nothing(optio
         ({"data": None}, "--data is missing"),
         ({"textures": tmp_path}, "--textures is for synthetic anomalies"),
         ({"settings": {"cbam": "off"}}, "setting cbam of hkt must be on or off"),
-        ({"system": "hkt_plus"}, "learns from pdn_medium or a backbone, not from pdn_small"),
+        ({"system": "hkt_plus"}, "must be pdn_medium or a backbone, got pdn_small"),
     ):
         with pytest.raises(EdgekdError, match=complaint):
             check_training(replace(options, **changes))
