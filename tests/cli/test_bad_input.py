@@ -40,9 +40,9 @@ def test_a_folder_that_is_no_run_is_named(fails, tmp_path):
     assert "is not a run folder" in fails("export", tmp_path)
 
 
-def test_a_graph_that_is_not_its_manifests_is_refused_before_it_is_parsed(fails, artifact):
+def test_a_graph_that_is_not_its_manifests_is_refused_before_it_is_parsed(fails, artifact, good_folder):
     artifact.write_bytes(b"not even a graph")
-    assert "its SHA-256 differs" in fails("inspect", "--engine", artifact, "--source", artifact.parent)
+    assert "its SHA-256 differs" in fails("inspect", "--engine", artifact, "--source", good_folder)
 
 
 def test_a_graph_without_a_manifest_is_refused(fails, artifact):
