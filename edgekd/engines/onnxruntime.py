@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from edgekd.artifact import Manifest
 from edgekd.engines.base import EVERY_MAP, EngineSpec, Frames, Outputs, frame_shape, wants_maps
 from edgekd.engines.host import HostEngine
+from edgekd.engines.runtimes import import_onnxruntime
 from edgekd.errors import ArtifactError, one_line
 
 
@@ -18,7 +19,7 @@ def session_options(threads: int) -> Any:
     Args:
         threads: That compute one inference.
     """
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -82,7 +83,7 @@ class OnnxRuntimeEngine(SessionEngine):
     """
 
     def __init__(self, path: Path, manifest: Manifest, threads: int, slots: int | None = None) -> None:
-        import onnxruntime
+        onnxruntime = import_onnxruntime()
 
         try:
             session = onnxruntime.InferenceSession(

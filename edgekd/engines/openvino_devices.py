@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekd.engines.accelerators import TRIAL_GRAPH, TRIAL_INPUT, AcceleratorError, check_trial
+from edgekd.engines.runtimes import import_openvino
 from edgekd.errors import EdgekdError
 
 KINDS = {"GPU": "GPU of Intel", "NPU": "NPU of Intel"}
@@ -74,7 +75,7 @@ def try_device(backend: str) -> str:
     device = backend.partition(":")[2].upper()
     if importlib.util.find_spec("openvino") is None:
         raise AcceleratorError(backend, "OpenVINO is not installed", "pip install openvino")
-    import openvino
+    openvino = import_openvino()
 
     core = openvino.Core()
     require_device(core, device)

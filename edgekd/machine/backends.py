@@ -14,6 +14,7 @@ from typing import Any
 
 from edgekd.engines.accelerators import ACCELERATED, GPU, NPU, ON_CUDA, AcceleratorError, try_accelerator
 from edgekd.engines.cuda import open_driver
+from edgekd.engines.runtimes import import_onnxruntime, import_openvino
 from edgekd.engines.tensorrt.flavours import RTX, RTX_CAPABILITIES, STANDARD, is_installed, load_flavour
 from edgekd.errors import EdgekdError, MachineError, one_line
 from edgekd.machine.record import Gpu, Machine
@@ -197,12 +198,12 @@ def _how_it_ended(ended: subprocess.CompletedProcess[str]) -> str:
 
 def _load_for_cpu(name: str) -> str:
     if name == "openvino":
-        import openvino
+        openvino = import_openvino()
 
         if "CPU" not in openvino.Core().available_devices:
             raise MachineError("it finds no CPU that it can compute on")
         return str(openvino.__version__).partition("-")[0]
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     if "CPUExecutionProvider" not in onnxruntime.get_available_providers():
         raise MachineError("this build cannot compute on the CPU")

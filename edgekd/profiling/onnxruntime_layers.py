@@ -14,6 +14,7 @@ import numpy as np
 
 from edgekd.engines.base import EngineSpec
 from edgekd.engines.onnxruntime import session_options
+from edgekd.engines.runtimes import import_onnxruntime
 from edgekd.profiling.layers import Layer, Profile, convolution_macs, product_macs, transposed_convolution_macs
 
 AT_LEAST, AT_MOST = 3, 200  # Inferences: each adds a line a layer to the trace.
@@ -50,7 +51,7 @@ def profile_onnxruntime(artifact: Path, spec: EngineSpec, seconds: float) -> Pro
         spec: Of the engine that runs it.
         seconds: To measure for, about.
     """
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     batch = spec.batch or 1
     frames = np.random.default_rng(0).integers(0, 256, (batch, spec.height, spec.width, 3), np.uint8)

@@ -12,6 +12,7 @@ import numpy as np
 
 from edgekd.engines.base import EngineSpec
 from edgekd.engines.openvino import cpu_options
+from edgekd.engines.runtimes import import_openvino
 from edgekd.profiling.layers import (
     ROUNDS,
     Layer,
@@ -35,7 +36,7 @@ def profile_openvino(artifact: Path, spec: EngineSpec, seconds: float) -> Profil
         spec: Of the engine that runs it.
         seconds: To measure for, about.
     """
-    import openvino
+    openvino = import_openvino()
 
     compiled, batch = _compile(artifact, spec)
     request = compiled.create_infer_request()
@@ -62,7 +63,7 @@ def profile_openvino(artifact: Path, spec: EngineSpec, seconds: float) -> Profil
 
 def _compile(artifact: Path, spec: EngineSpec) -> tuple[Any, int]:
     """The graph with counters, and the batch that it takes: one frame where it takes any."""
-    import openvino
+    openvino = import_openvino()
 
     options = cpu_options(spec.threads or 0) | {"PERF_COUNT": True}
     core, batch = openvino.Core(), spec.batch or 1

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgekd.engines.opening import usable_cores
+from edgekd.engines.runtimes import import_openvino
 
 CHANNELS, GRID, KERNEL, LAYERS = 256, 64, 3, 6  # Of the chains: what a PDN does most of, without its first layer.
 SIDE = 1536  # Of the square matrices: 27 MB in all, past the private caches, so that blocking is at work.
@@ -49,7 +50,7 @@ def _best_product(seconds: float) -> float:
 
 
 def _best_chain(model: Any, seconds: float) -> float:
-    import openvino
+    openvino = import_openvino()
 
     options = {
         "PERFORMANCE_HINT": "LATENCY",
@@ -74,8 +75,8 @@ def _least_time(work: Callable[[], object], seconds: float) -> float:
 
 def _chain(as_bytes: bool) -> Any:
     """Convolutions behind each other; of bytes, whose ranges OpenVINO finds to take integer kernels."""
-    import openvino
-    from openvino import opset13 as ops
+    openvino = import_openvino()
+    ops = openvino.opset13
 
     def rounded(x: Any) -> Any:
         low, high = ops.constant(np.float32(0)), ops.constant(np.float32(1))
