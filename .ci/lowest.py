@@ -5,10 +5,15 @@ pip fails where the bounds do not fit together, so what `make lowest` tests are 
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-import tomli
 from packaging.requirements import Requirement
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 PROJECT = Path(__file__).parent.parent / "pyproject.toml"
 
@@ -23,7 +28,7 @@ def lowest_version(requirement: Requirement) -> str:
 
 def main() -> None:
     """Prints a line for each dependency, those of every extra included."""
-    project = tomli.loads(PROJECT.read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
     lines = [project["dependencies"], *project["optional-dependencies"].values()]
     requirements = [Requirement(line) for group in lines for line in group]
     dependencies = [requirement for requirement in requirements if requirement.name != project["name"]]
