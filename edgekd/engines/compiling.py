@@ -17,6 +17,7 @@ from edgekd.engines.build_plan import BuildPlan
 from edgekd.engines.cores import usable_cores
 from edgekd.engines.cuda import open_driver
 from edgekd.engines.openvino import cpu_options
+from edgekd.engines.runtimes import import_openvino
 from edgekd.engines.tensorrt.building import BuildOptions, build_engine, uses_user_allocation
 from edgekd.engines.tensorrt.flavours import (
     PORTABLE_CAPABILITIES,
@@ -216,7 +217,7 @@ def processor_name() -> str:
 
 def _openvino() -> Any:
     try:
-        import openvino
+        openvino = import_openvino()
     except ModuleNotFoundError as error:
         raise MachineError("OpenVINO is not installed: pip install openvino") from error
     return openvino

@@ -10,6 +10,7 @@ from edgekd.artifact import Manifest
 from edgekd.backends import ONNXRUNTIME
 from edgekd.engines.base import EVERY_MAP, EngineSpec, Frames, Outputs, frame_shape, wants_maps
 from edgekd.engines.host import HostEngine
+from edgekd.engines.runtimes import import_onnxruntime
 from edgekd.errors import ArtifactError, one_line
 
 
@@ -19,7 +20,7 @@ def session_options(threads: int) -> Any:
     Args:
         threads: That compute one inference.
     """
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -83,7 +84,7 @@ class OnnxRuntimeEngine(SessionEngine):
     """
 
     def __init__(self, path: Path, manifest: Manifest, threads: int, slots: int | None = None) -> None:
-        import onnxruntime
+        onnxruntime = import_onnxruntime()
 
         try:
             session = onnxruntime.InferenceSession(

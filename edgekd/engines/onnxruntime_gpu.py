@@ -22,6 +22,7 @@ from edgekd.engines.base import EngineSpec, Frames, Outputs, frame_shape
 from edgekd.engines.cache import cache_folder
 from edgekd.engines.cuda import Device, NoSuchGpuError, open_driver
 from edgekd.engines.onnxruntime import SessionEngine, session_options
+from edgekd.engines.runtimes import import_onnxruntime
 from edgekd.engines.trial import TRIAL_GRAPH, TRIAL_INPUT, AcceleratorError, check_trial
 from edgekd.errors import ArtifactError, MachineError, one_line
 
@@ -190,7 +191,7 @@ def _runtime_with(backend: str) -> Any:
     """ONNX Runtime, where it has the provider."""
     if importlib.util.find_spec("onnxruntime") is None:
         raise AcceleratorError(backend, "ONNX Runtime is not installed", INSTALLS[backend])
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     if PROVIDERS[backend] not in onnxruntime.get_available_providers():
         raise AcceleratorError(

@@ -19,6 +19,7 @@ from edgekd.engines.openvino_devices import (
     refuse_free_batch,
     require_device,
 )
+from edgekd.engines.runtimes import import_openvino
 from edgekd.errors import ArtifactError, EdgekdError, MachineError
 
 
@@ -64,7 +65,7 @@ class OpenVINOEngine(HostEngine):
     def __init__(
         self, path: Path, manifest: Manifest, threads: int | None, slots: int | None = None, device: str = "CPU"
     ) -> None:
-        import openvino
+        openvino = import_openvino()
 
         super().__init__(slots)
         batch, height, width = frame_shape(manifest)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekd.backends import OPENVINO, OPENVINO_GPU, OPENVINO_NPU
+from edgekd.engines.runtimes import import_openvino
 from edgekd.engines.trial import TRIAL_GRAPH, TRIAL_INPUT, AcceleratorError, check_trial
 from edgekd.errors import EdgekdError
 
@@ -76,7 +77,7 @@ def try_device(backend: str) -> str:
     device = backend.partition(":")[2].upper()
     if importlib.util.find_spec(OPENVINO) is None:
         raise AcceleratorError(backend, "OpenVINO is not installed", "pip install openvino")
-    import openvino
+    openvino = import_openvino()
 
     core = openvino.Core()
     require_device(core, device)

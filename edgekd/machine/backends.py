@@ -15,6 +15,7 @@ from typing import Any
 from edgekd.backends import ACCELERATED, ALL_BACKENDS, ON_CUDA, OPENVINO, OPENVINO_GPU, OPENVINO_NPU
 from edgekd.engines.accelerators import try_accelerator
 from edgekd.engines.cuda import open_driver
+from edgekd.engines.runtimes import import_onnxruntime, import_openvino
 from edgekd.engines.tensorrt.flavours import RTX, RTX_CAPABILITIES, STANDARD, is_installed, load_flavour
 from edgekd.engines.trial import AcceleratorError
 from edgekd.errors import EdgekdError, MachineError, one_line
@@ -129,13 +130,10 @@ def install_line(name: str, machine: Machine, lacking: str | None = None) -> str
     if machine.gpu is None:
         return NVIDIA_DRIVER if machine.nvidia_card else None
     if _cuda_major(machine.gpu) >= 13:
-        package = STANDARD if name == STANDARD else "'edgekd[tensorrt-rtx]'"
-        return f"pip install {package} cuda-bindings"
+        return f"pip install 'edgekd[{name}]'"
     if name == STANDARD:
         return "pip install tensorrt-cu12 'cuda-bindings==12.9.*'"
-    return (
-        f"update the NVIDIA driver to {CUDA_13_DRIVER} or newer, then pip install 'edgekd[tensorrt-rtx]' cuda-bindings"
-    )
+    return f"update the NVIDIA driver to {CUDA_13_DRIVER} or newer, then pip install 'edgekd[{name}]'"
 
 
 def _for_an_accelerator(name: str, machine: Machine, lacking: str | None) -> str | None:
@@ -204,12 +202,12 @@ def _how_it_failed(ended: subprocess.CompletedProcess[str]) -> str:
 
 def _load_for_cpu(name: str) -> str:
     if name == OPENVINO:
-        import openvino
+        openvino = import_openvino()
 
         if "CPU" not in openvino.Core().available_devices:
             raise MachineError("it does not support this CPU")
         return str(openvino.__version__).partition("-")[0]
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     if "CPUExecutionProvider" not in onnxruntime.get_available_providers():
         raise MachineError("this build has no CPU provider")

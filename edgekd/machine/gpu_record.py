@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgekd.engines.base import EngineSpec
+from edgekd.engines.runtimes import import_openvino
 from edgekd.engines.tensorrt.flavours import JETSONS
 from edgekd.machine import jetson_gpu, nvml
 from edgekd.machine.jetpack import find_jetpack, read_l4t
@@ -243,7 +244,7 @@ def openvino_fields(device: str) -> dict[str, Any]:
     Args:
         device: "GPU" or "NPU".
     """
-    import openvino
+    openvino = import_openvino()
 
     core, fields = openvino.Core(), {}
     for field, name in OPENVINO_PROPERTIES.items():

@@ -14,6 +14,7 @@ import numpy as np
 
 from edgekd.engines.base import EngineSpec
 from edgekd.engines.onnxruntime import session_options
+from edgekd.engines.runtimes import import_onnxruntime
 from edgekd.macs import convolution_macs, product_macs, transposed_convolution_macs
 from edgekd.profiling.layers import Layer, Profile
 
@@ -51,7 +52,7 @@ def profile_onnxruntime(artifact: Path, spec: EngineSpec, seconds: float) -> Pro
         spec: Spec of the engine that runs it.
         seconds: Roughly how long to measure.
     """
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     batch = spec.batch or 1
     frames = np.random.default_rng(0).integers(0, 256, (batch, spec.height, spec.width, 3), np.uint8)

@@ -12,6 +12,7 @@ import numpy as np
 
 from edgekd.engines.base import EngineSpec
 from edgekd.engines.openvino import cpu_options
+from edgekd.engines.runtimes import import_openvino
 from edgekd.macs import convolution_macs, product_macs, transposed_convolution_macs
 from edgekd.profiling.layers import ROUNDS, Layer, Profile
 
@@ -34,7 +35,7 @@ def profile_openvino(artifact: Path, spec: EngineSpec, seconds: float) -> Profil
         spec: Spec of the engine that runs it.
         seconds: Roughly how long to measure.
     """
-    import openvino
+    openvino = import_openvino()
 
     compiled, batch = _compile(artifact, spec)
     request = compiled.create_infer_request()
@@ -61,7 +62,7 @@ def profile_openvino(artifact: Path, spec: EngineSpec, seconds: float) -> Profil
 
 def _compile(artifact: Path, spec: EngineSpec) -> tuple[Any, int]:
     """The graph with performance counters, and its batch size: one frame where it takes any."""
-    import openvino
+    openvino = import_openvino()
 
     options = cpu_options(spec.threads or 0) | {"PERF_COUNT": True}
     core, batch = openvino.Core(), spec.batch or 1

@@ -11,6 +11,7 @@ import numpy as np
 
 from edgekd.backends import OPENVINO
 from edgekd.engines.cores import usable_cores
+from edgekd.engines.runtimes import import_openvino
 from edgekd.macs import convolution_macs, product_macs
 
 CHANNELS, GRID, KERNEL, LAYERS = 256, 64, 3, 6  # Of the chains: most of a PDN's work, without its first layer.
@@ -52,7 +53,7 @@ def _best_product(seconds: float) -> float:
 
 
 def _best_chain(model: Any, seconds: float) -> float:
-    import openvino
+    openvino = import_openvino()
 
     options = {
         "PERFORMANCE_HINT": "LATENCY",
@@ -78,8 +79,8 @@ def _least_time(work: Callable[[], object], seconds: float) -> float:
 
 def _chain(as_bytes: bool) -> Any:
     """A chain of convolutions; as bytes with fake quantization, so that OpenVINO chooses integer kernels."""
-    import openvino
-    from openvino import opset13 as ops
+    openvino = import_openvino()
+    ops = openvino.opset13
 
     def rounded(x: Any) -> Any:
         low, high = ops.constant(np.float32(0)), ops.constant(np.float32(1))

@@ -13,6 +13,7 @@ import onnx
 from numpy.typing import NDArray
 
 from edgekd.engines import Frames
+from edgekd.engines.runtimes import import_onnxruntime
 
 
 class GraphOutputs(NamedTuple):
@@ -24,7 +25,7 @@ class GraphOutputs(NamedTuple):
 
 def open_session(model: onnx.ModelProto) -> Any:
     """An ONNX Runtime session of a graph, with all cores."""
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

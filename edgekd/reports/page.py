@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jinja2
+
 from edgekd.artifact import require_other_file, require_writable, write_beside
-from edgekd.errors import missing_package
 
 
 class Tile(NamedTuple):
@@ -16,22 +17,6 @@ class Tile(NamedTuple):
     label: str
     figure: str
     detail: str
-
-
-def require_jinja(extra: str) -> Any:
-    """Imports Jinja2; to be called before the work that the report is about.
-
-    Args:
-        extra: The extra of edgekd that installs it.
-
-    Raises:
-        MachineError: Jinja2 is not installed.
-    """
-    try:
-        import jinja2
-    except ImportError as error:
-        raise missing_package("Jinja2", "the HTML report", extra) from error
-    return jinja2
 
 
 def require_report(html: str | Path | None, artifact: Path) -> Path | None:
@@ -43,30 +28,23 @@ def require_report(html: str | Path | None, artifact: Path) -> Path | None:
 
     Raises:
         EdgekdError: The file cannot be written, or belongs to the artifact.
-        MachineError: Jinja2 is not installed.
     """
     if html is None:
         return None
     path = Path(html)
-    require_jinja("evaluate")
     require_writable(path)
     require_other_file(path, artifact)
     return path
 
 
-def render_page(template: str, extra: str, filters: Mapping[str, Callable[..., str]], **content: Any) -> str:
+def render_page(template: str, filters: Mapping[str, Callable[..., str]], **content: Any) -> str:
     """Renders a page from its template; all text in it is escaped.
 
     Args:
         template: Name of a file in templates.
-        extra: The extra of edgekd that installs what the report needs.
         filters: Functions that format figures, by the template's names for them.
         content: The template's variables.
-
-    Raises:
-        MachineError: Jinja2 is not installed.
     """
-    jinja2 = require_jinja(extra)
     loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True

@@ -146,14 +146,12 @@ def benchmark(options: BenchmarkOptions) -> BenchmarkResult:
 
 def _check(options: BenchmarkOptions) -> None:
     """Refuses, before hours of training, what could not be done or written afterwards."""
-    from edgekd.reports.page import require_jinja
 
     for name in options.precisions:
         if name not in PRECISIONS:
             raise unknown_name("precision", name, PRECISIONS)
     if not options.duration > 0:
         raise EdgekdError(f"duration must be a positive number of seconds, got {options.duration}")
-    require_jinja("evaluate")
     for file in (TABLE_FILE, MARKDOWN_FILE):
         require_writable(Path(options.out) / file)
 

@@ -16,7 +16,7 @@ from edgekd.errors import EdgekdError, MachineError, one_line, unknown_name
 STANDARD, RTX = TENSORRT, TENSORRT_RTX
 MODULES = {STANDARD: "tensorrt", RTX: "tensorrt_rtx"}
 INSTALLS = {
-    STANDARD: "pip install tensorrt; on a Jetson it comes with JetPack",
+    STANDARD: "pip install 'edgekd[tensorrt]'; on a Jetson it comes with JetPack",
     RTX: "pip install 'edgekd[tensorrt-rtx]'",
 }
 # The standard one lacks names before; that for RTX parses quantized convolutions before and fails to build them.
