@@ -14,7 +14,6 @@ import pytest
 import torch
 
 import edgekd.profiling.bench as bench_module
-from edgekd.cli.main import main
 from edgekd.data.images import read_image
 from edgekd.data.resizing import resize_image
 from edgekd.models.backbones.pdn import pdn
@@ -22,6 +21,8 @@ from edgekd.recipe import TrainingRecipe
 from edgekd.training.run import start_run, train
 from edgekd.training.teachers.loading import load_teacher
 from edgekd.training.weight_files import write_weights
+
+from .run_command import main
 
 ELPV = Path(elpv_dataset.__file__).parent / "data"
 MANY = 110  # Good images, so that eleven are held out and a threshold can be set.

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from edgekd.artifact import manifest_path
-from edgekd.cli.main import main
+
+from ..run_command import main
 
 
 @pytest.fixture

@@ -95,7 +95,7 @@ def test_a_source_with_damaged_images_answers_error_for_them_and_goes_on(exporte
     answer = json.loads(capsys.readouterr().out)
     assert answer["verdicts"] == {"OK": 2, "NG": 0, "ERROR": 2}
     errors = {frame["name"]: frame["error"] for frame in answer["frames"] if frame["verdict"] == "ERROR"}
-    assert "no image that can be read" in errors["a_text.png"]
+    assert "cannot be read as an image" in errors["a_text.png"]
     assert "at least 16 a side" in errors["tiny.png"]
 
 

@@ -20,7 +20,6 @@ import edgekd.engines.onnxruntime_gpu as onnxruntime_gpu
 import edgekd.engines.opening as opening
 from edgekd.artifact import read_manifest, write_manifest
 from edgekd.backends import ON_CUDA, ONNXRUNTIME_CUDA, ONNXRUNTIME_TENSORRT
-from edgekd.cli.main import main
 from edgekd.data.good_images import read_frames
 from edgekd.engines import ACCELERATED, BACKENDS, open_engine
 from edgekd.engines.accelerators import try_accelerator
@@ -30,6 +29,8 @@ from edgekd.engines.onnxruntime_gpu import OnnxRuntimeGpuEngine, check_placement
 from edgekd.engines.openvino_devices import cause, device_options
 from edgekd.engines.trial import TRIAL_GRAPH, TRIAL_INPUT, TRIAL_OUTPUT, AcceleratorError, check_trial
 from edgekd.errors import ArtifactError, EdgekdError, MachineError
+
+from ..run_command import main
 
 ort = pytest.importorskip("onnxruntime")
 openvino = pytest.importorskip("openvino")

@@ -365,7 +365,7 @@ def unused_port():
     [("onnxruntime", None, 3, [3, 1]), ("onnxruntime", 2, 2, [2]), ("openvino", None, 5, [5])],
 )
 def test_a_server_serves_what_the_engine_computes(ask_server, trained_run, tmp_path, backend, batch, frames, scores):
-    from edgekd.cli.main import main
+    from ..run_command import main
 
     artifact = tmp_path / "part.onnx"
     words = ["export", trained_run, "--batch", batch or "dynamic", "--output", artifact]

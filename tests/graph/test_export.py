@@ -9,7 +9,6 @@ import torch
 
 import edgekd.engines.opening as opening
 from edgekd.artifact import manifest_path, read_manifest, sha256
-from edgekd.cli.main import main
 from edgekd.data.good_images import read_frames
 from edgekd.data.images import read_image
 from edgekd.data.resizing import resize_into
@@ -28,6 +27,7 @@ from edgekd.models.registry import find_system
 from edgekd.recipe import read_export_recipe
 from edgekd.training.run import load_run
 
+from ..run_command import main
 from .graphs import OPSET, graph_of, prepared
 
 LIGHT = (("backbone", "efficientnet_lite0"),)

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from edgekd.artifact import read_manifest
-from edgekd.cli.main import main
 from edgekd.engines import open_engine
 from edgekd.profiling.bandwidth import _last_level_cache, _past_the_cache, memory_bandwidth
 from edgekd.profiling.layer_times import profile_layers
 from edgekd.profiling.layers import Layer, with_floors
 from edgekd.profiling.onnxruntime_layers import read_trace
+
+from ..run_command import main
 
 CONVOLUTION = Layer("a", "Convolution", "w", "fp32", 2_000_000, 40_000, 5.0)
 

@@ -10,7 +10,6 @@ from onnx import helper, numpy_helper
 
 import edgekd.profiling.verification as verification
 from edgekd.artifact import manifest_path, read_json, read_manifest, write_manifest
-from edgekd.cli.main import main
 from edgekd.data.good_images import read_frames
 from edgekd.engines import open_engine
 from edgekd.engines.build_plan import BuildChoices, plan_build
@@ -22,6 +21,7 @@ from edgekd.profiling.verification import HELD_OUT, MADE, Place, images_for, pla
 from edgekd.run_folder import RECIPE_FILE
 
 from ..engines.cuda.recording_driver import RecordingDriver
+from ..run_command import main
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,14 @@ from functools import partial
 import numpy as np
 import pytest
 
-from edgekd.cli.main import main
 from edgekd.data.images import read_image
 from edgekd.engines import EVERY_MAP, EngineSpec, Outputs, open_engine
 from edgekd.engines.host import HostEngine
 from edgekd.result import Verdict
 from edgekd.runner import Frame, inspect_image, inspect_stream
 from edgekd.runner.sources import image_frames
+
+from ..run_command import main
 
 
 @pytest.fixture(scope="module")

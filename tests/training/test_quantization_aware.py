@@ -5,7 +5,6 @@ import onnx
 import pytest
 import torch
 
-from edgekd.cli.main import main
 from edgekd.data.good_images import read_frames
 from edgekd.errors import EdgekdError
 from edgekd.quantization.drift import map_noise
@@ -24,6 +23,8 @@ from edgekd.training.run import (
     training_images,
 )
 from edgekd.training.weight_files import read_weights
+
+from ..run_command import main
 
 CPU = torch.device("cpu")
 
