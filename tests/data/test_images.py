@@ -64,7 +64,7 @@ def test_a_file_that_is_no_image_is_refused(tmp_path, content, said):
 
 def test_an_image_of_three_pixels_is_refused_with_what_is_needed(tmp_path):
     path = write(tmp_path / "tiny.png", np.zeros((1, 3, 3), np.uint8))
-    with pytest.raises(ImageError, match="is 3 x 1 pixels: at least 16 a side"):
+    with pytest.raises(ImageError, match="is 3 x 1 pixels: it must be at least 16 a side"):
         read_image(path)
 
 

@@ -66,17 +66,17 @@ def test_a_mask_of_two_values_is_refused(tmp_path):
     mask[0], mask[1] = 255, 254
     (tmp_path / "000").mkdir()
     cv2.imwrite(str(tmp_path / "000/000.png"), mask)
-    with pytest.raises(EdgekdError, match="values 254, 255: a mask holds one"):
+    with pytest.raises(EdgekdError, match="values 254, 255: a mask must hold one"):
         read_regions(tmp_path / "000", {255: SaturationRule("a", 1, False), 254: SaturationRule("b", 1, False)})
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "no valid JSON"),
-        ({"defects": []}, "no list of defects with defect_name, pixel_value"),
-        ([{"defect_name": "missing", "pixel_value": 255}], "no list of defects"),
-        ([ABSOLUTE | {"pixel_value": "255"}], "no list of defects"),
+        ("{", "is not valid JSON"),
+        ({"defects": []}, "must be a list of defects with defect_name, pixel_value"),
+        ([{"defect_name": "missing", "pixel_value": 255}], "must be a list of defects"),
+        ([ABSOLUTE | {"pixel_value": "255"}], "must be a list of defects"),
     ],
 )
 def test_a_config_of_another_form_is_refused(tmp_path, content, message):
