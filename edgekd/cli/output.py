@@ -59,12 +59,7 @@ def require_outputs(json: Path | None, html: Path | None) -> None:
 
     Raises:
         EdgekdError: One cannot be written, or both are the same file.
-        MachineError: Jinja2 is not installed, which the report needs.
     """
-    if html is not None:
-        from edgekd.reports.page import require_jinja
-
-        require_jinja("evaluate")
     for path in (json, html):
         require_writable(path)
     if json is not None and html is not None and json.absolute() == html.absolute():

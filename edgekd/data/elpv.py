@@ -28,7 +28,7 @@ def monocrystalline_cells() -> tuple[list[Path], list[Path]]:
     """
     package = find_spec("elpv_dataset")
     if package is None or package.origin is None:
-        raise missing_package("elpv-dataset", "the demo", "demo")
+        raise missing_package("elpv-dataset", "the demo")
     data = Path(package.origin).parent / "data"
     sound, defective = [], []
     for line in (data / "labels.csv").read_text(encoding="utf-8").splitlines():

@@ -123,13 +123,10 @@ def install_line(name: str, machine: Machine, lacking: str | None = None) -> str
     if machine.gpu is None:
         return NVIDIA_DRIVER if machine.nvidia_card else None
     if _cuda_major(machine.gpu) >= 13:
-        package = "tensorrt" if name == STANDARD else "'edgekd[tensorrt-rtx]'"
-        return f"pip install {package} cuda-bindings"
+        return f"pip install 'edgekd[{name}]'"
     if name == STANDARD:
         return "pip install tensorrt-cu12 'cuda-bindings==12.9.*'"
-    return (
-        f"update the NVIDIA driver to {CUDA_13_DRIVER} or newer, then pip install 'edgekd[tensorrt-rtx]' cuda-bindings"
-    )
+    return f"update the NVIDIA driver to {CUDA_13_DRIVER} or newer, then pip install 'edgekd[{name}]'"
 
 
 def _for_an_accelerator(name: str, machine: Machine, lacking: str | None) -> str | None:

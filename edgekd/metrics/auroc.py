@@ -80,7 +80,7 @@ def scikit_learn_metrics() -> ModuleType:
     try:
         import sklearn.metrics
     except ImportError as error:
-        raise missing_package("scikit-learn", "evaluation", "evaluate") from error
+        raise missing_package("scikit-learn", "evaluation") from error
     metrics: ModuleType = sklearn.metrics
     return metrics
 

@@ -51,11 +51,10 @@ def write_bench_report(path: Path, figures: Mapping[str, Any]) -> None:
         figures: Of `edgekd.profiling.bench.bench`.
 
     Raises:
-        MachineError: Jinja2 is not installed, or the disk is full.
+        MachineError: The disk is full.
     """
     page = render_page(
         "bench.html.jinja",
-        "evaluate",
         {"figure": figure, "share": share},
         figures=figures,
         title=_title(figures),

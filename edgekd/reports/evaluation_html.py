@@ -40,7 +40,7 @@ def write_evaluation_report(path: Path, report: EvaluationReport) -> None:
         report: What to show.
 
     Raises:
-        MachineError: Jinja2 or scikit-learn is not installed, or the disk is full.
+        MachineError: scikit-learn is not installed, or the disk is full.
     """
     write_page(path, _render(report))
 
@@ -49,7 +49,6 @@ def _render(report: EvaluationReport) -> str:
     good, defective = _scores(report.samples, defective=False), _scores(report.samples, defective=True)
     return render_page(
         "evaluation.html.jinja",
-        "evaluate",
         {"figure": _figure, "share": _share},
         report=report,
         good_count=sum(not sample.defective for sample in report.samples),

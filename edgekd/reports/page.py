@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jinja2
+
 from edgekd.artifact import write_beside
-from edgekd.errors import missing_package
 
 
 class Tile(NamedTuple):
@@ -18,35 +19,14 @@ class Tile(NamedTuple):
     detail: str
 
 
-def require_jinja(extra: str) -> Any:
-    """Jinja2, to be asked for before the work that a report is of.
-
-    Args:
-        extra: Of edgekd, that brings it.
-
-    Raises:
-        MachineError: It is not installed.
-    """
-    try:
-        import jinja2
-    except ImportError as error:
-        raise missing_package("Jinja2", "the HTML report", extra) from error
-    return jinja2
-
-
-def render_page(template: str, extra: str, filters: Mapping[str, Callable[..., str]], **content: Any) -> str:
+def render_page(template: str, filters: Mapping[str, Callable[..., str]], **content: Any) -> str:
     """A page from its template; every text in it is escaped.
 
     Args:
         template: Its file's name in templates.
-        extra: Of edgekd, that brings what the report needs.
         filters: How the template writes figures, by the names it has for them.
         content: What the template shows.
-
-    Raises:
-        MachineError: Jinja2 is not installed.
     """
-    jinja2 = require_jinja(extra)
     loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True

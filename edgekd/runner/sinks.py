@@ -12,7 +12,6 @@ from types import TracebackType
 import cv2
 
 from edgekd.artifact import write_beside
-from edgekd.errors import missing_package
 from edgekd.heatmap import overlay
 from edgekd.result import AnomalyResult
 from edgekd.runner.pipeline import STAGES, Answer
@@ -24,11 +23,9 @@ class ParquetLog:
     """A table of answers, one row a frame; see `parquet_log`."""
 
     def __init__(self, path: Path, threshold: float) -> None:
-        try:
-            import pyarrow
-            import pyarrow.parquet
-        except ImportError as error:
-            raise missing_package("pyarrow", "the Parquet log", "train") from error
+        import pyarrow
+        import pyarrow.parquet
+
         self._threshold = threshold
         self._arrow = pyarrow
         number, text = pyarrow.float64(), pyarrow.string()

@@ -231,11 +231,11 @@ def test_a_standard_flavour_that_cannot_be_used_leaves_it_to_rtx(standard, sourc
 def test_without_any_the_line_says_what_to_install(monkeypatch):
     monkeypatch.setattr(flavours, "MODULES", {"tensorrt": "no_tensorrt", "tensorrt-rtx": "no_tensorrt_rtx"})
     with pytest.raises(
-        MachineError, match=r"pip install 'edgekd\[tensorrt-rtx\]', or pip install tensorrt; on a Jetson"
+        MachineError, match=r"pip install 'edgekd\[tensorrt-rtx\]', or pip install 'edgekd\[tensorrt\]'; on a Jetson"
     ):
         default_flavour()
     with pytest.raises(
-        MachineError, match="TensorRT is not installed: pip install tensorrt; on a Jetson it comes with"
+        MachineError, match=r"TensorRT is not installed: pip install 'edgekd\[tensorrt\]'; on a Jetson it comes with"
     ):
         load_flavour("tensorrt")
 

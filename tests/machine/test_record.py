@@ -187,8 +187,8 @@ def test_each_machine_gets_the_line_that_fits_it(machine):
     for old in ("35.3.1", "36.3.0", "32.7.1"):
         assert "JetPack 6.1 or newer" in install_line("tensorrt", jetson(plain, old))
     new, old_driver = station(plain, "580.65.06", "13.0"), station(plain, "555.42.06", None)
-    assert install_line("tensorrt-rtx", new) == "pip install 'edgekd[tensorrt-rtx]' cuda-bindings"
-    assert install_line("tensorrt", new) == "pip install tensorrt cuda-bindings"
+    assert install_line("tensorrt-rtx", new) == "pip install 'edgekd[tensorrt-rtx]'"
+    assert install_line("tensorrt", new) == "pip install 'edgekd[tensorrt]'"
     assert install_line("tensorrt", old_driver) == "pip install tensorrt-cu12 'cuda-bindings==12.9.*'"
     assert "580 or newer" in install_line("tensorrt-rtx", old_driver)
 

@@ -17,7 +17,7 @@ RTX = "tensorrt-rtx"
 MODULES = {STANDARD: "tensorrt", RTX: "tensorrt_rtx"}
 TITLES = {STANDARD: "TensorRT", RTX: "TensorRT for RTX"}
 INSTALLS = {
-    STANDARD: "pip install tensorrt; on a Jetson it comes with JetPack",
+    STANDARD: "pip install 'edgekd[tensorrt]'; on a Jetson it comes with JetPack",
     RTX: "pip install 'edgekd[tensorrt-rtx]'",
 }
 # The standard one lacks names before; that for RTX parses quantized convolutions before and fails to build them.

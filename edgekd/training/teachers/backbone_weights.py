@@ -30,7 +30,7 @@ def backbone_weights(name: str) -> Path:
     try:
         module = importlib.import_module(entry.package.replace("-", "_"))
     except ImportError as error:
-        raise missing_package(entry.package, f"the backbone {name}", "teachers") from error
+        raise missing_package(entry.package, f"the backbone {name}") from error
     number = name[-1]
     return Path(getattr(module, f"EfficientnetLite{number}ModelFile").get_model_file_path())
 
