@@ -1,21 +1,27 @@
 # Everything happens in .venv; `make setup` makes it and may be run again at any time.
 PYTHON ?= python3
+# `make lowest` has an environment of its own, with the oldest Python and the oldest packages that edgekd works with.
+LOWEST_PYTHON ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.10.*/bin/python3.10) python3.10)
+LOWEST_TESTS ?= tests
 BIN := .venv/bin
 
-.PHONY: demo test gpu slow lint setup clean
+.PHONY: demo test gpu slow lowest lint setup clean
 
 demo: setup
 	$(BIN)/edgekd demo --out demo
 
-# A module's tests stay together, since they share what took long to make.
+# A module's tests stay together, since they share what took long to make. Coverage is that of branches.
 test: setup lint
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --cov --cov-report term
 
 gpu: setup
 	$(BIN)/pytest -m gpu
 
 slow: setup
 	$(BIN)/pytest -m slow
+
+lowest: .venv-lowest/.ready
+	.venv-lowest/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(LOWEST_TESTS)
 
 lint: setup
 	$(BIN)/ruff check .
@@ -29,5 +35,14 @@ setup: .venv/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+# pip gives up where the bounds do not fit together.
+.venv-lowest/.ready: pyproject.toml .ci/lowest.py
+	$(LOWEST_PYTHON) -m venv --clear .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check packaging tomli
+	.venv-lowest/bin/python .ci/lowest.py > .venv-lowest/constraints.txt
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint .venv-lowest/constraints.txt --editable '.[dev]'
+	touch $@
+
 clean:
-	rm -rf .venv demo runs
+	rm -rf .venv .venv-lowest demo runs

@@ -1,14 +1,15 @@
-"""Finding the files that the package reads: in a checkout's top-level folders, or inside an installed wheel."""
+"""Finds the files that the package reads or names, in a checkout's top-level folders or inside an installed wheel."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
+ROOTS = (PACKAGE / "_resources", PACKAGE.parent)
 
 
 def resource(folder: str, name: str) -> Path:
-    """The path of a file in export/, calibration/ or benchmarks/papers/.
+    """The path of a file in export/, docs/ or benchmarks/papers/.
 
     Args:
         folder: Of those, as it stands in a checkout.
@@ -17,8 +18,13 @@ def resource(folder: str, name: str) -> Path:
     Raises:
         FileNotFoundError: It is in neither place: the installation is broken.
     """
-    for root in (PACKAGE / "_resources", PACKAGE.parent):
+    for root in ROOTS:
         path = root / folder / name
         if path.is_file():
             return path
     raise FileNotFoundError(f"{folder}/{name} is missing from the installation")
+
+
+def docs_folder() -> Path:
+    """The folder of the pages that help and messages name as docs/PAGE.md."""
+    return next((root / "docs" for root in ROOTS if (root / "docs").is_dir()), ROOTS[0] / "docs")

@@ -11,8 +11,14 @@ import typer
 from edgekd import __version__
 from edgekd.cli.group import CommandGroup
 from edgekd.cli.logs import show_logs
+from edgekd.resources import docs_folder
 
-app = typer.Typer(cls=CommandGroup, rich_markup_mode=None, help="From a folder of good images to a detector on a line.")
+app = typer.Typer(
+    cls=CommandGroup,
+    rich_markup_mode=None,
+    help="From a folder of good images to a detector on a line.",
+    epilog=f"The pages that help calls docs/PAGE.md are in {docs_folder()}.",
+)
 
 
 def _print_version(wanted: bool) -> None:

@@ -16,7 +16,8 @@ SMALLEST_SIDE = 16
 
 Image = NDArray[np.uint8]  # [H, W, 3], BGR, as OpenCV and cameras give it
 
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # A damaged file is reported once, by us.
+_logging: Any = getattr(cv2.utils, "logging", cv2)  # Where OpenCV has it from 4.13 on; before, at its top.
+_logging.setLogLevel(0)  # Silent: a damaged file is reported once, by us.
 
 
 def list_images(folder: Path) -> list[Path]:
