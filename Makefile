@@ -10,9 +10,9 @@ BIN := .venv/bin
 demo: setup
 	$(BIN)/edgekd demo --out demo
 
-# A module's tests stay together, since they share what took long to make.
+# A module's tests stay together, since they share what took long to make. Coverage is that of branches.
 test: setup lint
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --cov --cov-report term
 
 gpu: setup
 	$(BIN)/pytest -m gpu
