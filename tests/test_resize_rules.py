@@ -10,7 +10,7 @@ from edgekd.errors import ArtifactError
 from edgekd.resize_rules import AREA, AREA_2, resize_rule
 
 PACKAGE = Path(edgekd.__file__).parent
-WITHOUT_A_RUN = {"cli/teachers.py"}  # It compares teachers on images, before there is a run.
+WITHOUT_A_RUN = {"workflows/teachers.py"}  # It compares teachers on images, before there is a run.
 
 
 def test_artifacts_of_before_there_were_rules_keep_the_first():

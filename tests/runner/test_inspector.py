@@ -76,7 +76,7 @@ def test_a_wrong_array_is_refused_with_what_was_expected(inspector: Inspector, a
 
 
 def test_an_array_that_is_too_small_is_refused(inspector: Inspector) -> None:
-    with pytest.raises(EdgekdError, match="the image is 8 x 64 pixels: at least 16"):
+    with pytest.raises(EdgekdError, match="the image is 8 x 64 pixels: it must be at least 16"):
         inspector(np.zeros((64, 8, 3), np.uint8))
 
 

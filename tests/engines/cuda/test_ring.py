@@ -311,7 +311,10 @@ def test_a_device_that_is_gone_makes_errors_of_what_was_under_way_and_one_clear_
     answers = []
     with (
         RingEngine(driver, slots=2) as engine,
-        pytest.raises(MachineError, match=r"^the GPU no longer responds: CUDA's \w+ failed: INJECTED; what follows"),
+        pytest.raises(
+            MachineError,
+            match=r"^the GPU no longer responds: CUDA's \w+ failed: INJECTED; the frames that follow",
+        ),
     ):
         answers.extend(inspect_stream(engine, stream_of(400), 5.5, maps_above=5.5))
     assert driver.live == set()
