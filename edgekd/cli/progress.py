@@ -19,6 +19,7 @@ from rich.progress import (
 
 from edgekd.cli.output import notes
 from edgekd.progress import Progress as ProgressCallback
+from edgekd.progress import silent
 
 LINES = 20  # At most so many for a step, where there is no terminal.
 BARS = 8  # At most so many that are finished: a benchmark has hundreds of steps, and a terminal no room for them.
@@ -31,38 +32,53 @@ def show_progress() -> Iterator[ProgressCallback]:
     Yields:
         The callback, for `progress=` of a workflow.
     """
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[loss]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    quiet = not logging.getLogger("edgekd").isEnabledFor(logging.INFO)
-    bars = not quiet and notes.is_terminal
-    with Progress(*columns, console=notes, disable=not bars) as drawn:
-        tasks: dict[str, TaskID] = {}
-        started: dict[str, float] = {}
-        printed: dict[str, int] = {}
+    if not logging.getLogger("edgekd").isEnabledFor(logging.INFO):
+        yield silent
+    elif not notes.is_terminal:
+        yield _printed_lines()
+    else:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[loss]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=notes) as drawn:
+            yield _drawn_bars(drawn)
 
-        def update(step: str, done: int, total: int | None = None, loss: float | None = None) -> None:
+
+def _drawn_bars(drawn: Progress) -> ProgressCallback:
+    tasks: dict[str, TaskID] = {}
+
+    def update(step: str, done: int, total: int | None = None, loss: float | None = None) -> None:
+        shown_loss = "" if loss is None else f"loss {loss:.4f}"
+        if step not in tasks:
+            tasks[step] = drawn.add_task(step, total=total, loss=shown_loss)
+            _hide_the_oldest(drawn)
+        drawn.update(tasks[step], completed=done, total=total, loss=shown_loss)
+
+    return update
+
+
+def _printed_lines() -> ProgressCallback:
+    """A callback that prints a line now and then."""
+    started: dict[str, float] = {}
+    printed: dict[str, int] = {}
+
+    def update(step: str, done: int, total: int | None = None, loss: float | None = None) -> None:
+        if not total:
+            return
+        begun, part = started.setdefault(step, time.monotonic()), done * LINES // total
+        if done and part != printed.get(step, 0):
+            printed[step] = part
+            left = (time.monotonic() - begun) / done * (total - done)
             shown_loss = "" if loss is None else f"loss {loss:.4f}"
-            if bars:
-                if step not in tasks:
-                    tasks[step] = drawn.add_task(step, total=total, loss=shown_loss)
-                    _hide_the_oldest(drawn)
-                drawn.update(tasks[step], completed=done, total=total, loss=shown_loss)
-            elif not quiet and total:
-                begun = started.setdefault(step, time.monotonic())
-                part = done * LINES // total
-                if done and part != printed.get(step, 0):
-                    printed[step] = part
-                    left = (time.monotonic() - begun) / done * (total - done)
-                    notes.print(_line(step, done, total, shown_loss, left), soft_wrap=True)
+            notes.print(_line(step, done, total, shown_loss, left), soft_wrap=True)
 
-        yield update
+    return update
 
 
 def _hide_the_oldest(drawn: Progress) -> None:

@@ -2,7 +2,7 @@
 
 from edgekd.backends import ACCELERATED, ALL_BACKENDS
 from edgekd.engines.base import EVERY_MAP, NO_MAP, Engine, EngineSpec, Frames, Outputs
-from edgekd.engines.opening import BACKENDS, open_engine
+from edgekd.engines.opening import BACKENDS, cpu_backends, open_engine
 
 __all__ = [
     "ACCELERATED",
@@ -14,5 +14,6 @@ __all__ = [
     "EngineSpec",
     "Frames",
     "Outputs",
+    "cpu_backends",
     "open_engine",
 ]

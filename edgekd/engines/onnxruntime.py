@@ -11,7 +11,20 @@ from edgekd.backends import ONNXRUNTIME
 from edgekd.engines.base import EVERY_MAP, EngineSpec, Frames, Outputs, frame_shape, wants_maps
 from edgekd.engines.host import HostEngine
 from edgekd.engines.runtimes import import_onnxruntime
-from edgekd.errors import ArtifactError, one_line
+from edgekd.errors import ArtifactError, MachineError, one_line
+
+FIRST_THAT_ROUNDS = (1, 30)  # Before, its QuantizeLinear truncates float16 on the CPU: every map is wrong by then.
+
+
+def truncates(manifest: Manifest, version: str) -> bool:
+    """Whether a version of ONNX Runtime computes an artifact wrongly, because it truncates float16 to INT8.
+
+    Args:
+        manifest: The artifact's.
+        version: Of ONNX Runtime, such as "1.23.2".
+    """
+    numbers = tuple(int(number) for number in version.split(".")[:2] if number.isdigit())
+    return manifest["precision"] == "int8_fp16" and len(numbers) == 2 and numbers < FIRST_THAT_ROUNDS
 
 
 def session_options(threads: int) -> Any:
@@ -85,7 +98,11 @@ class OnnxRuntimeEngine(SessionEngine):
 
     def __init__(self, path: Path, manifest: Manifest, threads: int, slots: int | None = None) -> None:
         onnxruntime = import_onnxruntime()
-
+        if truncates(manifest, onnxruntime.__version__):
+            raise MachineError(
+                f"ONNX Runtime {onnxruntime.__version__} truncates float16 where {path} rounds it to INT8, so its "
+                "scores are wrong: install 'onnxruntime>=1.30' (Python 3.11 or newer), or give --backend openvino"
+            )
         try:
             session = onnxruntime.InferenceSession(
                 str(path), session_options(threads), providers=["CPUExecutionProvider"]

@@ -141,11 +141,32 @@ def _version(backend: str) -> str:
     return "of another package"
 
 
-def _faster_backend(path: Path, manifest: Manifest, threads: int) -> str:
-    """The faster back end for a graph: measured once, remembered by graph, machine and versions."""
+def cpu_backends(manifest: Manifest) -> list[str]:
+    """The installed back ends that compute a graph on the CPU, and compute it right.
+
+    Args:
+        manifest: The graph's.
+
+    Raises:
+        MachineError: There is none.
+    """
+    from edgekd.engines.onnxruntime import truncates
+
     installed = [backend for backend in BACKENDS if _is_installed(backend)]
     if not installed:
         raise MachineError("no back end is installed: pip install onnxruntime openvino")
+    right = [name for name in installed if name != ONNXRUNTIME or not truncates(manifest, _version(ONNXRUNTIME))]
+    if not right:
+        raise MachineError(
+            f"ONNX Runtime {_version(ONNXRUNTIME)} truncates the float16 of this graph: pip install openvino, or "
+            "'onnxruntime>=1.30' (Python 3.11 or newer)"
+        )
+    return right
+
+
+def _faster_backend(path: Path, manifest: Manifest, threads: int) -> str:
+    """The faster back end for a graph: measured once, remembered by graph, machine and versions."""
+    installed = cpu_backends(manifest)
     if len(installed) == 1:
         return installed[0]
     versions = [f"{backend} {_version(backend)}" for backend in installed]

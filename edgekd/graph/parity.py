@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from edgekd.artifact import Manifest
-from edgekd.engines import BACKENDS, Frames
+from edgekd.engines import BACKENDS, Frames, cpu_backends
 from edgekd.errors import EdgekdError
 from edgekd.models.detector import Detector
 from edgekd.models.normalisation import normalise
@@ -58,9 +58,10 @@ def measure_parity(
     spread = float(maps.max() - maps.min()) or 1.0
     allowed = max(TOLERANCE, RESOLUTION * float(np.abs(maps).max()) / spread)
     figures: dict[str, Any] = {}
-    for done, (backend, build) in enumerate(BACKENDS.items()):
-        progress(PARITY_STEP, done, len(BACKENDS))
-        with build(path, manifest, torch.get_num_threads()) as engine:
+    backends = cpu_backends(manifest)
+    for done, backend in enumerate(backends):
+        progress(PARITY_STEP, done, len(backends))
+        with BACKENDS[backend](path, manifest, torch.get_num_threads()) as engine:
             outputs = engine.infer(frames)
         figures[backend] = {
             "map": float(np.abs(outputs.anomaly_maps - maps).max()) / spread,
@@ -73,7 +74,7 @@ def measure_parity(
                 f"the graph differs from the network by {worst:.1e} of the map's range on {backend}, "
                 f"{allowed:.0e} is allowed: the artifact was not written; please report this"
             )
-    progress(PARITY_STEP, len(BACKENDS), len(BACKENDS))
+    progress(PARITY_STEP, len(backends), len(backends))
     return figures
 
 
@@ -98,14 +99,15 @@ def measure_agreement(
     _, maps = torch_outputs(detector, frames)
     spread = float(maps.std()) or 1.0
     by_backend = {}
-    for done, (backend, build) in enumerate(BACKENDS.items()):
-        progress(AGREEMENT_STEP, done, len(BACKENDS))
-        with build(path, manifest, torch.get_num_threads()) as engine:
+    backends = cpu_backends(manifest)
+    for done, backend in enumerate(backends):
+        progress(AGREEMENT_STEP, done, len(backends))
+        with BACKENDS[backend](path, manifest, torch.get_num_threads()) as engine:
             outputs = engine.infer(frames)
         by_backend[backend] = outputs.anomaly_maps
         if not (np.isfinite(outputs.anomaly_maps).all() and np.isfinite(outputs.scores).all()):
             raise EdgekdError(f"the {manifest['precision']} graph overflows on {backend}: the artifact was not written")
-    progress(AGREEMENT_STEP, len(BACKENDS), len(BACKENDS))
+    progress(AGREEMENT_STEP, len(backends), len(backends))
     first, *others = by_backend.values()
     apart = max((_rms(other - first) / spread for other in others), default=0.0)
     if apart > ENGINES_APART:

@@ -1,6 +1,7 @@
 """Running a graph that is still in memory, to look at its tensors or to see what a change to it does.
 
 Q/DQ are computed as the graph states, in float: an INT8 kernel differs from it by the order of additions only.
+float16 is widened before it is rounded to INT8, because ONNX Runtime before 1.30 truncates it on the CPU.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
 
 from edgekd.engines import Frames
 from edgekd.engines.runtimes import import_onnxruntime
+from edgekd.quantization.editing import copy_of, replace_nodes
 
 
 class GraphOutputs(NamedTuple):
@@ -30,7 +33,27 @@ def open_session(model: onnx.ModelProto) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.add_session_config_entry("session.disable_quant_qdq", "1")
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    graph = _rounded_from_float32(model).SerializeToString()
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def _rounded_from_float32(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph with every QuantizeLinear of float16 preceded by a cast to float32, in which its values are exact."""
+    halves = {value.name: value for value in model.graph.initializer if value.data_type == TensorProto.FLOAT16}
+    if not any(node.op_type == "QuantizeLinear" and node.input[1] in halves for node in model.graph.node):
+        return model
+    widened, nodes = copy_of(model), []
+    for node in model.graph.node:
+        if node.op_type == "QuantizeLinear" and node.input[1] in halves:
+            value, scale = f"{node.output[0]}_float32", f"{node.output[0]}_scale_float32"
+            wide = numpy_helper.to_array(halves[node.input[1]]).astype(np.float32)
+            widened.graph.initializer.append(numpy_helper.from_array(wide, scale))
+            nodes.append(helper.make_node("Cast", [node.input[0]], [value], to=TensorProto.FLOAT))
+            nodes.append(helper.make_node("QuantizeLinear", [value, scale, *node.input[2:]], list(node.output)))
+        else:
+            nodes.append(node)
+    replace_nodes(widened.graph, nodes)
+    return widened
 
 
 def run_graph(model: onnx.ModelProto, frames: Frames) -> GraphOutputs:

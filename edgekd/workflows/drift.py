@@ -142,12 +142,12 @@ def _in_torch(run: Path, artifacts: list[Path], frames: Frames, progress: Progre
 
 
 def _on_engines(path: Path, frames: Frames, progress: Progress) -> list[Row]:
-    from edgekd.engines import BACKENDS, open_engine
+    from edgekd.engines import cpu_backends, open_engine
     from edgekd.quantization.drift_report import Row, outputs_of
 
     manifest = read_manifest(path)
     rows = []
-    for backend in BACKENDS:
+    for backend in cpu_backends(manifest):
         on_frames = functools.partial(progress, f"{path.name} on {backend}", total=len(frames))
         with open_engine(path, backend) as engine:
             outputs = outputs_of(engine, frames, on_frames)

@@ -8,7 +8,7 @@ import edgekd.engines.opening as opening
 from edgekd.artifact import manifest_path, read_manifest, write_manifest
 from edgekd.data.good_images import read_frames
 from edgekd.engines import BACKENDS, open_engine
-from edgekd.errors import ArtifactError, EdgekdError
+from edgekd.errors import ArtifactError, EdgekdError, MachineError
 
 
 @pytest.fixture(scope="module")
@@ -181,3 +181,31 @@ def test_a_manifest_that_does_not_say_its_frames_is_refused(exported, tmp_path, 
     write_manifest(tmp_path / "x.onnx", manifest | {"inputs": {"frames": frames}})
     with pytest.raises(ArtifactError, match="lacks the shape of the graph's frames"):
         open_engine(tmp_path / "x.onnx", "onnxruntime")
+
+
+@pytest.fixture
+def old_onnxruntime(exported, tmp_path, monkeypatch):
+    """An artifact in INT8 with float16 around it, as its manifest says, on a machine whose ONNX Runtime truncates."""
+    import onnxruntime
+
+    path = tmp_path / "x.onnx"
+    shutil.copy(exported, path)
+    write_manifest(path, read_manifest(exported) | {"file": path.name, "precision": "int8_fp16"})
+    monkeypatch.setattr(onnxruntime, "__version__", "1.23.2")
+    monkeypatch.setattr(opening, "_version", lambda backend: "1.23.2")
+    return path
+
+
+def test_an_onnxruntime_that_truncates_float16_is_refused_for_int8_with_float16(old_onnxruntime, exported):
+    with pytest.raises(MachineError, match=r"1\.23\.2 truncates float16 .* --backend openvino"):
+        open_engine(old_onnxruntime, "onnxruntime")
+    with open_engine(exported, "onnxruntime") as engine:  # Other precisions are right on it.
+        assert engine.spec.backend == "onnxruntime"
+
+
+def test_without_a_choice_the_back_end_that_is_right_opens(old_onnxruntime, monkeypatch):
+    with open_engine(old_onnxruntime) as engine:
+        assert engine.spec.backend == "openvino"
+    monkeypatch.setattr(opening, "_is_installed", lambda backend: backend == "onnxruntime")
+    with pytest.raises(MachineError, match="pip install openvino"):
+        open_engine(old_onnxruntime)

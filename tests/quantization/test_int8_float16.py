@@ -1,16 +1,17 @@
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
-from edgekd.engines import BACKENDS
+from edgekd.artifact import read_manifest
+from edgekd.engines import BACKENDS, cpu_backends
 from edgekd.errors import DriftError, EdgekdError
 from edgekd.quantization import int8_float16
 from edgekd.quantization.drift import map_noise
 from edgekd.quantization.float16 import to_float16
-from edgekd.quantization.int8_float16 import LARGEST, to_int8_float16, worth_int8
+from edgekd.quantization.int8_float16 import INT8_FLOAT16, LARGEST, to_int8_float16, worth_int8
 from edgekd.quantization.lowering import to_int8
-from edgekd.quantization.running import run_graph, tensors_of
+from edgekd.quantization.running import open_session, run_graph, tensors_of
 
 
 @pytest.fixture(scope="module")
@@ -68,16 +69,33 @@ def test_it_outputs_what_the_int8_graph_outputs(int8_graph, mixed, float_graph, 
     assert map_noise(reference, after) < map_noise(reference, before) + 0.01
 
 
-def test_both_engines_agree_on_it(mixed, exported, unseen, tmp_path):
-    from edgekd.artifact import read_manifest
-
-    path = tmp_path / "x.onnx"
+def test_every_engine_that_computes_it_agrees_with_the_graph(mixed, exported, unseen, tmp_path):
+    path, manifest = tmp_path / "x.onnx", read_manifest(exported) | {"precision": INT8_FLOAT16}
     onnx.save(mixed, path)
-    maps = []
-    for build in BACKENDS.values():
-        with build(path, read_manifest(exported), 1) as engine:
-            maps.append(engine.infer(unseen[:1]).anomaly_maps)
-    assert map_noise(maps[0], maps[1]) < 0.01
+    expected = run_graph(mixed, unseen[:1]).maps
+    backends = cpu_backends(manifest)
+    assert "openvino" in backends
+    for backend in backends:
+        with BACKENDS[backend](path, manifest, 1) as engine:
+            assert map_noise(expected, engine.infer(unseen[:1]).anomaly_maps) < 0.01
+
+
+def test_float16_is_rounded_to_int8_and_not_truncated():
+    scale, values = np.float16(0.25), np.array([0.2, -0.2, 0.3, -0.3], np.float16)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["frames"], ["half"], to=TensorProto.FLOAT16),
+            helper.make_node("QuantizeLinear", ["half", "scale", "zero"], ["int8"]),
+            helper.make_node("DequantizeLinear", ["int8", "scale", "zero"], ["back"]),
+        ],
+        "rounding",
+        [helper.make_tensor_value_info("frames", TensorProto.FLOAT, (4,))],
+        [helper.make_tensor_value_info("back", TensorProto.FLOAT16, (4,))],
+        [numpy_helper.from_array(scale, "scale"), numpy_helper.from_array(np.int8(0), "zero")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    (found,) = open_session(model).run(["back"], {"frames": values.astype(np.float32)})
+    assert found.tolist() == [0.25, -0.25, 0.25, -0.25]
 
 
 def test_no_frame_can_take_a_convolution_beyond_float16(mixed):
