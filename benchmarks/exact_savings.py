@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import edgekd.models.hkt as hkt
-from edgekd.data.generated_images import made_frames
+from edgekd.data.generated_images import generated_frames
 from edgekd.engines import BACKENDS
 from edgekd.engines.cores import usable_cores
 from edgekd.graph.export import build_graph
@@ -98,7 +98,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.manual_seed(0)
     detector = find_system(arguments.system).build().eval()
-    frames = made_frames(1, SIZE)
+    frames = generated_frames(1, SIZE)
     engines = {}
     with tempfile.TemporaryDirectory() as folder:
         for form, build in FORMS.items():

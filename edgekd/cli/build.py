@@ -187,7 +187,7 @@ def _comparison(result: BuildResult) -> str:
     assert verified is not None, "it was compared"
     verdicts = "verdict differs" if verified["flips"] == 1 else "verdicts differ"
     flips = "" if verified["flips"] is None else f", {verified['flips']} {verdicts}"
-    why = "" if result.made_images is None else f" ({result.made_images})"
+    why = "" if result.why_generated is None else f" ({result.why_generated})"
     return (
         f"compared with its graph in {verified['reference']}, on {verified['images']} {verified['from']}{why}: noise "
         f"{verified['noise']:.1e} of the map's standard deviation, at most {verified['largest']:.1e} of its range, "

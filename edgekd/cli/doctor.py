@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from edgekd.cli.options import JsonFile
-from edgekd.cli.output import answer, notes, print_table, write_json_to
+from edgekd.cli.output import answer, notes, print_table, require_writable, write_json_to
 from edgekd.cli.progress import show_progress
 from edgekd.errors import MachineError
 
@@ -30,6 +30,7 @@ def doctor(json: JsonFile = None) -> None:
     """
     from edgekd.machine.diagnosis import diagnose
 
+    require_writable(json)
     with show_progress() as progress:
         diagnosis = diagnose(progress)
     write_json_to(json, diagnosis.to_dict())

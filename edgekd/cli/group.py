@@ -130,7 +130,8 @@ def _usage_error(error: typer.TyperException, command: str, debug: bool) -> int:
     if not message:  # The command without arguments, whose help was printed.
         return EdgekdError.exit_code
     help_of = f"edgekd {command} --help" if command else "edgekd --help"
-    return _fail(f"{message[0].lower()}{message[1:]}; see '{help_of}'", EdgekdError.exit_code, debug)
+    see = " See" if message.endswith("?") else "; see"
+    return _fail(f"{message[0].lower()}{message[1:]}{see} '{help_of}'", EdgekdError.exit_code, debug)
 
 
 def _fault_of_ours(error: Exception, debug: bool) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from edgekd.cli.options import DATA, OUTPUT, Backend, EngineOrRun, GpuDevice, JsonFile, Readers, Slots, Threads
-from edgekd.cli.output import answer, write_json_to
+from edgekd.cli.output import answer, require_writable, write_json_to
 from edgekd.cli.types import between
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def inspect(
     from edgekd.workflows.inspect import ignore
     from edgekd.workflows.inspect import inspect as run
 
+    require_writable(json)
     result = run(
         engine,
         source,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from edgekd.cli.options import JsonFile
-from edgekd.cli.output import answer, print_table, write_json_to
+from edgekd.cli.output import answer, print_table, require_writable, write_json_to
 from edgekd.cli.types import positive
 
 app = typer.Typer(add_completion=False)
@@ -32,6 +32,7 @@ def models(
     """List the systems: parameters and MACs beside the papers' figures; of one, its settings and defaults too."""
     from edgekd.models import list_systems
 
+    require_writable(json)
     described = list_systems(size, system)
     write_json_to(json, described)
     if json == Path("-"):

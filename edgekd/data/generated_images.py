@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def made_frames(count: int, size: int, seed: int = 0) -> NDArray[np.uint8]:
+def generated_frames(count: int, size: int, seed: int = 0) -> NDArray[np.uint8]:
     """Smooth random colour fields with fine grain, so that edges, flats and noise all occur.
 
     Args:

@@ -12,6 +12,7 @@ from edgekd.engines.base import EVERY_MAP, EngineSpec, Frames, Outputs, frame_sh
 from edgekd.engines.host import HostEngine
 from edgekd.engines.runtimes import import_onnxruntime
 from edgekd.errors import ArtifactError, MachineError, one_line
+from edgekd.precisions import INT8_FP16
 
 FIRST_THAT_ROUNDS = (1, 30)  # Before, its QuantizeLinear truncates float16 on the CPU: every map is wrong by then.
 
@@ -24,7 +25,7 @@ def truncates(manifest: Manifest, version: str) -> bool:
         version: Of ONNX Runtime, such as "1.23.2".
     """
     numbers = tuple(int(number) for number in version.split(".")[:2] if number.isdigit())
-    return manifest["precision"] == "int8_fp16" and len(numbers) == 2 and numbers < FIRST_THAT_ROUNDS
+    return manifest["precision"] == INT8_FP16 and len(numbers) == 2 and numbers < FIRST_THAT_ROUNDS
 
 
 def session_options(threads: int) -> Any:

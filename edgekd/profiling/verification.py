@@ -16,7 +16,7 @@ import numpy as np
 
 from edgekd.artifact import Manifest, sha256
 from edgekd.backends import ON_CPU, OPENVINO
-from edgekd.data.generated_images import made_frames
+from edgekd.data.generated_images import generated_frames
 from edgekd.data.good_images import read_frames
 from edgekd.data.synthetic_anomalies import corrupt
 from edgekd.engines import Engine, Frames, Outputs, open_engine
@@ -37,7 +37,7 @@ from edgekd.run_folder import RECIPE_FILE
 LIMITS = {"fp32": 0.01, "fp16": 0.05, "int8": 0.05, "int8_fp16": 0.05}
 MOST_IMAGES = 16
 HELD_OUT = "held-out images of the run"
-MADE = "generated images"
+GENERATED = "generated images"
 
 
 class Place(NamedTuple):
@@ -57,13 +57,13 @@ class Images(NamedTuple):
 
     Attributes:
         frames: uint8 [N, H, W, 3], BGR.
-        origin: `HELD_OUT` or `MADE`.
-        why_made: Why they are not the run's own; None where they are.
+        origin: `HELD_OUT` or `GENERATED`.
+        why_generated: Why they are not the run's own; None where they are.
     """
 
     frames: Frames
     origin: str
-    why_made: str | None
+    why_generated: str | None
 
 
 def place_for(path: Path, manifest: Manifest, gpu: int = 0) -> Place:
@@ -104,12 +104,12 @@ def images_for(graph: Path, manifest: Manifest) -> Images:
     _, size, _ = frame_shape(manifest)
     try:
         good = read_frames(_held_out(graph, manifest)[:MOST_IMAGES], size, resize_rule(manifest))
-        origin, why_made = HELD_OUT, None
+        origin, why_generated = HELD_OUT, None
     except EdgekdError as error:
-        good, origin, why_made = made_frames(MOST_IMAGES, size), MADE, str(error)
+        good, origin, why_generated = generated_frames(MOST_IMAGES, size), GENERATED, str(error)
     rng = np.random.default_rng(0)
     anomalous = np.stack([corrupt(frame, [], rng)[0].round().astype(np.uint8) for frame in good])
-    return Images(np.concatenate([good, anomalous]), origin, why_made)
+    return Images(np.concatenate([good, anomalous]), origin, why_generated)
 
 
 def verify_engine(path: Path, manifest: Manifest, graph: Path, images: Images, on: str, gpu: int = 0) -> dict[str, Any]:

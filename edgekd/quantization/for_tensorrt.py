@@ -12,8 +12,9 @@ from edgekd import __version__
 from edgekd.artifact import Manifest, read_manifest, write_beside, write_manifest
 from edgekd.engines import Frames
 from edgekd.errors import ArtifactError, DriftError
+from edgekd.precisions import INT8_FP16
 from edgekd.quantization.drift import map_noise
-from edgekd.quantization.int8_float16 import INT8_FLOAT16, to_int8_float16
+from edgekd.quantization.int8_float16 import to_int8_float16
 from edgekd.quantization.running import run_graph
 
 MOST_NOISE = 0.01  # That float16 may add to the map, where the graph was quantized without a limit.
@@ -71,7 +72,7 @@ def write_float16(int8_path: Path, manifest: Manifest, frames: Frames) -> Path:
         output,
         manifest
         | {
-            "precision": INT8_FLOAT16,
+            "precision": INT8_FP16,
             "made_from": {**manifest["made_from"], int8_path.name: manifest["sha256"]},
             "agreement": {"int8": {"noise": noise, "frames": len(frames)}},
             "operators": sorted({node.op_type for node in mixed.graph.node}),

@@ -33,7 +33,6 @@ from edgekd.quantization.float16 import narrowed
 from edgekd.quantization.layers import CONVOLUTION
 from edgekd.quantization.qdq import LEVELS
 
-INT8_FLOAT16 = "int8_fp16"  # The precision of such a graph, as manifests call it.
 OPSET = 19  # The first in which QuantizeLinear takes float16.
 LARGEST = 2.0**15  # Of a convolution's output in its common scale; float16 ends at 65504.
 SMALLEST_SCALE = 2.0**-14  # Of an activation; below, float16 loses digits.

@@ -11,7 +11,7 @@ import onnx
 
 from edgekd.engines import Frames
 from edgekd.errors import DriftError
-from edgekd.precisions import CalibrationMethod
+from edgekd.precisions import INT8_FP16, CalibrationMethod
 from edgekd.progress import Progress, silent
 from edgekd.quantization.bias_correction import bias_corrections
 from edgekd.quantization.centring import centre_positive
@@ -19,7 +19,7 @@ from edgekd.quantization.drift import map_noise
 from edgekd.quantization.equalisation import equalise_channels
 from edgekd.quantization.float16 import to_float16
 from edgekd.quantization.histogram import observe
-from edgekd.quantization.int8_float16 import INT8_FLOAT16, to_int8_float16, worth_int8
+from edgekd.quantization.int8_float16 import to_int8_float16, worth_int8
 from edgekd.quantization.layers import Layers, exact_scales, find_layers
 from edgekd.quantization.qdq import Scheme, quantize
 from edgekd.quantization.running import run_graph
@@ -100,7 +100,7 @@ def to_int8(
     stored = {layer.node for layer in layers.quantizable if layer.name not in found.maps_in_float}
     scheme = scheme._replace(attended={node: name for node, name in layers.attended.items() if node in stored})
     about: dict[str, Any] = {
-        "precision": INT8_FLOAT16 if float16_around else "int8",
+        "precision": INT8_FP16 if float16_around else "int8",
         "quantization": {
             "method": method,
             "layers_in_int8": [layer.name for layer in kept],

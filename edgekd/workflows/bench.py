@@ -171,9 +171,9 @@ def _batches(wanted: int | Sequence[int] | None, engine: Engine) -> list[int]:
 def _images(folder: str | Path | None, size: int) -> tuple[list[Image], str]:
     """Images to measure on, and what they are, for the record."""
     if folder is None:
-        from edgekd.data.generated_images import made_frames
+        from edgekd.data.generated_images import generated_frames
 
-        return list(made_frames(GENERATED, size)), f"{GENERATED} generated, of {size} x {size} pixels"
+        return list(generated_frames(GENERATED, size)), f"{GENERATED} generated, of {size} x {size} pixels"
     from edgekd.data.images import list_images, read_image
 
     folder = Path(folder)

@@ -79,7 +79,7 @@ class BuildResult:
         verified: How far it is from its graph, measured on this machine or an earlier one; None where it never was.
         compared: Whether that was measured now.
         not_compared: Why it was not compared here; None where it was, now or earlier.
-        made_images: Why it was compared on made images; None where the run's own were there.
+        why_generated: Why it was compared on generated images; None where the run's own were there.
         manifest: All that is recorded of the engine.
     """
 
@@ -93,7 +93,7 @@ class BuildResult:
     verified: dict[str, Any] | None
     compared: bool
     not_compared: str | None
-    made_images: str | None
+    why_generated: str | None
     manifest: Manifest = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -117,7 +117,7 @@ class _Comparison:
     verified: dict[str, Any] | None = None
     compared: bool = False
     not_compared: str | None = None
-    made_images: str | None = None
+    why_generated: str | None = None
 
 
 @takes_options(BuildOptions)
@@ -278,7 +278,7 @@ def _compared(plan: BuildPlan, engine: Path, manifest: Manifest, on: str, progre
     progress(step, 0, 1)
     verified = verify_engine(engine, manifest, plan.onnx_path, images, on, plan.gpu)
     progress(step, 1, 1)
-    return _Comparison(verified, compared=True, made_images=images.why_made)
+    return _Comparison(verified, compared=True, why_generated=images.why_generated)
 
 
 def _result(plan: BuildPlan, built: bool, manifest: Manifest, comparison: _Comparison) -> BuildResult:
@@ -295,6 +295,6 @@ def _result(plan: BuildPlan, built: bool, manifest: Manifest, comparison: _Compa
         comparison.verified,
         comparison.compared,
         comparison.not_compared,
-        comparison.made_images,
+        comparison.why_generated,
         manifest,
     )

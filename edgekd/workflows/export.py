@@ -229,7 +229,7 @@ def _result(artifact: Path, exported: bool, manifest: Manifest, served: TritonMo
 
 
 def _export_untrained(options: ExportOptions, output: Path, served: TritonModel | None) -> Manifest:
-    from edgekd.data.generated_images import made_frames
+    from edgekd.data.generated_images import generated_frames
     from edgekd.recipe import TrainingRecipe
     from edgekd.training.run import untrained_detector
 
@@ -247,9 +247,9 @@ def _export_untrained(options: ExportOptions, output: Path, served: TritonModel 
         "teachers": [],
         "calibration": None,
         "threshold": None,
-        "parity_images": "made ones",
+        "parity_images": "generated images",
     }
-    frames = made_frames(options.free_batch or PARITY_FRAMES, recipe.size)
+    frames = generated_frames(options.free_batch or PARITY_FRAMES, recipe.size)
     return _write(options, detector, recipe, frames, output, origin, served, None)
 
 

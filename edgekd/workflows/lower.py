@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekd.artifact import json_text
 from edgekd.errors import EdgekdError, unknown_name
-from edgekd.precisions import CALIBRATION_METHODS, PRECISIONS, CalibrationMethod
+from edgekd.precisions import CALIBRATION_METHODS, INT8_FP16, PRECISIONS, CalibrationMethod
 from edgekd.progress import Progress
 from edgekd.run_folder import CALIBRATION_SUFFIX
 
@@ -133,7 +133,6 @@ def _quantize(
     progress: Progress,
 ) -> tuple[onnx.ModelProto, dict[str, Any]]:
     from edgekd.data.good_images import read_frames
-    from edgekd.quantization.int8_float16 import INT8_FLOAT16
     from edgekd.quantization.lowering import to_int8
 
     method = _method(lowering.method)
@@ -141,7 +140,7 @@ def _quantize(
     learned = recipe.quantization_aware_from is not None  # Then INT8 is what was trained, and float is what drifts.
     max_drift = MAX_DRIFT if lowering.max_drift is None and not learned else lowering.max_drift
     judges, what_judges = judged_on(detector, frames)
-    float16_around = lowering.precision == INT8_FLOAT16
+    float16_around = lowering.precision == INT8_FP16
     quantized, about = to_int8(model, frames, method, max_drift, learned, judges, float16_around, progress)
     about["quantization"]["judged_on"] = what_judges
     about["calibration"] = {

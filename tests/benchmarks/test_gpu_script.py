@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from edgekd.artifact import read_json, write_json
-from edgekd.data.generated_images import made_frames
+from edgekd.data.generated_images import generated_frames
 from edgekd.engines.cuda.ring import SlotRing
 from edgekd.metrics.auroc import image_auroc as image_auroc_of_scikit_learn
 from edgekd.recipe import TrainingRecipe
@@ -202,7 +202,7 @@ def test_a_training_that_is_stopped_keeps_what_it_learned(tmp_path):
     images.mkdir()
     import cv2
 
-    for index, frame in enumerate(made_frames(12, 64)):
+    for index, frame in enumerate(generated_frames(12, 64)):
         cv2.imwrite(str(images / f"{index}.png"), frame)
     teacher = untrained_teacher("efficientnet_lite1")
     recipe = TrainingRecipe(

@@ -8,22 +8,6 @@ import pytest
 
 from edgekd.artifact import manifest_path
 
-from ..run_command import main
-
-
-@pytest.fixture
-def fails(capsys):
-    """Runs a command that must fail; gives its one line."""
-
-    def run(*words: object, code: int = 2) -> str:
-        assert main([str(word) for word in words]) == code
-        line = capsys.readouterr().err.strip().splitlines()[-1]
-        assert line.startswith("edgekd: ")
-        assert "Traceback" not in line
-        return line
-
-    return run
-
 
 @pytest.fixture
 def artifact(exported, tmp_path) -> Path:
@@ -64,3 +48,9 @@ def test_a_manifest_of_another_version_is_named(fails, artifact):
 
 def test_an_unknown_back_end_names_the_nearest(fails, artifact):
     assert "did you mean openvino?" in fails("bench", "--engine", artifact, "--backend", "openvin")
+
+
+def test_a_misspelt_command_of_a_group_names_the_nearest(fails):
+    assert (
+        fails("teachers", "lst") == "edgekd: no such command 'lst'. Did you mean 'list'? See 'edgekd teachers --help'"
+    )

@@ -110,3 +110,15 @@ def test_an_empty_source_is_named(exported, tmp_path, capsys):
     (tmp_path / "none").mkdir()
     assert main(["inspect", "--engine", str(exported), "--source", str(tmp_path / "none"), "--threshold", "0"]) == 2
     assert "no image in" in capsys.readouterr().err
+
+
+def test_an_answer_that_could_not_be_written_is_refused_before_anything_is_inspected(
+    exported, good_folder, tmp_path, capsys
+):
+    words = ["inspect", "--engine", exported, "--source", good_folder, "--threshold", "1", "--json", tmp_path]
+    assert main([str(word) for word in words]) == 2
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == (
+        "",
+        f"edgekd: cannot write {tmp_path}: it is a folder, give the name of a file\n",
+    )

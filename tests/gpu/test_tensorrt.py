@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from edgekd.artifact import read_manifest
-from edgekd.data.generated_images import made_frames
+from edgekd.data.generated_images import generated_frames
 from edgekd.data.good_images import read_frames
 from edgekd.engines import open_engine
 from edgekd.engines.tensorrt.flavours import RTX_CAPABILITIES, is_installed
@@ -17,9 +17,9 @@ SIZE, IMAGES = 64, 110
 
 @pytest.fixture(scope="module")
 def images(gpu, tmp_path_factory):
-    """Files of made images, so many that a threshold can be set."""
+    """Files of generated images, so many that a threshold can be set."""
     folder = tmp_path_factory.mktemp("made")
-    for index, frame in enumerate(made_frames(IMAGES, 96)):
+    for index, frame in enumerate(generated_frames(IMAGES, 96)):
         cv2.imwrite(str(folder / f"{index:03}.png"), frame)
     return sorted(folder.iterdir())
 

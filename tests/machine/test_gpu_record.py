@@ -12,7 +12,7 @@ import edgekd.machine.jetson_gpu as jetson_gpu
 import edgekd.profiling.bench as bench_module
 from edgekd.artifact import read_manifest
 from edgekd.cli.bench import print_result
-from edgekd.data.generated_images import made_frames
+from edgekd.data.generated_images import generated_frames
 from edgekd.engines import EngineSpec, open_engine
 from edgekd.machine.gpu_record import FIELDS, Places, openvino_fields, watch_gpu
 from edgekd.profiling.bench import measure_engine
@@ -241,7 +241,7 @@ def test_bench_reads_power_and_record_from_the_gpu_of_the_engine(exported, has_g
     with open_engine(exported, "openvino", threads=1) as engine:
         spec = dataclasses.replace(engine.spec, backend="tensorrt", threads=None, gpu_index=0, gpu_uuid=SECOND)
         monkeypatch.setattr(engine, "spec", spec)
-        figures = measure_engine(engine, exported, manifest, list(made_frames(2, 80)), "2 made ones", [1], 0.2)
+        figures = measure_engine(engine, exported, manifest, list(generated_frames(2, 80)), "2 images", [1], 0.2)
     assert figures["device"]["gpu"]["uuid"] == SECOND
     assert figures["device"]["gpu"]["samples"] >= 3  # Latency and throughput, 0.2 s each.
     power = figures["power"]["1"]

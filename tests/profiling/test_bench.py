@@ -5,7 +5,7 @@ import pytest
 
 import edgekd.profiling.bench as bench_module
 from edgekd.artifact import read_manifest
-from edgekd.data.generated_images import made_frames
+from edgekd.data.generated_images import generated_frames
 from edgekd.engines import open_engine
 from edgekd.models.registry import SYSTEMS
 from edgekd.papers.efficiency import efficiency_figures
@@ -26,10 +26,10 @@ def figures(exported, told):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bench_module, "WARM_UP_SECONDS", 0.05)
         with open_engine(exported, "openvino", threads=1) as engine:
-            images = list(made_frames(3, 80))
+            images = list(generated_frames(3, 80))
             manifest = read_manifest(exported)
             return measure_engine(
-                engine, exported, manifest, images, "3 made ones", [1], 0.3, lambda *phase: told.append(phase)
+                engine, exported, manifest, images, "3 generated ones", [1], 0.3, lambda *phase: told.append(phase)
             )
 
 
@@ -65,7 +65,7 @@ def test_the_record_says_what_was_measured_on_what(figures, exported, told):
     assert figures["engine"]["trained"] is True
     assert figures["device"]["threads"] == 1
     assert figures["measured"]["frames"] >= 10
-    assert figures["measured"]["images"] == "3 made ones"
+    assert figures["measured"]["images"] == "3 generated ones"
     phases = (
         "measuring the peak of the device",
         "measuring latency",

@@ -17,7 +17,7 @@ from edgekd.engines.compiling import build
 from edgekd.engines.cuda.driver import Device
 from edgekd.engines.tensorrt.flavours import Flavour
 from edgekd.errors import DriftError, MachineError
-from edgekd.profiling.verification import HELD_OUT, MADE, Place, images_for, place_for, verify_engine
+from edgekd.profiling.verification import GENERATED, HELD_OUT, Place, images_for, place_for, verify_engine
 from edgekd.run_folder import RECIPE_FILE
 
 from ..engines.cuda.recording_driver import RecordingDriver
@@ -130,7 +130,7 @@ def test_the_images_are_those_that_the_run_held_out_and_each_again_with_an_anoma
     assert np.array_equal(good, read_frames(held_out, 64))
     assert 0 < np.count_nonzero((good != anomalous).any((1, 2, 3))) <= len(held_out)
     assert images.origin == HELD_OUT
-    assert images.why_made is None
+    assert images.why_generated is None
 
 
 def test_images_are_made_where_the_runs_own_are_not_there(exported, trained_run, tmp_path):
@@ -138,9 +138,9 @@ def test_images_are_made_where_the_runs_own_are_not_there(exported, trained_run,
 
     def why(**changes):
         found = images_for(tmp_path / "detector.onnx", manifest | changes)
-        assert found.origin == MADE
+        assert found.origin == GENERATED
         assert found.frames.shape == (32, 64, 64, 3)
-        return found.why_made
+        return found.why_generated
 
     assert why().endswith("detector.onnx is not in the folder of its run")
     assert why(trained=False) == "the network is untrained"

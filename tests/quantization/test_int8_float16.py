@@ -6,10 +6,11 @@ from onnx import TensorProto, helper, numpy_helper
 from edgekd.artifact import read_manifest
 from edgekd.engines import BACKENDS, cpu_backends
 from edgekd.errors import DriftError, EdgekdError
+from edgekd.precisions import INT8_FP16
 from edgekd.quantization import int8_float16
 from edgekd.quantization.drift import map_noise
 from edgekd.quantization.float16 import to_float16
-from edgekd.quantization.int8_float16 import INT8_FLOAT16, LARGEST, to_int8_float16, worth_int8
+from edgekd.quantization.int8_float16 import LARGEST, to_int8_float16, worth_int8
 from edgekd.quantization.lowering import to_int8
 from edgekd.quantization.running import open_session, run_graph, tensors_of
 
@@ -70,7 +71,7 @@ def test_it_outputs_what_the_int8_graph_outputs(int8_graph, mixed, float_graph, 
 
 
 def test_every_engine_that_computes_it_agrees_with_the_graph(mixed, exported, unseen, tmp_path):
-    path, manifest = tmp_path / "x.onnx", read_manifest(exported) | {"precision": INT8_FLOAT16}
+    path, manifest = tmp_path / "x.onnx", read_manifest(exported) | {"precision": INT8_FP16}
     onnx.save(mixed, path)
     expected = run_graph(mixed, unseen[:1]).maps
     backends = cpu_backends(manifest)

@@ -60,7 +60,7 @@ def made(system: str = "hkt", layers: list[Layer] = LAYERS) -> dict[str, Any]:
         "measured": {
             "warm_up_s": 1.0,
             "frames": 10,
-            "images": "8 made ones",
+            "images": "8 generated ones",
             "timed_region": "decoded image to verdict",
             "peak": "products",
             "bandwidth": "sums",

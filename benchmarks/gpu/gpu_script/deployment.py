@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgekd.data.generated_images import made_frames
+from edgekd.data.generated_images import generated_frames
 from edgekd.profiling.timing import summarise
 from gpu_script.peak import timed
 
@@ -33,7 +33,7 @@ class Deployment:
         on_gpu = device.type == "cuda"
         self.device, self.batch = device, batch
         self._network = network
-        host = torch.from_numpy(made_frames(batch, size))
+        host = torch.from_numpy(generated_frames(batch, size))
         self._host = host.pin_memory() if on_gpu else host
         self._frames = self._host.to(device)
         self._answers = tuple(

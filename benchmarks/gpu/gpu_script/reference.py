@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from edgekd.data.generated_images import made_frames
+from edgekd.data.generated_images import generated_frames
 from edgekd.models.detector import Detector
 from gpu_script.networks import deployed_network, exact_float32, light_detector
 from gpu_script.settings import SYSTEM_NAMES
@@ -61,7 +61,7 @@ def answers(system: str, frames: np.ndarray, device: torch.device, precision: st
 
 def make_reference() -> dict[str, np.ndarray]:
     """The frames, and every system's answers on the CPU."""
-    frames = made_frames(FRAMES, SIDE)
+    frames = generated_frames(FRAMES, SIDE)
     content = {"frames": frames}
     for system in SYSTEM_NAMES:
         content |= answers(system, frames, torch.device("cpu"))

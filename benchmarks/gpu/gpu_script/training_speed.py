@@ -1,4 +1,4 @@
-"""Iterations a second and memory of a system's training; on made images and teachers, since speed asks for no more."""
+"""Iterations a second and memory of a system's training, on generated images and teachers: speed needs no more."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import torch
 
-from edgekd.data.generated_images import made_frames
+from edgekd.data.generated_images import generated_frames
 from edgekd.models.backbones.pdn import pdn
 from edgekd.models.backbones.registry import BACKBONE_NAMES, build_backbone
 from edgekd.models.registry import find_system
@@ -43,7 +43,7 @@ def measure_training(system: str, size: int, iterations: int, device: torch.devi
     """
     data = folder / "images"
     data.mkdir(parents=True)
-    for index, frame in enumerate(made_frames(IMAGES, size)):
+    for index, frame in enumerate(generated_frames(IMAGES, size)):
         cv2.imwrite(str(data / f"{index:03}.png"), frame)
     training = find_system(system).training
     teachers = [untrained_teacher(name) for name in teacher_names(system)]
@@ -54,7 +54,7 @@ def measure_training(system: str, size: int, iterations: int, device: torch.devi
         iterations=iterations,
         size=size,
         batch=training.batch if device.type == "cuda" else 2,
-        learning_rate=1e-4,  # At the papers', made images may lose the loss.
+        learning_rate=1e-4,  # At the papers', generated images may lose the loss.
         mixed_precision=computes_bfloat16(device),
         settings=light_settings(system),
     )
