@@ -146,12 +146,14 @@ def benchmark(options: BenchmarkOptions) -> BenchmarkResult:
 
 def _check(options: BenchmarkOptions) -> None:
     """Refuses, before hours of training, what could not be done or written afterwards."""
+    from edgekd.metrics.auroc import scikit_learn_metrics
 
     for name in options.precisions:
         if name not in PRECISIONS:
             raise unknown_name("precision", name, PRECISIONS)
     if not options.duration > 0:
         raise EdgekdError(f"duration must be a positive number of seconds, got {options.duration}")
+    scikit_learn_metrics()  # Where it is missing, that is reported before the work.
     for file in (TABLE_FILE, MARKDOWN_FILE):
         require_writable(Path(options.out) / file)
 

@@ -82,6 +82,7 @@ def drift(options: DriftOptions) -> DriftResult:
     """
     from edgekd.data.good_images import read_frames
     from edgekd.data.layouts import read_category
+    from edgekd.metrics.auroc import scikit_learn_metrics
     from edgekd.quantization.drift_report import drift_report, masks_of
     from edgekd.recipe import read_recipe
 
@@ -90,6 +91,7 @@ def drift(options: DriftOptions) -> DriftResult:
     artifacts = _artifacts(run)
     for path in artifacts:
         require_current(path, read_manifest(path), run)
+    scikit_learn_metrics()  # Where it is missing, that is reported before the work.
     category = read_category(Path(options.data))
     frames = read_frames([test.path for test in category.test], recipe.size, recipe.resize)
     rows = [_in_torch(run, artifacts, frames, options.progress)]

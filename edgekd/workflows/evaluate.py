@@ -127,17 +127,19 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
 
     Raises:
         EdgekdError: The artifact or the category cannot be read, or a test image is damaged.
-        MachineError: The back end is not installed, or Jinja2 for the report.
+        MachineError: The back end or scikit-learn is not installed.
 
     Example:
         `edgekd.evaluate("runs/part", data="category").image_auroc`
     """
     from edgekd.data.layouts import read_category
     from edgekd.engines import open_engine
+    from edgekd.metrics.auroc import scikit_learn_metrics
     from edgekd.reports.page import require_report
     from edgekd.workflows.evaluation import evaluate_engine
 
     artifact = find_artifact(Path(options.engine))
+    scikit_learn_metrics()  # Where it is missing, that is reported before the work.
     html = require_report(options.html, artifact)
     manifest, category = read_manifest(artifact), read_category(Path(options.data))
     with open_engine(artifact, options.backend, options.threads, options.device, options.slots) as engine:

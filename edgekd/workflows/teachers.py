@@ -215,7 +215,7 @@ def check_teachers(
 def _measure(teachers: Sequence[Teacher], data: Path, size: int, seed: int, progress: Progress) -> TeacherCheck:
     from edgekd.data.good_images import read_frames
     from edgekd.data.layouts import read_category
-    from edgekd.metrics.auroc import image_auroc
+    from edgekd.metrics.auroc import image_auroc, scikit_learn_metrics
     from edgekd.models.backbones.pdn import nearest_legal_sizes
     from edgekd.models.patch_features import TEACHER_STRIDES
     from edgekd.training.teachers.nearest_neighbours import nearest_neighbour_scores, teacher_network
@@ -223,6 +223,7 @@ def _measure(teachers: Sequence[Teacher], data: Path, size: int, seed: int, prog
     legal = nearest_legal_sizes(size, TEACHER_STRIDES[-1])
     if legal != (size,):
         raise EdgekdError(f"teachers are not checked at {size} pixels a side: use {' or '.join(map(str, legal))}")
+    scikit_learn_metrics()  # Where it is missing, that is reported before the work.
     category = read_category(data)
     if not category.train_good:
         raise EdgekdError(f"{data} has no good images to compare with: put them into train/good")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 from edgekd.artifact import find_artifact, manifest_path
-from edgekd.errors import ArtifactError, EdgekdError
+from edgekd.errors import ArtifactError, EdgekdError, MachineError
 from edgekd.run_folder import DETECTOR_FILE, artifact_name
 from edgekd.workflows.evaluate import evaluate, result_of
 
@@ -93,3 +94,12 @@ def test_a_run_that_was_trained_on_since_its_export_is_refused(exported: Path, t
     (tmp_path / name).write_bytes(b"another")
     with pytest.raises(ArtifactError, match="export it again, or delete it"):
         find_artifact(tmp_path)
+
+
+def test_a_missing_scikit_learn_is_reported_before_an_image_is_evaluated(exported, category, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    monkeypatch.setitem(sys.modules, "sklearn.metrics", None)
+    steps: list[str] = []
+    with pytest.raises(MachineError, match=r"edgekd\[evaluate\]"):
+        evaluate(exported, data=category, progress=lambda step, *counts: steps.append(step))
+    assert steps == []
