@@ -13,11 +13,6 @@ from edgekd.resize_rules import AREA, CURRENT_RESIZE_RULE, known_rule
 from edgekd.resources import resource
 from edgekd.run_folder import RECIPE_FILE
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 Schedule = Literal["constant", "step", "cosine"]
 
 
@@ -112,6 +107,11 @@ class ExportRecipe:
 
 def read_export_recipe(system: str) -> ExportRecipe:
     """Reads export/SYSTEM.toml."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
     with resource("export", f"{system}.toml").open("rb") as file:
         content = tomllib.load(file)
     return ExportRecipe(content["opset"], frozenset(content["operators"]), frozenset(content["variant_operators"]))

@@ -25,7 +25,7 @@ def truncates(manifest: Manifest, version: str) -> bool:
         version: Of ONNX Runtime, such as "1.23.2".
     """
     numbers = tuple(int(number) for number in version.split(".")[:2] if number.isdigit())
-    return manifest["precision"] == INT8_FP16 and len(numbers) == 2 and numbers < FIRST_THAT_ROUNDS
+    return manifest.get("precision") == INT8_FP16 and len(numbers) == 2 and numbers < FIRST_THAT_ROUNDS
 
 
 def session_options(threads: int) -> Any:

@@ -6,7 +6,9 @@ import shutil
 import pytest
 
 from edgekd.artifact import read_manifest
+from edgekd.engines import cpu_backends
 from edgekd.precisions import PRECISIONS
+from edgekd.run_folder import DETECTOR_FILE, artifact_name
 from edgekd.workflows.drift import drift
 
 from ..run_command import main
@@ -24,11 +26,11 @@ def test_the_drift_report_goes_into_every_manifest(run, category, tmp_path, caps
     assert main(["drift", str(run), "--data", str(category), "--json", str(tmp_path / "drift.json")]) == 0
     rows = json.loads((tmp_path / "drift.json").read_text())["rows"]
     named = [(row["precision"], row["backend"]) for row in rows]
-    engines = ("onnxruntime", "openvino")
     assert named == [
         ("fp32", "torch"),
-        *((precision, engine) for precision in PRECISIONS for engine in engines),
+        *((precision, engine) for precision in PRECISIONS for engine in cpu_backends({"precision": precision})),
     ]
+    assert set(named) >= {(precision, "openvino") for precision in PRECISIONS}
     noise = {name: row["noise"] for name, row in zip(named, rows, strict=True)}
     assert noise["fp32", "torch"] == 0
     assert noise["fp32", "openvino"] < noise["fp16", "openvino"] < noise["int8", "openvino"] < 0.5
@@ -85,7 +87,7 @@ def test_the_function_and_the_command_give_the_same(run, category, tmp_path, cap
     assert json.loads(capsys.readouterr().out) == result.to_dict()
     assert steps.pop("images in torch") == (12, 12)
     assert steps == {
-        f"detector{suffix}.onnx on {backend}": (12, 12)
-        for suffix in ("", "_fp16", "_int8", "_int8_fp16")
-        for backend in ("onnxruntime", "openvino")
+        f"{artifact_name(DETECTOR_FILE, precision)} on {backend}": (12, 12)
+        for precision in PRECISIONS
+        for backend in cpu_backends({"precision": precision})
     }
