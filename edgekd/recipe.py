@@ -14,6 +14,9 @@ from edgekd.resources import resource
 from edgekd.run_folder import RECIPE_FILE
 
 Schedule = Literal["constant", "step", "cosine"]
+Preset = Literal["timed", "paper"]
+TIMED, PAPER = "timed", "paper"
+RANDOM, FROM_IMAGES = "random", "images"  # Initialisations.
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,11 @@ class TrainingRecipe:
         settings: The system's own settings, where they differ from its paper's.
         quantization_aware_from: The iteration from which on everything computes as in INT8; None for never.
         resize: The rule by which images are brought to that size; runs of before there were rules keep the first.
+        preset: What was taken where nothing was given: "timed", ours for a time, or "paper".
+        minutes: That size, batch and iterations were fitted to; None where the iterations were given.
+        optimizer: "adam", "adamw" (decoupled weight decay) or "sgd" (momentum 0.9); empty for the paper's.
+        warm_up: Share of each stage's iterations over which the learning rate rises.
+        initialisation: "random" as torch draws weights, or "images", scaled layer by layer on good images.
     """
 
     system: str
@@ -55,6 +63,11 @@ class TrainingRecipe:
     settings: dict[str, Any] = field(default_factory=dict)
     quantization_aware_from: int | None = None
     resize: str = CURRENT_RESIZE_RULE
+    preset: str = PAPER
+    minutes: float | None = None
+    optimizer: str = ""
+    warm_up: float = 0.0
+    initialisation: str = RANDOM
 
 
 def write_recipe(run: Path, recipe: TrainingRecipe) -> None:

@@ -72,7 +72,7 @@ def distill(
         typer.Option(
             parser=positive,
             metavar="N",
-            help="Optimizer steps at most; it ends earlier when the held-out error stops falling.",
+            help="Optimizer steps; the learning rate falls to nothing along them.",
             rich_help_panel=TRAINING,
         ),
     ] = 60_000,

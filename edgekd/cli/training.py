@@ -9,7 +9,7 @@ import typer
 
 from edgekd.cli.options import DATA, TRAINING
 from edgekd.cli.types import between, not_negative, positive
-from edgekd.recipe import Schedule
+from edgekd.recipe import Preset, Schedule
 
 Textures = Annotated[
     Path | None,
@@ -25,8 +25,26 @@ ImageSize = Annotated[
         "--size",
         parser=positive,
         metavar="PIXELS",
-        help="Side of the images, in pixels. Default: 256.",
+        help="Side of the images, in pixels. Default: what suits the time; 256 with --iterations or --preset paper.",
         rich_help_panel=DATA,
+    ),
+]
+Minutes = Annotated[
+    float | None,
+    typer.Option(
+        parser=between(0.1, 100_000),
+        metavar="MINUTES",
+        help="Time that the training may take: image size and iterations are fitted to it. Default: 10.",
+        rich_help_panel=TRAINING,
+    ),
+]
+TrainingPreset = Annotated[
+    Preset | None,
+    typer.Option(
+        "--preset",
+        help="Where nothing else is given: timed, what was measured to be best within minutes, or paper, the paper's "
+        "own training, which takes hours or days. Default: timed.",
+        rich_help_panel=TRAINING,
     ),
 ]
 Iterations = Annotated[
@@ -34,14 +52,14 @@ Iterations = Annotated[
     typer.Option(
         parser=positive,
         metavar="N",
-        help="Optimizer steps of all stages together. Default: as the paper.",
+        help="Optimizer steps of all stages together, in place of --minutes.",
         rich_help_panel=TRAINING,
     ),
 ]
 TrainingBatch = Annotated[
     int | None,
     typer.Option(
-        "--batch", parser=positive, metavar="N", help="Images a step. Default: as the paper.", rich_help_panel=TRAINING
+        "--batch", parser=positive, metavar="N", help="Images a step. Default: the preset's.", rich_help_panel=TRAINING
     ),
 ]
 LearningRate = Annotated[
@@ -49,7 +67,7 @@ LearningRate = Annotated[
     typer.Option(
         parser=between(1e-7, 1.0),
         metavar="RATE",
-        help="Learning rate of the first stage; the others keep their proportion to it. Default: as the paper.",
+        help="Learning rate of the first stage; the others keep their proportion to it. Default: the preset's.",
         rich_help_panel=TRAINING,
     ),
 ]
@@ -58,7 +76,7 @@ LearningRateSchedule = Annotated[
     typer.Option(
         "--schedule",
         help="Learning-rate schedule: constant, step (a tenth of it for the last twentieth) or cosine (to 0). "
-        "Default: as the paper.",
+        "Default: the preset's.",
         rich_help_panel=TRAINING,
     ),
 ]

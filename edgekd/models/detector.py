@@ -50,17 +50,21 @@ class Stage(NamedTuple):
 
 
 class TrainingDefaults(NamedTuple):
-    """How a system is trained by default: as in its paper, or by a choice of ours where the paper leaves it open.
+    """How a system is trained where nothing else is asked for: as in its paper, or fitted to a time.
 
     Attributes:
-        iterations: Optimizer steps of all stages together; None where the paper counts epochs.
+        iterations: Optimizer steps of all stages together; None where the paper counts epochs, or a time decides.
         epochs: Passes over the good images, of all stages together; None where the paper counts iterations.
         batch: Images per step.
-        learning_rate: Of the first stage.
+        learning_rate: Highest, of the first stage.
         weight_decay: Of the optimizer.
         schedule: Of the learning rate: "constant", "step" (a tenth of it for the last twentieth) or "cosine" (to 0).
-        optimizer: "adam", or "sgd" with momentum 0.9.
+        optimizer: "adam", "adamw" (decoupled weight decay), or "sgd" with momentum 0.9.
         betas: Adam's.
+        warm_up: Share of a stage's iterations over which the learning rate rises.
+        initialisation: "random" as torch draws weights, or "images", scaled layer by layer on good images.
+        sizes: Sides of the images, in pixels, ascending: the largest is taken for which the time is enough.
+        enough_iterations: From how many on a larger size is worth its time.
     """
 
     iterations: int | None = None
@@ -71,6 +75,10 @@ class TrainingDefaults(NamedTuple):
     schedule: str = "constant"
     optimizer: str = "adam"
     betas: tuple[float, float] = (0.9, 0.999)
+    warm_up: float = 0.0
+    initialisation: str = "random"
+    sizes: tuple[int, ...] = (256,)
+    enough_iterations: int = 0
 
 
 class Deployed(nn.Module, abc.ABC):

@@ -14,6 +14,7 @@ from edgekd.models.hkt import HKT
 from edgekd.models.mhkd import MHKD
 from edgekd.models.mthf import GROUPS, MTHF
 from edgekd.models.pfadseg import PFADSeg
+from edgekd.recipe import FROM_IMAGES, PAPER
 
 
 class PaperRow(NamedTuple):
@@ -59,6 +60,7 @@ class System(NamedTuple):
         teachers: The default teachers.
         teacher_setting: Its argument that names them: "teacher", "backbone" or "groups".
         training: How the paper trains it.
+        timed: How it is trained within a time.
         paper: Where it was published.
         convention: How the paper counts GFLOPs.
         rows: The rows of the paper's tables of model sizes.
@@ -71,6 +73,7 @@ class System(NamedTuple):
     teachers: tuple[str, ...]
     teacher_setting: str
     training: TrainingDefaults
+    timed: TrainingDefaults
     paper: str
     convention: FlopsConvention
     rows: tuple[PaperRow, ...] = ()
@@ -85,6 +88,10 @@ class System(NamedTuple):
         """
         sized = {"size": size} if self.follows_size else {}
         return self.build(**sized, **(settings or {}))
+
+    def defaults(self, preset: str) -> TrainingDefaults:
+        """How it is trained by a preset: "timed" or "paper"."""
+        return self.training if preset == PAPER else self.timed
 
     def settings(self) -> dict[str, Any]:
         """The arguments that a run may change, besides teachers and size, with the paper's values."""
@@ -114,6 +121,12 @@ NOT_KNOWN = FlopsConvention("not known", per_mac=1, pools=False)
 BARE = {"cbam": False, "projectors": False}
 HKT_TRAINING = TrainingDefaults(iterations=50_000)
 
+
+def _timed(**values: Any) -> TrainingDefaults:
+    """How a system is trained within a time; what pays was measured (docs/explanation/training.md)."""
+    return TrainingDefaults(schedule="cosine", **{"optimizer": "adamw", "warm_up": 0.05} | values)
+
+
 SYSTEMS = {
     system.name: system
     for system in (
@@ -124,6 +137,7 @@ SYSTEMS = {
             teachers=(LIGHT_TEACHER,),
             teacher_setting="teacher",
             training=HKT_TRAINING,
+            timed=_timed(batch=4, learning_rate=1e-3, initialisation=FROM_IMAGES, sizes=(128, 256), enough_iterations=900),
             paper="HKT, J. Imaging 2025",
             convention=THOP,
             rows=(PaperRow("4", "HKT", 2.85, 20.31, {}), PaperRow("5", "HKT without CBAM, LP", 2.69, 15.31, BARE)),
@@ -136,6 +150,7 @@ SYSTEMS = {
             teachers=(LIGHT_TEACHER,),
             teacher_setting="teacher",
             training=HKT_TRAINING,
+            timed=_timed(batch=4, learning_rate=1e-3, initialisation=FROM_IMAGES, sizes=(128, 256), enough_iterations=900),
             paper="HKT, J. Imaging 2025",
             convention=THOP,
             rows=(
@@ -153,6 +168,7 @@ SYSTEMS = {
             teachers=(LIGHT_TEACHER,),
             teacher_setting="teacher",
             training=TrainingDefaults(iterations=80_000, schedule="step"),
+            timed=_timed(batch=4, learning_rate=1e-3, initialisation=FROM_IMAGES, sizes=(128, 256), enough_iterations=900),
             paper="MHKD",
             convention=TWO_A_MAC,
             rows=(
@@ -169,6 +185,9 @@ SYSTEMS = {
             training=TrainingDefaults(
                 iterations=7_000, batch=16, learning_rate=0.5, weight_decay=1e-4, optimizer="sgd"
             ),
+            timed=_timed(
+                batch=8, learning_rate=0.5, weight_decay=1e-4, optimizer="sgd", sizes=(128, 256), enough_iterations=900
+            ),
             paper="PFADSeg",
             convention=NOT_KNOWN,
             follows_size=False,
@@ -180,6 +199,7 @@ SYSTEMS = {
             teachers=("wide_resnet50_2",),
             teacher_setting="backbone",
             training=TrainingDefaults(epochs=210, batch=16, learning_rate=5e-3, weight_decay=0.0, betas=(0.5, 0.999)),
+            timed=_timed(batch=8, learning_rate=5e-3, sizes=(128, 256), enough_iterations=900),
             paper="DSKD, Complex & Intelligent Systems",
             convention=NOT_KNOWN,
             rows=(
@@ -195,6 +215,7 @@ SYSTEMS = {
             teachers=GROUPS,
             teacher_setting="groups",
             training=TrainingDefaults(epochs=100, batch=16, learning_rate=1e-3, weight_decay=0.0, schedule="cosine"),
+            timed=_timed(batch=8, learning_rate=1e-3, sizes=(128, 256), enough_iterations=900),
             paper="MTHF",
             convention=NOT_KNOWN,
         ),

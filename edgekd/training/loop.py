@@ -30,8 +30,8 @@ def optimise(
     checkpoint: Path,
     on_step: OnStep,
     save_every: int = 500,
-    ended: Callable[[int], bool] = lambda iteration: False,
-) -> int:
+    on_save: Callable[[int], None] = lambda iteration: None,
+) -> None:
     """Trains a module for a number of iterations, from its checkpoint if there is one.
 
     Everything random in an iteration must follow from its number, so that a run that was interrupted ends with the
@@ -46,10 +46,7 @@ def optimise(
         checkpoint: The file to resume from and to save to.
         on_step: Called every 25 iterations and at the end.
         save_every: Iterations between checkpoints.
-        ended: Whether to end there; called after each checkpoint with the iterations done.
-
-    Returns:
-        The iterations done.
+        on_save: Called after each checkpoint with the iterations done, but for the last.
 
     Raises:
         TrainingError: The loss is no longer a finite number.
@@ -57,8 +54,6 @@ def optimise(
     """
     done = load_checkpoint(checkpoint, module, optimizer) if checkpoint.exists() else 0
     saved = reported = done
-    if 0 < done < iterations and done % save_every == 0 and ended(done):
-        return done
     running = torch.zeros((), device=next(module.parameters()).device)
     try:
         with held_interrupts() as interrupted:
@@ -83,8 +78,7 @@ def optimise(
                 if done % save_every == 0 and done < iterations:
                     save_checkpoint(checkpoint, module, optimizer, done)
                     saved = done
-                    if ended(done):
-                        return done
+                    on_save(done)
     except TrainingError:
         raise  # The weights are NaN; those of the checkpoint are not.
     except (KeyboardInterrupt, EdgekdError):
@@ -93,7 +87,6 @@ def optimise(
         raise
     if done > saved or not checkpoint.exists():
         save_checkpoint(checkpoint, module, optimizer, done)
-    return done
 
 
 @contextlib.contextmanager

@@ -20,10 +20,11 @@ from edgekd.data.synthetic_anomalies import list_textures
 from edgekd.errors import EdgekdError
 from edgekd.models.detector import Detector
 from edgekd.models.registry import find_system, require_legal_size
-from edgekd.recipe import TrainingRecipe, held_out_images, read_recipe, write_recipe
+from edgekd.recipe import FROM_IMAGES, TrainingRecipe, held_out_images, read_recipe, write_recipe
 from edgekd.run_folder import RECIPE_FILE, STUDENT_FILE, TEACHER_CARDS_FILE, TEACHER_FILE
 from edgekd.training.batches import Batches, normalised_images
 from edgekd.training.device import channels_last
+from edgekd.training.initialisation import scale_layers
 from edgekd.training.loop import OnStep, iterations_done
 from edgekd.training.memory import keep_freed_memory
 from edgekd.training.quantization_aware import rounded_to_int8
@@ -33,6 +34,7 @@ from edgekd.training.weight_files import put_weights, read_weights, write_weight
 
 FEWEST_TO_SETTLE = 3
 RANGE_IMAGES = 32  # That the ranges of a quantized teacher are measured on.
+INITIAL_IMAGES = 16  # That initial weights are scaled on.
 
 
 def start_run(run: Path, recipe: TrainingRecipe, teachers: Sequence[Teacher]) -> TrainingRecipe:
@@ -50,14 +52,23 @@ def start_run(run: Path, recipe: TrainingRecipe, teachers: Sequence[Teacher]) ->
         EdgekdError: The folder holds a run already, the images, the batch or the size do not suit, or a teacher
             does not fit.
     """
-    if (run / RECIPE_FILE).exists():
-        raise EdgekdError(f"{run} holds a run already: add --resume to resume it, or use another folder")
+    require_new(run)
     recipe, detector = checked_start(recipe, teachers)
     cards = [{"name": entry.name, "sha256": entry.sha256, "card": entry.provenance} for entry in teachers]
     write_weights(run / TEACHER_FILE, detector.teacher.state_dict())
     write_json(run / TEACHER_CARDS_FILE, cards)
     write_recipe(run, recipe)
     return recipe
+
+
+def require_new(run: Path) -> None:
+    """Refuses a folder that holds a run.
+
+    Raises:
+        EdgekdError: It does.
+    """
+    if (run / RECIPE_FILE).exists():
+        raise EdgekdError(f"{run} holds a run already: add --resume to resume it, or use another folder")
 
 
 def checked_start(recipe: TrainingRecipe, teachers: Sequence[Teacher]) -> tuple[TrainingRecipe, Detector]:
@@ -193,10 +204,9 @@ def train(run: Path, device: torch.device, on_step: OnStep) -> None:
     # Now, so that what is wrong with them shows now.
     held_out = read_frames(held_out_images(recipe), recipe.size, recipe.resize)
     _require_enough_held_out(detector, recipe, len(held_out))
-    textures = list_textures(Path(recipe.textures)) if recipe.textures else []
-    batches = Batches(detector, frames, recipe.batch, recipe.seed, textures, device, recipe.resize)
-    with _arithmetic(detector, recipe, frames, device):
-        detector.prepare(batches.targets(index) for index in range(len(frames)))
+    with batches_of(recipe, detector, frames, device) as batches, _arithmetic(detector, recipe, frames, device):
+        batches.prepare()
+        scale_students(detector, recipe, frames, device)
         done = 0
         for stage, iterations in stages_of(detector, recipe.iterations):
             checkpoint = checkpoint_of(run, stage.name)
@@ -205,6 +215,36 @@ def train(run: Path, device: torch.device, on_step: OnStep) -> None:
     detector.fit_quantiles(normalised_images(held_out[index : index + 1], device) for index in range(len(held_out)))
     state = {key: value for key, value in detector.state_dict().items() if not key.startswith("teacher.")}
     write_weights(run / STUDENT_FILE, state, {"system": recipe.system})
+
+
+def batches_of(recipe: TrainingRecipe, detector: Detector, frames: NDArray[np.uint8], device: torch.device) -> Batches:
+    """The batches of a run.
+
+    Args:
+        recipe: Of the run.
+        detector: On the device.
+        frames: The training images, uint8 [N, H, W, 3], BGR.
+        device: That trains.
+    """
+    textures = list_textures(Path(recipe.textures)) if recipe.textures else []
+    dtype = torch.bfloat16 if recipe.mixed_precision else torch.float32
+    return Batches(detector, frames, recipe.batch, recipe.seed, textures, device, recipe.resize, dtype)
+
+
+def scale_students(
+    detector: Detector, recipe: TrainingRecipe, frames: NDArray[np.uint8], device: torch.device
+) -> None:
+    """Gives the first stage's networks their initial weights, where the recipe takes them from images.
+
+    Args:
+        detector: On the device.
+        recipe: Of the run.
+        frames: The training images, uint8 [N, H, W, 3], BGR.
+        device: That trains.
+    """
+    if recipe.initialisation == FROM_IMAGES:
+        images = normalised_images(frames[:INITIAL_IMAGES], device)
+        scale_layers(detector.stages()[0].trainable, images)
 
 
 def _counted_from(done: int, on_step: OnStep) -> OnStep:

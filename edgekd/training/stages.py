@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgekd.models.detector import Batch, Detector, Stage, TrainingDefaults
+from edgekd.models.detector import Batch, Detector, Stage
 from edgekd.models.registry import find_system
 from edgekd.recipe import TrainingRecipe
 from edgekd.run_folder import checkpoint_name
@@ -25,9 +25,14 @@ BatchAt = Callable[[int, Stage], Batch]  # The batch of an iteration of a stage.
 def stages_of(detector: Detector, iterations: int) -> list[tuple[Stage, int]]:
     """A detector's stages and the iterations of each, which add up to all."""
     stages = detector.stages()
-    ends = np.cumsum([stage.share for stage in stages]) / sum(stage.share for stage in stages)
-    borders = [0, *(round(iterations * float(end)) for end in ends)]
+    borders = [0, *(round(iterations * float(end)) for end in np.cumsum(shares_of(detector)))]
     return [(stage, borders[index + 1] - borders[index]) for index, stage in enumerate(stages)]
+
+
+def shares_of(detector: Detector) -> list[float]:
+    """The share of each of a detector's stages of all iterations; they add up to 1."""
+    shares = [stage.share for stage in detector.stages()]
+    return [share / sum(shares) for share in shares]
 
 
 def checkpoint_of(run: Path, stage: str = "student") -> Path:
@@ -68,7 +73,7 @@ def train_stage(
     stage.trainable.train().requires_grad_(True)
     optimise(
         stage.trainable,
-        _optimizer(stage, recipe, fused=device.type == "cuda"),
+        optimizer_of(stage, recipe),
         loss_at,
         lambda iteration: learning_rate_at(iteration, iterations, recipe),
         iterations,
@@ -78,22 +83,24 @@ def train_stage(
     stage.trainable.eval().requires_grad_(False)
 
 
-def _optimizer(stage: Stage, recipe: TrainingRecipe, fused: bool) -> torch.optim.Optimizer:
-    training: TrainingDefaults = find_system(recipe.system).training
+def optimizer_of(stage: Stage, recipe: TrainingRecipe) -> torch.optim.Optimizer:
+    """The optimizer of a stage; fused, which takes a third of the time on a CPU too."""
+    training = find_system(recipe.system).training
     rates = stage.rates or ((stage.trainable, 1.0),)
     groups = [{"params": list(part.parameters()), "factor": factor} for part, factor in rates]
-    if training.optimizer == "sgd":
-        return torch.optim.SGD(
-            groups, recipe.learning_rate, momentum=MOMENTUM, weight_decay=recipe.weight_decay, fused=fused
-        )
-    return torch.optim.Adam(
-        groups, recipe.learning_rate, betas=training.betas, weight_decay=recipe.weight_decay, fused=fused
-    )
+    name, rate, decay = recipe.optimizer or training.optimizer, recipe.learning_rate, recipe.weight_decay
+    if name == "sgd":
+        return torch.optim.SGD(groups, rate, momentum=MOMENTUM, weight_decay=decay, fused=True)
+    adam = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
+    return adam(groups, rate, betas=training.betas, weight_decay=decay, fused=True)
 
 
 def learning_rate_at(iteration: int, iterations: int, recipe: TrainingRecipe) -> float:
     """The learning rate of an iteration of a stage, by the recipe's schedule."""
+    rising = round(recipe.warm_up * iterations)
+    if iteration < rising:
+        return recipe.learning_rate * (iteration + 1) / rising
     if recipe.schedule == "cosine":
-        return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * iteration / iterations))
+        return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (iteration - rising) / (iterations - rising)))
     decayed = recipe.schedule == "step" and iteration >= int(DECAY_FROM * iterations)
     return recipe.learning_rate * (DECAY_TO if decayed else 1.0)

@@ -36,7 +36,7 @@ class DistillOptions:
         start_from: A teacher to start from, by name or file; a PDN-S grows into a PDN-M. None for drawn weights.
         strides: Strides of the backbone's maps, of 4, 8, 16 and 32.
         crop: Side of what the backbone sees, 256 or 512 pixels; the PDN sees half of it.
-        iterations: Optimizer steps at most; it ends earlier when the held-out error stops falling.
+        iterations: Optimizer steps; the learning rate falls to nothing along them.
         batch: Crops a step.
         learning_rate: Adam's at the start; it falls to 0 along a cosine.
         seed: Of the weights and of every crop.
@@ -117,7 +117,7 @@ def distill(options: DistillOptions) -> DistillResult:
     logger.info("held-out error before: %.3f of the variance", before)
     step, start = f"distilling {options.teacher}", time.monotonic()
     try:
-        done = distillation.run(
+        distillation.run(
             run / DISTILLATION_CHECKPOINT_FILE,
             lambda iteration, loss: options.progress(step, iteration, options.iterations, loss),
         )
@@ -125,19 +125,17 @@ def distill(options: DistillOptions) -> DistillResult:
         if (run / DISTILLATION_CHECKPOINT_FILE).exists():
             logger.info("saved; resume with: %s", shlex.join(_resuming(options, folders)))
         raise
-    if done < options.iterations:
-        logger.info("ended after %d iterations: the held-out error no longer fell", done)
     result = DistillResult(
         file=run / TEACHER_FILE,
         images=len(paths),
-        iterations=done,
+        iterations=options.iterations,
         held_out_error_before=before,
         held_out_error=distillation.held_out_error(),
         seconds=time.monotonic() - start,
     )
     card = {
         **recipe,
-        "iterations_done": done,
+        "iterations_done": options.iterations,
         "made_from": made_from(recipe),
         "held_out_error_before": before,
         "held_out_error": result.held_out_error,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edgekd.artifact import write_json
 from edgekd.errors import EdgekdError
 from edgekd.progress import Progress, silent
-from edgekd.recipe import Schedule, TrainingRecipe, held_out_images, read_recipe
+from edgekd.recipe import Preset, Schedule, TrainingRecipe, held_out_images, read_recipe
 from edgekd.run_folder import RECIPE_FILE, TRAINING_FILE, checkpoint_name
 from edgekd.workflows.calling import takes_options
 from edgekd.workflows.training_recipe import check_training, learns_from_anomalies, recipe_for, require_same_recipe
@@ -36,15 +36,19 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """Options of `train`. Those that are None are as the system's paper has them; of a resumed run, as it has them.
+    """Options of `train`. Those that are None are as the preset has them; of a resumed run, as it has them.
 
     Attributes:
         system: "hkt", "hkt_plus", "mhkd", "pfadseg", "dskd" or "mthf".
         data: A folder of good images, or a category of a dataset; needed unless a run is resumed.
         run: The run folder to make, or to resume.
         resume: Whether to resume the run; `iterations` may extend it.
-        iterations: Optimizer steps of all stages together.
-        size: Side of the images, in pixels; None for 256.
+        minutes: Time that the training may take: size and iterations are fitted to it. None for 10, unless
+            `iterations` are given.
+        iterations: Optimizer steps of all stages together, in place of a time.
+        preset: "timed" for what was measured to be best within minutes, "paper" for the paper's own training; None for
+            "timed".
+        size: Side of the images, in pixels; None for the one that suits the time, for 256 where there is none.
         batch: Images a step.
         learning_rate: Learning rate of the first stage; later stages keep their paper's proportion to it.
         schedule: Learning-rate schedule.
@@ -62,7 +66,9 @@ class TrainOptions:
     data: str | Path | None = None
     run: str | Path
     resume: bool = False
+    minutes: float | None = None
     iterations: int | None = None
+    preset: Preset | None = None
     size: int | None = None
     batch: int | None = None
     learning_rate: float | None = None
@@ -129,11 +135,10 @@ def train(options: TrainOptions) -> TrainResult:
         KeyboardInterrupt: Passed on, after saving.
     """
     from edgekd.training.device import choose_device
-    from edgekd.training.run import start_run
     from edgekd.training.run import train as train_run
 
     device, run = choose_device(options.device), Path(options.run)
-    recipe = _resumed(options) if options.resume else start_run(run, *recipe_for(options))
+    recipe = _resumed(options) if options.resume else _started(options, device)
     images, held_out, ignored = _found(recipe)
     _log_start(recipe, device, images, held_out, ignored)
     step, start = f"training {recipe.system}", time.monotonic()
@@ -161,10 +166,30 @@ def train(options: TrainOptions) -> TrainResult:
     )
 
 
+def _started(options: TrainOptions, device: torch.device) -> TrainingRecipe:
+    """Makes the run folder; of a training within a time, size and iterations are measured first."""
+    from edgekd.models.registry import find_system
+    from edgekd.training.budget import fit_to_minutes
+    from edgekd.training.run import checked_start, require_new, start_run
+
+    run = Path(options.run)
+    require_new(run)
+    recipe, teachers = recipe_for(options)
+    recipe, _ = checked_start(recipe, teachers)
+    if recipe.minutes is not None:
+        defaults = find_system(recipe.system).defaults(recipe.preset)
+        sizes = defaults.sizes if options.size is None else (options.size,)
+        logger.info("timing a few steps of %s on %s", recipe.system, device)
+        recipe = fit_to_minutes(recipe, teachers, defaults, device, sizes)
+    return start_run(run, recipe, teachers)
+
+
 def _resumed(options: TrainOptions) -> TrainingRecipe:
     run = Path(options.run)
     if not (run / RECIPE_FILE).exists():
         raise EdgekdError(f"{run} holds no run to resume: leave out --resume to start one")
+    if options.minutes is not None:
+        raise EdgekdError("--resume goes on to the iterations of the run: leave out --minutes, or give --iterations")
     recipe = read_recipe(run)
     if recipe.system != options.system:
         raise EdgekdError(f"{run} is a run of {recipe.system}, not of {options.system}")
@@ -196,8 +221,18 @@ def _log_start(
     reasons = ", ".join(f"{count} {reason}" for reason, count in ignored.items())
     logger.info("%s", f"{found}; ignored {sum(ignored.values())} files: {reasons}" if ignored else found)
     arithmetic = ", in bfloat16" if recipe.mixed_precision else ""
-    teachers = " + ".join(recipe.teachers)
-    logger.info("teacher %s; %d iterations on %s%s", teachers, recipe.iterations, device, arithmetic)
+    time_of_it = f"about {recipe.minutes:g} min, " if recipe.minutes is not None else ""
+    logger.info(
+        "teacher %s; %s%d iterations of %d images of %d x %d pixels on %s%s",
+        " + ".join(recipe.teachers),
+        time_of_it,
+        recipe.iterations,
+        recipe.batch,
+        recipe.size,
+        recipe.size,
+        device,
+        arithmetic,
+    )
     if learns_from_anomalies(recipe.system, recipe.settings):
         texture = f"images of {recipe.textures}" if recipe.textures else "noise; --textures takes a folder of images"
         logger.info("texture of the synthetic anomalies: %s", texture)

@@ -5,25 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from edgekd.errors import EdgekdError
-from edgekd.recipe import TrainingRecipe, read_recipe
+from edgekd.recipe import PAPER, TIMED, TrainingRecipe, read_recipe
 from edgekd.run_folder import RECIPE_FILE
 from edgekd.workflows.settings import checked_settings
 
 if TYPE_CHECKING:
     from edgekd.models.detector import TrainingDefaults
     from edgekd.models.registry import System
+    from edgekd.recipe import Schedule
     from edgekd.training.teachers.loading import Teacher
     from edgekd.workflows.train import TrainOptions
 
-SIZE, SEED = 256, 0  # Where none is given.
-COMPARED = ("iterations", "size", "batch", "learning_rate", "schedule", "seed")
+SIZE, SEED, MINUTES = 256, 0, 10.0  # Where none is given.
+COMPARED = ("preset", "minutes", "iterations", "size", "batch", "learning_rate", "schedule", "seed")
 
 
 def recipe_for(options: TrainOptions) -> tuple[TrainingRecipe, list[Teacher]]:
     """The recipe of a new run, and its teachers.
+
+    Where a time is to be fitted, `iterations` is 0, and so is `size` unless it is given: `fit_to_minutes` chooses them.
 
     Args:
         options: Of `train`.
@@ -45,27 +48,45 @@ def recipe_for(options: TrainOptions) -> tuple[TrainingRecipe, list[Teacher]]:
     teachers = [load_teacher(name) for name in _teacher_names(options, system)]
     networks = [teacher.network for teacher in teachers]
     settings[system.teacher_setting] = networks if system.several_teachers else networks[0]
-    batch = options.batch or system.training.batch
+    defaults = system.defaults(options.preset or TIMED)
+    batch = options.batch or defaults.batch
     seed = SEED if options.seed is None else options.seed
+    minutes = _minutes(options)
     recipe = TrainingRecipe(
         system=system.name,
         data=str(data.resolve()),
         teachers={teacher.name: teacher.sha256 for teacher in teachers},
-        iterations=options.iterations or _paper_iterations(system.training, data, batch, seed),
-        size=options.size or SIZE,
+        iterations=options.iterations or (0 if minutes else _paper_iterations(defaults, data, batch, seed)),
+        size=options.size or (defaults.sizes[0] if minutes else SIZE),
         batch=batch,
-        learning_rate=options.learning_rate or system.training.learning_rate,
-        weight_decay=system.training.weight_decay,
-        schedule=options.schedule or system.training.schedule,
+        learning_rate=options.learning_rate or defaults.learning_rate,
+        weight_decay=defaults.weight_decay,
+        schedule=options.schedule or cast("Schedule", defaults.schedule),
         seed=seed,
         mixed_precision=computes_bfloat16(choose_device(options.device)),
         textures=str(Path(options.textures).resolve()) if options.textures else "",
         settings=settings,
         quantization_aware_from=0 if options.quantization_aware else None,
+        preset=options.preset or TIMED,
+        minutes=minutes,
+        optimizer=defaults.optimizer,
+        warm_up=defaults.warm_up,
+        initialisation=defaults.initialisation,
     )
     if options.quantization_aware:
         require_quantizable(recipe)
     return recipe, teachers
+
+
+def _minutes(options: TrainOptions) -> float | None:
+    """The time that size and iterations are fitted to; None where the iterations are given, or the paper's."""
+    if options.minutes is not None and options.iterations is not None:
+        raise EdgekdError("--minutes and --iterations exclude each other: give one of them")
+    if options.preset == PAPER and options.minutes is not None:
+        raise EdgekdError("--preset paper takes the paper's iterations: leave out --minutes, or the preset")
+    if options.iterations is not None or options.preset == PAPER:
+        return None
+    return MINUTES if options.minutes is None else options.minutes
 
 
 def check_training(options: TrainOptions) -> None:
@@ -150,7 +171,7 @@ def _teacher_names(options: TrainOptions, system: System) -> list[str]:
 
 
 def _paper_iterations(training: TrainingDefaults, data: Path, batch: int, seed: int) -> int:
-    """The paper's iterations; of epochs, those of the images that are trained on."""
+    """A paper's iterations; of epochs, those of the images that are trained on."""
     from edgekd.data.good_images import split_good_images
     from edgekd.data.layouts import find_good_images
 

@@ -138,7 +138,8 @@ class Distillation:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         distillation.network.train()
         try:
-            return distillation.run(self._checkpoint, on_step), False
+            distillation.run(self._checkpoint, on_step)
+            return distillation.settings.iterations, False
         except KeyboardInterrupt:
             return iterations_done(self._checkpoint), True
 

@@ -37,8 +37,6 @@ HISTORY_FILE = "held_out_errors.json"
 STATISTICS_NUMBERS = 1 << 40  # Batch numbers no iteration reaches.
 DRAWS = 20  # After so many images in turn that cannot be read, there is something wrong with all of them.
 CACHED_BYTES = 1 << 30
-PATIENCE = 5  # Measurements of the held-out error without a new best before a distillation ends early.
-LEAST_GAIN = 0.002  # What counts as a new best, as a share of the last.
 
 
 @dataclass(frozen=True)
@@ -140,20 +138,19 @@ class TeacherDistillation:
         self._held_out = torch.stack([_centre_crop(path, settings.crop) for path in held_out])
         self.mean, self.std = self._feature_statistics()
 
-    def run(self, checkpoint: Path, on_step: OnStep) -> int:
-        """Trains the PDN, from its checkpoint if there is one, until its held-out error stops falling.
+    def run(self, checkpoint: Path, on_step: OnStep) -> None:
+        """Trains the PDN, from its checkpoint if there is one.
+
+        It never ends before its iterations: the learning rate falls along them, and most is gained where it is low.
 
         Args:
             checkpoint: The file to resume from and to save to; the held-out errors are written beside it.
             on_step: Called with the iterations done and the loss.
-
-        Returns:
-            The iterations done.
         """
         optimizer = torch.optim.Adam(
             self.network.parameters(), self.settings.learning_rate, weight_decay=self.settings.weight_decay
         )
-        return optimise(
+        optimise(
             self.network,
             optimizer,
             lambda iteration: self._loss(self._crops.batch_at(iteration)),
@@ -161,7 +158,7 @@ class TeacherDistillation:
             self.settings.iterations,
             checkpoint,
             on_step,
-            ended=lambda iteration: self._has_stopped_falling(iteration, checkpoint.with_name(HISTORY_FILE)),
+            on_save=lambda iteration: self._record_error(iteration, checkpoint.with_name(HISTORY_FILE)),
         )
 
     @torch.inference_mode()
@@ -177,14 +174,12 @@ class TeacherDistillation:
         mean, mean_square = sums / count
         return error / count / float((mean_square - mean.square()).sum())
 
-    def _has_stopped_falling(self, iteration: int, history: Path) -> bool:
-        """Measures and records the held-out error; whether the last few brought no new best."""
+    def _record_error(self, iteration: int, history: Path) -> None:
+        """Measures the held-out error, and keeps it for whoever follows the distillation."""
         errors = dict(read_json(history)) if history.exists() else {}
         errors = {key: error for key, error in errors.items() if int(key) < iteration}  # Not those of an older run.
         errors[str(iteration)] = self.held_out_error()
         write_json(history, errors)
-        earlier, latest = list(errors.values())[:-PATIENCE], list(errors.values())[-PATIENCE:]
-        return bool(earlier) and min(latest) > min(earlier) * (1 - LEAST_GAIN)
 
     def _loss(self, crops: Tensor) -> Tensor:
         predicted, target = self._predict(crops)
