@@ -228,7 +228,9 @@ def batches_of(recipe: TrainingRecipe, detector: Detector, frames: NDArray[np.ui
     """
     textures = list_textures(Path(recipe.textures)) if recipe.textures else []
     dtype = torch.bfloat16 if recipe.mixed_precision else torch.float32
-    return Batches(detector, frames, recipe.batch, recipe.seed, textures, device, recipe.resize, dtype)
+    return Batches(
+        detector, frames, recipe.batch, recipe.seed, textures, device, recipe.resize, dtype, recipe.augment
+    )
 
 
 def scale_students(

@@ -72,6 +72,7 @@ def recipe_for(options: TrainOptions) -> tuple[TrainingRecipe, list[Teacher]]:
         optimizer=defaults.optimizer,
         warm_up=defaults.warm_up,
         initialisation=defaults.initialisation,
+        augment=tuple(dict.fromkeys(options.augment)),
     )
     if options.quantization_aware:
         require_quantizable(recipe)
