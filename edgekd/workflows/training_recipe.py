@@ -44,11 +44,13 @@ def recipe_for(options: TrainOptions) -> tuple[TrainingRecipe, list[Teacher]]:
     if options.data is None:
         raise EdgekdError("--data is missing: give the folder of good images")
     data = Path(options.data)
-    settings = checked_settings(system, options.settings)
+    preset = options.preset or TIMED
+    ours = system.timed_settings if preset == TIMED else {}
+    settings = checked_settings(system, {**ours, **options.settings})
     teachers = [load_teacher(name) for name in _teacher_names(options, system)]
     networks = [teacher.network for teacher in teachers]
     settings[system.teacher_setting] = networks if system.several_teachers else networks[0]
-    defaults = system.defaults(options.preset or TIMED)
+    defaults = system.defaults(preset)
     batch = options.batch or defaults.batch
     seed = SEED if options.seed is None else options.seed
     minutes = _minutes(options)
@@ -67,7 +69,7 @@ def recipe_for(options: TrainOptions) -> tuple[TrainingRecipe, list[Teacher]]:
         textures=str(Path(options.textures).resolve()) if options.textures else "",
         settings=settings,
         quantization_aware_from=0 if options.quantization_aware else None,
-        preset=options.preset or TIMED,
+        preset=preset,
         minutes=minutes,
         optimizer=defaults.optimizer,
         warm_up=defaults.warm_up,
