@@ -194,6 +194,7 @@ class PFADSeg(Detector):
                 rates,
                 needs_targets=False,
                 synthetic=True,
+                frozen=self.products,
             ),
         )
 
@@ -215,10 +216,11 @@ class PFADSeg(Detector):
 
     def segmentation_loss(self, batch: Batch) -> Tensor:
         """Focal loss and L1 between the prediction and the masks of synthetic anomalies, at a quarter of the size."""
-        assert batch.corrupted is not None
         assert batch.masks is not None
-        with torch.no_grad():
-            products = _products(self.targets(batch.corrupted), self.student(batch.corrupted))
+        products = batch.frozen
+        if products is None:
+            assert batch.corrupted is not None
+            products = self.products(batch.corrupted)
         predicted = self.segmentation(products)
         mask = (resized(batch.masks, predicted.shape[1]) >= 0.5).to(predicted)
         right = (mask * predicted + (1 - mask) * (1 - predicted)).clamp_min(1e-7)
@@ -227,8 +229,13 @@ class PFADSeg(Detector):
         return loss
 
     @torch.no_grad()
+    def products(self, images: Tensor) -> Targets:
+        """The products of the normalised features of teacher and student at strides 4, 8, 16."""
+        return _products(self.targets(images), self.student(images))
+
+    @torch.no_grad()
     def predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        products = _products(self.targets(images), self.student(images))
+        products = self.products(images)
         maps = resized(self.segmentation(products), images.shape[2])
         return _score(maps), maps
 

@@ -194,9 +194,10 @@ def train(run: Path, device: torch.device, on_step: OnStep) -> None:
     held_out = read_frames(held_out_images(recipe), recipe.size, recipe.resize)
     _require_enough_held_out(detector, recipe, len(held_out))
     textures = list_textures(Path(recipe.textures)) if recipe.textures else []
-    batches = Batches(detector, frames, recipe.batch, recipe.seed, textures, device, recipe.resize)
-    with _arithmetic(detector, recipe, frames, device):
-        detector.prepare(batches.targets(index) for index in range(len(frames)))
+    dtype = torch.bfloat16 if recipe.mixed_precision else torch.float32
+    batches = Batches(detector, frames, recipe.batch, recipe.seed, textures, device, recipe.resize, dtype)
+    with batches, _arithmetic(detector, recipe, frames, device):
+        batches.prepare()
         done = 0
         for stage, iterations in stages_of(detector, recipe.iterations):
             checkpoint = checkpoint_of(run, stage.name)

@@ -69,7 +69,7 @@ def test_the_loss_is_the_papers_formula(monkeypatch):
     taps = [torch.full_like(teacher, value) for value in (2.0, 0.0, 3.0)]
     answer = StudentOutput(torch.full_like(teacher, 1.0), taps)
     monkeypatch.setattr(detector.student, "forward", lambda images: answer)
-    loss = detector.training_loss(Batch(torch.zeros(2, 3, 36, 36), (teacher,)))
+    loss = detector.training_loss(Batch(torch.zeros(2, 3, 36, 36), detector.ready_targets((teacher,))))
     assert float(loss) == (2 - 1) ** 2 + 0.5 * (0 + 4 + 1)
 
 
