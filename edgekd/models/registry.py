@@ -122,13 +122,15 @@ THOP = FlopsConvention(
 TWO_A_MAC = FlopsConvention("2 x MACs of teacher and student", per_mac=2, pools=False)
 NOT_KNOWN = FlopsConvention("not known", per_mac=1, pools=False)
 BARE = {"cbam": False, "projectors": False}
+ENOUGH = 900  # Iterations from which on 256 pixels were not behind 128 at equal seconds.
 HKT_TRAINING = TrainingDefaults(iterations=50_000)
 
 
-def _timed(**values: Any) -> TrainingDefaults:
-    """How a system is trained within a time; what pays was measured (docs/explanation/training.md)."""
-    return TrainingDefaults(schedule="cosine", **{"optimizer": "adamw", "warm_up": 0.05} | values)
-
+# How the systems are trained within a time; what pays was measured (docs/benchmarks.md, "Training within a time").
+TIMED = TrainingDefaults(
+    batch=8, schedule="cosine", optimizer="adamw", warm_up=0.05, sizes=(128, 256), enough_iterations=ENOUGH
+)
+TIMED_PDN = TIMED._replace(batch=4, learning_rate=1e-3, initialisation=FROM_IMAGES)
 
 SYSTEMS = {
     system.name: system
@@ -140,9 +142,7 @@ SYSTEMS = {
             teachers=(LIGHT_TEACHER,),
             teacher_setting="teacher",
             training=HKT_TRAINING,
-            timed=_timed(
-                batch=4, learning_rate=1e-3, initialisation=FROM_IMAGES, sizes=(128, 256), enough_iterations=900
-            ),
+            timed=TIMED_PDN,
             paper="HKT, J. Imaging 2025",
             convention=THOP,
             rows=(PaperRow("4", "HKT", 2.85, 20.31, {}), PaperRow("5", "HKT without CBAM, LP", 2.69, 15.31, BARE)),
@@ -155,9 +155,7 @@ SYSTEMS = {
             teachers=(LIGHT_TEACHER,),
             teacher_setting="teacher",
             training=HKT_TRAINING,
-            timed=_timed(
-                batch=4, learning_rate=1e-3, initialisation=FROM_IMAGES, sizes=(128, 256), enough_iterations=900
-            ),
+            timed=TIMED_PDN,
             paper="HKT, J. Imaging 2025",
             convention=THOP,
             rows=(
@@ -175,9 +173,7 @@ SYSTEMS = {
             teachers=(LIGHT_TEACHER,),
             teacher_setting="teacher",
             training=TrainingDefaults(iterations=80_000, schedule="step"),
-            timed=_timed(
-                batch=4, learning_rate=1e-3, initialisation=FROM_IMAGES, sizes=(128, 256), enough_iterations=900
-            ),
+            timed=TIMED_PDN,
             paper="MHKD",
             convention=TWO_A_MAC,
             rows=(
@@ -194,9 +190,7 @@ SYSTEMS = {
             training=TrainingDefaults(
                 iterations=7_000, batch=16, learning_rate=0.5, weight_decay=1e-4, optimizer="sgd"
             ),
-            timed=_timed(
-                batch=8, learning_rate=0.5, weight_decay=1e-4, optimizer="sgd", sizes=(128, 256), enough_iterations=900
-            ),
+            timed=TIMED._replace(learning_rate=0.5, weight_decay=1e-4, optimizer="sgd"),
             paper="PFADSeg",
             convention=NOT_KNOWN,
             follows_size=False,
@@ -209,7 +203,7 @@ SYSTEMS = {
             teachers=("wide_resnet50_2",),
             teacher_setting="backbone",
             training=TrainingDefaults(epochs=210, batch=16, learning_rate=5e-3, weight_decay=0.0, betas=(0.5, 0.999)),
-            timed=_timed(batch=8, learning_rate=5e-3, sizes=(128, 256), enough_iterations=900),
+            timed=TIMED._replace(learning_rate=5e-3),
             paper="DSKD, Complex & Intelligent Systems",
             convention=NOT_KNOWN,
             rows=(
@@ -225,7 +219,7 @@ SYSTEMS = {
             teachers=GROUPS,
             teacher_setting="groups",
             training=TrainingDefaults(epochs=100, batch=16, learning_rate=1e-3, weight_decay=0.0, schedule="cosine"),
-            timed=_timed(batch=8, learning_rate=1e-3, sizes=(128, 256), enough_iterations=900),
+            timed=TIMED._replace(learning_rate=1e-3),
             paper="MTHF",
             convention=NOT_KNOWN,
         ),
