@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from edgekd.artifact import read_json, write_json
 from edgekd.errors import ArtifactError, EdgekdError
@@ -16,6 +16,7 @@ from edgekd.run_folder import RECIPE_FILE
 Schedule = Literal["constant", "step", "cosine"]
 Preset = Literal["timed", "paper"]
 Augmentation = Literal["flip_horizontal", "flip_vertical", "symmetries", "turn"]
+AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)
 TIMED, PAPER = "timed", "paper"
 RANDOM, FROM_IMAGES = "random", "images"  # Initialisations.
 

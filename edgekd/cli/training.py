@@ -9,7 +9,7 @@ import typer
 
 from edgekd.cli.options import DATA, TRAINING
 from edgekd.cli.types import between, not_negative, positive
-from edgekd.recipe import Augmentation, Preset, Schedule
+from edgekd.recipe import AUGMENTATIONS, Preset, Schedule
 
 Textures = Annotated[
     Path | None,
@@ -90,11 +90,11 @@ Settings = Annotated[
     ),
 ]
 Augment = Annotated[
-    list[Augmentation] | None,
+    list[str] | None,
     typer.Option(
-        "--augment",
-        help="How training images are changed at random, for parts that lie in any direction: flip_horizontal, "
-        "flip_vertical, symmetries (flips and quarter turns) or turn (any angle). Default: not at all.",
+        metavar="|".join(AUGMENTATIONS),
+        help="How training images are changed at random, for parts that lie in any direction: flips, symmetries (flips "
+        "and quarter turns) or turn (any angle); once for each of several. Default: not at all.",
         rich_help_panel=TRAINING,
     ),
 ]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edgekd.artifact import write_json
 from edgekd.errors import EdgekdError
 from edgekd.progress import Progress, silent
-from edgekd.recipe import Augmentation, Preset, Schedule, TrainingRecipe, held_out_images, read_recipe
+from edgekd.recipe import Preset, Schedule, TrainingRecipe, held_out_images, read_recipe
 from edgekd.run_folder import RECIPE_FILE, TRAINING_FILE, checkpoint_name
 from edgekd.workflows.calling import takes_options
 from edgekd.workflows.training_recipe import check_training, learns_from_anomalies, recipe_for, require_same_recipe
@@ -78,7 +78,7 @@ class TrainOptions:
     seed: int | None = None
     teacher: str | Path | Sequence[str | Path] | None = None
     textures: str | Path | None = None
-    augment: Sequence[Augmentation] = ()
+    augment: Sequence[str] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     quantization_aware: bool = False
     device: str = "auto"

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from edgekd.errors import EdgekdError
-from edgekd.recipe import PAPER, TIMED, TrainingRecipe, read_recipe
+from edgekd.errors import EdgekdError, unknown_name
+from edgekd.recipe import AUGMENTATIONS, PAPER, TIMED, TrainingRecipe, read_recipe
 from edgekd.run_folder import RECIPE_FILE
 from edgekd.workflows.settings import checked_settings
 
@@ -50,6 +50,9 @@ def recipe_for(options: TrainOptions) -> tuple[TrainingRecipe, list[Teacher]]:
     teachers = [load_teacher(name) for name in _teacher_names(options, system)]
     networks = [teacher.network for teacher in teachers]
     settings[system.teacher_setting] = networks if system.several_teachers else networks[0]
+    for name in options.augment:
+        if name not in AUGMENTATIONS:
+            raise unknown_name("way to augment images", name, AUGMENTATIONS)
     defaults = system.defaults(preset)
     batch = options.batch or defaults.batch
     seed = SEED if options.seed is None else options.seed
