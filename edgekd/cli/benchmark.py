@@ -10,16 +10,19 @@ import typer
 
 from edgekd.cli.options import DATA, ENGINE, OUTPUT, PRECISION, TRAINING, JsonFile
 from edgekd.cli.training import (
+    Augment,
     ImageSize,
     Iterations,
     LearningRate,
     LearningRateSchedule,
+    Minutes,
     QuantizationAware,
     Seed,
     Settings,
     Textures,
     TrainingBatch,
     TrainingDevice,
+    TrainingPreset,
 )
 from edgekd.cli.types import between
 from edgekd.errors import EdgekdError
@@ -83,10 +86,13 @@ def benchmark(
             rich_help_panel=TRAINING,
         ),
     ] = None,
+    minutes: Minutes = None,
     iterations: Iterations = None,
+    preset: TrainingPreset = None,
     batch: TrainingBatch = None,
     learning_rate: LearningRate = None,
     schedule: LearningRateSchedule = None,
+    augment: Augment = None,
     set_: Settings = None,
     quantization_aware: QuantizationAware = False,
     seed: Seed = None,
@@ -114,7 +120,9 @@ def benchmark(
             categories=categories or None,
             precision=precision or ("fp32", "int8"),
             duration=duration,
+            minutes=minutes,
             iterations=iterations,
+            preset=preset,
             size=size,
             batch=batch,
             learning_rate=learning_rate,
@@ -122,6 +130,7 @@ def benchmark(
             seed=seed,
             teacher=_teachers(teacher or ()),
             textures=textures,
+            augment=augment or (),
             settings=settings,
             quantization_aware=quantization_aware,
             device=device,

@@ -12,7 +12,7 @@ from edgekd.artifact import read_json, read_manifest, require_current, require_w
 from edgekd.errors import ArtifactError, EdgekdError, unknown_name
 from edgekd.precisions import PRECISIONS
 from edgekd.progress import Progress, silent
-from edgekd.recipe import Schedule
+from edgekd.recipe import Preset, Schedule
 from edgekd.run_folder import (
     BENCH_SUFFIX,
     DETECTOR_FILE,
@@ -40,8 +40,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkOptions:
-    """Options of `benchmark`. Those of the training that are None are as each system's paper has them; of a run that
-    exists, as it has them.
+    """Options of `benchmark`. Those of the training that are None are as the preset has them; of a run that exists, as
+    it has them.
 
     Attributes:
         systems: One or several of "hkt", "hkt_plus", "mhkd", "pfadseg", "dskd" and "mthf".
@@ -50,8 +50,12 @@ class BenchmarkOptions:
         categories: Names of the categories to take; None for all.
         precision: One or several of "fp32", "fp16", "int8" and "int8_fp16" to export, evaluate and time.
         duration: Seconds for each timing.
-        iterations: Optimizer steps of all stages together.
-        size: Side of the images, in pixels; None for 256.
+        minutes: Time that each training may take: size and iterations are fitted to it. None for 10, unless
+            `iterations` are given.
+        iterations: Optimizer steps of all stages together, in place of a time.
+        preset: "timed" for what was measured to be best within minutes, "paper" for the papers' own trainings; None for
+            "timed".
+        size: Side of the images, in pixels; None for the one that suits the time, for 256 where there is none.
         batch: Images a step.
         learning_rate: Learning rate of the first stage.
         schedule: Learning-rate schedule.
@@ -60,6 +64,7 @@ class BenchmarkOptions:
             system's default.
         textures: Folder of images that synthetic anomalies take their texture from, for the systems that learn from
             such; None for noise.
+        augment: How training images are changed at random: "flip_horizontal", "flip_vertical", "symmetries" or "turn".
         settings: Settings where they differ from the papers', such as {"cbam": False}; each system must have them.
         quantization_aware: Whether to train with INT8 arithmetic (hkt, hkt_plus).
         device: What trains: "auto" for a GPU where there is one, "cpu", "cuda" or "cuda:1".
@@ -72,7 +77,9 @@ class BenchmarkOptions:
     categories: Sequence[str] | None = None
     precision: str | Sequence[str] = ("fp32", "int8")
     duration: float = 5.0
+    minutes: float | None = None
     iterations: int | None = None
+    preset: Preset | None = None
     size: int | None = None
     batch: int | None = None
     learning_rate: float | None = None
@@ -80,6 +87,7 @@ class BenchmarkOptions:
     seed: int | None = None
     teacher: Teachers | Mapping[str, Teachers] | None = None
     textures: str | Path | None = None
+    augment: Sequence[str] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     quantization_aware: bool = False
     device: str = "auto"

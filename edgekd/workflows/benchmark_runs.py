@@ -93,7 +93,9 @@ def _trainings(options: BenchmarkOptions) -> list[TrainOptions]:
         TrainOptions(
             name,
             run="",
+            minutes=options.minutes,
             iterations=options.iterations,
+            preset=options.preset,
             size=options.size,
             batch=options.batch,
             learning_rate=options.learning_rate,
@@ -101,6 +103,7 @@ def _trainings(options: BenchmarkOptions) -> list[TrainOptions]:
             seed=options.seed,
             teacher=teachers.get(name),
             textures=textures.get(name),
+            augment=options.augment,
             settings=of_system,
             quantization_aware=options.quantization_aware,
             device=options.device,

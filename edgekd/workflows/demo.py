@@ -11,7 +11,6 @@ from typing import Any
 
 from edgekd.artifact import write_json
 from edgekd.progress import Progress, silent
-from edgekd.recipe import Schedule
 from edgekd.run_folder import RECIPE_FILE, STUDENT_FILE
 from edgekd.workflows.bench import BenchResult, bench
 from edgekd.workflows.calling import takes_options
@@ -19,8 +18,7 @@ from edgekd.workflows.evaluate import EvaluateResult, evaluate
 from edgekd.workflows.export import export
 from edgekd.workflows.train import train
 
-SYSTEM, SIZE, BATCH, LEARNING_RATE = "hkt", 128, 4, 1e-3
-SCHEDULE: Schedule = "step"
+SYSTEM, SIZE = "hkt", 128
 ITERATIONS, SHUFFLE_SEED = 240, 0
 SECONDS = 5.0  # For each timing.
 
@@ -123,19 +121,8 @@ def _train(run: Path, data: Path, options: DemoOptions) -> None:
         _log_command(*words, "--resume")
         train(SYSTEM, run=run, resume=True, progress=options.progress)
         return
-    words += ["--data", data, "--size", SIZE, "--batch", BATCH, "--learning-rate", LEARNING_RATE]
-    _log_command(*words, "--schedule", SCHEDULE, "--iterations", options.iterations)
-    train(
-        SYSTEM,
-        data=data,
-        run=run,
-        size=SIZE,
-        batch=BATCH,
-        learning_rate=LEARNING_RATE,
-        schedule=SCHEDULE,
-        iterations=options.iterations,
-        progress=options.progress,
-    )
+    _log_command(*words, "--data", data, "--size", SIZE, "--iterations", options.iterations)
+    train(SYSTEM, data=data, run=run, size=SIZE, iterations=options.iterations, progress=options.progress)
 
 
 def _log_command(*words: object) -> None:
