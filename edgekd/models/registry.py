@@ -14,6 +14,7 @@ from edgekd.models.hkt import HKT
 from edgekd.models.mhkd import MHKD
 from edgekd.models.mthf import GROUPS, MTHF
 from edgekd.models.pfadseg import PFADSeg
+from edgekd.paper_setups import PAPER_SETUPS, PaperSetup
 from edgekd.recipe import FROM_IMAGES, PAPER
 
 
@@ -59,7 +60,7 @@ class System(NamedTuple):
         build: Makes the detector of the paper, untrained; its keyword arguments are the recipe's settings.
         teachers: The default teachers.
         teacher_setting: Its argument that names them: "teacher", "backbone" or "groups".
-        training: How the paper trains it.
+        setup: How the paper trains it.
         timed: How it is trained within a time.
         paper: Where it was published.
         convention: How the paper counts GFLOPs.
@@ -72,7 +73,7 @@ class System(NamedTuple):
     build: Callable[..., Detector]
     teachers: tuple[str, ...]
     teacher_setting: str
-    training: TrainingDefaults
+    setup: PaperSetup
     timed: TrainingDefaults
     paper: str
     convention: FlopsConvention
@@ -88,6 +89,22 @@ class System(NamedTuple):
         """
         sized = {"size": size} if self.follows_size else {}
         return self.build(**sized, **(settings or {}))
+
+    @property
+    def training(self) -> TrainingDefaults:
+        """How the paper trains it."""
+        setup = self.setup
+        return TrainingDefaults(
+            iterations=setup.iterations,
+            epochs=setup.epochs,
+            batch=setup.batch,
+            learning_rate=setup.learning_rate,
+            weight_decay=setup.weight_decay,
+            schedule=setup.schedule,
+            optimizer=setup.optimizer,
+            betas=setup.betas,
+            sizes=tuple(sorted(setup.sizes)),
+        )
 
     def defaults(self, preset: str) -> TrainingDefaults:
         """How it is trained by a preset: "timed" or "paper"."""
@@ -119,7 +136,6 @@ THOP = FlopsConvention(
 TWO_A_MAC = FlopsConvention("2 x MACs of teacher and student", per_mac=2, pools=False)
 NOT_KNOWN = FlopsConvention("not known", per_mac=1, pools=False)
 BARE = {"cbam": False, "projectors": False}
-HKT_TRAINING = TrainingDefaults(iterations=50_000)
 
 
 def _timed(**values: Any) -> TrainingDefaults:
@@ -136,7 +152,7 @@ SYSTEMS = {
             build=partial(HKT, student="pdn_small"),
             teachers=(LIGHT_TEACHER,),
             teacher_setting="teacher",
-            training=HKT_TRAINING,
+            setup=PAPER_SETUPS["hkt"],
             timed=_timed(batch=4, learning_rate=1e-3, initialisation=FROM_IMAGES, sizes=(128, 256), enough_iterations=900),
             paper="HKT, J. Imaging 2025",
             convention=THOP,
@@ -149,7 +165,7 @@ SYSTEMS = {
             build=partial(HKT, student="pdn_medium"),
             teachers=(LIGHT_TEACHER,),
             teacher_setting="teacher",
-            training=HKT_TRAINING,
+            setup=PAPER_SETUPS["hkt_plus"],
             timed=_timed(batch=4, learning_rate=1e-3, initialisation=FROM_IMAGES, sizes=(128, 256), enough_iterations=900),
             paper="HKT, J. Imaging 2025",
             convention=THOP,
@@ -167,7 +183,7 @@ SYSTEMS = {
             build=MHKD,
             teachers=(LIGHT_TEACHER,),
             teacher_setting="teacher",
-            training=TrainingDefaults(iterations=80_000, schedule="step"),
+            setup=PAPER_SETUPS["mhkd"],
             timed=_timed(batch=4, learning_rate=1e-3, initialisation=FROM_IMAGES, sizes=(128, 256), enough_iterations=900),
             paper="MHKD",
             convention=TWO_A_MAC,
@@ -182,9 +198,7 @@ SYSTEMS = {
             build=PFADSeg,
             teachers=("resnet18",),
             teacher_setting="backbone",
-            training=TrainingDefaults(
-                iterations=7_000, batch=16, learning_rate=0.5, weight_decay=1e-4, optimizer="sgd"
-            ),
+            setup=PAPER_SETUPS["pfadseg"],
             timed=_timed(
                 batch=8, learning_rate=0.5, weight_decay=1e-4, optimizer="sgd", sizes=(128, 256), enough_iterations=900
             ),
@@ -198,7 +212,7 @@ SYSTEMS = {
             build=DSKD,
             teachers=("wide_resnet50_2",),
             teacher_setting="backbone",
-            training=TrainingDefaults(epochs=210, batch=16, learning_rate=5e-3, weight_decay=0.0, betas=(0.5, 0.999)),
+            setup=PAPER_SETUPS["dskd"],
             timed=_timed(batch=8, learning_rate=5e-3, sizes=(128, 256), enough_iterations=900),
             paper="DSKD, Complex & Intelligent Systems",
             convention=NOT_KNOWN,
@@ -214,7 +228,7 @@ SYSTEMS = {
             build=MTHF,
             teachers=GROUPS,
             teacher_setting="groups",
-            training=TrainingDefaults(epochs=100, batch=16, learning_rate=1e-3, weight_decay=0.0, schedule="cosine"),
+            setup=PAPER_SETUPS["mthf"],
             timed=_timed(batch=8, learning_rate=1e-3, sizes=(128, 256), enough_iterations=900),
             paper="MTHF",
             convention=NOT_KNOWN,
