@@ -85,7 +85,8 @@ def check(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Category with test images (docs/datasets.md), to measure nearest neighbours on. Default: none.",
+            help="Category with test images (docs/datasets.md) to measure nearest neighbours on; or a folder of good "
+            "images, for synthetic defects. Default: none.",
             rich_help_panel=DATA,
         ),
     ] = None,
@@ -98,7 +99,7 @@ def check(
         typer.Option(
             parser=not_negative,
             metavar="N",
-            help="Seed of the patches that images are compared with.",
+            help="Seed of the patches that images are compared with, and of synthetic defects.",
             rich_help_panel=DATA,
         ),
     ] = 0,
@@ -117,9 +118,19 @@ def check(
         for teacher in result.teachers:
             answer.print(f"{teacher.teacher} is complete, SHA-256 {teacher.sha256}", soft_wrap=True)
         return
-    rows = [(teacher.teacher, f"{teacher.image_auroc:.3f}") for teacher in result.teachers]
-    title = f"{result.category}: {result.train_good} good images, {result.test} tested"
-    print_table(f"nearest neighbours on {title}", ("teacher", "image AUROC"), rows)
+    rows = [
+        (
+            teacher.teacher,
+            f"{teacher.image_auroc:.3f}",
+            teacher.patches,
+            "yes" if teacher.stands_still else "no",
+            f"{teacher.seconds:.0f}",
+        )
+        for teacher in result.teachers
+    ]
+    title = f"{result.category}, {result.defects} defects: {result.train_good} good images, {result.test} tested"
+    columns = ("teacher", "image AUROC", "patches", "stands still", "seconds")
+    print_table(f"nearest neighbours on {title}", columns, rows)
 
 
 def _host(origin: str) -> str:

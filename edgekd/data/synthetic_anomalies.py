@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekd.data.images import list_images, read_image
-from edgekd.data.resizing import resize_image
+from edgekd.data.images import list_images
+from edgekd.data.textures import Textures
 from edgekd.errors import EdgekdError
-from edgekd.resize_rules import CURRENT_RESIZE_RULE
-
-Textures = Sequence[Path]  # Empty: the texture is noise.
 
 LARGEST_SCALE_EXPONENT = 5  # Of the mask: 1, 2, 4, 8, 16 or 32 lattice cells an axis.
 LARGEST_ANGLE = 90.0
@@ -41,7 +38,7 @@ def list_textures(folder: Path) -> list[Path]:
 
 
 def corrupt(
-    frame: NDArray[np.uint8], textures: Textures, rng: np.random.Generator, rule: str = CURRENT_RESIZE_RULE
+    frame: NDArray[np.uint8], textures: Textures | None, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Blends a texture into a good image under a random mask.
 
@@ -50,9 +47,8 @@ def corrupt(
 
     Args:
         frame: uint8 [side, side, 3], BGR.
-        textures: Images, one of which is drawn and stretched to the frame; where there is none, one is made.
+        textures: Of the frame's side, one of which is drawn; None makes one.
         rng: The source of all that is random.
-        rule: To resize textures by: that of the run.
 
     Returns:
         The corrupted frame, float32 [side, side, 3], BGR, 0..255, and the mask, float32 [side, side], 0 or 1. The mask
@@ -64,14 +60,17 @@ def corrupt(
     side = len(frame)
     mask = anomaly_mask(side, rng)
     share = np.float32(rng.uniform(FAINTEST, STRONGEST))
-    if textures:
-        image = read_image(textures[int(rng.integers(len(textures)))])
-        texture = resize_image(image, side, side, rule).astype(np.float32)
+    # The texture is needed under the mask alone, a twentieth of the image.
+    places = np.flatnonzero(mask)
+    if textures is not None:
+        texture = textures[int(rng.integers(len(textures)))].reshape(-1, 3)[places].astype(np.float32)
     else:
-        texture = procedural_texture(side, rng)
-    good = frame.astype(np.float32)
-    # The same blend in one term, which leaves the good pixels exactly as they were.
-    return good + (share * mask)[:, :, None] * (texture - good), mask
+        texture = procedural_texture(side, places, rng)
+    corrupted = frame.astype(np.float32)
+    pixels = corrupted.reshape(-1, 3)
+    good = pixels[places]
+    pixels[places] = good + share * (texture - good)
+    return corrupted, mask
 
 
 def anomaly_mask(side: int, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -92,28 +91,30 @@ def anomaly_mask(side: int, rng: np.random.Generator) -> NDArray[np.float32]:
     return (np.asarray(turned) > THRESHOLD).astype(np.float32)
 
 
-def procedural_texture(side: int, rng: np.random.Generator) -> NDArray[np.float32]:
+def procedural_texture(side: int, places: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.float32]:
     """Makes a texture: blots and grain of random colour, size, direction and contrast.
 
     Args:
         side: Of the texture, in pixels.
-        rng: The source of all that is random.
+        places: Of the pixels that are needed, [N], counted row after row.
+        rng: The source of all that is random; as much is drawn from it for few pixels as for all.
 
     Returns:
-        float32 [side, side, 3], BGR, 0..255.
+        float32 [N, 3], BGR, 0..255.
     """
     colour = rng.uniform(0, 255, 3).astype(np.float32)
     contrast = np.float32(rng.uniform(30, 400))
     roughness, same = rng.uniform(0.4, 0.95), np.float32(rng.uniform())
     first = rng.integers(LARGEST_SCALE_EXPONENT, size=2)
-    noise = np.zeros((3, side, side), np.float32)
+    row, column = np.divmod(places, side)
+    noise = np.zeros((3, len(places)), np.float32)
     for octave in range(OCTAVES):
         # A lattice as fine as the pixels would be sampled at its points alone, where the noise is 0.
         rows, columns = (int(scale) for scale in np.minimum(2 ** (first + octave), max(side // 4, 1)))
-        for channel in noise:
-            channel += np.float32(roughness**octave) * perlin_noise(side, (rows, columns), rng)
+        angles = _draw_angles(3, (rows, columns), rng)
+        noise += np.float32(roughness**octave) * perlin_noise_at(row, column, side, angles)
     noise[1:] += same * (noise[0] - noise[1:])
-    return (colour + contrast * noise.transpose(1, 2, 0)).clip(0, 255)
+    return (colour + contrast * noise.T).clip(0, 255)
 
 
 def perlin_noise(side: int, scales: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
@@ -127,8 +128,7 @@ def perlin_noise(side: int, scales: tuple[int, int], rng: np.random.Generator) -
     Returns:
         float32 [side, side], -1..1, 0 at the lattice points.
     """
-    angles = np.float32(2 * np.pi) * rng.random((scales[0] + 1, scales[1] + 1), np.float32)
-    down, right = np.float32(np.sqrt(2)) * np.sin(angles), np.float32(np.sqrt(2)) * np.cos(angles)
+    down, right = _slopes(_draw_angles(1, scales, rng)[0])
     (before, way, weight), (after, way_back, weight_back) = _neighbours(side, scales[1])
     # Between columns first, on the few rows of the lattice: less work than four corners for each pixel.
     down = down.take(before, 1) * weight + down.take(after, 1) * weight_back
@@ -143,6 +143,47 @@ def perlin_noise(side: int, scales: tuple[int, int], rng: np.random.Generator) -
     return noise
 
 
+def perlin_noise_at(
+    row: NDArray[np.intp], column: NDArray[np.intp], side: int, angles: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Perlin noise at some pixels only: what `perlin_noise` has there, to the bit.
+
+    Args:
+        row, column: Of the pixels, [N].
+        side: Of the whole noise, in pixels.
+        angles: Of the gradients, one lattice a channel, float32 [C, rows + 1, columns + 1].
+
+    Returns:
+        float32 [C, N].
+    """
+    count, lattice_rows, lattice_columns = angles.shape
+    slopes = np.concatenate(_slopes(angles)).reshape(2 * count, -1)
+    (before, way, weight), (after, way_back, weight_back) = (
+        (point[column], way[column], weight[column]) for point, way, weight in _neighbours(side, lattice_columns - 1)
+    )
+    right_weight, right_weight_back = weight * way, weight_back * way_back
+    noise = np.zeros((count, len(row)), np.float32)
+    for point, way, row_weight in _neighbours(side, lattice_rows - 1):
+        line = point[row] * lattice_columns
+        left, other = slopes.take(line + before, 1), slopes.take(line + after, 1)
+        part = left[:count] * weight + other[:count] * weight_back
+        part *= way[row]
+        part += left[count:] * right_weight + other[count:] * right_weight_back
+        part *= row_weight[row]
+        noise += part
+    return noise
+
+
+def _draw_angles(count: int, scales: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
+    return np.float32(2 * np.pi) * rng.random((count, scales[0] + 1, scales[1] + 1), np.float32)
+
+
+def _slopes(angles: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The gradients of those directions, down and to the right, of the length of the square root of 2."""
+    return np.float32(np.sqrt(2)) * np.sin(angles), np.float32(np.sqrt(2)) * np.cos(angles)
+
+
+@lru_cache(maxsize=64)  # A run draws few scales, thousands of times. Nobody writes to what it returns.
 def _neighbours(side: int, scale: int) -> list[tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.float32]]]:
     """The lattice points before and after each pixel of an axis.
 

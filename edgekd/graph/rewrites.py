@@ -16,6 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from edgekd.models.attention import AFF, CBAM, HAM, PCAR, RCM, SPR
 from edgekd.models.maps import SeparableMap, resize_matrix
 from edgekd.models.mhkd import BicubicResize
+from edgekd.models.pfadseg import ASPP
 
 
 class StaticCBAM(nn.Module):
@@ -113,6 +114,20 @@ class StaticRCM(nn.Module):
         return calibrated
 
 
+class StaticASPP(nn.Module):
+    """ASPP with a reduction for its adaptive pool; ones bring its single position to the map."""
+
+    def __init__(self, block: ASPP) -> None:
+        super().__init__()
+        self.pool, self.mix = rewrite(block.pool[1:]), rewrite(block.mix)
+        self.branches = nn.ModuleList(rewrite(branch) for branch in block.branches)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = self.pool(x.mean((2, 3), keepdim=True)) * x.new_ones(x.shape[2:])
+        mixed: Tensor = self.mix(torch.cat([pooled, *(branch(x) for branch in self.branches)], dim=1))
+        return mixed
+
+
 class Spread(nn.Module):
     """A single position brought to a grid: what any resize of a 1 x 1 map is."""
 
@@ -169,6 +184,7 @@ REWRITES: dict[type[nn.Module], Callable[..., nn.Module]] = {
     PCAR: StaticPCAR,
     AFF: StaticAFF,
     RCM: StaticRCM,
+    ASPP: StaticASPP,
     BicubicResize: static_resize,
 }
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class CBAM(nn.Module):
@@ -97,6 +98,25 @@ class PCAR(nn.Module):
         return (torch.softmax(gates, dim=1) * maps).sum(1)
 
 
+class PooledBatchNorm(nn.BatchNorm2d):
+    """Batch norm of maps pooled to single numbers, which stays steady where a batch has few of them.
+
+    Over two numbers a channel, a batch's own statistics make any two values plus and minus one, and a gradient grows
+    as one over their difference: without bound. Below 16 values, training normalises by the running statistics, which
+    each batch still updates. From 16 on, as in the papers' batches, and in inference it is a batch norm like any other.
+    """
+
+    FEWEST = 16
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The normalised map, of the shape of the input [N, C, H, W]."""
+        if not self.training or input[:, 0].numel() >= self.FEWEST:
+            return super().forward(input)
+        with torch.no_grad():
+            super().forward(input)
+        return functional.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+
 class AFF(nn.Module):
     """Attentional feature fusion: two maps weighed against each other at each channel and position.
 
@@ -109,14 +129,14 @@ class AFF(nn.Module):
 
     def __init__(self, channels: int, reduction: int = 4) -> None:
         super().__init__()
-        self.local_context = self._bottleneck(channels, channels // reduction)
+        self.local_context = self._bottleneck(channels, channels // reduction, nn.BatchNorm2d)
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.global_context = self._bottleneck(channels, channels // reduction)
+        self.global_context = self._bottleneck(channels, channels // reduction, PooledBatchNorm)
 
     @staticmethod
-    def _bottleneck(channels: int, hidden: int) -> nn.Sequential:
+    def _bottleneck(channels: int, hidden: int, norm: type[nn.BatchNorm2d]) -> nn.Sequential:
         squeeze, excite = nn.Conv2d(channels, hidden, 1), nn.Conv2d(hidden, channels, 1)
-        return nn.Sequential(squeeze, nn.BatchNorm2d(hidden), nn.ReLU(), excite, nn.BatchNorm2d(channels))
+        return nn.Sequential(squeeze, norm(hidden), nn.ReLU(), excite, norm(channels))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """The fused map of two maps of one shape [N, C, H, W]; in training N must be 2 or more."""

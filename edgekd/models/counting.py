@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from edgekd.macs import convolution_macs, product_macs, transposed_convolution_macs
+from edgekd.models.hkt import Projector
 from edgekd.models.maps import SeparableMap
 
 
@@ -82,13 +83,15 @@ COUNTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, SeparableMap, nn.AvgPool2d,
 
 
 def _macs(module: nn.Module, x: Tensor, output: Tensor) -> int:
+    if isinstance(module, SeparableMap | Projector):
+        return module.macs(x)
     if isinstance(module, nn.ConvTranspose2d):
         return transposed_convolution_macs(x.shape, module.weight.shape)
     if isinstance(module, nn.Conv2d):
         return convolution_macs(output.shape, module.weight.shape)
     if isinstance(module, nn.Linear):
         return product_macs(output.shape, x.shape)
-    return module.macs(x) if isinstance(module, SeparableMap) else 0
+    return 0
 
 
 def _pool_additions(module: nn.Module, x: Tensor, output: Tensor) -> int:

@@ -16,15 +16,18 @@ class Batch(NamedTuple):
 
     Attributes:
         images: RGB [N, 3, H, W], normalised (edgekd.models.normalisation).
-        targets: The teacher's outputs for them, from `Detector.targets`; None to compute them.
+        targets: The teacher's outputs for them, from `Detector.targets` and `Detector.ready_targets`; None to compute
+            them.
         corrupted: The same images with synthetic anomalies, normalised alike; None where the stage needs none.
         masks: 1 where the synthetic anomalies are, else 0, [N, H, W].
+        frozen: What the stage's `frozen` makes of `corrupted`, which is None then; None to compute it.
     """
 
     images: Tensor
     targets: Targets | None = None
     corrupted: Tensor | None = None
     masks: Tensor | None = None
+    frozen: Targets | None = None
 
 
 class Stage(NamedTuple):
@@ -38,6 +41,10 @@ class Stage(NamedTuple):
         rates: Parts of `trainable`, and the factor of the learning rate for each; empty for a factor of 1 throughout.
         needs_targets: Whether a batch contains the teacher's targets.
         synthetic: Whether a batch contains synthetic anomalies.
+        frozen: What networks that are frozen in this stage make of images with anomalies; None where the loss computes
+            it.
+        bank: Images with anomalies that are made once and used again, with what `frozen` makes of them; 0 for new ones
+            in each iteration.
     """
 
     name: str
@@ -47,6 +54,8 @@ class Stage(NamedTuple):
     rates: tuple[tuple[nn.Module, float], ...] = ()
     needs_targets: bool = True
     synthetic: bool = False
+    frozen: Callable[[Tensor], Targets] | None = None
+    bank: int = 0
 
 
 class TrainingDefaults(NamedTuple):
@@ -126,7 +135,7 @@ class Detector(nn.Module, abc.ABC):
         """Measures statistics of the good images before training; most systems need none.
 
         Args:
-            targets: The teacher's outputs, [1, C, h, w] each, of every training image once.
+            targets: The teacher's outputs, [1, C, h, w] each, of every training image once; not made ready.
         """
 
     def quantizable(self) -> list[nn.Module]:
@@ -146,6 +155,10 @@ class Detector(nn.Module, abc.ABC):
     @abc.abstractmethod
     def targets(self, images: Tensor) -> Targets:
         """The frozen teacher's outputs for images [N, 3, H, W]; the same each time, so that they can be cached."""
+
+    def ready_targets(self, targets: Targets) -> Targets:
+        """Targets as the loss compares them, once `prepare` has measured; most systems take them as they are."""
+        return targets
 
     @abc.abstractmethod
     def training_loss(self, batch: Batch) -> Tensor:

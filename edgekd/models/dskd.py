@@ -232,6 +232,7 @@ class DSKD(Detector):
             ((self.fusion, FUSION_RATE),),
             needs_targets=False,
             synthetic=True,
+            frozen=lambda images: (self.scale_maps(images),),
         )
         return distillation, fusion
 
@@ -255,14 +256,17 @@ class DSKD(Detector):
 
     def fusion_loss(self, batch: Batch) -> Tensor:
         """The Dice loss between the fused map and the masks of synthetic anomalies."""
-        assert batch.corrupted is not None
         assert batch.masks is not None
-        with torch.no_grad():
+        if batch.frozen is None:
+            assert batch.corrupted is not None
             maps = self.scale_maps(batch.corrupted)
+        else:
+            (maps,) = batch.frozen
         fused = _fused(self.fusion, maps)
         overlap = (fused * batch.masks).sum()
         return 1 - 2 * overlap / (fused.square().sum() + batch.masks.square().sum() + DICE_EPSILON)
 
+    @torch.no_grad()
     def scale_maps(self, images: Tensor) -> Tensor:
         """Where students and teacher disagree, at the image's size: [N, 6, H, W]."""
         targets = self.targets(images)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgekd.errors import EdgekdError
+from edgekd.macs import convolution_macs
 from edgekd.models.attention import CBAM
 from edgekd.models.backbones.pdn import BORDER, FEATURES, PDN_LAYERS, STRIDE, grid_size, nearest_legal_sizes
 from edgekd.models.detector import Batch, Deployed
@@ -29,6 +30,28 @@ class StudentOutput(NamedTuple):
 
     features: Tensor  # [N, 384, grid, grid]
     taps: list[Tensor]  # Projected to [N, 384, grid, grid] each, shallow first; empty without projectors.
+
+
+class Projector(nn.Conv2d):
+    """Brings a tap to the grid of the last map: resized by the nearest rule, then projected by a 1 x 1 convolution.
+
+    The paper projects first. Both orders give the same, since neither step mixes positions; this one projects only
+    the positions that are kept.
+
+    Args:
+        width: Channels of the tap.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, FEATURES, 1)
+
+    def forward(self, tap: Tensor, grid: torch.Size) -> Tensor:  # type: ignore[override]
+        """[N, 384, *grid] of a tap [N, width, H, W]."""
+        return super().forward(functional.interpolate(tap, grid, mode="nearest"))
+
+    def macs(self, tap: Tensor) -> int:
+        """Multiply-accumulates in the paper's order, which projects every position of the tap."""
+        return convolution_macs((len(tap), FEATURES, *tap.shape[2:]), self.weight.shape)
 
 
 class HKTStudent(nn.Module):
@@ -49,9 +72,7 @@ class HKTStudent(nn.Module):
         self.convolutions = nn.ModuleList(nn.Conv2d(layer.inputs, layer.outputs, layer.kernel) for layer in self.layers)
         self.pool = nn.AvgPool2d(2, 2)
         self.cbams = nn.ModuleDict({str(width): CBAM(width) for width in widths} if cbam else {})
-        self.projectors = nn.ModuleDict(
-            {str(width): nn.Conv2d(width, FEATURES, 1) for width in widths} if projectors else {}
-        )
+        self.projectors = nn.ModuleDict({str(width): Projector(width) for width in widths} if projectors else {})
 
     def forward(self, images: Tensor) -> StudentOutput:
         """The student's features of normalised images [N, 3, H, W], and its projected taps."""
@@ -75,7 +96,8 @@ class HKTStudent(nn.Module):
         return attended
 
     def _project(self, tap: Tensor, grid: torch.Size) -> Tensor:
-        return functional.interpolate(self.projectors[str(tap.shape[1])](tap), grid, mode="nearest")
+        projected: Tensor = self.projectors[str(tap.shape[1])](tap, grid)
+        return projected
 
 
 class HKT(PatchDetector):

@@ -35,7 +35,7 @@ from edgekd.models.sizes import nearest_multiples
 from edgekd.models.teachers import build_multiscale_teacher, build_trunk, pretrained_network
 
 STRIDES = (4, 8, 16)
-GROUPS = ("efficientnet_lite0", "efficientnet_lite1", "pdn_small")  # Whose weights a fresh machine has.
+GROUPS = ("efficientnet_lite0", "efficientnet_lite1")  # Whose weights a fresh machine has.
 PAPER_LIKE_GROUPS = ("resnet18", "mobilenet_v2", "efficientnet_b0")
 SIZE_STEP, SMALLEST_SIZE = 32, 64
 SMOOTHING = 4.0  # Pixels.
@@ -110,7 +110,7 @@ class MTHF(Detector):
     Args:
         size: The image's side, in pixels.
         groups: The backbones. The paper has three without naming them: "resnet18", "mobilenet_v2" and
-            "efficientnet_b0" would do; the default are three whose weights need no download.
+            "efficientnet_b0" would do; the default are two light ones whose weights need no download.
         attention: HAM; off for the ablation.
         fusion: FFM; off for the ablation of Table 3.
         scale_fusion: How a group's scales are fused: "product" or "sum".

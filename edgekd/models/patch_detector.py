@@ -44,8 +44,12 @@ class PatchDetector(Detector):
         """The teacher's features [N, 384, grid, grid], not standardised."""
         return (self.teacher(images),)
 
+    def ready_targets(self, targets: Targets) -> Targets:
+        """The same features, standardised."""
+        (features,) = targets
+        return (self.standardised(features),)
+
     def standardised_targets(self, batch: Batch) -> Tensor:
         """The teacher's standardised features of a batch, [N, 384, grid, grid]."""
-        (features,) = self.targets(batch.images) if batch.targets is None else batch.targets
-        standardised: Tensor = self.standardised(features)
-        return standardised
+        (features,) = self.ready_targets(self.targets(batch.images)) if batch.targets is None else batch.targets
+        return features

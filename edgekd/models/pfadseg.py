@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgekd.models.attention import AFF, PCAR, RCM
+from edgekd.models.attention import AFF, PCAR, RCM, PooledBatchNorm
 from edgekd.models.detector import Batch, Deployed, Detector, Stage, Targets
 from edgekd.models.maps import normalised, resized
 from edgekd.models.multiscale import MultiscaleTeacher, frame_entry
@@ -107,7 +107,7 @@ class ASPP(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), *_convolution(channels, channels, 1))
+        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), *_convolution(channels, channels, 1, norm=PooledBatchNorm))
         self.branches = nn.ModuleList(_convolution(channels, channels, 3, dilation=rate) for rate in self.RATES)
         self.mix = _convolution((1 + len(self.RATES)) * channels, channels, 3)
 
@@ -153,7 +153,7 @@ class PFADSeg(Detector):
     """
 
     teacher: MultiscaleTeacher
-    min_batch = 2  # AFF's global branch normalises single numbers per channel over the batch.
+    min_batch = 2  # AFF's global branch has single numbers per channel, and one has no variance.
 
     def __init__(
         self,
@@ -194,6 +194,7 @@ class PFADSeg(Detector):
                 rates,
                 needs_targets=False,
                 synthetic=True,
+                frozen=self.products,
             ),
         )
 
@@ -215,10 +216,11 @@ class PFADSeg(Detector):
 
     def segmentation_loss(self, batch: Batch) -> Tensor:
         """Focal loss and L1 between the prediction and the masks of synthetic anomalies, at a quarter of the size."""
-        assert batch.corrupted is not None
         assert batch.masks is not None
-        with torch.no_grad():
-            products = _products(self.targets(batch.corrupted), self.student(batch.corrupted))
+        products = batch.frozen
+        if products is None:
+            assert batch.corrupted is not None
+            products = self.products(batch.corrupted)
         predicted = self.segmentation(products)
         mask = (resized(batch.masks, predicted.shape[1]) >= 0.5).to(predicted)
         right = (mask * predicted + (1 - mask) * (1 - predicted)).clamp_min(1e-7)
@@ -227,8 +229,13 @@ class PFADSeg(Detector):
         return loss
 
     @torch.no_grad()
+    def products(self, images: Tensor) -> Targets:
+        """The products of the normalised features of teacher and student at strides 4, 8, 16."""
+        return _products(self.targets(images), self.student(images))
+
+    @torch.no_grad()
     def predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        products = _products(self.targets(images), self.student(images))
+        products = self.products(images)
         maps = resized(self.segmentation(products), images.shape[2])
         return _score(maps), maps
 
@@ -270,10 +277,12 @@ def _products(teacher: Targets, student: Targets) -> Targets:
     return tuple(normalised(t) * normalised(s) for t, s in zip(teacher, student, strict=True))
 
 
-def _convolution(inputs: int, outputs: int, kernel: int, dilation: int = 1) -> nn.Sequential:
+def _convolution(
+    inputs: int, outputs: int, kernel: int, dilation: int = 1, norm: type[nn.BatchNorm2d] = nn.BatchNorm2d
+) -> nn.Sequential:
     padding = kernel // 2 * dilation
     convolution = nn.Conv2d(inputs, outputs, kernel, padding=padding, dilation=dilation, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU())
+    return nn.Sequential(convolution, norm(outputs), nn.ReLU())
 
 
 def _doubled(x: Tensor) -> Tensor:

@@ -108,7 +108,7 @@ def images_for(graph: Path, manifest: Manifest) -> Images:
     except EdgekdError as error:
         good, origin, why_generated = generated_frames(MOST_IMAGES, size), GENERATED, str(error)
     rng = np.random.default_rng(0)
-    anomalous = np.stack([corrupt(frame, [], rng)[0].round().astype(np.uint8) for frame in good])
+    anomalous = np.stack([corrupt(frame, None, rng)[0].round().astype(np.uint8) for frame in good])
     return Images(np.concatenate([good, anomalous]), origin, why_generated)
 
 

@@ -2,34 +2,74 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from edgekd.data.symmetries import ALL_SYMMETRIES, FLIP_HORIZONTAL, FLIP_VERTICAL, transformed, turned
 from edgekd.data.synthetic_anomalies import corrupt
+from edgekd.data.textures import Textures
 from edgekd.models.detector import Batch, Detector, Stage, Targets
 from edgekd.models.normalisation import normalise
 from edgekd.resize_rules import CURRENT_RESIZE_RULE
-from edgekd.training.targets import TargetCache
+from edgekd.training.memory import available_memory
+from edgekd.training.prefetch import Prefetch
+from edgekd.training.targets import MapCache, TargetCache
+
+SHARE_OF_MEMORY_FOR_TEXTURES = 0.1
+MOST_WORKERS = 4  # On a GPU; one makes the anomalies of a batch of 16 in 25 ms.
+
+# What `augment` can name, and the symmetries that each draws from.
+AUGMENTATIONS = {
+    "flip_horizontal": FLIP_HORIZONTAL,
+    "flip_vertical": FLIP_VERTICAL,
+    "symmetries": ALL_SYMMETRIES,
+    "turn": 0,
+}
 
 Frames = NDArray[np.uint8]  # [N, H, W, 3], BGR
 
 
+class Drawn(NamedTuple):
+    """A batch before any network sees it.
+
+    Attributes:
+        numbers: Of the targets in their cache; None for frames that are turned, whose targets are not kept.
+        frames: uint8 [N, H, W, 3], BGR, augmented.
+        corrupted: The same with synthetic anomalies, float32; None where the stage needs none.
+        masks: Where those are, float32 [N, H, W].
+    """
+
+    numbers: list[int] | None
+    frames: Frames
+    corrupted: NDArray[np.float32] | None = None
+    masks: NDArray[np.float32] | None = None
+
+
 class Batches:
-    """The batches of a run.
+    """The batches of a run, made ahead in other threads; `with` ends those.
 
     Args:
         detector: Whose teacher gives the targets.
         frames: The training images, uint8 [N, H, W, 3], BGR.
         batch: Images a step.
-        seed: Of the order and of the synthetic anomalies.
+        seed: Of the order, of how images are augmented and of the synthetic anomalies.
         textures: Images that the anomalies take their texture from; none for noise.
         device: Where batches are put.
         rule: To resize textures by: that of the run.
+        dtype: In which targets are kept: float32, or bfloat16 where the run computes in it.
+        augment: How images are changed, at random: any of `AUGMENTATIONS`. Flips and quarter turns ("symmetries") have
+            targets that can be kept; any angle ("turn") asks the teacher each time.
+        workers: Threads that make batches ahead; None for as many as suit the device. Batches are the same with any.
     """
 
     def __init__(
@@ -41,35 +81,125 @@ class Batches:
         textures: Sequence[Path],
         device: torch.device,
         rule: str = CURRENT_RESIZE_RULE,
+        dtype: torch.dtype = torch.float32,
+        augment: Sequence[str] = (),
+        workers: int | None = None,
     ) -> None:
-        self._frames, self._batch, self._seed, self._textures = frames, batch, seed, textures
-        self._device, self._rule = device, rule
-        self._cache = TargetCache(
-            detector, lambda index: normalised_images(frames[index : index + 1], device), len(frames)
-        )
+        self._detector, self._frames, self._batch, self._seed = detector, frames, batch, seed
+        self._device, self._dtype = device, dtype
+        room = int(available_memory(torch.device("cpu")) * SHARE_OF_MEMORY_FOR_TEXTURES)
+        self._textures = Textures(textures, frames.shape[1], rule, room) if textures else None
+        self._turns = "turn" in augment
+        self._symmetries = symmetries_of(augment)
+        self._workers = workers_for(device) if workers is None else workers
+        self._drawn: tuple[Stage, Prefetch[Drawn]] | None = None
+        self._banks: dict[str, MapCache] = {}
+        self._targets = TargetCache(detector, self._image, len(frames), len(self._symmetries), dtype)
 
-    def targets(self, index: int) -> Targets:
-        """The teacher's outputs for an image."""
-        return self._cache.get(index)
+    def __enter__(self) -> Batches:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the threads that make batches ahead."""
+        if self._drawn is not None:
+            self._drawn[1].close()
+            self._drawn = None
+
+    def prepare(self) -> None:
+        """Lets the detector measure its statistics of the images as they are."""
+        self._targets.prepare()
 
     def at(self, iteration: int, stage: Stage) -> Batch:
         """The batch of an iteration of a stage."""
-        indices = indices_of(iteration, self._batch, len(self._frames), self._seed)
-        frames = self._frames[indices]
-        batch = Batch(normalised_images(frames, self._device))
+        if stage.bank:
+            return self._from_bank(iteration, stage)
+        drawn = self._prefetched(stage).get(iteration)
+        batch = Batch(normalised_images(drawn.frames, self._device))
         if stage.needs_targets:
-            maps = zip(*(self.targets(index) for index in indices), strict=True)
-            batch = batch._replace(targets=tuple(torch.cat(entry) for entry in maps))
-        if stage.synthetic:
-            corrupted, masks = self._corrupt(frames, iteration, stage.name)
-            batch = batch._replace(corrupted=corrupted, masks=masks)
+            batch = batch._replace(targets=self._targets_of(drawn, batch.images))
+        if drawn.corrupted is not None and drawn.masks is not None:
+            masks = torch.from_numpy(drawn.masks).to(self._device)
+            batch = batch._replace(corrupted=normalised_images(drawn.corrupted, self._device), masks=masks)
         return batch
 
-    def _corrupt(self, frames: Frames, iteration: int, stage: str) -> tuple[Tensor, Tensor]:
-        rng = np.random.default_rng((self._seed, iteration, *stage.encode()))
-        pairs = [corrupt(frame, self._textures, rng, self._rule) for frame in frames]
-        masks = torch.from_numpy(np.stack([mask for _, mask in pairs])).to(self._device)
-        return normalised_images(np.stack([frame for frame, _ in pairs]), self._device), masks
+    def _prefetched(self, stage: Stage) -> Prefetch[Drawn]:
+        if self._drawn is None or self._drawn[0].name != stage.name:
+            self.close()
+            slow = stage.synthetic or self._turns  # Else making a batch is copying it.
+            self._drawn = stage, Prefetch(partial(self._draw, stage), self._workers if slow else 0)
+        return self._drawn[1]
+
+    def _draw(self, stage: Stage, iteration: int) -> Drawn:
+        """Makes a batch; in any thread."""
+        indices = indices_of(iteration, self._batch, len(self._frames), self._seed)
+        drawn = self._augmented(indices, np.random.default_rng((self._seed, iteration, *b"augment")))
+        if not stage.synthetic:
+            return drawn
+        rng = np.random.default_rng((self._seed, iteration, *stage.name.encode()))
+        pairs = [corrupt(frame, self._textures, rng) for frame in drawn.frames]
+        corrupted, masks = (np.stack(entries) for entries in zip(*pairs, strict=True))
+        return drawn._replace(corrupted=corrupted, masks=masks)
+
+    def _augmented(self, indices: list[int], rng: np.random.Generator) -> Drawn:
+        variants = rng.integers(len(self._symmetries), size=len(indices))
+        numbers = [int(variant) * len(self._frames) + index for variant, index in zip(variants, indices, strict=True)]
+        frames = [self._frame(number) for number in numbers]
+        if self._turns:
+            frames = [turned(np.ascontiguousarray(frame), rng.uniform(0, 360)) for frame in frames]
+        return Drawn(None if self._turns else numbers, np.stack(frames))
+
+    def _frame(self, number: int) -> Frames:
+        """The frame [H, W, 3] of a number in the cache: first all images, then a variant of each, and so on."""
+        variant, index = divmod(number, len(self._frames))
+        return transformed(self._frames[index], self._symmetries[variant])
+
+    def _image(self, number: int) -> Tensor:
+        return normalised_images(self._frame(number)[None], self._device)
+
+    def _targets_of(self, drawn: Drawn, images: Tensor) -> Targets:
+        if drawn.numbers is None:
+            return self._detector.ready_targets(self._detector.targets(images))
+        return self._targets.get(drawn.numbers)
+
+    def _from_bank(self, iteration: int, stage: Stage) -> Batch:
+        """A batch of images whose anomalies were made before, as the stage's frozen networks see them."""
+        if stage.name not in self._banks:
+            what = f"the images with anomalies of the stage {stage.name}"
+            self._banks[stage.name] = MapCache(partial(self._banked, stage), stage.bank, self._dtype, what)
+        numbers = indices_of(iteration, self._batch, stage.bank, self._seed)
+        *frozen, masks = self._banks[stage.name].get(numbers)
+        images = normalised_images(self._frames[[number % len(self._frames) for number in numbers]], self._device)
+        return Batch(images, masks=masks[:, 0], frozen=tuple(frozen))
+
+    def _banked(self, stage: Stage, number: int) -> Targets:
+        """What the frozen networks make of an image of a bank, and its mask [1, 1, H, W]."""
+        assert stage.frozen is not None
+        rng = np.random.default_rng((self._seed, number, *stage.name.encode(), *b"bank"))
+        corrupted, mask = corrupt(self._frames[number % len(self._frames)], self._textures, rng)
+        maps = stage.frozen(normalised_images(corrupted[None], self._device))
+        return *maps, torch.from_numpy(mask)[None, None].to(self._device)
+
+
+def symmetries_of(augment: Sequence[str]) -> list[int]:
+    """The symmetries that images are drawn in, the one that leaves them as they are first.
+
+    Args:
+        augment: Of `AUGMENTATIONS`.
+    """
+    bits = 0
+    for name in augment:
+        bits |= AUGMENTATIONS[name]
+    return [symmetry for symmetry in range(ALL_SYMMETRIES + 1) if symmetry & bits == symmetry]
+
+
+def workers_for(device: torch.device) -> int:
+    """Threads that make batches ahead: one beside a CPU that trains, more beside a GPU, which must not wait."""
+    return 1 if device.type == "cpu" else max(1, min(MOST_WORKERS, (os.cpu_count() or 2) - 1))
 
 
 def indices_of(iteration: int, batch: int, count: int, seed: int) -> list[int]:
@@ -87,5 +217,7 @@ def indices_of(iteration: int, batch: int, count: int, seed: int) -> list[int]:
 
 def normalised_images(frames: NDArray[np.uint8] | NDArray[np.float32], device: torch.device) -> Tensor:
     """Normalised RGB [N, 3, H, W] of frames [N, H, W, 3] BGR, 0..255."""
-    images = torch.from_numpy(frames[..., ::-1].copy()).to(device).permute(0, 3, 1, 2)
+    height, width = frames.shape[1:3]
+    rgb = cv2.cvtColor(frames.reshape(-1, width, 3), cv2.COLOR_BGR2RGB).reshape(-1, height, width, 3)
+    images = torch.from_numpy(rgb).to(device).permute(0, 3, 1, 2)
     return normalise(images).contiguous(memory_format=torch.channels_last)

@@ -13,6 +13,7 @@ import torch
 from edgekd.data.good_images import read_frames
 from edgekd.models.detector import Detector, TrainingDefaults
 from edgekd.recipe import TrainingRecipe, held_out_images
+from edgekd.training.arithmetic import mixed_precision
 from edgekd.training.batches import Batches, normalised_images
 from edgekd.training.device import channels_last
 from edgekd.training.memory import keep_freed_memory
@@ -131,7 +132,7 @@ def _step_seconds(
     for iteration in range(WARM_UP + TIMED):
         start = time.monotonic()
         batch = batches.at(iteration, stage)
-        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.mixed_precision):
+        with mixed_precision(stage.trainable, device, recipe.mixed_precision):
             loss = stage.loss(batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -14,6 +14,7 @@ from edgekd.models.detector import Batch, Detector, Stage
 from edgekd.models.registry import find_system
 from edgekd.recipe import TrainingRecipe
 from edgekd.run_folder import checkpoint_name
+from edgekd.training.arithmetic import mixed_precision
 from edgekd.training.loop import OnStep, optimise
 
 DECAY_FROM, DECAY_TO = 0.95, 0.1
@@ -67,7 +68,7 @@ def train_stage(
             int(np.random.SeedSequence((recipe.seed, iteration, *stage.name.encode())).generate_state(1)[0])
         )
         batch = batch_at(iteration, stage)
-        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.mixed_precision):
+        with mixed_precision(stage.trainable, device, recipe.mixed_precision):
             return stage.loss(batch)
 
     stage.trainable.train().requires_grad_(True)

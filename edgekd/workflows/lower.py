@@ -113,7 +113,7 @@ def judged_on(detector: Detector, frames: Frames) -> tuple[Frames, str]:
         return few, "calibration images"
     rng = np.random.default_rng(0)
     for frame in few[::2]:
-        frame[:] = corrupt(frame, [], rng)[0].round()
+        frame[:] = corrupt(frame, None, rng)[0].round()
     return few, "calibration images, every other with a synthetic anomaly"
 
 

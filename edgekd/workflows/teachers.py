@@ -6,16 +6,20 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgekd.errors import ArtifactError, EdgekdError
 from edgekd.progress import Progress, silent
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from edgekd.training.teachers.catalogue import CatalogueEntry
     from edgekd.training.teachers.loading import Teacher
 
 MEGABYTE = 1_000_000
+SYNTHETIC_DEFECTS = 140  # Twenty of each kind.
 
 logger = logging.getLogger(__name__)
 
@@ -75,12 +79,19 @@ class CheckedTeacher:
     Attributes:
         teacher: Its name or file.
         sha256: Of its file.
-        image_auroc: Of nearest neighbours among its patch features, 0 to 1; None where nothing was measured.
+        image_auroc: Of nearest neighbours among its patch features, 0 to 1: about what a student of it can reach. None
+            where nothing was measured, as what follows.
+        patches: Of good images, that were compared with.
+        stands_still: Whether twice as many would hardly change the AUROC.
+        seconds: That the measurement took.
     """
 
     teacher: str
     sha256: str
     image_auroc: float | None = None
+    patches: int | None = None
+    stands_still: bool | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +100,8 @@ class TeacherCheck:
 
     Attributes:
         teachers: Each of them.
-        category: The category that they were measured on; None where none was given, as what follows.
+        category: The category or folder that they were measured on; None where none was given, as what follows.
+        defects: "real", or "synthetic" where there are only good images.
         size: Side of the images, in pixels.
         seed: Of the patches that are compared with.
         train_good: Good images that patches were taken from.
@@ -98,6 +110,7 @@ class TeacherCheck:
 
     teachers: tuple[CheckedTeacher, ...]
     category: str | None = None
+    defects: str | None = None
     size: int | None = None
     seed: int | None = None
     train_good: int | None = None
@@ -188,13 +201,14 @@ def check_teachers(
     seed: int = 0,
     progress: Progress = silent,
 ) -> TeacherCheck:
-    """Checks that teachers are complete; with a category, also how well their features separate defective images.
+    """Checks that teachers are complete; with images, also how well their features separate defective ones.
 
     Args:
         names: Teachers, by name or file.
-        data: A category with good and defective test images, for nearest neighbours; None for no measurement.
+        data: A category with good and defective test images, or a folder of good images alone, some of which are held
+            out then and compared with synthetic defects in them. None for no measurement.
         size: Side of the images, in pixels.
-        seed: Of the patches that are compared with.
+        seed: Of the patches that are compared with, of what is held out and of the synthetic defects.
         progress: Called while it measures.
 
     Raises:
@@ -213,28 +227,90 @@ def check_teachers(
 
 
 def _measure(teachers: Sequence[Teacher], data: Path, size: int, seed: int, progress: Progress) -> TeacherCheck:
-    from edgekd.data.good_images import read_frames
-    from edgekd.data.layouts import read_category
-    from edgekd.metrics.auroc import image_auroc, scikit_learn_metrics
+    from edgekd.data.layouts import recognise_layout
+    from edgekd.metrics.auroc import scikit_learn_metrics
     from edgekd.models.backbones.pdn import nearest_legal_sizes
     from edgekd.models.patch_features import TEACHER_STRIDES
-    from edgekd.training.teachers.nearest_neighbours import nearest_neighbour_scores, teacher_network
+    from edgekd.training.teachers.ceiling import teacher_ceiling
+    from edgekd.training.teachers.nearest_neighbours import teacher_network
 
     legal = nearest_legal_sizes(size, TEACHER_STRIDES[-1])
     if legal != (size,):
         raise EdgekdError(f"teachers are not checked at {size} pixels a side: use {' or '.join(map(str, legal))}")
     scikit_learn_metrics()  # Where it is missing, that is reported before the work.
+    synthetic = recognise_layout(data) is None
+    images = _synthetic_images(data, size, seed) if synthetic else _real_images(data, size)
+    checked = []
+    for teacher in teachers:
+        ceiling = teacher_ceiling(
+            teacher_network(teacher),
+            images.good,
+            images.test,
+            images.defective,
+            seed,
+            progress=_named(teacher.name, progress),
+        )
+        checked.append(
+            CheckedTeacher(
+                teacher.name,
+                teacher.sha256,
+                ceiling.image_auroc,
+                ceiling.patches,
+                ceiling.stands_still,
+                ceiling.seconds,
+            )
+        )
+    return TeacherCheck(
+        tuple(checked),
+        data.resolve().name,
+        "synthetic" if synthetic else "real",
+        size,
+        seed,
+        len(images.good),
+        len(images.test),
+    )
+
+
+class _Images(NamedTuple):
+    good: NDArray[np.uint8]
+    test: NDArray[np.uint8]
+    defective: list[bool]
+
+
+def _real_images(data: Path, size: int) -> _Images:
+    from edgekd.data.good_images import read_frames
+    from edgekd.data.layouts import read_category
+
     category = read_category(data)
     if not category.train_good:
         raise EdgekdError(f"{data} has no good images to compare with: put them into train/good")
-    good = read_frames(category.train_good, size)
     test = read_frames([image.path for image in category.test], size)
-    defective = [image.defective for image in category.test]
-    checked = []
-    for teacher in teachers:
-        step, scores = f"nearest neighbours by {teacher.name}", []
-        for score in nearest_neighbour_scores(teacher_network(teacher), good, test, seed):
-            scores.append(score)
-            progress(step, len(scores), len(test))
-        checked.append(CheckedTeacher(teacher.name, teacher.sha256, image_auroc(scores, defective)))
-    return TeacherCheck(tuple(checked), category.name, size, seed, len(good), len(test))
+    return _Images(read_frames(category.train_good, size), test, [image.defective for image in category.test])
+
+
+def _synthetic_images(data: Path, size: int, seed: int) -> _Images:
+    """The good images that a training with this seed learns from; those that it holds out, without and with defects."""
+    import numpy as np
+
+    from edgekd.data.good_images import read_frames, split_good_images
+    from edgekd.data.layouts import find_good_images
+    from edgekd.data.synthetic_defects import synthetic_defects
+
+    good, held_out = split_good_images(find_good_images(data), seed)
+    if not held_out:
+        raise EdgekdError(
+            f"{data} has {len(good)} images, too few to hold some out: give at least ten, better hundreds"
+        )
+    frames = read_frames(held_out, size)
+    defects, _ = synthetic_defects(frames, SYNTHETIC_DEFECTS, seed)
+    labels = [False] * len(frames) + [True] * len(defects)
+    return _Images(read_frames(good, size), np.concatenate([frames, defects]), labels)
+
+
+def _named(teacher: str, progress: Progress) -> Progress:
+    """A callback that names the teacher in front of each step."""
+
+    def named(step: str, done: int, total: int | None = None, loss: float | None = None) -> None:
+        progress(f"{teacher}: {step}", done, total, loss)
+
+    return named

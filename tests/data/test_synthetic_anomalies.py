@@ -4,8 +4,16 @@ import cv2
 import numpy as np
 import pytest
 
-from edgekd.data.synthetic_anomalies import anomaly_mask, corrupt, list_textures, perlin_noise, procedural_texture
-from edgekd.errors import EdgekdError, ImageError
+from edgekd.data.synthetic_anomalies import (
+    anomaly_mask,
+    corrupt,
+    list_textures,
+    perlin_noise,
+    perlin_noise_at,
+    procedural_texture,
+)
+from edgekd.data.textures import Textures
+from edgekd.errors import EdgekdError
 
 COLOUR = np.array([20, 250, 130], np.uint8)  # Of the constant texture, BGR.
 
@@ -26,7 +34,7 @@ def generators(count: int) -> list[np.random.Generator]:
 
 
 def test_the_same_generator_state_corrupts_the_same_way(frame):
-    (one, mask_of_one), (same, mask_of_same) = (corrupt(frame, [], np.random.default_rng(5)) for _ in range(2))
+    (one, mask_of_one), (same, mask_of_same) = (corrupt(frame, None, np.random.default_rng(5)) for _ in range(2))
     assert mask_of_one.any()
     assert np.array_equal(one, same)
     assert np.array_equal(mask_of_one, mask_of_same)
@@ -34,7 +42,7 @@ def test_the_same_generator_state_corrupts_the_same_way(frame):
 
 def test_a_generator_that_goes_on_corrupts_another_way(frame):
     rng = np.random.default_rng(5)
-    (one, mask_of_one), (other, mask_of_other) = corrupt(frame, [], rng), corrupt(frame, [], rng)
+    (one, mask_of_one), (other, mask_of_other) = corrupt(frame, None, rng), corrupt(frame, None, rng)
     assert not np.array_equal(one, other)
     assert not np.array_equal(mask_of_one, mask_of_other)
 
@@ -42,7 +50,7 @@ def test_a_generator_that_goes_on_corrupts_another_way(frame):
 @pytest.mark.parametrize("side", [16, 50, 96])
 def test_results_are_float32_of_the_frames_size_and_range(side):
     for rng in generators(10):
-        corrupted, mask = corrupt(rng.integers(0, 256, (side, side, 3), np.uint8), [], rng)
+        corrupted, mask = corrupt(rng.integers(0, 256, (side, side, 3), np.uint8), None, rng)
         assert corrupted.shape == (side, side, 3)
         assert mask.shape == (side, side)
         assert corrupted.dtype == mask.dtype == np.float32
@@ -52,14 +60,14 @@ def test_results_are_float32_of_the_frames_size_and_range(side):
 
 def test_outside_the_mask_the_frame_is_untouched(frame):
     for rng in generators(20):
-        corrupted, mask = corrupt(frame, [], rng)
+        corrupted, mask = corrupt(frame, None, rng)
         assert np.array_equal(corrupted[mask == 0], frame[mask == 0].astype(np.float32))
 
 
 def test_inside_the_mask_texture_and_frame_are_blended_with_one_share(frame, constant_texture):
     shares = []
     for rng in generators(100):
-        corrupted, mask = corrupt(frame, [constant_texture], rng)
+        corrupted, mask = corrupt(frame, Textures([constant_texture], len(frame)), rng)
         if not mask.any():
             continue
         good, blended = frame[mask == 1].astype(np.float32), corrupted[mask == 1]
@@ -78,13 +86,13 @@ def test_every_texture_gets_its_turn(tmp_path):
     for path in textures:
         assert cv2.imwrite(str(path), np.full((20, 20, 3), int(path.stem), np.uint8))
     black = np.zeros((64, 64, 3), np.uint8)
-    brightest = max(float(corrupt(black, textures, rng)[0].max()) for rng in generators(60))
+    brightest = max(float(corrupt(black, Textures(textures, 64), rng)[0].max()) for rng in generators(60))
     assert 170 < brightest <= 200
-    assert max(float(corrupt(black, textures[:1], rng)[0].max()) for rng in generators(60)) <= 100
+    assert max(float(corrupt(black, Textures(textures[:1], 64), rng)[0].max()) for rng in generators(60)) <= 100
 
 
 def test_an_empty_mask_leaves_the_image_clean(frame):
-    clean = [corrupted for corrupted, mask in (corrupt(frame, [], rng) for rng in generators(100)) if not mask.any()]
+    clean = [corrupted for corrupted, mask in (corrupt(frame, None, rng) for rng in generators(100)) if not mask.any()]
     assert clean
     assert all(np.array_equal(corrupted, frame) for corrupted in clean)
 
@@ -137,9 +145,28 @@ def test_noise_is_the_faded_mean_of_the_corners_slopes():
     assert perlin_noise(8, (1, 1), np.random.default_rng(3))[5, 2] == pytest.approx(np.sqrt(2) * expected, abs=1e-5)
 
 
+@pytest.mark.parametrize(("side", "scales"), [(96, (2, 8)), (101, (4, 1))])
+def test_noise_at_some_pixels_is_that_of_the_whole_to_the_bit(side, scales):
+    rng = np.random.default_rng(7)
+    angles = np.float32(2 * np.pi) * rng.random((2, scales[0] + 1, scales[1] + 1), np.float32)
+    row, column = rng.integers(side, size=(2, 500))
+    drawn = np.random.default_rng(7)  # Draws the same directions, one lattice after the other.
+    whole = np.stack([perlin_noise(side, scales, drawn) for _ in range(2)])
+    assert np.array_equal(perlin_noise_at(row, column, side, angles), whole[:, row, column])
+
+
+def test_a_texture_at_some_pixels_is_that_of_the_whole_and_draws_as_much():
+    places = np.array([5, 64, 4000, 17])
+    of_few, of_all = np.random.default_rng(2), np.random.default_rng(2)
+    few, whole = procedural_texture(64, places, of_few), procedural_texture(64, np.arange(64**2), of_all)
+    assert np.array_equal(few, whole[places])
+    assert of_few.random() == of_all.random()
+
+
 def test_procedural_textures_are_in_range_and_no_two_alike():
     rng = np.random.default_rng(0)
-    textures = np.stack([procedural_texture(64, rng) for _ in range(30)])
+    everywhere = np.arange(64**2)
+    textures = np.stack([procedural_texture(64, everywhere, rng).reshape(64, 64, 3) for _ in range(30)])
     assert textures.dtype == np.float32
     assert textures.shape == (30, 64, 64, 3)
     assert textures.min() >= 0
@@ -164,9 +191,3 @@ def test_a_missing_and_an_empty_texture_folder_are_named_in_one_line(tmp_path, n
     assert message.startswith(f"--textures FOLDER: {said}{tmp_path / name}")
     assert "give a folder of texture images" in message
     assert "\n" not in message
-
-
-def test_a_texture_that_cannot_be_read_is_named(tmp_path, frame):
-    (tmp_path / "broken.png").write_bytes(b"no image at all")
-    with pytest.raises(ImageError, match=r"broken\.png cannot be read as an image"):
-        corrupt(frame, [tmp_path / "broken.png"], np.random.default_rng(0))

@@ -10,6 +10,7 @@ from torch.nn import functional
 from edgekd.graph.rewrites import REWRITES, SeparableMap, Spread, StaticSPR, rewrite, static_resize
 from edgekd.models.attention import AFF, CBAM, HAM, PCAR, RCM, SPR
 from edgekd.models.mhkd import BicubicResize
+from edgekd.models.pfadseg import ASPP
 from edgekd.models.registry import find_system
 
 SHAPES = [(2, 32, 8, 12), (1, 16, 2, 2), (3, 17, 6, 4)]
@@ -59,6 +60,12 @@ def test_aff_and_rcm_keep_their_answers(shape):
     assert not any(isinstance(module, nn.BatchNorm2d | nn.AdaptiveAvgPool2d) for module in static.modules())
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_aspps_pool_is_a_mean_at_every_position(shape):
+    static = assert_same(lived(ASPP(shape[1])), torch.randn(shape).double())
+    assert not any(isinstance(module, nn.BatchNorm2d | nn.AdaptiveAvgPool2d) for module in static.modules())
+
+
 @pytest.mark.parametrize("block", [CBAM, HAM])
 def test_both_forms_of_the_hybrid_gate_are_rewritten(block):
     static = assert_same(lived(block(32)), torch.randn(2, 32, 5, 7).double())
@@ -93,6 +100,7 @@ def test_a_batch_norm_behind_a_convolution_is_folded(convolution, becomes):
     [
         ("mhkd", {"teacher": "pdn_small"}),
         ("pfadseg", {"backbone": "efficientnet_lite0"}),
+        ("pfadseg", {"backbone": "efficientnet_lite0", "rcm": False}),
         ("dskd", {"backbone": "efficientnet_lite0"}),
         ("mthf", {"groups": ["efficientnet_lite0"]}),
     ],

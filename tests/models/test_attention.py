@@ -1,8 +1,11 @@
+import copy
+
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
-from edgekd.models.attention import AFF, PCAR, RCM, SPR
+from edgekd.models.attention import AFF, PCAR, RCM, SPR, PooledBatchNorm
 
 from .written_out import drawn, normalise_batch, pointwise
 
@@ -62,3 +65,37 @@ def test_rcm_gates_by_rows_and_columns_and_starts_as_the_identity():
     assert hidden.shape[1] == 8
     hidden = hidden * 0.5 * (1 + torch.erf(hidden / 2**0.5))
     torch.testing.assert_close(rcm(x), x + rcm.scale * pointwise(narrow, hidden))
+
+
+def both_batch_norms():
+    """A pooled batch norm and a usual one with the same weights and statistics."""
+    pooled, usual = drawn(PooledBatchNorm(6)), nn.BatchNorm2d(6)
+    usual.load_state_dict(pooled.state_dict())
+    return pooled, usual
+
+
+@pytest.mark.parametrize(("training", "shape"), [(True, (16, 6, 1, 1)), (True, (4, 6, 2, 2)), (False, (2, 6, 1, 1))])
+def test_a_pooled_batch_norm_is_the_usual_one_from_16_values_on_and_in_inference(training, shape):
+    pooled, usual = both_batch_norms()
+    x = torch.randn(shape)
+    assert torch.equal(pooled.train(training)(x), usual.train(training)(x))
+    assert all(torch.equal(a, b) for a, b in zip(pooled.buffers(), usual.buffers(), strict=True))
+
+
+def test_a_pooled_batch_norm_of_few_values_normalises_by_running_statistics_that_the_batch_has_updated():
+    pooled, usual = both_batch_norms()
+    x = torch.randn(2, 6, 1, 1)
+    usual.train()(x)
+    torch.testing.assert_close(pooled.train()(x), usual.eval()(x))
+    assert all(torch.equal(a, b) for a, b in zip(pooled.buffers(), usual.buffers(), strict=True))
+
+
+def test_affs_gradient_does_not_grow_as_two_images_become_alike():
+    torch.manual_seed(0)
+    aff, image, other = drawn(AFF(32)).train(), torch.randn(1, 32, 4, 4), torch.randn(1, 32, 4, 4)
+    out, largest = torch.randn(2, 32, 4, 4), {}
+    for apart in (1.0, 1e-3):
+        x = torch.cat([image, image + apart * other]).requires_grad_()
+        (copy.deepcopy(aff)(x, x.flip(1)) * out).sum().backward()
+        largest[apart] = float(x.grad.abs().max())
+    assert largest[1e-3] < 2 * largest[1.0]

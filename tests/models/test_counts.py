@@ -99,7 +99,7 @@ def described():
 def test_all_six_systems_are_described_by_their_parts(described):
     parts = {name: set(system["parts"]) - {"whole", "deployed"} for name, system in described.items()}
     with_lite1 = "deployed with efficientnet_lite1"
-    groups = ("efficientnet_lite0", "efficientnet_lite1", "pdn_small")
+    groups = ("efficientnet_lite0", "efficientnet_lite1")
     assert parts == {
         "hkt": {"teacher", "student", with_lite1},
         "hkt_plus": {"teacher", "student", with_lite1},

@@ -1,11 +1,12 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from edgekd.errors import EdgekdError
 from edgekd.models.attention import CBAM
 from edgekd.models.detector import Batch
-from edgekd.models.hkt import HKT, HKTStudent, StudentOutput, place_map
+from edgekd.models.hkt import HKT, HKTStudent, Projector, StudentOutput, place_map
 
 from .detector_tester import DetectorTester
 
@@ -69,7 +70,7 @@ def test_the_loss_is_the_papers_formula(monkeypatch):
     taps = [torch.full_like(teacher, value) for value in (2.0, 0.0, 3.0)]
     answer = StudentOutput(torch.full_like(teacher, 1.0), taps)
     monkeypatch.setattr(detector.student, "forward", lambda images: answer)
-    loss = detector.training_loss(Batch(torch.zeros(2, 3, 36, 36), (teacher,)))
+    loss = detector.training_loss(Batch(torch.zeros(2, 3, 36, 36), detector.ready_targets((teacher,))))
     assert float(loss) == (2 - 1) ** 2 + 0.5 * (0 + 4 + 1)
 
 
@@ -92,6 +93,33 @@ def test_a_projected_tap_is_resized_by_the_nearest_rule(side):
     source = [k * side // 56 for k in range(56)]
     expected = torch.tensor([[row * side + column for column in source] for row in source], dtype=torch.float32)
     assert torch.equal(projected, expected)
+
+
+@pytest.mark.parametrize("network", ["pdn_small", "pdn_medium"])
+def test_projecting_after_the_resize_gives_what_the_papers_order_gives(network):
+    student, taps, paper = HKTStudent(network), [], []
+    for width, projector in student.projectors.items():
+        tap = torch.randn(2, int(width), 29, 29, requires_grad=True)
+        convolution = nn.Conv2d(int(width), 384, 1)
+        convolution.load_state_dict(projector.state_dict())
+        taps.append((projector(tap, torch.Size((6, 6))), tap, projector))
+        paper.append((functional.interpolate(convolution(tap), (6, 6), mode="nearest"), tap, convolution))
+    for ours, theirs in zip(taps, paper, strict=True):
+        torch.testing.assert_close(ours[0], theirs[0], rtol=1e-6, atol=1e-6)
+        gradients = [
+            torch.autograd.grad(output.square().sum(), [tap, layer.weight, layer.bias])
+            for output, tap, layer in (ours, theirs)
+        ]
+        torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-4)
+
+
+def test_a_projector_is_counted_in_the_papers_order_and_computes_at_the_grids_positions():
+    projector, places = Projector(128), []
+    projector.register_forward_hook(lambda module, inputs, output: places.append(output.shape[2:]))
+    tap = torch.randn(1, 128, 29, 29)
+    projector(tap, torch.Size((6, 6)))
+    assert places == [(6, 6)]
+    assert projector.macs(tap) == 128 * 384 * 29 * 29
 
 
 def test_a_patch_lands_where_it_lies_in_the_image():

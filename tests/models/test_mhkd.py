@@ -227,7 +227,8 @@ def test_the_loss_is_the_papers_formula(monkeypatch, settings, loss):
     detector.standardised.std.fill_(2.0)
     student_says(monkeypatch, detector, encoded=1.0, whole=5.0, structure=0.0)
     teacher = torch.full((1, 384, 4, 4), 5.0)
-    assert detector.training_loss(Batch(torch.zeros(1, 3, 64, 64), (teacher,))).item() == pytest.approx(loss)
+    batch = Batch(torch.zeros(1, 3, 64, 64), detector.ready_targets((teacher,)))
+    assert detector.training_loss(batch).item() == pytest.approx(loss)
 
 
 def test_the_losses_are_means_over_positions_and_channels(monkeypatch, small):

@@ -1,3 +1,4 @@
+import math
 from functools import cache
 
 import pytest
@@ -10,7 +11,7 @@ from edgekd.models.detector import Batch
 from edgekd.models.pfadseg import ASPP, PAResidual, PFADSeg
 from edgekd.models.registry import find_system
 
-from .detector_tester import DetectorTester
+from .detector_tester import DetectorTester, real_images, training_batch
 from .written_out import drawn, normalise_batch, pointwise
 
 WIDTHS = (24, 40, 112)  # Of EfficientNet-Lite0's maps at strides 4, 8, 16.
@@ -87,6 +88,20 @@ def test_training_on_one_image_fails_as_the_minimum_batch_promises():
     block(torch.randn(PFADSeg.min_batch, 8, 4, 4))
     with pytest.raises(ValueError, match="more than 1 value per channel"):
         block(torch.randn(PFADSeg.min_batch - 1, 8, 4, 4))
+
+
+def test_the_first_steps_at_the_least_batch_have_gradients_without_outliers(elpv_images):
+    torch.manual_seed(0)
+    detector = PFADSeg("efficientnet_lite0").eval()
+    student, images = detector.student.train(), real_images(tuple(elpv_images[:4]), 64)
+    optimizer, norms = torch.optim.SGD(student.parameters(), 0.5, momentum=0.9), []
+    for step in range(8):
+        loss = detector.training_loss(training_batch(images[step % 3 :][: PFADSeg.min_batch]))
+        optimizer.zero_grad()
+        loss.backward()
+        norms.append(float(nn.utils.clip_grad_norm_(student.parameters(), math.inf)))
+        optimizer.step()
+    assert max(norms) < 1e4
 
 
 def test_the_papers_student_answers_at_strides_4_8_and_16_with_the_teachers_widths():

@@ -1,11 +1,14 @@
+import threading
+
 import numpy as np
 import pytest
 import torch
 
 from edgekd.data.good_images import read_frames
+from edgekd.data.symmetries import transformed
 from edgekd.models.normalisation import normalise
 from edgekd.models.registry import find_system
-from edgekd.training.batches import Batches, normalised_images
+from edgekd.training.batches import Batches, indices_of, normalised_images, symmetries_of
 
 CPU = torch.device("cpu")
 
@@ -21,8 +24,8 @@ def detector():
     return find_system("dskd").detector(64, {"backbone": "efficientnet_lite0"}).eval()
 
 
-def batches_of(detector, frames, seed=0):
-    return Batches(detector, frames, 2, seed, [], CPU)
+def batches_of(detector, frames, seed=0, **options):
+    return Batches(detector, frames, 2, seed, [], CPU, **options)
 
 
 def test_images_are_normalised_rgb_of_bgr_frames(frames):
@@ -63,3 +66,98 @@ def test_a_batch_follows_from_seed_and_iteration_alone(detector, frames):
     assert torch.equal(once.corrupted, again.corrupted)
     other = batches_of(detector, frames, seed=1).at(3, fusion)
     assert not np.array_equal(once.masks.numpy(), other.masks.numpy())
+
+
+def same(one, other):
+    return all(
+        torch.equal(getattr(one, name), getattr(other, name)) for name in ("images", "corrupted", "masks")
+    ) and all(torch.equal(first, second) for first, second in zip(one.targets or (), other.targets or (), strict=True))
+
+
+@pytest.mark.parametrize("augment", [(), ("symmetries",), ("flip_vertical", "turn")])
+def test_batches_are_the_same_with_any_number_of_workers_and_from_any_iteration(detector, frames, augment):
+    _, fusion = detector.stages()
+    with batches_of(detector, frames, augment=augment, workers=0) as plain:
+        expected = [plain.at(iteration, fusion) for iteration in range(6)]
+    for workers in (1, 3):
+        with batches_of(detector, frames, augment=augment, workers=workers) as ahead:
+            assert all(same(ahead.at(iteration, fusion), expected[iteration]) for iteration in range(6))
+        with batches_of(detector, frames, augment=augment, workers=workers) as resumed:
+            assert all(same(resumed.at(iteration, fusion), expected[iteration]) for iteration in (4, 5))
+
+
+def test_the_threads_end_with_the_batches_and_an_error_passes(detector, frames):
+    _, fusion = detector.stages()
+
+    def interrupted():
+        with batches_of(detector, frames, workers=2) as batches:
+            batches.at(0, fusion)
+            raise KeyboardInterrupt
+
+    before = set(threading.enumerate())
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert set(threading.enumerate()) <= before
+
+
+def test_augmented_images_are_symmetries_of_the_iterations_images_with_their_own_targets(detector, frames):
+    students, _ = detector.stages()
+    batches = batches_of(detector, frames, augment=("symmetries",))
+    seen = set()
+    for iteration in range(20):
+        batch = batches.at(iteration, students)
+        for place, index in enumerate(indices_of(iteration, 2, len(frames), 0)):
+            variants = [normalised_images(transformed(frames[index], symmetry)[None], CPU)[0] for symmetry in range(8)]
+            (symmetry,) = [number for number, image in enumerate(variants) if torch.equal(image, batch.images[place])]
+            seen.add(symmetry)
+            expected = detector.targets(batch.images[place : place + 1])
+            for level, targets in enumerate(batch.targets):
+                torch.testing.assert_close(targets[place : place + 1], expected[level])
+    assert seen == set(range(8))
+
+
+def test_flips_alone_do_not_turn():
+    assert symmetries_of(()) == [0]
+    assert symmetries_of(("turn",)) == [0]
+    assert symmetries_of(("flip_horizontal",)) == [0, 1]
+    assert symmetries_of(("flip_vertical",)) == [0, 2]
+    assert symmetries_of(("flip_vertical", "flip_horizontal")) == [0, 1, 2, 3]
+    assert symmetries_of(("symmetries",)) == list(range(8))
+
+
+def test_turned_images_have_the_targets_of_what_is_seen(detector, frames):
+    students, _ = detector.stages()
+    batch = batches_of(detector, frames, augment=("turn",)).at(3, students)
+    assert not any(
+        torch.equal(image, normalised_images(frames[index : index + 1], CPU)[0])
+        for image, index in zip(batch.images, indices_of(3, 2, len(frames), 0), strict=True)
+    )
+    for targets, expected in zip(batch.targets, detector.targets(batch.images), strict=True):
+        assert torch.equal(targets, expected)
+
+
+def test_a_bank_gives_what_frozen_networks_make_of_images_that_come_again(detector, frames):
+    _, fusion = detector.stages()
+    seen = []
+
+    def maps(images):
+        seen.append(images)
+        return fusion.frozen(images)
+
+    batches = batches_of(detector, frames)
+    stage = fusion._replace(bank=6, frozen=maps)
+    cycle = [batches.at(iteration, stage) for iteration in range(3)]
+    assert len(seen) == 6
+    batches.at(3, stage)
+    assert len(seen) == 6
+    assert all(batch.corrupted is None for batch in cycle)
+    assert len({batch.masks[place].numpy().tobytes() for batch in cycle for place in range(2)}) > 3
+    numbers = [number for iteration in range(3) for number in indices_of(iteration, 2, 6, 0)]
+    assert sorted(numbers) == list(range(6))
+    (frozen,) = cycle[0].frozen
+    (first,) = fusion.frozen(seen[0])
+    torch.testing.assert_close(frozen[:1], first)
+    outside = cycle[0].masks[0] == 0
+    assert torch.equal(seen[0][0][:, outside], cycle[0].images[0][:, outside])
+    with torch.no_grad():
+        assert torch.isfinite(stage.loss(cycle[0]))

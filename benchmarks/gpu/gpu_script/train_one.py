@@ -240,7 +240,7 @@ def finish_early(run: Path, recipe: TrainingRecipe, device: torch.device) -> Non
     channels_last(detector, device).eval().requires_grad_(False)
     frames = read_frames(training_images(recipe), recipe.size)
     batches = Batches(detector, frames, recipe.batch, recipe.seed, [], device)
-    detector.prepare(batches.targets(index) for index in range(len(frames)))
+    batches.prepare()
     for stage, _ in stages_of(detector, recipe.iterations):
         if checkpoint_of(run, stage.name).exists():
             content = torch.load(checkpoint_of(run, stage.name), weights_only=True, map_location="cpu")

@@ -1,0 +1,80 @@
+"""How long an earlier version of edgekd and this one take to the same image AUROC, system by system, in turn.
+
+    python compare.py --before COMMIT --data NAME=CATEGORY... --work FOLDER --json FILE [--systems ...] [--seeds ...]
+
+Each pair trains the earlier version for the minutes, then this one for the same minutes, on the same images and with the
+same teachers. Rows that the file holds are not measured again, so that it can be interrupted at any time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from edgekd.artifact import write_json
+from edgekd.profiling.timing import device_record
+
+HERE = Path(__file__).resolve().parent
+SYSTEMS = ("mthf", "dskd", "hkt", "pfadseg", "mhkd", "hkt_plus")
+TEACHERS = {"mthf": ["efficientnet_lite0", "efficientnet_lite1"]}  # The same on both sides, and no download.
+LIGHT = ["efficientnet_lite1"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--before", required=True, metavar="COMMIT")
+    parser.add_argument("--data", nargs="+", required=True, metavar="NAME=CATEGORY")
+    parser.add_argument("--work", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--json", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--systems", nargs="+", default=SYSTEMS)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--cores", help="such as 0, for taskset; all by default")
+    arguments = parser.parse_args()
+    data = dict(entry.split("=", 1) for entry in arguments.data)
+    before = _earlier(arguments.before, arguments.work)
+    for seed in arguments.seeds:
+        for system in arguments.systems:
+            for name, folder in data.items():
+                key = f"{system} {name} {seed}"
+                if key in _rows(arguments.json):
+                    continue
+                row = {"system": system, "data": name, "seed": seed, "device": device_record(1 if arguments.cores else 2)}
+                for side, tree in (("before", before), ("after", HERE.parents[1])):
+                    row[side] = _train(tree, system, folder, seed, arguments)
+                    print(key, side, [round(point["image_auroc"], 3) for point in row[side]["curve"]], flush=True)
+                write_json(arguments.json, _rows(arguments.json) | {key: row})
+
+
+def _rows(file: Path) -> dict[str, Any]:
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
+
+
+def _earlier(commit: str, work: Path) -> Path:
+    """A working tree of an earlier commit."""
+    tree = (work / f"before_{commit}").resolve()
+    if not tree.exists():
+        subprocess.run(["git", "worktree", "add", "--detach", str(tree), commit], cwd=HERE, check=True)
+    return tree
+
+
+def _train(tree: Path, system: str, data: str, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    run, result = arguments.work / "run", (arguments.work / "curve.json").resolve()
+    shutil.rmtree(run, ignore_errors=True)
+    result.unlink(missing_ok=True)
+    command = [sys.executable, str(HERE / "one.py"), system, "--data", data, "--run", str(run), "--seed", str(seed)]
+    command += ["--minutes", str(arguments.minutes), "--json", str(result), "--teachers", *TEACHERS.get(system, LIGHT)]
+    if arguments.cores:
+        command = ["taskset", "-c", arguments.cores, *command]
+    subprocess.run(command, env=os.environ | {"PYTHONPATH": str(tree)}, check=True)
+    return dict(json.loads(result.read_text(encoding="utf-8")))
+
+
+if __name__ == "__main__":
+    main()

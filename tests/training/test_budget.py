@@ -1,0 +1,82 @@
+"""Size and iterations that fit into a time."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from edgekd.models.detector import TrainingDefaults
+from edgekd.recipe import TrainingRecipe
+from edgekd.training import budget
+from edgekd.training.budget import FEWEST_ITERATIONS, Cost, fit_to_minutes, measured_cost
+from edgekd.training.run import checked_start
+from edgekd.training.teachers.loading import load_teacher
+
+CPU = torch.device("cpu")
+LITE0 = "efficientnet_lite0"
+
+
+@pytest.fixture
+def teachers():
+    return [load_teacher(LITE0)]
+
+
+@pytest.fixture
+def recipe(forty_good, teachers):
+    settings = {"groups": [LITE0]}
+    hashes = {entry.name: entry.sha256 for entry in teachers}
+    new = TrainingRecipe("mthf", str(forty_good), hashes, 0, size=64, batch=2, settings=settings, minutes=1.0)
+    return checked_start(new, teachers)[0]
+
+
+def costs_of(monkeypatch, seconds):
+    """Lets an iteration at a size take so many seconds; which sizes were measured."""
+    measured = []
+
+    def cost(recipe, teachers, device):
+        measured.append(recipe.size)
+        return Cost(fixed=2.0, iteration=seconds[recipe.size])
+
+    monkeypatch.setattr(budget, "measured_cost", cost)
+    return measured
+
+
+def test_iterations_fill_the_time_that_reading_and_the_teacher_leave():
+    cost = Cost(fixed=10.0, iteration=0.5)
+    assert cost.iterations(60.0) == int((60 * budget.SPARE - 10) / 0.5)
+    assert cost.seconds(cost.iterations(60.0)) <= 60
+    assert cost.iterations(5.0) == 0
+
+
+@pytest.mark.parametrize(
+    ("at_64", "at_128", "size", "measured"),
+    [
+        (0.05, 0.2, 128, [64, 128]),  # 281 iterations fit at 128 pixels.
+        (0.08, 0.9, 64, [64, 128]),  # 62 do.
+        (0.2, 0.8, 64, [64]),  # 281 fit at 64 pixels: a fourth of them is not worth the measurement.
+    ],
+)
+def test_the_largest_size_is_taken_at_which_enough_iterations_fit(
+    recipe, teachers, monkeypatch, at_64, at_128, size, measured
+):
+    seen = costs_of(monkeypatch, {64: at_64, 128: at_128})
+    fitted = fit_to_minutes(recipe, teachers, TrainingDefaults(enough_iterations=100), CPU, (64, 128))
+    assert fitted.size == size
+    assert seen == measured
+    seconds = {64: at_64, 128: at_128}[size]
+    assert fitted.iterations == pytest.approx((60 * budget.SPARE - 2) / seconds, rel=0.02)
+    assert replace(fitted, size=64, iterations=0) == recipe
+
+
+def test_a_time_that_is_too_short_still_trains_a_little(recipe, teachers, monkeypatch):
+    costs_of(monkeypatch, {64: 100.0})
+    fitted = fit_to_minutes(recipe, teachers, TrainingDefaults(), CPU, (64,))
+    assert fitted.iterations == FEWEST_ITERATIONS
+
+
+@pytest.mark.parametrize("system", ["mthf", "dskd"])
+def test_real_steps_are_timed_of_every_stage(recipe, teachers, system):
+    settings = {"groups": [LITE0]} if system == "mthf" else {"backbone": LITE0}
+    cost = measured_cost(replace(recipe, system=system, settings=settings), teachers, CPU)
+    assert 0.001 < cost.iteration < 10
+    assert cost.fixed > 30 * 0.001  # 36 images are read and seen by the teacher.
