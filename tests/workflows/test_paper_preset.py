@@ -131,8 +131,8 @@ def test_a_category_with_validation_images_is_trained_on_whole(
     forty_good.rename(tmp_path / "category" / "train" / "good")
     good_folder.rename(tmp_path / "category" / "validation" / "good")
     for preset, teacher in (("paper", None), ("timed", LITE0)):
-        asked = options("mhkd", data=tmp_path / "category", teacher=teacher)
-        recipe = with_images(recipe_for(replace(asked, preset=preset))[0])
+        asked = replace(options("mhkd", teacher=teacher), data=tmp_path / "category", preset=preset)
+        recipe = with_images(recipe_for(asked)[0])
         assert (recipe.trained_images, len(recipe.held_out)) == (40, 24)
         assert recipe.held_out[0] == "validation/good/000.png"
         assert training_record(recipe)["own_validation"]
