@@ -20,6 +20,7 @@ from edgekd.cli.training import (
     Textures,
     TrainingBatch,
     TrainingDevice,
+    TrainingPreset,
 )
 from edgekd.cli.types import between
 from edgekd.errors import EdgekdError
@@ -84,6 +85,7 @@ def benchmark(
         ),
     ] = None,
     iterations: Iterations = None,
+    preset: TrainingPreset = None,
     batch: TrainingBatch = None,
     learning_rate: LearningRate = None,
     schedule: LearningRateSchedule = None,
@@ -115,6 +117,7 @@ def benchmark(
             precision=precision or ("fp32", "int8"),
             duration=duration,
             iterations=iterations,
+            preset=preset,
             size=size,
             batch=batch,
             learning_rate=learning_rate,

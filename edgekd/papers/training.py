@@ -10,7 +10,8 @@ from edgekd.artifact import Manifest
 from edgekd.data.good_images import held_out_count
 from edgekd.paper_setups import DTD_IMAGES, PaperSetup
 
-NOT_RECORDED = "not recorded in this artifact: export it again from its run"
+NOT_RECORDED = "not recorded in this artifact; export it again from its run"
+NOT_COUNTED = "not recorded: the run is of an earlier version"
 ORIGINS = {"random": "drawn at random", "images": "scaled on good images"}  # Of the initial weights.
 
 
@@ -47,7 +48,7 @@ def training_differences(manifest: Manifest, setup: PaperSetup) -> Iterator[str]
 def _of_epochs(iterations: int, record: Mapping[str, Any], epochs: int) -> Iterator[str]:
     images = record["trained_images"]
     if images is None:
-        yield f"epochs: {NOT_RECORDED}"
+        yield f"epochs: {NOT_COUNTED}"
         return
     steps = math.ceil(images / record["batch"])
     if iterations != epochs * steps:
@@ -91,7 +92,7 @@ def _word(value: object) -> str:
 def _of_textures(textures: int | None) -> Iterator[str]:
     theirs = f"the {DTD_IMAGES:,} of the Describable Textures Dataset"
     if textures is None:
-        yield f"textures: their number is {NOT_RECORDED}"
+        yield f"textures: {NOT_COUNTED}"
     elif textures != DTD_IMAGES:
         yield f"textures: {f'{textures:,} images' if textures else 'noise'}; the paper's {theirs}"
 
@@ -102,7 +103,7 @@ def _of_split(record: Mapping[str, Any], share: float | None) -> Iterator[str]:
         return
     held_out, trained = record["held_out_images"], record["trained_images"]
     if trained is None:
-        yield f"good images held out: their share is {NOT_RECORDED}"
+        yield f"good images held out: {NOT_COUNTED}"
         return
     expected = held_out_count(held_out + trained, share)
     if held_out != expected:

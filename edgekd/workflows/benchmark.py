@@ -12,7 +12,7 @@ from edgekd.artifact import read_json, read_manifest, require_current, require_w
 from edgekd.errors import ArtifactError, EdgekdError, unknown_name
 from edgekd.precisions import PRECISIONS
 from edgekd.progress import Progress, silent
-from edgekd.recipe import Schedule
+from edgekd.recipe import Preset, Schedule
 from edgekd.run_folder import (
     BENCH_SUFFIX,
     DETECTOR_FILE,
@@ -40,8 +40,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkOptions:
-    """Options of `benchmark`. Those of the training that are None are as each system's paper has them; of a run that
-    exists, as it has them.
+    """Options of `benchmark`. Those of the training that are None are as the preset has them; of a run that exists, as
+    it has them.
 
     Attributes:
         systems: One or several of "hkt", "hkt_plus", "mhkd", "pfadseg", "dskd" and "mthf".
@@ -50,7 +50,9 @@ class BenchmarkOptions:
         categories: Names of the categories to take; None for all.
         precision: One or several of "fp32", "fp16", "int8" and "int8_fp16" to export, evaluate and time.
         duration: Seconds for each timing.
-        iterations: Optimizer steps of all stages together.
+        iterations: Optimizer steps of all stages together, in place of a time.
+        preset: "timed" for what was measured to be best within minutes, "paper" for each paper's own training; None for
+            "timed".
         size: Side of the images, in pixels; None for 256.
         batch: Images a step.
         learning_rate: Learning rate of the first stage.
@@ -73,6 +75,7 @@ class BenchmarkOptions:
     precision: str | Sequence[str] = ("fp32", "int8")
     duration: float = 5.0
     iterations: int | None = None
+    preset: Preset | None = None
     size: int | None = None
     batch: int | None = None
     learning_rate: float | None = None

@@ -94,6 +94,7 @@ def _trainings(options: BenchmarkOptions) -> list[TrainOptions]:
             name,
             run="",
             iterations=options.iterations,
+            preset=options.preset,
             size=options.size,
             batch=options.batch,
             learning_rate=options.learning_rate,

@@ -1,11 +1,13 @@
 """`--preset paper`: from its options to a training that differs from the paper's in nothing."""
 
+import json
 from dataclasses import replace
 from itertools import chain
 
 import pytest
 import torch
 
+from edgekd.artifact import read_manifest
 from edgekd.errors import EdgekdError
 from edgekd.models.backbones.pdn import pdn
 from edgekd.models.backbones.registry import BACKBONE_NAMES, build_backbone
@@ -18,6 +20,8 @@ from edgekd.training.run import with_images
 from edgekd.training.teachers.catalogue import CATALOGUE
 from edgekd.training.teachers.store import import_teacher
 from edgekd.workflows.train import TrainOptions, recipe_for
+
+from ..run_command import main
 
 LITE0 = "efficientnet_lite0"
 
@@ -160,6 +164,29 @@ def test_all_that_is_missing_is_named_at_once_with_the_commands_that_fetch_it(op
         "--textures dtd/images, or your copy of them"
     )
     assert not (tmp_path / "run").exists()
+
+
+def test_an_artifact_alone_tells_how_it_differs_from_the_paper(category, tiny_teacher, tmp_path, capsys):
+    root, run = category.rename(category.with_name("transistor")), tmp_path / "run"
+    words = ("--data", root, "--run", run, "--teacher", tiny_teacher, "--iterations", 2, "--size", 64)
+    assert main(["train", "hkt", "--preset", "paper", *words]) == 0
+    assert "0 good images are held out, 10 would set a threshold: export leaves it out" in capsys.readouterr().err
+    assert main(["export", run]) == 0
+    complaint = "no threshold: it takes 10 good images that were held out, and there are 0; give one to edgekd inspect"
+    assert complaint in capsys.readouterr().out
+    assert read_manifest(run / "detector.onnx")["training"] == training_record(read_recipe(run))
+    (run / "detector.onnx").rename(tmp_path / "detector.onnx")
+    (run / "detector.json").rename(tmp_path / "detector.json")
+    assert main(["evaluate", "--engine", tmp_path / "detector.onnx", "--data", root, "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["paper"]["differences"] == [
+        f"teacher: {tiny_teacher}; the paper's efficientad_small",
+        "iterations: 2; the paper's 50,000",
+        "size: 64 pixels; the paper's 256",
+        "good images to train on: 8; MVTec AD's transistor has 213",
+        "good test images: 6; MVTec AD's transistor has 60",
+        "defective test images: 6; MVTec AD's transistor has 40",
+        "images: 96 x 96 pixels; MVTec AD's are 1024 x 1024",
+    ]
 
 
 def test_textures_alone_are_asked_for_where_the_system_learns_from_anomalies(with_teachers, options):
