@@ -15,6 +15,7 @@ from edgekd.run_folder import RECIPE_FILE
 
 Schedule = Literal["constant", "step", "cosine"]
 Preset = Literal["timed", "paper"]
+Augmentation = Literal["flip_horizontal", "flip_vertical", "symmetries", "turn"]
 TIMED, PAPER = "timed", "paper"
 RANDOM, FROM_IMAGES = "random", "images"  # Initialisations.
 
@@ -49,6 +50,8 @@ class TrainingRecipe:
         optimizer: "adam", "adamw" (decoupled weight decay) or "sgd" (momentum 0.9); empty for the paper's.
         warm_up: Share of each stage's iterations over which the learning rate rises.
         initialisation: "random" as torch draws weights, or "images", scaled layer by layer on good images.
+        augment: How images are changed at random: "flip_horizontal", "flip_vertical", "symmetries" (flips and quarter
+            turns) or "turn" (any angle); empty for as they are.
     """
 
     system: str
@@ -75,6 +78,7 @@ class TrainingRecipe:
     held_out_share: float | None = None
     trained_images: int = 0
     texture_images: int = 0
+    augment: tuple[str, ...] = ()
 
 
 def write_recipe(run: Path, recipe: TrainingRecipe) -> None:
@@ -97,7 +101,8 @@ def read_recipe(run: Path) -> TrainingRecipe:
         raise ArtifactError(f"{run / RECIPE_FILE} is not a recipe that this version of edgekd reads: train again")
     older: dict[str, Any] = {"resize": AREA}
     try:
-        recipe = TrainingRecipe(**older | content | {"held_out": tuple(content.get("held_out", ()))})
+        lists = {name: tuple(content.get(name, ())) for name in ("held_out", "augment")}
+        recipe = TrainingRecipe(**older | content | lists)
     except TypeError as error:
         raise ArtifactError(f"{run / RECIPE_FILE} is incomplete ({error}): train again") from error
     known_rule(recipe.resize, str(run / RECIPE_FILE))

@@ -45,7 +45,12 @@ def main() -> None:
                 key = f"{system} {name} {seed}"
                 if key in _rows(arguments.json):
                     continue
-                row = {"system": system, "data": name, "seed": seed, "device": device_record(1 if arguments.cores else 2)}
+                row = {
+                    "system": system,
+                    "data": name,
+                    "seed": seed,
+                    "device": device_record(1 if arguments.cores else 2),
+                }
                 for side, tree in (("before", before), ("after", HERE.parents[1])):
                     row[side] = _train(tree, system, folder, seed, arguments)
                     print(key, side, [round(point["image_auroc"], 3) for point in row[side]["curve"]], flush=True)

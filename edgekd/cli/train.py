@@ -12,6 +12,7 @@ from edgekd.cli.options import DATA, OUTPUT, TRAINING, JsonFile
 from edgekd.cli.output import answer, require_writable, write_json_to
 from edgekd.cli.progress import show_progress
 from edgekd.cli.training import (
+    Augment,
     ImageSize,
     Iterations,
     LearningRate,
@@ -58,6 +59,7 @@ def train(
     batch: TrainingBatch = None,
     learning_rate: LearningRate = None,
     schedule: LearningRateSchedule = None,
+    augment: Augment = None,
     set_: Settings = None,
     quantization_aware: QuantizationAware = False,
     seed: Seed = None,
@@ -96,6 +98,7 @@ def train(
             seed=seed,
             teacher=teacher or None,
             textures=textures,
+            augment=augment or (),
             settings=parse_settings(system, set_ or ()),
             quantization_aware=quantization_aware,
             device=device,

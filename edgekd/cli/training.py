@@ -9,7 +9,7 @@ import typer
 
 from edgekd.cli.options import DATA, TRAINING
 from edgekd.cli.types import between, not_negative, positive
-from edgekd.recipe import Preset, Schedule
+from edgekd.recipe import Augmentation, Preset, Schedule
 
 Textures = Annotated[
     Path | None,
@@ -86,6 +86,15 @@ Settings = Annotated[
         "--set",
         metavar="NAME=VALUE...",
         help="One of the system's own settings, such as cbam=off; 'edgekd models SYSTEM' lists them.",
+        rich_help_panel=TRAINING,
+    ),
+]
+Augment = Annotated[
+    list[Augmentation] | None,
+    typer.Option(
+        "--augment",
+        help="How training images are changed at random, for parts that lie in any direction: flip_horizontal, "
+        "flip_vertical, symmetries (flips and quarter turns) or turn (any angle). Default: not at all.",
         rich_help_panel=TRAINING,
     ),
 ]

@@ -19,13 +19,13 @@ from edgekd.data.synthetic_anomalies import corrupt
 Frame = NDArray[np.float32]  # [H, W, 3], BGR, 0..255.
 Shape = NDArray[np.bool_]  # [H, W], True where the defect is.
 
-SMALLEST, LARGEST = 0.02, 0.12  # A spot's half axes, of the frame's shorter side.
+SMALLEST, LARGEST = 0.025, 0.18  # A spot's half axes, of the frame's shorter side.
 SHORTEST, LONGEST = 0.06, 0.5  # A scratch, of the same.
 THICKEST = 0.012
 MARGIN = 0.1  # No defect's middle lies nearer to the frame's edge: parts are in the middle, and some networks crop.
-FAINTEST, STRONGEST = 8.0, 90.0  # Grey levels by which a scratch or a stain differs.
+FAINTEST, STRONGEST = 10.0, 100.0  # Grey levels by which a scratch or a stain differs.
 LEAST_SHARE = 0.25  # Of a pasted piece in the blend.
-VISIBLE, FEWEST_PIXELS = 6, 8  # So many pixels differ by as many grey levels, or the defect is drawn again.
+VISIBLE, FEWEST_PIXELS = 10, 8  # So many pixels differ by as many grey levels, or the defect is drawn again.
 
 
 def synthetic_defects(frames: NDArray[np.uint8], count: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -19,7 +19,7 @@ from edgekd.errors import EdgekdError
 from edgekd.models.backbones.registry import build_backbone
 from edgekd.models.backbones.resnet import RESNETS
 from edgekd.models.detector import Batch, Deployed, Detector, Stage, Targets
-from edgekd.models.maps import SeparableMap, cosine_distance, gaussian_matrix, resized, smoothed
+from edgekd.models.maps import Score, SeparableMap, cosine_distance, gaussian_matrix, resized, scores_of, smoothed
 from edgekd.models.multiscale import Backbone, MultiscaleTeacher, frame_entry
 from edgekd.models.sizes import nearest_multiples
 from edgekd.models.teachers import pretrained_network
@@ -171,6 +171,7 @@ class DSKD(Detector):
         backbone: The teacher's: "wide_resnet50_2" as in the paper, or a lighter one for the edge.
         students: "both", or "forward" or "reverse" alone (ablation).
         fusion: "learned", or "manual" for 1 to 3 between forward and reverse (ablation).
+        score: What an image's score takes from its map: "max", or "top_percent" for the mean of the highest hundredth.
         flatten: Compare whole maps by one cosine, as RD4AD's code does, rather than position by position; the paper's
             equation leaves it open.
     """
@@ -185,6 +186,7 @@ class DSKD(Detector):
         students: Literal["both", "forward", "reverse"] = "both",
         fusion: Literal["learned", "manual"] = "learned",
         flatten: bool = False,
+        score: Score = "max",
     ) -> None:
         super().__init__()
         if students not in ("both", "forward", "reverse") or fusion not in ("learned", "manual"):
@@ -199,7 +201,7 @@ class DSKD(Detector):
             self.students["reverse_student"] = ReverseStudent(self.teacher.widths, repeats, wide)
         self.fusion = nn.Conv2d(COMPARED * len(self.students), 1, 1, bias=False)
         self.learns_fusion, self.flatten = fusion == "learned", flatten
-        self.size, self.backbone_name = size, backbone
+        self.size, self.backbone_name, self.score = size, backbone, score
         self._draw_fusion()
 
     @torch.no_grad()
@@ -281,7 +283,7 @@ class DSKD(Detector):
     @torch.no_grad()
     def predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
         maps = smoothed(_fused(self.fusion, self.scale_maps(images)), SMOOTHING)
-        return maps.amax((1, 2)), maps
+        return scores_of(maps, self.score), maps
 
     def deployed(self) -> Deployed:
         return DeployedDSKD(self)
@@ -298,21 +300,21 @@ class DeployedDSKD(Deployed):
         detector = copy.deepcopy(detector).eval()
         self.entry = frame_entry()
         self.teacher: MultiscaleTeacher = detector.teacher
-        self.students, self.fusion = detector.students, detector.fusion
+        self.students, self.fusion, self.score = detector.students, detector.fusion, detector.score
         self.smooth = SeparableMap(gaussian_matrix(detector.size, SMOOTHING))
 
     def input_convolutions(self) -> list[nn.Conv2d]:
         return [self.entry, self.teacher.renormalise]
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores [N], the largest pixel, and maps [N, H, W] of images [N, 3, H, W]."""
+        """Scores [N] and maps [N, H, W] of images [N, 3, H, W]."""
         targets = self.teacher(images)
         outputs = [
             student(self.entry(images)) if name == "forward_student" else student(targets)
             for name, student in self.students.items()
         ]
         maps: Tensor = self.smooth(_fused(self.fusion, _scale_maps(targets, outputs, images.shape[2])))
-        return maps.amax((1, 2)), maps
+        return scores_of(maps, self.score), maps
 
 
 def _scale_maps(targets: Targets, outputs: list[Targets], size: int) -> Tensor:

@@ -21,6 +21,7 @@ from edgekd.macs import convolution_macs
 from edgekd.models.attention import CBAM
 from edgekd.models.backbones.pdn import BORDER, FEATURES, PDN_LAYERS, STRIDE, grid_size, nearest_legal_sizes
 from edgekd.models.detector import Batch, Deployed
+from edgekd.models.maps import Score, scores_of
 from edgekd.models.patch_detector import PatchDetector
 from edgekd.models.patch_features import TEACHER_STRIDES, PatchTeacher
 
@@ -109,6 +110,7 @@ class HKT(PatchDetector):
             whose patch features teach. None for the PDN.
         cbam, projectors: Off for the ablations of Table 6.
         tap_weight: The weight of the projected taps in the loss, lambda 1 of the paper.
+        score: What an image's score takes from its map: "max", or "top_percent" for the mean of the highest hundredth.
     """
 
     student: HKTStudent
@@ -120,13 +122,14 @@ class HKT(PatchDetector):
         cbam: bool = True,
         projectors: bool = True,
         tap_weight: float = 0.5,
+        score: Score = "max",
     ) -> None:
         teacher = teacher or student
         if teacher in PDN_LAYERS and teacher != student:
             raise EdgekdError(f"the teacher of this student must be {student} or a backbone, got {teacher}")
         super().__init__(teacher, padded=False)
         self.student = HKTStudent(student, cbam, projectors)
-        self.tap_weight = tap_weight
+        self.tap_weight, self.score = tap_weight, score
 
     def quantizable(self) -> list[nn.Module]:
         return [self.teacher, self.student.convolutions]
@@ -149,7 +152,7 @@ class HKT(PatchDetector):
 
     def predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
         patches = self.patch_map(images)
-        return patches.amax((1, 2)), place_map(patches, images.shape[2])
+        return scores_of(patches, self.score), place_map(patches, images.shape[2])
 
     def deployed(self) -> Deployed:
         return DeployedHKT(self)
@@ -165,7 +168,7 @@ class DeployedHKT(Deployed):
     def __init__(self, detector: HKT) -> None:
         super().__init__()
         detector = copy.deepcopy(detector).eval()
-        self.student = detector.student
+        self.student, self.score = detector.student, detector.score
         self.student.projectors = nn.ModuleDict()
         last = self.student.convolutions[-1]
         self.student.convolutions = self.student.convolutions[:-1]
@@ -176,14 +179,14 @@ class DeployedHKT(Deployed):
         return [_convolution(first), _convolution(self.student.convolutions[0])]
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores [N], the largest value of each map's own grid, and maps [N, H, W] of images [N, 3, H, W]."""
+        """Scores [N], of each map on its own grid, and maps [N, H, W] of images [N, 3, H, W]."""
         x = images
         for convolution, layer in zip(self.student.convolutions, self.student.layers, strict=False):
             x = self.student.attend(functional.relu(convolution(x)))
             x = self.student.pool(x) if layer.pool else x
         difference = self.difference(self.teacher(images), x)
         patch_map = (difference * difference).mean(1)
-        return patch_map.amax((1, 2)), place_map(patch_map, images.shape[2])
+        return scores_of(patch_map, self.score), place_map(patch_map, images.shape[2])
 
 
 class Difference(nn.Module):

@@ -7,6 +7,7 @@ other is one such product.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgekd.macs import product_macs
+
+Score = Literal["max", "top_percent"]  # What an image's score takes from its map.
 
 TRUNCATE = 4.0  # Standard deviations after which a Gaussian ends, as in scipy.ndimage.gaussian_filter.
 NORM_EPSILON = 1e-24  # Under the root, where a norm of 0 still has a derivative.
@@ -30,6 +33,20 @@ def cosine_distance(teacher: Tensor, student: Tensor) -> Tensor:
     Computed as half the squared distance of the normalised features, which is equal and precise near 0.
     """
     return 0.5 * (normalised(teacher) - normalised(student)).square().sum(1)
+
+
+def scores_of(maps: Tensor, score: Score) -> Tensor:
+    """The scores [N] of maps [N, H, W].
+
+    Args:
+        maps: Anomaly maps, on the grid that is scored.
+        score: "max" for the largest value; "top_percent" for the mean of the highest hundredth, which one noisy place
+            of a good image does not decide.
+    """
+    if score == "max":
+        return maps.amax((1, 2))
+    highest: Tensor = maps.flatten(1).topk(max(1, maps[0].numel() // 100)).values
+    return highest.mean(1)
 
 
 def resized(maps: Tensor, size: int) -> Tensor:

@@ -20,10 +20,12 @@ from edgekd.errors import EdgekdError
 from edgekd.models.backbones.pdn import FEATURES, STRIDE
 from edgekd.models.detector import Batch, Deployed
 from edgekd.models.maps import (
+    Score,
     measured_ranges,
     resize_and_smooth,
     resized,
     scales_and_shifts,
+    scores_of,
     smoothed,
     unit_ranges,
 )
@@ -158,6 +160,7 @@ class MHKD(PatchDetector):
         self_distillation: The loss L_SG and its map; off for the ablation of Table IV.
         dropout: In the decoders, in training.
         local_weight, global_weight, self_weight: Alpha, beta and gamma of the loss.
+        score: What an image's score takes from its map: "max", or "top_percent" for the mean of the highest hundredth.
     """
 
     needs_held_out = True
@@ -175,6 +178,7 @@ class MHKD(PatchDetector):
         local_weight: float = 1.0,
         global_weight: float = 1.0,
         self_weight: float = 2.0,
+        score: Score = "max",
     ) -> None:
         if not 0 <= dropout < 1:
             raise EdgekdError(f"dropout must be at least 0 and below 1, got {dropout:g}")
@@ -182,7 +186,7 @@ class MHKD(PatchDetector):
         self.size = size
         self.student = MHKDStudent(size // STRIDE, middle_width, semantic_encoder, dropout)
         self.weights = (local_weight, global_weight, self_weight)
-        self.self_distillation = self_distillation
+        self.self_distillation, self.score = self_distillation, score
         # Of the structural and the logical map: the quantiles that become 0 and 0.1.
         self.register_buffer("ranges", unit_ranges(2))
 
@@ -219,7 +223,7 @@ class MHKD(PatchDetector):
 
     def predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
         combined = resized(self.combined_map(images), images.shape[2])
-        return combined.amax((1, 2)), smoothed(combined, SMOOTHING)
+        return scores_of(combined, self.score), smoothed(combined, SMOOTHING)
 
     def deployed(self) -> Deployed:
         return DeployedMHKD(self)
@@ -237,7 +241,7 @@ class DeployedMHKD(Deployed):
         self.entry = frame_entry()
         self.student = detector.student
         self.teacher = detector.standardised.fold_into(detector.teacher)
-        self.self_distillation = detector.self_distillation
+        self.self_distillation, self.score = detector.self_distillation, detector.score
         scales, shift = _scales(detector.ranges)
         self.scales, self.shift = (float(scales[0]), float(scales[1])), float(shift)
         self.localise = resize_and_smooth(detector.size // STRIDE, detector.size, SMOOTHING)
@@ -246,14 +250,14 @@ class DeployedMHKD(Deployed):
         return [self.entry, self.teacher.renormalise] if isinstance(self.teacher, PatchTeacher) else [self.entry]
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores [N], the largest pixel of the resized map, and maps [N, H, W], smoothed, of images [N, 3, H, W]."""
+        """Scores [N], of the resized map, and maps [N, H, W], smoothed, of images [N, 3, H, W]."""
         entered = self.entry(images)
         teacher = self.teacher(images if isinstance(self.teacher, PatchTeacher) else entered)
         output = self.student(entered)
         structural = _mean_square(teacher - output.structure)
         logical = _mean_square(output.whole - (output.encoded if self.self_distillation else teacher))
         combined = self.scales[0] * structural + self.scales[1] * logical + self.shift
-        return resized(combined, images.shape[2]).amax((1, 2)), self.localise(combined)
+        return scores_of(resized(combined, images.shape[2]), self.score), self.localise(combined)
 
 
 def _mean_square(difference: Tensor) -> Tensor:

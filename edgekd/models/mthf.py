@@ -22,11 +22,13 @@ from edgekd.errors import EdgekdError
 from edgekd.models.attention import HAM
 from edgekd.models.detector import Batch, Deployed, Detector, Targets
 from edgekd.models.maps import (
+    Score,
     cosine_distance,
     measured_ranges,
     resize_and_smooth,
     resized,
     scales_and_shifts,
+    scores_of,
     smoothed,
     unit_ranges,
 )
@@ -115,6 +117,7 @@ class MTHF(Detector):
         fusion: FFM; off for the ablation of Table 3.
         scale_fusion: How a group's scales are fused: "product" or "sum".
         group_fusion: How the groups are fused: "mean", "max", or "product" of what exceeds the lower quantile.
+        score: What an image's score takes from its map: "max", or "top_percent" for the mean of the highest hundredth.
         two_stage: Off to average all scales of all groups at once, without quantiles (ablation).
     """
 
@@ -130,13 +133,14 @@ class MTHF(Detector):
         scale_fusion: Literal["product", "sum"] = "product",
         group_fusion: Literal["mean", "max", "product"] = "mean",
         two_stage: bool = True,
+        score: Score = "max",
     ) -> None:
         super().__init__()
         if not groups or len(set(groups)) != len(groups):
             raise EdgekdError(f"mthf takes one teacher or several different ones, got {' '.join(groups) or 'none'}")
         if scale_fusion not in ("product", "sum") or group_fusion not in ("mean", "max", "product"):
             raise EdgekdError("mthf takes scale_fusion=product or sum, and group_fusion=mean, max or product")
-        self.size, self.groups = size, tuple(groups)
+        self.size, self.groups, self.score = size, tuple(groups), score
         self.scale_fusion, self.group_fusion = (scale_fusion, group_fusion) if two_stage else ("sum", "mean")
         self.needs_held_out = two_stage
         teachers = {name: build_multiscale_teacher(name, STRIDES) for name in groups}
@@ -195,7 +199,7 @@ class MTHF(Detector):
 
     def predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
         maps = smoothed(resized(self.fused_map(images), images.shape[2]), SMOOTHING)
-        return maps.amax((1, 2)), maps
+        return scores_of(maps, self.score), maps
 
     def deployed(self) -> Deployed:
         return DeployedMTHF(self)
@@ -213,6 +217,7 @@ class DeployedMTHF(Deployed):
         self.entry = frame_entry()
         self.teacher, self.students = detector.teacher, detector.students
         self.scale_fusion, self.group_fusion = detector.scale_fusion, detector.group_fusion
+        self.score = detector.score
         self.scales, self.shifts = (values.tolist() for values in scales_and_shifts(detector.ranges))
         self.localise = resize_and_smooth(detector.size // STRIDES[0], detector.size, SMOOTHING)
 
@@ -221,7 +226,7 @@ class DeployedMTHF(Deployed):
         return [self.entry, *(teacher.renormalise for teacher in teachers)]
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores [N], the largest pixel, and maps [N, H, W] of images [N, 3, H, W]."""
+        """Scores [N] and maps [N, H, W] of images [N, 3, H, W]."""
         entered = self.entry(images)
         distances = [
             cosine_distance(target, output)
@@ -230,7 +235,7 @@ class DeployedMTHF(Deployed):
         ]
         groups = _first_stage(distances, self.scale_fusion)
         maps: Tensor = self.localise(_second_stage(groups, self.scales, self.shifts, self.group_fusion))
-        return maps.amax((1, 2)), maps
+        return scores_of(maps, self.score), maps
 
 
 def _first_stage(distances: list[Tensor], how: str) -> list[Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from edgekd.errors import EdgekdError, unknown_name
@@ -62,6 +63,7 @@ class System(NamedTuple):
         teacher_setting: Its argument that names them: "teacher", "backbone" or "groups".
         setup: How the paper trains it.
         timed: How it is trained within a time.
+        timed_settings: Its arguments where they differ from the paper's then.
         paper: Where it was published.
         convention: How the paper counts GFLOPs.
         rows: The rows of the paper's tables of model sizes.
@@ -79,6 +81,7 @@ class System(NamedTuple):
     convention: FlopsConvention
     rows: tuple[PaperRow, ...] = ()
     follows_size: bool = True
+    timed_settings: Mapping[str, Any] = MappingProxyType({"score": "top_percent"})
 
     def detector(self, size: int, settings: Mapping[str, Any] | None = None) -> Detector:
         """The untrained detector.
@@ -153,7 +156,9 @@ SYSTEMS = {
             teachers=(LIGHT_TEACHER,),
             teacher_setting="teacher",
             setup=PAPER_SETUPS["hkt"],
-            timed=_timed(batch=4, learning_rate=1e-3, initialisation=FROM_IMAGES, sizes=(128, 256), enough_iterations=900),
+            timed=_timed(
+                batch=4, learning_rate=1e-3, initialisation=FROM_IMAGES, sizes=(128, 256), enough_iterations=900
+            ),
             paper="HKT, J. Imaging 2025",
             convention=THOP,
             rows=(PaperRow("4", "HKT", 2.85, 20.31, {}), PaperRow("5", "HKT without CBAM, LP", 2.69, 15.31, BARE)),
@@ -166,7 +171,9 @@ SYSTEMS = {
             teachers=(LIGHT_TEACHER,),
             teacher_setting="teacher",
             setup=PAPER_SETUPS["hkt_plus"],
-            timed=_timed(batch=4, learning_rate=1e-3, initialisation=FROM_IMAGES, sizes=(128, 256), enough_iterations=900),
+            timed=_timed(
+                batch=4, learning_rate=1e-3, initialisation=FROM_IMAGES, sizes=(128, 256), enough_iterations=900
+            ),
             paper="HKT, J. Imaging 2025",
             convention=THOP,
             rows=(
@@ -184,7 +191,9 @@ SYSTEMS = {
             teachers=(LIGHT_TEACHER,),
             teacher_setting="teacher",
             setup=PAPER_SETUPS["mhkd"],
-            timed=_timed(batch=4, learning_rate=1e-3, initialisation=FROM_IMAGES, sizes=(128, 256), enough_iterations=900),
+            timed=_timed(
+                batch=4, learning_rate=1e-3, initialisation=FROM_IMAGES, sizes=(128, 256), enough_iterations=900
+            ),
             paper="MHKD",
             convention=TWO_A_MAC,
             rows=(
@@ -205,6 +214,7 @@ SYSTEMS = {
             paper="PFADSeg",
             convention=NOT_KNOWN,
             follows_size=False,
+            timed_settings={},  # Its own score is the mean of the highest pixels.
         ),
         System(
             name="dskd",

@@ -38,6 +38,8 @@ def training_differences(manifest: Manifest, setup: PaperSetup) -> Iterator[str]
     if setup.epochs is not None:
         yield from _of_epochs(manifest["iterations"], record, setup.epochs)
     yield from _of_optimizer(record, setup)
+    if record["augment"]:
+        yield f"augmentation: {', '.join(record['augment'])}; the paper's none"
     yield from _of_arithmetic(record)
     yield from _of_settings(record["settings"])
     if setup.textures and record["synthetic_anomalies"]:

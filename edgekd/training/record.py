@@ -20,11 +20,11 @@ def training_record(recipe: TrainingRecipe) -> dict[str, Any]:
 
     Returns:
         `preset`, `minutes`, `batch`, `learning_rate`, `weight_decay`, `schedule`, `warm_up`, `optimizer`,
-        `initialisation` and `quantization_aware_from` as in the recipe; `arithmetic`, "float32" or "bfloat16";
-        `settings`, those that are not the paper's, by name their `value` and the `paper`'s; whether it learned from
-        `synthetic_anomalies`, and the number of `textures` for them, 0 for noise; `trained_images`, `held_out_images`,
-        and whether the latter are the dataset's own validation images (`own_validation`). What an older recipe did not
-        keep is None.
+        `initialisation`, `augment` and `quantization_aware_from` as in the recipe; `arithmetic`, "float32" or
+        "bfloat16"; `settings`, those that are not the paper's, by name their `value` and the `paper`'s; whether it
+        learned from `synthetic_anomalies`, and the number of `textures` for them, 0 for noise; `trained_images`,
+        `held_out_images`, and whether the latter are the dataset's own validation images (`own_validation`). What an
+        older recipe did not keep is None.
     """
     system = find_system(recipe.system)
     own = system.settings()
@@ -39,6 +39,7 @@ def training_record(recipe: TrainingRecipe) -> dict[str, Any]:
         "warm_up": recipe.warm_up,
         "optimizer": recipe.optimizer or system.training.optimizer,
         "initialisation": recipe.initialisation,
+        "augment": list(recipe.augment),
         "arithmetic": "bfloat16" if recipe.mixed_precision else "float32",
         "quantization_aware_from": recipe.quantization_aware_from,
         "settings": {name: {"value": value, "paper": own[name]} for name, value in settings.items()},

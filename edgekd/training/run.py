@@ -240,12 +240,10 @@ def batches_of(recipe: TrainingRecipe, detector: Detector, frames: NDArray[np.ui
     """
     textures = list_textures(Path(recipe.textures)) if recipe.textures else []
     dtype = torch.bfloat16 if recipe.mixed_precision else torch.float32
-    return Batches(detector, frames, recipe.batch, recipe.seed, textures, device, recipe.resize, dtype)
+    return Batches(detector, frames, recipe.batch, recipe.seed, textures, device, recipe.resize, dtype, recipe.augment)
 
 
-def scale_students(
-    detector: Detector, recipe: TrainingRecipe, frames: NDArray[np.uint8], device: torch.device
-) -> None:
+def scale_students(detector: Detector, recipe: TrainingRecipe, frames: NDArray[np.uint8], device: torch.device) -> None:
     """Gives the first stage's networks their initial weights, where the recipe takes them from images.
 
     Args:

@@ -84,6 +84,7 @@ class CheckedTeacher:
         patches: Of good images, that were compared with.
         stands_still: Whether twice as many would hardly change the AUROC.
         seconds: That the measurement took.
+        growth: Patches and image AUROC of each memory that was tried, ascending.
     """
 
     teacher: str
@@ -92,6 +93,7 @@ class CheckedTeacher:
     patches: int | None = None
     stands_still: bool | None = None
     seconds: float | None = None
+    growth: tuple[tuple[int, float], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -258,6 +260,7 @@ def _measure(teachers: Sequence[Teacher], data: Path, size: int, seed: int, prog
                 ceiling.patches,
                 ceiling.stands_still,
                 ceiling.seconds,
+                ceiling.growth,
             )
         )
     return TeacherCheck(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edgekd.artifact import write_json
 from edgekd.errors import EdgekdError
 from edgekd.progress import Progress, silent
-from edgekd.recipe import Preset, Schedule, TrainingRecipe, held_out_images, read_recipe
+from edgekd.recipe import Augmentation, Preset, Schedule, TrainingRecipe, held_out_images, read_recipe
 from edgekd.run_folder import RECIPE_FILE, TRAINING_FILE, checkpoint_name
 from edgekd.workflows.calling import takes_options
 from edgekd.workflows.training_recipe import check_training, learns_from_anomalies, recipe_for, require_same_recipe
@@ -56,6 +56,8 @@ class TrainOptions:
         teacher: Teachers by name, or by their .safetensors or .pth file: one, of mthf one or several different ones or
             "paper-like". None for the system's default.
         textures: Folder of images that synthetic anomalies take their texture from (pfadseg, dskd); None for noise.
+        augment: How training images are changed at random, for parts that lie in any direction: "flip_horizontal",
+            "flip_vertical", "symmetries" (flips and quarter turns) or "turn" (any angle).
         settings: The system's own settings where they differ from its paper's, such as {"cbam": False}.
         quantization_aware: Whether to train with INT8 arithmetic (hkt, hkt_plus); with `resume`, from here on.
         device: "auto" for a GPU where there is one, "cpu", "cuda" or "cuda:1".
@@ -76,6 +78,7 @@ class TrainOptions:
     seed: int | None = None
     teacher: str | Path | Sequence[str | Path] | None = None
     textures: str | Path | None = None
+    augment: Sequence[Augmentation] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     quantization_aware: bool = False
     device: str = "auto"

@@ -45,10 +45,7 @@ def recipe_for(options: TrainOptions) -> tuple[TrainingRecipe, list[Teacher]]:
     if options.data is None:
         raise EdgekdError("--data is missing: give the folder of good images")
     data, preset = Path(options.data), options.preset or TIMED
-    own = system.settings()
-    given = checked_settings(system, options.settings)
-    settings = {name: value for name, value in given.items() if value != own[name]}
-    names = _teacher_names(options, system)
+    settings, names = _settings(options, system, preset), _teacher_names(options, system)
     if preset == PAPER:
         _require_what_the_paper_takes(options, system, names)
     teachers = [load_teacher(name) for name in names]
@@ -79,11 +76,19 @@ def recipe_for(options: TrainOptions) -> tuple[TrainingRecipe, list[Teacher]]:
         optimizer=defaults.optimizer,
         warm_up=defaults.warm_up,
         initialisation=defaults.initialisation,
+        augment=tuple(dict.fromkeys(options.augment)),
         held_out_share=share,
     )
     if options.quantization_aware:
         require_quantizable(recipe)
     return recipe, teachers
+
+
+def _settings(options: TrainOptions, system: System, preset: str) -> dict[str, Any]:
+    """The settings that were asked for, or the preset's, where they differ from the paper's."""
+    own, ours = system.settings(), system.timed_settings if preset == TIMED else {}
+    settings = checked_settings(system, {**ours, **options.settings})
+    return {name: value for name, value in settings.items() if value != own[name]}
 
 
 def _minutes(options: TrainOptions) -> float | None:

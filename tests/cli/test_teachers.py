@@ -86,6 +86,7 @@ def test_checking_by_function_and_by_command_gives_the_same_answer(category, tin
     answer, expected = answer_of(*words, capsys=capsys), checked.to_dict()
     assert answer["teachers"][0].pop("seconds") > 0
     assert expected["teachers"][0].pop("seconds") > 0
+    expected["teachers"][0]["growth"] = [list(step) for step in expected["teachers"][0]["growth"]]
     assert answer == expected
     assert checked.teachers[0].sha256 == sha256(tiny_teacher)
     assert 0 <= checked.teachers[0].image_auroc <= 1
@@ -96,7 +97,7 @@ def test_without_a_category_weights_are_checked_alone(tiny_teacher, capsys):
     assert f"{tiny_teacher} is complete, SHA-256 {sha256(tiny_teacher)}" in capsys.readouterr().out
     content = answer_of("check", tiny_teacher, capsys=capsys)
     assert content["category"] is None
-    unmeasured = dict.fromkeys(("image_auroc", "patches", "stands_still", "seconds"))
+    unmeasured = dict.fromkeys(("image_auroc", "patches", "stands_still", "seconds", "growth"))
     assert content["teachers"] == [{"teacher": str(tiny_teacher), "sha256": sha256(tiny_teacher), **unmeasured}]
 
 

@@ -22,6 +22,7 @@ MANIFEST = {
         "warm_up": 0.0,
         "optimizer": "adam",
         "initialisation": "random",
+        "augment": [],
         "arithmetic": "float32",
         "quantization_aware_from": None,
         "settings": {},

@@ -93,6 +93,7 @@ def test_a_recipe_of_the_preset_differs_from_the_paper_in_nothing_and_each_chang
         ({"warm_up": 0.05}, "schedule"),
         ({"optimizer": "adamw"}, "optimizer"),
         ({"initialisation": "images"}, "initial weights"),
+        ({"augment": ("turn",)}, "augmentation"),
         ({"mixed_precision": True}, "arithmetic"),
         ({"held_out_share": share}, "good images held out"),
     ):

@@ -36,8 +36,8 @@ def test_what_is_left_out_is_as_the_preset_has_it(good_folder, tmp_path):
     recipe, teachers = recipe_for(options)
     assert [teacher.name for teacher in teachers] == [LITE0]
     assert recipe.teachers == {LITE0: teachers[0].sha256}
-    assert recipe.settings == {"backbone": LITE0}
     timed = find_system("dskd").timed
+    assert recipe.settings == {"backbone": LITE0, **find_system("dskd").timed_settings}
     assert (recipe.preset, recipe.minutes, recipe.iterations, recipe.size) == ("timed", 10.0, 0, timed.sizes[0])
     assert (recipe.batch, recipe.learning_rate, recipe.schedule) == (timed.batch, timed.learning_rate, timed.schedule)
     assert (recipe.optimizer, recipe.warm_up, recipe.initialisation) == (
@@ -47,6 +47,7 @@ def test_what_is_left_out_is_as_the_preset_has_it(good_folder, tmp_path):
     )
     paper, _ = recipe_for(replace(options, preset="paper"))
     assert (paper.preset, paper.minutes, paper.iterations, paper.size) == ("paper", None, 210 * 2, 256)  # 24 images.
+    assert paper.settings == {"backbone": LITE0}
     assert (paper.batch, paper.learning_rate, paper.schedule) == (16, 5e-3, "constant")
     assert (paper.optimizer, paper.warm_up, paper.initialisation) == ("adam", 0.0, "random")
     assert recipe.seed == 0
