@@ -2,8 +2,8 @@
 
     python compare.py --before COMMIT --data NAME=CATEGORY... --work FOLDER --json FILE [--systems ...] [--seeds ...]
 
-Each pair trains the earlier version for the minutes, then this one for the same minutes, on the same images and with the
-same teachers. Rows that the file holds are not measured again, so that it can be interrupted at any time.
+Each pair trains the earlier version for the minutes, then this one for the same minutes, on the same images and with
+the same teachers. Rows that the file holds are not measured again, so that it can be interrupted at any time.
 """
 
 from __future__ import annotations
@@ -38,19 +38,14 @@ def main() -> None:
     parser.add_argument("--cores", help="such as 0, for taskset; all by default")
     arguments = parser.parse_args()
     data = dict(entry.split("=", 1) for entry in arguments.data)
-    before = _earlier(arguments.before, arguments.work)
+    before, device = _earlier(arguments.before, arguments.work), device_record(1 if arguments.cores else 2)
     for seed in arguments.seeds:
         for system in arguments.systems:
             for name, folder in data.items():
                 key = f"{system} {name} {seed}"
                 if key in _rows(arguments.json):
                     continue
-                row = {
-                    "system": system,
-                    "data": name,
-                    "seed": seed,
-                    "device": device_record(1 if arguments.cores else 2),
-                }
+                row = {"system": system, "data": name, "seed": seed, "device": device}
                 for side, tree in (("before", before), ("after", HERE.parents[1])):
                     row[side] = _train(tree, system, folder, seed, arguments)
                     print(key, side, [round(point["image_auroc"], 3) for point in row[side]["curve"]], flush=True)

@@ -75,7 +75,7 @@ def _blot(frame: Frame, other: Frame, rng: np.random.Generator) -> tuple[Frame, 
     left, top = round(min(max(across - side / 2, 0), width - side)), round(min(max(down - side / 2, 0), height - side))
     window = np.s_[top : top + side, left : left + side]
     changed, shape = frame.copy(), np.zeros(frame.shape[:2], np.bool_)
-    blot, mask = corrupt(frame[window].astype(np.uint8), [], rng)
+    blot, mask = corrupt(frame[window].astype(np.uint8), None, rng)
     changed[window], shape[window] = blot, mask > 0
     return changed, shape
 

@@ -139,12 +139,13 @@ THOP = FlopsConvention(
 TWO_A_MAC = FlopsConvention("2 x MACs of teacher and student", per_mac=2, pools=False)
 NOT_KNOWN = FlopsConvention("not known", per_mac=1, pools=False)
 BARE = {"cbam": False, "projectors": False}
+ENOUGH = 900  # Iterations from which on 256 pixels were not behind 128 at equal seconds.
 
-
-def _timed(**values: Any) -> TrainingDefaults:
-    """How a system is trained within a time; what pays was measured (docs/explanation/training.md)."""
-    return TrainingDefaults(schedule="cosine", **{"optimizer": "adamw", "warm_up": 0.05} | values)
-
+# How the systems are trained within a time; what pays was measured (docs/benchmarks.md, "Training within a time").
+TIMED = TrainingDefaults(
+    batch=8, schedule="cosine", optimizer="adamw", warm_up=0.05, sizes=(128, 256), enough_iterations=ENOUGH
+)
+TIMED_PDN = TIMED._replace(batch=4, learning_rate=1e-3, initialisation=FROM_IMAGES)
 
 SYSTEMS = {
     system.name: system
@@ -156,9 +157,7 @@ SYSTEMS = {
             teachers=(LIGHT_TEACHER,),
             teacher_setting="teacher",
             setup=PAPER_SETUPS["hkt"],
-            timed=_timed(
-                batch=4, learning_rate=1e-3, initialisation=FROM_IMAGES, sizes=(128, 256), enough_iterations=900
-            ),
+            timed=TIMED_PDN,
             paper="HKT, J. Imaging 2025",
             convention=THOP,
             rows=(PaperRow("4", "HKT", 2.85, 20.31, {}), PaperRow("5", "HKT without CBAM, LP", 2.69, 15.31, BARE)),
@@ -171,9 +170,7 @@ SYSTEMS = {
             teachers=(LIGHT_TEACHER,),
             teacher_setting="teacher",
             setup=PAPER_SETUPS["hkt_plus"],
-            timed=_timed(
-                batch=4, learning_rate=1e-3, initialisation=FROM_IMAGES, sizes=(128, 256), enough_iterations=900
-            ),
+            timed=TIMED_PDN,
             paper="HKT, J. Imaging 2025",
             convention=THOP,
             rows=(
@@ -191,9 +188,7 @@ SYSTEMS = {
             teachers=(LIGHT_TEACHER,),
             teacher_setting="teacher",
             setup=PAPER_SETUPS["mhkd"],
-            timed=_timed(
-                batch=4, learning_rate=1e-3, initialisation=FROM_IMAGES, sizes=(128, 256), enough_iterations=900
-            ),
+            timed=TIMED_PDN,
             paper="MHKD",
             convention=TWO_A_MAC,
             rows=(
@@ -208,9 +203,7 @@ SYSTEMS = {
             teachers=("resnet18",),
             teacher_setting="backbone",
             setup=PAPER_SETUPS["pfadseg"],
-            timed=_timed(
-                batch=8, learning_rate=0.5, weight_decay=1e-4, optimizer="sgd", sizes=(128, 256), enough_iterations=900
-            ),
+            timed=TIMED._replace(learning_rate=0.5, weight_decay=1e-4, optimizer="sgd"),
             paper="PFADSeg",
             convention=NOT_KNOWN,
             follows_size=False,
@@ -223,7 +216,7 @@ SYSTEMS = {
             teachers=("wide_resnet50_2",),
             teacher_setting="backbone",
             setup=PAPER_SETUPS["dskd"],
-            timed=_timed(batch=8, learning_rate=5e-3, sizes=(128, 256), enough_iterations=900),
+            timed=TIMED._replace(learning_rate=5e-3),
             paper="DSKD, Complex & Intelligent Systems",
             convention=NOT_KNOWN,
             rows=(
@@ -239,7 +232,7 @@ SYSTEMS = {
             teachers=GROUPS,
             teacher_setting="groups",
             setup=PAPER_SETUPS["mthf"],
-            timed=_timed(batch=8, learning_rate=1e-3, sizes=(128, 256), enough_iterations=900),
+            timed=TIMED._replace(learning_rate=1e-3),
             paper="MTHF",
             convention=NOT_KNOWN,
         ),

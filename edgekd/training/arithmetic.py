@@ -34,15 +34,14 @@ def mixed_precision(network: nn.Module, device: torch.device, enabled: bool) -> 
 @contextlib.contextmanager
 def _in_float32(convolution: nn.Conv2d) -> Iterator[None]:
     """Keeps a convolution out of autocast."""
-    outside: list[torch.autocast] = []
+    outside = contextlib.ExitStack()
 
     def leave(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        outside.append(torch.autocast("cpu", enabled=False))
-        outside[-1].__enter__()
+        outside.enter_context(torch.autocast("cpu", enabled=False))
         return tuple(entry.float() for entry in inputs)
 
     def enter(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        outside.pop().__exit__(None, None, None)
+        outside.close()
 
     hooks = [
         convolution.register_forward_pre_hook(leave),
