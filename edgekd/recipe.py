@@ -37,8 +37,12 @@ class TrainingRecipe:
         schedule: Of the learning rate: "constant", "step" (a tenth of it for the last twentieth) or "cosine" (to 0).
         seed: Of the weights, the order of images and which are held out.
         held_out: Good images that are not trained on, relative to `data`; they set the threshold.
+        held_out_share: Share of the good images to hold out, where the dataset has none of its own for that; None for
+            ours, as `edgekd.data.good_images.split_good_images` has it.
+        trained_images: Good images that are trained on; 0 in runs of before this was kept.
         mixed_precision: Whether convolutions are computed in bfloat16.
         textures: A folder of images that synthetic anomalies take their texture from; empty for noise.
+        texture_images: Images in that folder; 0 without one, and in runs of before this was kept.
         settings: The system's own settings, where they differ from its paper's.
         quantization_aware_from: The iteration from which on everything computes as in INT8; None for never.
         resize: The rule by which images are brought to that size; runs of before there were rules keep the first.
@@ -72,6 +76,9 @@ class TrainingRecipe:
     optimizer: str = ""
     warm_up: float = 0.0
     initialisation: str = RANDOM
+    held_out_share: float | None = None
+    trained_images: int = 0
+    texture_images: int = 0
     augment: tuple[str, ...] = ()
 
 

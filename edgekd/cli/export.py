@@ -203,12 +203,18 @@ def _print(result: ExportResult) -> None:
 
 
 def _print_threshold(result: ExportResult) -> None:
+    from edgekd.verdicts.threshold import FEWEST_IMAGES
+
     threshold = result.threshold
     if threshold is not None:
         rate = threshold["false_reject_rate"]
         _say(f"threshold {threshold['value']:.6g}, for {rate:.1%} false rejects: {threshold['origin']}")
     elif result.manifest["trained"]:
-        _say("no threshold: too few good images were held out; give one to edgekd inspect --threshold")
+        held_out = result.manifest["training"]["held_out_images"]
+        _say(
+            f"no threshold: it takes {FEWEST_IMAGES} good images that were held out, and there are {held_out}; "
+            "give one to edgekd inspect --threshold"
+        )
 
 
 def _print_layers(quantization: dict[str, Any]) -> None:

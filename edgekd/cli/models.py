@@ -44,19 +44,22 @@ def models(
 
 
 def _print_defaults(system: dict[str, Any]) -> None:
-    training, sizes, teachers = system["training"], system["image_sizes"], system["teachers"]
-    length = f"{training['iterations']:,} iterations" if training["iterations"] else f"{training['epochs']} epochs"
+    timed, paper = system["timed"], system["training"]
+    sizes, teachers = system["image_sizes"], system["teachers"]
+    length = f"{paper['iterations']:,} iterations" if paper["iterations"] else f"{paper['epochs']} epochs"
+    size_range = f"pixels a side: {sizes['smallest']} and more, in steps of {sizes['step']}"
     rows = [
-        ("--teacher", " ".join(teachers["default"]), teachers["takes"]),
-        ("--size", "256", f"pixels a side: {sizes['smallest']} and more, in steps of {sizes['step']}"),
-        ("--iterations", length, "optimizer steps of all stages together"),
-        ("--batch", training["batch"], "images a step"),
-        ("--learning-rate", f"{training['learning_rate']:g}", "of the first stage"),
-        ("--schedule", training["schedule"], "constant, step or cosine"),
-        ("", training["optimizer"], "optimizer"),
-        ("", f"{training['weight_decay']:g}", "weight decay"),
+        ("--teacher", " ".join(teachers["default"]), " ".join(teachers["paper"]), teachers["takes"]),
+        ("--size", " or ".join(map(str, timed["sizes"])), "256", size_range),
+        ("--iterations", "as many as fit", length, "optimizer steps of all stages together"),
+        ("--batch", timed["batch"], paper["batch"], "images a step"),
+        ("--learning-rate", f"{timed['learning_rate']:g}", f"{paper['learning_rate']:g}", "of the first stage"),
+        ("--schedule", timed["schedule"], paper["schedule"], "constant, step or cosine"),
+        ("", timed["optimizer"], paper["optimizer"], "optimizer"),
+        ("", f"{timed['weight_decay']:g}", f"{paper['weight_decay']:g}", "weight decay"),
     ]
-    print_table(f"{system['title']}: defaults of 'edgekd train {system['system']}'", ("option", "default", ""), rows)
+    title = f"{system['title']}: what 'edgekd train {system['system']}' takes where nothing else is given"
+    print_table(title, ("option", "within --minutes", "--preset paper", ""), rows)
     settings = [
         (f"--set {setting['name']}", _shown(setting["default"]), _legal(setting)) for setting in system["settings"]
     ]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekd.data.images import read_image
+from edgekd.data.layouts import find_good_images, find_validation_images
 from edgekd.data.resizing import resize_image
 from edgekd.errors import EdgekdError
 from edgekd.resize_rules import CURRENT_RESIZE_RULE
@@ -19,29 +20,60 @@ ENOUGH_FOR_A_THRESHOLD, MANY_ENOUGH_TO_SPARE_THEM = 10, 40
 FEWEST_IMAGES = 2
 
 
-def split_good_images(paths: Sequence[Path], seed: int) -> tuple[list[Path], list[Path]]:
+def divide_good_images(data: Path, seed: int, share: float | None = None) -> tuple[list[Path], list[Path]]:
+    """The good images of a folder to train on, and those that are held out.
+
+    Where the dataset has good validation images, as MVTec LOCO AD does, they are those held out, and all others are
+    trained on.
+
+    Args:
+        data: A plain folder of good images, or a category of a dataset.
+        seed: Of the choice, where there is one.
+        share: As `split_good_images` takes it.
+
+    Raises:
+        EdgekdError: There is no image, fewer than two, or the folder may also hold defective images.
+    """
+    images, validation = find_good_images(data), find_validation_images(data)
+    if validation:
+        _require_enough(images)
+        return images, validation
+    return split_good_images(images, seed, share)
+
+
+def split_good_images(paths: Sequence[Path], seed: int, share: float | None = None) -> tuple[list[Path], list[Path]]:
     """Splits good images into those to train on and those held out to set the threshold.
 
     Args:
         paths: All of them.
         seed: Of the choice.
+        share: Of them to hold out, 0..1, rounded up; None for a tenth, rounded down, but from 40 images upward at least
+            ten, as many as a threshold needs.
 
     Returns:
-        Nine tenths and one tenth, sorted. From 40 images upward at least ten are held out, as many as a threshold
-        needs; below ten images none is.
+        Those to train on and those held out, sorted.
 
     Raises:
         EdgekdError: There are fewer than two.
     """
-    if len(paths) < FEWEST_IMAGES:
-        raise EdgekdError(f"{len(paths)} good image is too few to train on: give dozens, better hundreds")
+    _require_enough(paths)
     order = np.random.default_rng(seed).permutation(len(paths))
-    count = int(len(paths) * HELD_OUT_SHARE)
-    if len(paths) >= MANY_ENOUGH_TO_SPARE_THEM:
-        count = max(count, ENOUGH_FOR_A_THRESHOLD)
-    held_out = {int(index) for index in order[:count]}
+    held_out = {int(index) for index in order[: held_out_count(len(paths), share)]}
     training = [path for index, path in enumerate(paths) if index not in held_out]
     return training, [path for index, path in enumerate(paths) if index in held_out]
+
+
+def held_out_count(images: int, share: float | None) -> int:
+    """How many of so many good images are held out; the share is as `split_good_images` takes it."""
+    if share is not None:
+        return images - int((1 - share) * images)  # As MHKD's published code rounds it.
+    count = int(images * HELD_OUT_SHARE)
+    return max(count, ENOUGH_FOR_A_THRESHOLD) if images >= MANY_ENOUGH_TO_SPARE_THEM else count
+
+
+def _require_enough(paths: Sequence[Path]) -> None:
+    if len(paths) < FEWEST_IMAGES:
+        raise EdgekdError(f"{len(paths)} good image is too few to train on: give dozens, better hundreds")
 
 
 def read_frames(paths: Sequence[Path], size: int, rule: str = CURRENT_RESIZE_RULE) -> NDArray[np.uint8]:

@@ -15,11 +15,21 @@ from edgekd.data.split_folders import (
     read_split_folders,
     recognise_names,
     train_good_folder,
+    validation_good_folder,
 )
 from edgekd.data.visa import SPLIT_FILE, is_visa, read_visa
 from edgekd.errors import EdgekdError
 
-__all__ = ["GOOD", "Category", "TestImage", "find_good_images", "read_category", "read_mask", "recognise_layout"]
+__all__ = [
+    "GOOD",
+    "Category",
+    "TestImage",
+    "find_good_images",
+    "find_validation_images",
+    "read_category",
+    "read_mask",
+    "recognise_layout",
+]
 
 GOOD_FOLDERS = (MVTEC_AD.good, BTAD.good, RETINAL_OCT.good, "Normal")
 
@@ -58,6 +68,25 @@ def find_good_images(data: Path) -> list[Path]:
         return list_images(train_good_folder(data, names))
     _refuse_unknown_images(data)
     return list_images(data)
+
+
+def find_validation_images(data: Path) -> list[Path]:
+    """The good images that a dataset itself holds out, as MVTec LOCO AD does; sorted by path.
+
+    Args:
+        data: A plain folder of good images, or a category in the layout of a known dataset.
+
+    Returns:
+        Every image in validation/good beside train/good; none where there is no such folder.
+
+    Raises:
+        EdgekdError: There is no image in it.
+    """
+    names = None if is_visa(data) else recognise_names(data)
+    if names is None or not train_good_folder(data, names).is_dir():
+        return []
+    folder = validation_good_folder(data, names)
+    return list_images(folder) if folder.is_dir() else []
 
 
 def read_category(data: Path) -> Category:

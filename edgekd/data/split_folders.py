@@ -4,7 +4,7 @@
     <category>/test/<good>/*  and  <category>/test/<defect>/*
     <category>/ground_truth/<defect>/<mask of the image's stem>
 
-They differ in what they call the good folder and the masks; MVTec LOCO AD also has validation/good.
+They differ in what they call the good folder and the masks; MVTec LOCO AD also has validation/good, and so may others.
 
 Sources: apple/ml-destseg (data/mvtec_dataset.py) for MVTec AD; Xmh-L/MHKD4AD (MHKD.py) for LOCO;
 open-edge-platform/anomalib (pull request 162) for BTAD's suffixes; the OCT2017 archive's description for Retinal OCT.
@@ -21,6 +21,7 @@ from edgekd.data.loco import CONFIG_FILE, read_saturation_rules
 from edgekd.data.masks import pair_masks
 from edgekd.errors import EdgekdError
 
+VALIDATION = "validation"
 LOCO_DEFECTS = ("logical_anomalies", "structural_anomalies")
 
 
@@ -62,6 +63,11 @@ def train_good_folder(category: Path, names: Names) -> Path:
     return category / "train" / names.good
 
 
+def validation_good_folder(category: Path, names: Names) -> Path:
+    """Where the good images are that a category itself holds out."""
+    return category / VALIDATION / names.good
+
+
 def read_split_folders(category: Path, names: Names) -> Category:
     """Reads a category that is split into folders.
 
@@ -74,7 +80,7 @@ def read_split_folders(category: Path, names: Names) -> Category:
     """
     test = _test_images(category, names)
     train_good = train_good_folder(category, names)
-    validation = category / "validation" / names.good
+    validation = validation_good_folder(category, names)
     has_masks = any(image.mask for image in test)
     return Category(
         category.resolve().name,
@@ -82,7 +88,7 @@ def read_split_folders(category: Path, names: Names) -> Category:
         list_images(train_good) if train_good.is_dir() else [],
         test,
         names.layout,
-        list_images(validation) if names is MVTEC_LOCO and validation.is_dir() else [],
+        list_images(validation) if validation.is_dir() else [],
         read_saturation_rules(category) if names is MVTEC_LOCO and has_masks else None,
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from edgekd.models.counting import Count, count, count_parts
-from edgekd.models.detector import Detector
+from edgekd.models.detector import Detector, TrainingDefaults
 from edgekd.models.mthf import PAPER_LIKE_GROUPS
 from edgekd.models.registry import SYSTEMS, PaperRow, System, find_system, require_legal_size
 
@@ -26,8 +26,9 @@ def describe_systems(size: int = 256, system: str | None = None) -> list[dict[st
     Returns:
         One entry a system: `system`, `title`, `size`; `parts` (those of the paper, all of them, what is deployed of
         them, and what is deployed with the default teacher where that is another: `parameters`, `macs`); `paper`;
-        `teachers` (`default`, `takes`); `image_sizes` (`smallest`, `step`, in pixels, with the default teachers);
-        `training` (the defaults of `edgekd train`); and `settings` (`name`, `type`, `default`, `choices`).
+        `teachers` (`default`, the `paper`'s, `takes`); `image_sizes` (`smallest`, `step`, in pixels, with the default
+        teachers); `timed` and `training` (the defaults of `edgekd train` within a time, and the paper's); and
+        `settings` (`name`, `type`, `default`, `choices`).
 
     Raises:
         EdgekdError: There is no such system, or it does not take images of this size.
@@ -63,11 +64,20 @@ def _describe(system: System, size: int) -> dict[str, Any]:
             "flops_convention": system.convention.text,
             "rows": [_paper_row(system, row, size) for row in system.rows],
         },
-        "teachers": {"default": list(system.teachers), "takes": what_teaches(system)},
+        "teachers": {
+            "default": list(system.teachers),
+            "paper": list(system.setup.teachers),
+            "takes": what_teaches(system),
+        },
         "image_sizes": _legal_sizes(usual),
-        "training": system.training._asdict() | {"betas": list(system.training.betas)},
+        "timed": _as_json(system.timed),
+        "training": _as_json(system.training),
         "settings": _settings(system),
     }
+
+
+def _as_json(training: TrainingDefaults) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in training._asdict().items()}
 
 
 def _legal_sizes(detector: Detector) -> dict[str, int]:

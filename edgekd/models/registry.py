@@ -15,6 +15,7 @@ from edgekd.models.hkt import HKT
 from edgekd.models.mhkd import MHKD
 from edgekd.models.mthf import GROUPS, MTHF
 from edgekd.models.pfadseg import PFADSeg
+from edgekd.paper_setups import PAPER_SETUPS, PaperSetup
 from edgekd.recipe import FROM_IMAGES, PAPER
 
 
@@ -60,7 +61,7 @@ class System(NamedTuple):
         build: Makes the detector of the paper, untrained; its keyword arguments are the recipe's settings.
         teachers: The default teachers.
         teacher_setting: Its argument that names them: "teacher", "backbone" or "groups".
-        training: How the paper trains it.
+        setup: How the paper trains it.
         timed: How it is trained within a time.
         timed_settings: Its arguments where they differ from the paper's then.
         paper: Where it was published.
@@ -74,7 +75,7 @@ class System(NamedTuple):
     build: Callable[..., Detector]
     teachers: tuple[str, ...]
     teacher_setting: str
-    training: TrainingDefaults
+    setup: PaperSetup
     timed: TrainingDefaults
     paper: str
     convention: FlopsConvention
@@ -91,6 +92,22 @@ class System(NamedTuple):
         """
         sized = {"size": size} if self.follows_size else {}
         return self.build(**sized, **(settings or {}))
+
+    @property
+    def training(self) -> TrainingDefaults:
+        """How the paper trains it."""
+        setup = self.setup
+        return TrainingDefaults(
+            iterations=setup.iterations,
+            epochs=setup.epochs,
+            batch=setup.batch,
+            learning_rate=setup.learning_rate,
+            weight_decay=setup.weight_decay,
+            schedule=setup.schedule,
+            optimizer=setup.optimizer,
+            betas=setup.betas,
+            sizes=tuple(sorted(setup.sizes)),
+        )
 
     def defaults(self, preset: str) -> TrainingDefaults:
         """How it is trained by a preset: "timed" or "paper"."""
@@ -123,8 +140,6 @@ TWO_A_MAC = FlopsConvention("2 x MACs of teacher and student", per_mac=2, pools=
 NOT_KNOWN = FlopsConvention("not known", per_mac=1, pools=False)
 BARE = {"cbam": False, "projectors": False}
 ENOUGH = 900  # Iterations from which on 256 pixels were not behind 128 at equal seconds.
-HKT_TRAINING = TrainingDefaults(iterations=50_000)
-
 
 # How the systems are trained within a time; what pays was measured (docs/benchmarks.md, "Training within a time").
 TIMED = TrainingDefaults(
@@ -141,7 +156,7 @@ SYSTEMS = {
             build=partial(HKT, student="pdn_small"),
             teachers=(LIGHT_TEACHER,),
             teacher_setting="teacher",
-            training=HKT_TRAINING,
+            setup=PAPER_SETUPS["hkt"],
             timed=TIMED_PDN,
             paper="HKT, J. Imaging 2025",
             convention=THOP,
@@ -154,7 +169,7 @@ SYSTEMS = {
             build=partial(HKT, student="pdn_medium"),
             teachers=(LIGHT_TEACHER,),
             teacher_setting="teacher",
-            training=HKT_TRAINING,
+            setup=PAPER_SETUPS["hkt_plus"],
             timed=TIMED_PDN,
             paper="HKT, J. Imaging 2025",
             convention=THOP,
@@ -172,7 +187,7 @@ SYSTEMS = {
             build=MHKD,
             teachers=(LIGHT_TEACHER,),
             teacher_setting="teacher",
-            training=TrainingDefaults(iterations=80_000, schedule="step"),
+            setup=PAPER_SETUPS["mhkd"],
             timed=TIMED_PDN,
             paper="MHKD",
             convention=TWO_A_MAC,
@@ -187,9 +202,7 @@ SYSTEMS = {
             build=PFADSeg,
             teachers=("resnet18",),
             teacher_setting="backbone",
-            training=TrainingDefaults(
-                iterations=7_000, batch=16, learning_rate=0.5, weight_decay=1e-4, optimizer="sgd"
-            ),
+            setup=PAPER_SETUPS["pfadseg"],
             timed=TIMED._replace(learning_rate=0.5, weight_decay=1e-4, optimizer="sgd"),
             paper="PFADSeg",
             convention=NOT_KNOWN,
@@ -202,7 +215,7 @@ SYSTEMS = {
             build=DSKD,
             teachers=("wide_resnet50_2",),
             teacher_setting="backbone",
-            training=TrainingDefaults(epochs=210, batch=16, learning_rate=5e-3, weight_decay=0.0, betas=(0.5, 0.999)),
+            setup=PAPER_SETUPS["dskd"],
             timed=TIMED._replace(learning_rate=5e-3),
             paper="DSKD, Complex & Intelligent Systems",
             convention=NOT_KNOWN,
@@ -218,7 +231,7 @@ SYSTEMS = {
             build=MTHF,
             teachers=GROUPS,
             teacher_setting="groups",
-            training=TrainingDefaults(epochs=100, batch=16, learning_rate=1e-3, weight_decay=0.0, schedule="cosine"),
+            setup=PAPER_SETUPS["mthf"],
             timed=TIMED._replace(learning_rate=1e-3),
             paper="MTHF",
             convention=NOT_KNOWN,

@@ -10,8 +10,9 @@ import polars as pl
 from edgekd.artifact import Manifest
 from edgekd.data.category import Category
 from edgekd.data.images import read_image
-from edgekd.papers.rows import PaperSetup, PaperValue, paper_value
+from edgekd.papers.rows import PaperValue, paper_value
 from edgekd.papers.tables import read_table
+from edgekd.papers.training import training_differences
 
 DATASETS = {
     "mvtec_ad": "MVTec AD",
@@ -22,8 +23,6 @@ DATASETS = {
 }
 # VisA's own script writes its categories in the layout of MVTec AD; their names show which dataset they belong to.
 DATASETS_OF_LAYOUT = {"mvtec_ad": ("mvtec_ad", "visa")}
-# The papers' PDNs were distilled for 60,000 steps; these are the public ones that were. Those that ship saw less.
-FULLY_DISTILLED = {"pdn_small": "efficientad_small", "pdn_medium": "efficientad_medium"}
 ONE_CATEGORY = "retinal_oct"
 # Its pixel metrics are of maps in the size of the original image, ours in that of the engine.
 AT_ORIGINAL_SIZE = "mhkd"
@@ -68,10 +67,10 @@ def _differences(
 ) -> Iterator[str]:
     """What differs from the paper's set-up, as far as it can be seen from artifact and images."""
     setup = next(iter(found.values())).setup
-    yield from _of_training(manifest, setup)
+    yield from training_differences(manifest, setup)
     size = manifest["inputs"]["frames"]["shape"][1]
-    if size != setup.size:
-        yield f"size: {size} pixels; the paper's {setup.size}"
+    if size not in setup.sizes:
+        yield f"size: {size} pixels; the paper's {setup.size_words}"
     if manifest["precision"] != "fp32":
         yield f"precision: {manifest['precision']}; the paper's networks compute in float"
     if manifest["system"] == AT_ORIGINAL_SIZE and any(metric.startswith("pixel") for metric in found):
@@ -80,20 +79,6 @@ def _differences(
         yield from _of_images(category)
     else:
         yield f"images: taken for {DATASETS[dataset]}'s by layout and name; their number is not checked"
-
-
-def _of_training(manifest: Manifest, setup: PaperSetup) -> Iterator[str]:
-    if not manifest.get("trained"):
-        yield "training: none, so the figures mean nothing"
-        return
-    teachers = " + ".join(teacher["name"] for teacher in manifest["teachers"])
-    theirs = FULLY_DISTILLED.get(setup.teacher, setup.teacher)
-    if teachers != theirs:
-        yield f"teacher: {teachers}; the paper's {setup.teacher}" + (
-            f", distilled in full as {theirs} is" if setup.teacher in FULLY_DISTILLED else ""
-        )
-    if setup.iterations is not None and manifest["iterations"] != setup.iterations:
-        yield f"iterations: {manifest['iterations']:,}; the paper's {setup.iterations:,}"
 
 
 def _of_images(category: Category) -> Iterator[str]:

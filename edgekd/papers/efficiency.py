@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from edgekd.artifact import Manifest
-from edgekd.papers.rows import SETUPS
+from edgekd.paper_setups import PAPER_SETUPS
 from edgekd.papers.tables import efficiency_rows
 
 OURS = (
     "macs are multiply-accumulates of the deployed graph, teacher and student together; "
     "twice as many if an addition and a multiplication count as two FLOPs"
 )
+# Teachers that are the same network with other weights: for size and speed there is no difference.
+SAME_NETWORK = {"pdn_small": "efficientad_small", "pdn_medium": "efficientad_medium"}
 OWN_NAMES = {"hkt": "HKT", "hkt_plus": "HKT+", "mhkd": "MHKD (Ours)"}
 
 
@@ -55,13 +57,13 @@ def efficiency_figures(row: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _differences(manifest: Manifest, rows: list[dict[str, Any]], on_cpu: bool) -> Iterator[str]:
-    setup = SETUPS[manifest["system"]]
-    teachers = " + ".join(teacher["name"] for teacher in manifest.get("teachers") or [])
-    if teachers and teachers != setup.teacher:
-        yield f"teacher: {teachers}; the paper's {setup.teacher}"
+    setup = PAPER_SETUPS[manifest["system"]]
+    teachers = [teacher["name"] for teacher in manifest.get("teachers") or []]
+    if teachers and tuple(SAME_NETWORK.get(name, name) for name in teachers) != setup.teachers:
+        yield f"teacher: {' + '.join(teachers)}; the paper's {' + '.join(setup.teachers)}"
     size = manifest["inputs"]["frames"]["shape"][1]
-    if size != setup.size:
-        yield f"size: {size} pixels; the paper's {setup.size}"
+    if size not in setup.sizes:
+        yield f"size: {size} pixels; the paper's {setup.size_words}"
     if manifest["precision"] != "fp32":
         yield f"precision: {manifest['precision']}; the paper's networks compute in float"
     own = next(row for row in rows if row["method"] == OWN_NAMES[manifest["system"]])

@@ -8,24 +8,9 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from edgekd.paper_setups import PAPER_SETUPS, PaperSetup
 from edgekd.papers.errata import misprints
 from edgekd.papers.tables import read_table
-
-
-class PaperSetup(NamedTuple):
-    """How a paper trained for its figures.
-
-    Attributes:
-        teacher: As `edgekd teachers list` calls it.
-        iterations: Optimizer steps of all stages together; None where the paper counts epochs.
-        epochs: Passes over the good images; None where it counts iterations.
-        size: The image's side, in pixels.
-    """
-
-    teacher: str
-    iterations: int | None
-    epochs: int | None
-    size: int
 
 
 class PaperValue(NamedTuple):
@@ -64,14 +49,8 @@ class _Source(NamedTuple):
     prefix: str = ""
 
 
-SETUPS = {
-    "hkt": PaperSetup("pdn_small", 50_000, None, 256),
-    "hkt_plus": PaperSetup("pdn_medium", 50_000, None, 256),
-    "mhkd": PaperSetup("pdn_medium", 80_000, None, 256),
-    "pfadseg": PaperSetup("resnet18", 7_000, None, 256),
-}
 # The only known figure of DSKD, which it takes at CIFAR10's own size.
-CIFAR10_SETUP = PaperSetup("wide_resnet50_2", None, 200, 32)
+CIFAR10_SIDE = 32
 
 IMAGE_AUROC = MappingProxyType({"image_auroc": "image_AUROC_percent"})
 IMAGE_AND_PIXEL = MappingProxyType({"image_auroc": "image_AUROC_percent", "pixel_auroc": "pixel_AUROC_percent"})
@@ -145,13 +124,17 @@ def paper_value(system: str, dataset: str, category: str | None, metric: str) ->
     Returns:
         None where the paper reports no such figure, or its tables are not at hand.
     """
-    setup = SETUPS.get(system, CIFAR10_SETUP)
     for source in SOURCES.get((system, dataset), ()):
         wanted = source.mean if category is None else FOLDER_NAMES.get(category, category)
         row = _printed(source, wanted, source.metrics[metric]) if metric in source.metrics else None
         if row is not None:
-            return _value(row, source.table, setup)
+            return _value(row, source.table, _setup(system, dataset))
     return None
+
+
+def _setup(system: str, dataset: str) -> PaperSetup:
+    setup = PAPER_SETUPS[system]
+    return setup._replace(sizes=(CIFAR10_SIDE,)) if dataset == "cifar10" else setup
 
 
 def _printed(source: _Source, category: str, metric: str) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edgekd.artifact import write_json
-from edgekd.data.good_images import read_frames, split_good_images
+from edgekd.data.good_images import divide_good_images, read_frames
 from edgekd.data.layouts import find_good_images
 from edgekd.data.synthetic_anomalies import list_textures
 from edgekd.errors import EdgekdError
@@ -42,7 +42,7 @@ def start_run(run: Path, recipe: TrainingRecipe, teachers: Sequence[Teacher]) ->
 
     Args:
         run: The folder; it must not hold a run.
-        recipe: What to train; `held_out` is filled in.
+        recipe: What to train; what follows from its images is filled in.
         teachers: Their weights are copied, so that the run stands alone.
 
     Returns:
@@ -75,22 +75,38 @@ def checked_start(recipe: TrainingRecipe, teachers: Sequence[Teacher]) -> tuple[
     """What a run would begin with, without making it: so that many can be checked before the first is trained.
 
     Args:
-        recipe: What to train; `held_out` is filled in.
+        recipe: What to train; what follows from its images is filled in.
         teachers: Their weights.
 
     Returns:
-        The recipe with the held-out images chosen, and its detector with the teachers' weights.
+        The recipe as `with_images` completes it, and its detector with the teachers' weights.
 
     Raises:
         EdgekdError: The images, the batch or the size do not suit, or a teacher does not fit.
     """
-    data = Path(recipe.data)
-    _, held_out = split_good_images(find_good_images(data), recipe.seed)
-    recipe = replace(recipe, held_out=tuple(path.relative_to(data).as_posix() for path in held_out))
     detector = untrained_detector(recipe)
+    if recipe.textures and not makes_anomalies(detector):
+        raise EdgekdError(f"--textures is for synthetic anomalies, and this {recipe.system} learns without them")
+    recipe = with_images(recipe)
     _require_what_it_needs(detector, recipe)
     _give_weights(detector, teachers)
     return recipe, detector
+
+
+def with_images(recipe: TrainingRecipe) -> TrainingRecipe:
+    """Completes a recipe by what follows from its images: those held out, how many are trained on and are textures.
+
+    Raises:
+        EdgekdError: There are too few good images, or no textures where it names a folder of them.
+    """
+    data = Path(recipe.data)
+    training, held_out = divide_good_images(data, recipe.seed, recipe.held_out_share)
+    return replace(
+        recipe,
+        held_out=tuple(path.relative_to(data).as_posix() for path in held_out),
+        trained_images=len(training),
+        texture_images=len(list_textures(Path(recipe.textures))) if recipe.textures else 0,
+    )
 
 
 def _require_what_it_needs(detector: Detector, recipe: TrainingRecipe) -> None:
@@ -100,17 +116,13 @@ def _require_what_it_needs(detector: Detector, recipe: TrainingRecipe) -> None:
             "its batch norms may see a single value a channel"
         )
     _require_enough_held_out(detector, recipe, len(recipe.held_out))
-    if recipe.textures:
-        if not makes_anomalies(detector):
-            raise EdgekdError(f"--textures is for synthetic anomalies, and this {recipe.system} learns without them")
-        list_textures(Path(recipe.textures))
 
 
 def _require_enough_held_out(detector: Detector, recipe: TrainingRecipe, held_out: int) -> None:
     if detector.needs_held_out and held_out < FEWEST_TO_SETTLE:
         raise EdgekdError(
-            f"{recipe.system} scales its maps by held-out good images, a tenth of all, and "
-            f"{held_out} are too few: give at least 30 good images"
+            f"{recipe.system} scales its maps by held-out good images, a tenth of all where the dataset has no "
+            f"validation/good, and {held_out} are too few: give at least 30 good images"
         )
 
 

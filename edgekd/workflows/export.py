@@ -256,6 +256,7 @@ def _export_untrained(options: ExportOptions, output: Path, served: TritonModel 
 def _export_run(options: ExportOptions, output: Path, served: TritonModel | None) -> Manifest:
     from edgekd.data.good_images import read_frames
     from edgekd.recipe import held_out_images
+    from edgekd.training.record import training_record
     from edgekd.training.run import load_run, training_images
 
     folder = Path(options.what)
@@ -269,6 +270,7 @@ def _export_run(options: ExportOptions, output: Path, served: TritonModel | None
         "resize": {"rule": recipe.resize},
         "made_from": {name: sha256(folder / name) for name in (RECIPE_FILE, STUDENT_FILE, TEACHER_FILE)},
         "iterations": recipe.iterations,
+        "training": training_record(recipe),
         "teachers": read_json(folder / TEACHER_CARDS_FILE),
         "calibration": None,
         "threshold": None,

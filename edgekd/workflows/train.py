@@ -210,19 +210,27 @@ def _resumed(options: TrainOptions) -> TrainingRecipe:
 def _found(recipe: TrainingRecipe) -> tuple[int, int, dict[str, int]]:
     """The good images of a run, how many of them are held out, and the other files below its folder by reason."""
     from edgekd.data.ignored_files import count_ignored
-    from edgekd.data.layouts import find_good_images
+    from edgekd.training.run import training_images
 
-    data = Path(recipe.data)
-    good = find_good_images(data)
-    return len(good), len(held_out_images(recipe)), count_ignored(data, good)
+    trained, held_out = training_images(recipe), held_out_images(recipe)
+    good = [*trained, *held_out]
+    return len(good), len(held_out), count_ignored(Path(recipe.data), good)
 
 
 def _log_start(
     recipe: TrainingRecipe, device: torch.device, images: int, held_out: int, ignored: Mapping[str, int]
 ) -> None:
+    from edgekd.verdicts.threshold import FEWEST_IMAGES
+
     found = f"found {images} good images: {images - held_out} to train on, {held_out} held out"
     reasons = ", ".join(f"{count} {reason}" for reason, count in ignored.items())
     logger.info("%s", f"{found}; ignored {sum(ignored.values())} files: {reasons}" if ignored else found)
+    if held_out < FEWEST_IMAGES:
+        logger.info(
+            "%d good images are held out, %d would set a threshold: export leaves it out, inspect takes --threshold",
+            held_out,
+            FEWEST_IMAGES,
+        )
     arithmetic = ", in bfloat16" if recipe.mixed_precision else ""
     time_of_it = f"about {recipe.minutes:g} min, " if recipe.minutes is not None else ""
     logger.info(

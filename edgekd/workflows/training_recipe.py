@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from edgekd.errors import EdgekdError, unknown_name
+from edgekd.paper_setups import DTD_MEGABYTES, DTD_URL
 from edgekd.recipe import AUGMENTATIONS, PAPER, TIMED, TrainingRecipe, read_recipe
 from edgekd.run_folder import RECIPE_FILE
 from edgekd.workflows.settings import checked_settings
@@ -43,17 +44,18 @@ def recipe_for(options: TrainOptions) -> tuple[TrainingRecipe, list[Teacher]]:
     system = find_system(options.system)
     if options.data is None:
         raise EdgekdError("--data is missing: give the folder of good images")
-    data = Path(options.data)
-    preset = options.preset or TIMED
-    ours = system.timed_settings if preset == TIMED else {}
-    settings = checked_settings(system, {**ours, **options.settings})
-    teachers = [load_teacher(name) for name in _teacher_names(options, system)]
+    data, preset = Path(options.data), options.preset or TIMED
+    settings, names = _settings(options, system, preset), _teacher_names(options, system)
+    if preset == PAPER:
+        _require_what_the_paper_takes(options, system, names)
+    teachers = [load_teacher(name) for name in names]
     networks = [teacher.network for teacher in teachers]
     settings[system.teacher_setting] = networks if system.several_teachers else networks[0]
     for name in options.augment:
         if name not in AUGMENTATIONS:
             raise unknown_name("way to augment images", name, AUGMENTATIONS)
     defaults = system.defaults(preset)
+    share = system.setup.held_out_share if preset == PAPER else None
     batch = options.batch or defaults.batch
     seed = SEED if options.seed is None else options.seed
     minutes = _minutes(options)
@@ -61,14 +63,14 @@ def recipe_for(options: TrainOptions) -> tuple[TrainingRecipe, list[Teacher]]:
         system=system.name,
         data=str(data.resolve()),
         teachers={teacher.name: teacher.sha256 for teacher in teachers},
-        iterations=options.iterations or (0 if minutes else _paper_iterations(defaults, data, batch, seed)),
+        iterations=options.iterations or (0 if minutes else _paper_iterations(defaults, data, batch, seed, share)),
         size=options.size or (defaults.sizes[0] if minutes else SIZE),
         batch=batch,
         learning_rate=options.learning_rate or defaults.learning_rate,
         weight_decay=defaults.weight_decay,
         schedule=options.schedule or cast("Schedule", defaults.schedule),
         seed=seed,
-        mixed_precision=computes_bfloat16(choose_device(options.device)),
+        mixed_precision=preset != PAPER and computes_bfloat16(choose_device(options.device)),
         textures=str(Path(options.textures).resolve()) if options.textures else "",
         settings=settings,
         quantization_aware_from=0 if options.quantization_aware else None,
@@ -78,10 +80,18 @@ def recipe_for(options: TrainOptions) -> tuple[TrainingRecipe, list[Teacher]]:
         warm_up=defaults.warm_up,
         initialisation=defaults.initialisation,
         augment=tuple(dict.fromkeys(options.augment)),
+        held_out_share=share,
     )
     if options.quantization_aware:
         require_quantizable(recipe)
     return recipe, teachers
+
+
+def _settings(options: TrainOptions, system: System, preset: str) -> dict[str, Any]:
+    """The settings that were asked for, or the preset's, where they differ from the paper's."""
+    own, ours = system.settings(), system.timed_settings if preset == TIMED else {}
+    settings = checked_settings(system, {**ours, **options.settings})
+    return {name: value for name, value in settings.items() if value != own[name]}
 
 
 def _minutes(options: TrainOptions) -> float | None:
@@ -161,12 +171,12 @@ def require_same_recipe(options: TrainOptions) -> None:
 
 
 def _teacher_names(options: TrainOptions, system: System) -> list[str]:
-    """The teachers that were asked for, or the system's own."""
+    """The teachers that were asked for, or the preset's."""
     from edgekd.models.description import PAPER_LIKE, what_teaches
     from edgekd.models.mthf import PAPER_LIKE_GROUPS
 
     if options.teacher is None:
-        return list(system.teachers)
+        return list(system.setup.teachers if options.preset == PAPER else system.teachers)
     given = [options.teacher] if isinstance(options.teacher, (str, Path)) else options.teacher
     names = [str(Path(name)) for name in given]  # As `load_teacher` names files.
     if system.several_teachers and names == [PAPER_LIKE]:
@@ -176,13 +186,31 @@ def _teacher_names(options: TrainOptions, system: System) -> list[str]:
     return names
 
 
-def _paper_iterations(training: TrainingDefaults, data: Path, batch: int, seed: int) -> int:
+def _require_what_the_paper_takes(options: TrainOptions, system: System, names: Sequence[str]) -> None:
+    """Refuses a training as in the paper without its teachers or textures; names all commands that fetch them."""
+    from edgekd.training.teachers.catalogue import CATALOGUE
+    from edgekd.training.teachers.files import is_here
+
+    missing = [CATALOGUE[name] for name in names if name in CATALOGUE and not is_here(CATALOGUE[name])]
+    lacking = [f"{entry.name} ({entry.megabytes:.0f} MB)" for entry in missing]
+    commands = [f"edgekd teachers fetch {entry.name}" for entry in missing]
+    textures = options.textures is None and learns_from_anomalies(system.name, options.settings)
+    if textures:
+        lacking.append(f"the Describable Textures Dataset ({DTD_MEGABYTES} MB)")
+        commands += [f"curl -LO {DTD_URL}", f"tar xzf {DTD_URL.rpartition('/')[2]}"]
+    if lacking:
+        raise EdgekdError(
+            f"--preset paper needs {' and '.join(lacking)}: run '{' && '.join(commands)}'"
+            + (", then add --textures dtd/images, or your copy of them" if textures else "")
+        )
+
+
+def _paper_iterations(training: TrainingDefaults, data: Path, batch: int, seed: int, share: float | None) -> int:
     """A paper's iterations; of epochs, those of the images that are trained on."""
-    from edgekd.data.good_images import split_good_images
-    from edgekd.data.layouts import find_good_images
+    from edgekd.data.good_images import divide_good_images
 
     if training.epochs is None:
         assert training.iterations is not None
         return training.iterations
-    images, _ = split_good_images(find_good_images(data), seed)
+    images, _ = divide_good_images(data, seed, share)
     return training.epochs * math.ceil(len(images) / batch)

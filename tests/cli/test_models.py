@@ -37,19 +37,29 @@ def test_the_function_and_the_command_give_the_same_answer(system, capsys):
     assert {"parts", "paper", "teachers", "image_sizes", "training", "settings"} < described.keys()
 
 
+@pytest.mark.parametrize("system", ["hkt", "pfadseg"])
+def test_both_ways_of_training_a_system_stand_side_by_side(system, capsys, monkeypatch):
+    monkeypatch.setattr(answer, "width", 200)
+    assert main(["models", system]) == 0
+    lines = [line.replace("\u2502", " ").split() for line in capsys.readouterr().out.splitlines()]
+    timed, paper = find_system(system).timed, find_system(system).training
+    for words in (
+        f"--batch {timed.batch} {paper.batch} images a step",
+        f"--learning-rate {timed.learning_rate:g} {paper.learning_rate:g} of the first",
+        f"--schedule {timed.schedule} {paper.schedule} constant, step or cosine",
+        f"{timed.optimizer} {paper.optimizer} optimizer",
+        f"{timed.weight_decay:g} {paper.weight_decay:g} weight decay",
+    ):
+        assert any(line[: len(words.split())] == words.split() for line in lines), words
+
+
 def test_a_system_is_shown_with_its_settings_sizes_and_training_defaults(capsys, monkeypatch):
     monkeypatch.setattr(answer, "width", 200)
     assert main(["models", "dskd"]) == 0
     lines = [line.replace("\u2502", " ").split() for line in capsys.readouterr().out.splitlines()]
     for words in (
-        "--teacher wide_resnet50_2 one teacher, by a name of",
-        "--size 256 pixels a side: 32 and",
-        "--iterations 210 epochs",
-        "--batch 16 images a step",
-        "--learning-rate 0.005 of the first",
-        "--schedule constant",
-        "adam optimizer",
-        "0 weight decay",
+        "--teacher wide_resnet50_2 wide_resnet50_2 one teacher, by a name of",
+        "--iterations as many as fit 210 epochs",
         "--set students both both, forward or reverse",
         "--set flatten off on or off",
         "teacher 66,834,240 14.89 29.77",

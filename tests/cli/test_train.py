@@ -35,7 +35,8 @@ def test_the_function_and_the_command_give_the_same_answer(good_folder, tiny_tea
     by_command = json.loads(printed.out)
     assert (
         "found 24 good images: 22 to train on, 2 held out; ignored 2 files: 1 hidden, 1 not an image (.txt)\n"
-        f"teacher {tiny_teacher}; 1 iterations on cpu" in printed.err
+        "2 good images are held out, 10 would set a threshold: export leaves it out, inspect takes --threshold\n"
+        f"teacher {tiny_teacher}; 1 iterations of 4 images of 64 x 64 pixels on cpu" in printed.err
     )
     by_function = run_training(
         "hkt",

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from edgekd.data.layouts import find_good_images, read_category, recognise_layout
+from edgekd.data.layouts import find_good_images, find_validation_images, read_category, recognise_layout
 from edgekd.errors import EdgekdError
 
 RULES = [
@@ -56,6 +56,7 @@ def test_loco_gives_a_folder_of_regions_for_each_defective_image(breakfast_box):
     ]
     assert below(category, category.validation_good) == ["validation/good/000.png"]
     assert find_good_images(breakfast_box) == category.train_good
+    assert find_validation_images(breakfast_box) == category.validation_good
     assert below(category, category.train_good) == ["train/good/000.png", "train/good/001.png"]
     assert category.saturation_rules[254].relative
 

@@ -8,11 +8,14 @@ from polars.testing import assert_frame_equal
 
 from edgekd.data.category import Category
 from edgekd.errors import EdgekdError
+from edgekd.models.mthf import PAPER_LIKE_GROUPS
 from edgekd.models.registry import SYSTEMS
+from edgekd.paper_setups import PAPER_SETUPS
 from edgekd.papers import list_tables, misprints, table
-from edgekd.papers.rows import SETUPS, SOURCES, PaperSetup, paper_value
+from edgekd.papers.rows import SOURCES, paper_value
 from edgekd.papers.tables import TABLES, efficiency_rows, missing_tables
 from edgekd.resources import resource
+from edgekd.training.teachers.catalogue import CATALOGUE
 
 FOLDER = resource("benchmarks/papers", "hkt_table4_efficiency.csv").parent
 
@@ -139,7 +142,8 @@ def test_a_figure_comes_with_how_the_paper_trained_and_what_is_wrong_with_it():
     found = paper_value("hkt_plus", "mvtec_ad", None, "image_auroc")
     assert found.printed == "98.69"
     assert found.table == "hkt_table3_mvtec_image_auroc"
-    assert found.setup == PaperSetup("pdn_medium", 50_000, None, 256)
+    assert found.setup == PAPER_SETUPS["hkt_plus"]
+    assert paper_value("dskd", "cifar10", None, "image_auroc").setup.sizes == (32,)
     assert found.note == "the mean of the printed rows is 98.44"
     assert paper_value("hkt", "mvtec_ad", None, "image_auroc").note == ""
 
@@ -149,13 +153,27 @@ def test_every_source_gives_every_metric_that_it_names():
         for source in sources:
             for metric in source.metrics:
                 assert paper_value(system, dataset, None, metric) is not None, (system, dataset, metric)
-    assert {system for system, _ in SOURCES} == {*SETUPS, "dskd"}
+    assert {system for system, _ in SOURCES} == {*PAPER_SETUPS} - {"mthf"}
 
 
-def test_the_papers_iterations_are_those_that_its_system_is_trained_with():
-    for name, setup in SETUPS.items():
-        assert SYSTEMS[name].training.iterations == setup.iterations
-    assert set(SETUPS) <= set(SYSTEMS)
+def test_every_system_is_trained_as_its_papers_set_up():
+    assert PAPER_SETUPS.keys() == SYSTEMS.keys()
+    for name, setup in PAPER_SETUPS.items():
+        training = SYSTEMS[name].training
+        assert (training.warm_up, training.initialisation) == (0.0, "random")
+        for field in (
+            "iterations",
+            "epochs",
+            "batch",
+            "learning_rate",
+            "weight_decay",
+            "schedule",
+            "optimizer",
+            "betas",
+        ):
+            assert getattr(training, field) == getattr(setup, field)
+        assert set(setup.teachers) <= CATALOGUE.keys()
+    assert PAPER_SETUPS["mthf"].teachers == PAPER_LIKE_GROUPS
 
 
 def test_a_category_is_found_by_its_layout_and_name():

@@ -53,6 +53,12 @@ def test_textures_are_for_the_systems_that_learn_from_anomalies(planned, categor
         planned("hkt", textures=textures)
 
 
+def test_the_preset_is_each_systems_and_what_it_lacks_is_named_before_anything_is_made(planned):
+    assert planned("hkt", teacher=BACKBONE, preset="paper")["hkt"].preset == "paper"
+    with pytest.raises(EdgekdError, match="--preset paper needs the Describable Textures Dataset"):
+        planned("hkt", "dskd", teacher=BACKBONE, preset="paper")
+
+
 def test_settings_must_be_each_systems(planned):
     assert planned("hkt", settings={"cbam": False})["hkt"].settings == {"cbam": False}
     with pytest.raises(EdgekdError, match="unknown setting of dskd 'cbam'"):

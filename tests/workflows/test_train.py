@@ -7,6 +7,7 @@ import pytest
 
 from edgekd.errors import EdgekdError
 from edgekd.models.mthf import PAPER_LIKE_GROUPS
+from edgekd.models.registry import find_system
 from edgekd.recipe import TrainingRecipe, read_recipe, write_recipe
 from edgekd.training import loop
 from edgekd.workflows.train import (
@@ -30,13 +31,25 @@ def same_as(options, **changes):
     return vars(options) | changes
 
 
-def test_what_is_left_out_is_as_the_paper_has_it(good_folder, tmp_path):
-    recipe, teachers = recipe_for(TrainOptions("dskd", data=good_folder, run=tmp_path / "run", teacher=LITE0))
+def test_what_is_left_out_is_as_the_preset_has_it(good_folder, tmp_path):
+    options = TrainOptions("dskd", data=good_folder, run=tmp_path / "run", teacher=LITE0, textures=good_folder)
+    recipe, teachers = recipe_for(options)
     assert [teacher.name for teacher in teachers] == [LITE0]
     assert recipe.teachers == {LITE0: teachers[0].sha256}
-    assert recipe.settings == {"backbone": LITE0}
-    assert (recipe.size, recipe.batch, recipe.learning_rate, recipe.schedule) == (256, 16, 5e-3, "constant")
-    assert recipe.iterations == 210 * 2  # Epochs; 22 images of 24 are trained on, in batches of 16.
+    timed = find_system("dskd").timed
+    assert recipe.settings == {"backbone": LITE0, **find_system("dskd").timed_settings}
+    assert (recipe.preset, recipe.minutes, recipe.iterations, recipe.size) == ("timed", 10.0, 0, timed.sizes[0])
+    assert (recipe.batch, recipe.learning_rate, recipe.schedule) == (timed.batch, timed.learning_rate, timed.schedule)
+    assert (recipe.optimizer, recipe.warm_up, recipe.initialisation) == (
+        timed.optimizer,
+        timed.warm_up,
+        timed.initialisation,
+    )
+    paper, _ = recipe_for(replace(options, preset="paper"))
+    assert (paper.preset, paper.minutes, paper.iterations, paper.size) == ("paper", None, 210 * 2, 256)  # 24 images.
+    assert paper.settings == {"backbone": LITE0}
+    assert (paper.batch, paper.learning_rate, paper.schedule) == (16, 5e-3, "constant")
+    assert (paper.optimizer, paper.warm_up, paper.initialisation) == ("adam", 0.0, "random")
     assert recipe.seed == 0
     assert recipe.quantization_aware_from is None
     assert recipe.data == str(good_folder)
@@ -55,6 +68,7 @@ def test_what_is_given_is_taken(good_folder, elpv_images, tmp_path):
         seed=7,
         teacher=[LITE0, "pdn_small"],
         settings={"fusion": False},
+        preset="paper",
     )
     recipe, teachers = recipe_for(options)
     assert recipe == TrainingRecipe(
@@ -70,6 +84,9 @@ def test_what_is_given_is_taken(good_folder, elpv_images, tmp_path):
         seed=7,
         mixed_precision=recipe.mixed_precision,
         settings={"fusion": False, "groups": [LITE0, "pdn_small"]},
+        preset="paper",
+        optimizer="adam",
+        held_out_share=None,
     )
 
 
@@ -110,8 +127,9 @@ def test_options_that_contradict_a_run_are_refused_and_those_left_out_are_its_ow
     for changes, complaint in (
         ({"iterations": 4}, "with --iterations 3, not 4: leave it out, or use another folder"),
         ({"size": 128}, "with --size 64, not 128"),
-        ({"learning_rate": 0.5}, "with --learning-rate 0.0001, not 0.5"),
-        ({"schedule": "cosine"}, "with --schedule constant, not cosine"),
+        ({"learning_rate": 0.5}, "with --learning-rate 0.001, not 0.5"),
+        ({"schedule": "constant"}, "with --schedule cosine, not constant"),
+        ({"preset": "paper"}, "with --preset timed, not paper"),
         ({"seed": 3}, "with --seed 0, not 3"),
         ({"data": tmp_path}, f"with --data {options.data}, not {tmp_path}"),
         ({"settings": {"cbam": False}}, "with --set cbam=True, not cbam=False"),

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from edgekd.artifact import read_json
-from edgekd.data.good_images import read_frames, split_good_images
+from edgekd.data.good_images import divide_good_images, read_frames
 from edgekd.data.layouts import find_good_images
 from edgekd.errors import TrainingError, one_line
 from edgekd.models.detector import Detector
@@ -215,7 +215,7 @@ def paper_iterations(recipe: TrainingRecipe) -> int:
     if training.iterations is not None:
         return training.iterations
     assert training.epochs is not None
-    images, _ = split_good_images(find_good_images(Path(recipe.data)), recipe.seed)
+    images, _ = divide_good_images(Path(recipe.data), recipe.seed, recipe.held_out_share)
     return training.epochs * math.ceil(len(images) / recipe.batch)
 
 
