@@ -38,6 +38,7 @@ class Stage(NamedTuple):
         rates: Parts of `trainable`, and the factor of the learning rate for each; empty for a factor of 1 throughout.
         needs_targets: Whether a batch contains the teacher's targets.
         synthetic: Whether a batch contains synthetic anomalies.
+        converges: Whether it can be trained until its loss stands still, on what the frozen networks compute once.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Stage(NamedTuple):
     rates: tuple[tuple[nn.Module, float], ...] = ()
     needs_targets: bool = True
     synthetic: bool = False
+    converges: bool = False
 
 
 class TrainingDefaults(NamedTuple):

@@ -232,6 +232,7 @@ class DSKD(Detector):
             ((self.fusion, FUSION_RATE),),
             needs_targets=False,
             synthetic=True,
+            converges=True,
         )
         return distillation, fusion
 
@@ -259,9 +260,14 @@ class DSKD(Detector):
         assert batch.masks is not None
         with torch.no_grad():
             maps = self.scale_maps(batch.corrupted)
+        return self.dice_loss(maps, batch.masks)
+
+    def dice_loss(self, maps: Tensor, masks: Tensor) -> Tensor:
+        """The Dice loss between the fusion of maps [N, 6, H, W] and masks [N, H, W]."""
         fused = _fused(self.fusion, maps)
-        overlap = (fused * batch.masks).sum()
-        return 1 - 2 * overlap / (fused.square().sum() + batch.masks.square().sum() + DICE_EPSILON)
+        overlap = (fused * masks).sum()
+        loss: Tensor = 1 - 2 * overlap / (fused.square().sum() + masks.square().sum() + DICE_EPSILON)
+        return loss
 
     def scale_maps(self, images: Tensor) -> Tensor:
         """Where students and teacher disagree, at the image's size: [N, 6, H, W]."""
