@@ -65,7 +65,7 @@ def _minimise(detector: DSKD, maps: Tensor, masks: Tensor) -> float:
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
-    loss = loss_and_gradient().item()
+    loss: float = loss_and_gradient().item()
     for _ in range(MOST_ROUNDS):
         optimizer.step(loss_and_gradient)  # type: ignore[no-untyped-call]
         last, loss = loss, loss_and_gradient().item()
