@@ -20,14 +20,12 @@ class Batch(NamedTuple):
             them.
         corrupted: The same images with synthetic anomalies, normalised alike; None where the stage needs none.
         masks: 1 where the synthetic anomalies are, else 0, [N, H, W].
-        frozen: What the stage's `frozen` makes of `corrupted`, which is None then; None to compute it.
     """
 
     images: Tensor
     targets: Targets | None = None
     corrupted: Tensor | None = None
     masks: Tensor | None = None
-    frozen: Targets | None = None
 
 
 class Stage(NamedTuple):
@@ -41,10 +39,6 @@ class Stage(NamedTuple):
         rates: Parts of `trainable`, and the factor of the learning rate for each; empty for a factor of 1 throughout.
         needs_targets: Whether a batch contains the teacher's targets.
         synthetic: Whether a batch contains synthetic anomalies.
-        frozen: What networks that are frozen in this stage make of images with anomalies; None where the loss computes
-            it.
-        bank: Images with anomalies that are made once and used again, with what `frozen` makes of them; 0 for new ones
-            in each iteration.
     """
 
     name: str
@@ -54,8 +48,6 @@ class Stage(NamedTuple):
     rates: tuple[tuple[nn.Module, float], ...] = ()
     needs_targets: bool = True
     synthetic: bool = False
-    frozen: Callable[[Tensor], Targets] | None = None
-    bank: int = 0
 
 
 class TrainingDefaults(NamedTuple):

@@ -234,7 +234,6 @@ class DSKD(Detector):
             ((self.fusion, FUSION_RATE),),
             needs_targets=False,
             synthetic=True,
-            frozen=lambda images: (self.scale_maps(images),),
         )
         return distillation, fusion
 
@@ -258,15 +257,16 @@ class DSKD(Detector):
 
     def fusion_loss(self, batch: Batch) -> Tensor:
         """The Dice loss between the fused map and the masks of synthetic anomalies."""
+        assert batch.corrupted is not None
         assert batch.masks is not None
-        if batch.frozen is None:
-            assert batch.corrupted is not None
-            maps = self.scale_maps(batch.corrupted)
-        else:
-            (maps,) = batch.frozen
+        return self.dice_loss(self.scale_maps(batch.corrupted), batch.masks)
+
+    def dice_loss(self, maps: Tensor, masks: Tensor) -> Tensor:
+        """The Dice loss between the fusion of maps [N, 6, H, W] and masks [N, H, W]."""
         fused = _fused(self.fusion, maps)
-        overlap = (fused * batch.masks).sum()
-        return 1 - 2 * overlap / (fused.square().sum() + batch.masks.square().sum() + DICE_EPSILON)
+        overlap = (fused * masks).sum()
+        loss: Tensor = 1 - 2 * overlap / (fused.square().sum() + masks.square().sum() + DICE_EPSILON)
+        return loss
 
     @torch.no_grad()
     def scale_maps(self, images: Tensor) -> Tensor:

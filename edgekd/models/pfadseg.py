@@ -194,7 +194,6 @@ class PFADSeg(Detector):
                 rates,
                 needs_targets=False,
                 synthetic=True,
-                frozen=self.products,
             ),
         )
 
@@ -217,11 +216,8 @@ class PFADSeg(Detector):
     def segmentation_loss(self, batch: Batch) -> Tensor:
         """Focal loss and L1 between the prediction and the masks of synthetic anomalies, at a quarter of the size."""
         assert batch.masks is not None
-        products = batch.frozen
-        if products is None:
-            assert batch.corrupted is not None
-            products = self.products(batch.corrupted)
-        predicted = self.segmentation(products)
+        assert batch.corrupted is not None
+        predicted = self.segmentation(self.products(batch.corrupted))
         mask = (resized(batch.masks, predicted.shape[1]) >= 0.5).to(predicted)
         right = (mask * predicted + (1 - mask) * (1 - predicted)).clamp_min(1e-7)
         focal = -((1 - right) ** FOCUS * right.log()).mean()

@@ -23,7 +23,7 @@ from edgekd.models.normalisation import normalise
 from edgekd.resize_rules import CURRENT_RESIZE_RULE
 from edgekd.training.memory import available_memory
 from edgekd.training.prefetch import Prefetch
-from edgekd.training.targets import MapCache, TargetCache
+from edgekd.training.targets import TargetCache
 
 SHARE_OF_MEMORY_FOR_TEXTURES = 0.1
 MOST_WORKERS = 4  # On a GPU; one makes the anomalies of a batch of 16 in 25 ms.
@@ -93,7 +93,6 @@ class Batches:
         self._symmetries = symmetries_of(augment)
         self._workers = workers_for(device) if workers is None else workers
         self._drawn: tuple[Stage, Prefetch[Drawn]] | None = None
-        self._banks: dict[str, MapCache] = {}
         self._targets = TargetCache(detector, self._image, len(frames), len(self._symmetries), dtype)
 
     def __enter__(self) -> Batches:
@@ -116,8 +115,6 @@ class Batches:
 
     def at(self, iteration: int, stage: Stage) -> Batch:
         """The batch of an iteration of a stage."""
-        if stage.bank:
-            return self._from_bank(iteration, stage)
         drawn = self._prefetched(stage).get(iteration)
         batch = Batch(normalised_images(drawn.frames, self._device))
         if stage.needs_targets:
@@ -165,24 +162,6 @@ class Batches:
         if drawn.numbers is None:
             return self._detector.ready_targets(self._detector.targets(images))
         return self._targets.get(drawn.numbers)
-
-    def _from_bank(self, iteration: int, stage: Stage) -> Batch:
-        """A batch of images whose anomalies were made before, as the stage's frozen networks see them."""
-        if stage.name not in self._banks:
-            what = f"the images with anomalies of the stage {stage.name}"
-            self._banks[stage.name] = MapCache(partial(self._banked, stage), stage.bank, self._dtype, what)
-        numbers = indices_of(iteration, self._batch, stage.bank, self._seed)
-        *frozen, masks = self._banks[stage.name].get(numbers)
-        images = normalised_images(self._frames[[number % len(self._frames) for number in numbers]], self._device)
-        return Batch(images, masks=masks[:, 0], frozen=tuple(frozen))
-
-    def _banked(self, stage: Stage, number: int) -> Targets:
-        """What the frozen networks make of an image of a bank, and its mask [1, 1, H, W]."""
-        assert stage.frozen is not None
-        rng = np.random.default_rng((self._seed, number, *stage.name.encode(), *b"bank"))
-        corrupted, mask = corrupt(self._frames[number % len(self._frames)], self._textures, rng)
-        maps = stage.frozen(normalised_images(corrupted[None], self._device))
-        return *maps, torch.from_numpy(mask)[None, None].to(self._device)
 
 
 def symmetries_of(augment: Sequence[str]) -> list[int]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgekd.artifact import write_json
 from edgekd.errors import EdgekdError
@@ -20,6 +20,8 @@ from edgekd.workflows.training_recipe import check_training, learns_from_anomali
 
 if TYPE_CHECKING:
     import torch
+
+    from edgekd.training.teachers.loading import Teacher
 
 __all__ = [
     "TrainOptions",
@@ -141,9 +143,14 @@ def train(options: TrainOptions) -> TrainResult:
     from edgekd.training.run import train as train_run
 
     device, run = choose_device(options.device), Path(options.run)
-    recipe = _resumed(options) if options.resume else _started(options, device)
-    images, held_out, ignored = _found(recipe)
-    _log_start(recipe, device, images, held_out, ignored)
+    if options.resume:
+        recipe = _resumed(options)
+        found = _find_images(recipe)
+    else:
+        recipe, teachers = _new_recipe(options)
+        found = _find_images(recipe)
+        recipe = _started(recipe, teachers, options, device)
+    _log_training(recipe, device)
     step, start = f"training {recipe.system}", time.monotonic()
     try:
         train_run(run, device, lambda done, loss: options.progress(step, done, recipe.iterations, loss))
@@ -162,29 +169,36 @@ def train(options: TrainOptions) -> TrainResult:
         device=str(device),
         mixed_precision=recipe.mixed_precision,
         quantization_aware=recipe.quantization_aware_from is not None,
-        images=images,
-        held_out=held_out,
-        ignored=ignored,
+        images=found.good,
+        held_out=found.held_out,
+        ignored=found.ignored,
         seconds=seconds,
     )
 
 
-def _started(options: TrainOptions, device: torch.device) -> TrainingRecipe:
+def _new_recipe(options: TrainOptions) -> tuple[TrainingRecipe, list[Teacher]]:
+    """The recipe of a new run with its images chosen, and the teachers."""
+    from edgekd.training.run import checked_start, require_new
+
+    require_new(Path(options.run))
+    recipe, teachers = recipe_for(options)
+    return checked_start(recipe, teachers)[0], teachers
+
+
+def _started(
+    recipe: TrainingRecipe, teachers: Sequence[Teacher], options: TrainOptions, device: torch.device
+) -> TrainingRecipe:
     """Makes the run folder; of a training within a time, size and iterations are measured first."""
     from edgekd.models.registry import find_system
     from edgekd.training.budget import fit_to_minutes
-    from edgekd.training.run import checked_start, require_new, start_run
+    from edgekd.training.run import start_run
 
-    run = Path(options.run)
-    require_new(run)
-    recipe, teachers = recipe_for(options)
-    recipe, _ = checked_start(recipe, teachers)
     if recipe.minutes is not None:
         defaults = find_system(recipe.system).defaults(recipe.preset)
         sizes = defaults.sizes if options.size is None else (options.size,)
         logger.info("timing a few steps of %s on %s", recipe.system, device)
         recipe = fit_to_minutes(recipe, teachers, defaults, device, sizes)
-    return start_run(run, recipe, teachers)
+    return start_run(Path(options.run), recipe, teachers)
 
 
 def _resumed(options: TrainOptions) -> TrainingRecipe:
@@ -207,30 +221,36 @@ def _resumed(options: TrainOptions) -> TrainingRecipe:
     return recipe
 
 
-def _found(recipe: TrainingRecipe) -> tuple[int, int, dict[str, int]]:
-    """The good images of a run, how many of them are held out, and the other files below its folder by reason."""
+class _Images(NamedTuple):
+    """How many good images there are, how many of them are held out, and the other files below the folder by reason."""
+
+    good: int
+    held_out: int
+    ignored: dict[str, int]
+
+
+def _find_images(recipe: TrainingRecipe) -> _Images:
+    """Counts the images of a run, and logs the counts."""
     from edgekd.data.ignored_files import count_ignored
     from edgekd.training.run import training_images
+    from edgekd.verdicts.threshold import FEWEST_IMAGES
 
     trained, held_out = training_images(recipe), held_out_images(recipe)
     good = [*trained, *held_out]
-    return len(good), len(held_out), count_ignored(Path(recipe.data), good)
-
-
-def _log_start(
-    recipe: TrainingRecipe, device: torch.device, images: int, held_out: int, ignored: Mapping[str, int]
-) -> None:
-    from edgekd.verdicts.threshold import FEWEST_IMAGES
-
-    found = f"found {images} good images: {images - held_out} to train on, {held_out} held out"
+    ignored = count_ignored(Path(recipe.data), good)
+    found = f"found {len(good)} good images: {len(trained)} to train on, {len(held_out)} held out"
     reasons = ", ".join(f"{count} {reason}" for reason, count in ignored.items())
     logger.info("%s", f"{found}; ignored {sum(ignored.values())} files: {reasons}" if ignored else found)
-    if held_out < FEWEST_IMAGES:
+    if len(held_out) < FEWEST_IMAGES:
         logger.info(
             "%d good images are held out, %d would set a threshold: export leaves it out, inspect takes --threshold",
-            held_out,
+            len(held_out),
             FEWEST_IMAGES,
         )
+    return _Images(len(good), len(held_out), ignored)
+
+
+def _log_training(recipe: TrainingRecipe, device: torch.device) -> None:
     arithmetic = ", in bfloat16" if recipe.mixed_precision else ""
     time_of_it = f"about {recipe.minutes:g} min, " if recipe.minutes is not None else ""
     logger.info(

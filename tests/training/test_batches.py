@@ -134,30 +134,3 @@ def test_turned_images_have_the_targets_of_what_is_seen(detector, frames):
     )
     for targets, expected in zip(batch.targets, detector.targets(batch.images), strict=True):
         assert torch.equal(targets, expected)
-
-
-def test_a_bank_gives_what_frozen_networks_make_of_images_that_come_again(detector, frames):
-    _, fusion = detector.stages()
-    seen = []
-
-    def maps(images):
-        seen.append(images)
-        return fusion.frozen(images)
-
-    batches = batches_of(detector, frames)
-    stage = fusion._replace(bank=6, frozen=maps)
-    cycle = [batches.at(iteration, stage) for iteration in range(3)]
-    assert len(seen) == 6
-    batches.at(3, stage)
-    assert len(seen) == 6
-    assert all(batch.corrupted is None for batch in cycle)
-    assert len({batch.masks[place].numpy().tobytes() for batch in cycle for place in range(2)}) > 3
-    numbers = [number for iteration in range(3) for number in indices_of(iteration, 2, 6, 0)]
-    assert sorted(numbers) == list(range(6))
-    (frozen,) = cycle[0].frozen
-    (first,) = fusion.frozen(seen[0])
-    torch.testing.assert_close(frozen[:1], first)
-    outside = cycle[0].masks[0] == 0
-    assert torch.equal(seen[0][0][:, outside], cycle[0].images[0][:, outside])
-    with torch.no_grad():
-        assert torch.isfinite(stage.loss(cycle[0]))

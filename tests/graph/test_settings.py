@@ -1,0 +1,70 @@
+"""Each setting of each system trains, can be exported, and its graph agrees with torch.
+
+The cases come from the registry: a system without changes, and each setting with each other value that it takes.
+"""
+
+import math
+
+import pytest
+import torch
+
+from edgekd.data.good_images import read_frames
+from edgekd.graph.export import export_detector
+from edgekd.graph.parity import TOLERANCE
+from edgekd.models.registry import SYSTEMS
+
+from ..models.detector_tester import drawn_detector, real_images, training_batch
+
+SIZE = 64
+LIGHT_TEACHERS = ("efficientnet_lite0", "efficientnet_lite1")
+STEPS = 2
+
+
+def other_values(system, name, default):
+    """The values of a setting besides its default; of a number, half of it."""
+    if name in system.setting_choices():
+        return [choice for choice in system.setting_choices()[name] if choice != default]
+    return [not default] if isinstance(default, bool) else [type(default)(default / 2)]
+
+
+def is_slow(system, change):
+    """All but one of PFADSeg's, whose graph takes long, HKT's again in HKT+, numbers, and what other tests cover."""
+    number = any(type(value) in (int, float) for value in change.values())
+    return not change or number or system.name == "hkt_plus" or (system.name == "pfadseg" and "rcm" not in change)
+
+
+def cases():
+    found = []
+    for system in SYSTEMS.values():
+        changes = [{}]
+        for name, default in system.settings().items():
+            changes += [{name: value} for value in other_values(system, name, default)]
+        for change in changes:
+            name = "-".join([system.name, *(f"{key}={value}" for key, value in change.items())])
+            found.append(
+                pytest.param(system, change, id=name, marks=[pytest.mark.slow] if is_slow(system, change) else [])
+            )
+    return found
+
+
+@pytest.mark.parametrize(("system", "change"), cases())
+def test_a_setting_trains_and_its_graph_agrees_with_torch(system, change, elpv_images, tmp_path):
+    teachers = LIGHT_TEACHERS if system.several_teachers else LIGHT_TEACHERS[0]
+    detector = drawn_detector(system.name, {system.teacher_setting: teachers, **change}, SIZE, seed=0)
+    images = real_images(tuple(elpv_images[:3]), SIZE)
+    detector.prepare(detector.targets(image[None]) for image in images)
+    for stage in detector.stages():
+        optimizer = torch.optim.Adam(stage.trainable.train().parameters(), 1e-4)
+        for _ in range(STEPS):
+            loss = stage.loss(training_batch(images))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            assert math.isfinite(loss.item())
+        stage.trainable.eval()
+    detector.fit_quantiles(image[None] for image in images)
+    detector.requires_grad_(False)
+    frames = read_frames(elpv_images[3:4], SIZE)
+    manifest = export_detector(detector, system.name, SIZE, 1, frames, tmp_path / "x.onnx", {})
+    assert set(manifest["parity"]) == {"onnxruntime", "openvino"}
+    assert system.name == "pfadseg" or manifest["parity"]["onnxruntime"]["map"] <= TOLERANCE  # See measure_parity.
