@@ -117,15 +117,6 @@ class DetectorTester:
             kept = detector.training_loss(batch._replace(targets=detector.ready_targets(detector.targets(images))))
         assert torch.equal(asked, kept)
 
-    def test_what_frozen_networks_made_before_gives_the_same_loss_as_making_it(self, detector, images):
-        for stage in detector.stages():
-            if stage.frozen is not None:
-                batch = training_batch(images)
-                with torch.no_grad():
-                    made = stage.loss(batch)
-                    kept = stage.loss(batch._replace(corrupted=None, frozen=stage.frozen(batch.corrupted)))
-                assert torch.equal(made, kept), stage.name
-
     def test_maps_and_scores_have_their_shapes_and_are_finite(self, detector, images):
         maps, scores = detector.anomaly_map(images), detector.image_scores(images)
         assert maps.shape == (len(images), self.size, self.size)
