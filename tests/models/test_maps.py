@@ -12,6 +12,7 @@ from edgekd.models.maps import (
     quantiles_of,
     resize_and_smooth,
     resize_matrix,
+    scores_of,
     smoothed,
 )
 
@@ -64,3 +65,11 @@ def test_quantiles_are_over_all_pixels_of_all_maps():
     maps = [torch.rand(1, 3, 3), torch.rand(1, 3, 3) + 5, torch.rand(1, 3, 3)]
     expected = np.quantile(torch.cat(maps).numpy(), (0.5, 0.9))
     assert quantiles_of(maps, (0.5, 0.9)) == pytest.approx(tuple(expected))
+
+
+def test_a_score_is_the_largest_value_or_the_mean_of_the_highest_hundredth():
+    maps = torch.zeros(2, 20, 20)
+    maps[0, 3, 5], maps[1, :2, :2] = 8.0, 2.0
+    assert scores_of(maps, "max").tolist() == [8, 2]
+    assert scores_of(maps, "top_percent").tolist() == [2, 2]  # Of four values.
+    assert scores_of(maps[:, :5, :5], "top_percent").tolist() == [8, 2]  # Of one at least.
