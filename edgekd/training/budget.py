@@ -23,6 +23,7 @@ from edgekd.training.teachers.loading import Teacher
 
 WARM_UP, TIMED = 2, 3  # Steps; the first allocate memory and choose kernels.
 LONG_STEP = 3.0  # Seconds from which on one timed step is enough.
+SEARCH_SECONDS = 0.05  # Of an image among its teacher's patches.
 SPARE = 0.97  # Of the time, so that what is not foreseen still fits.
 FEWEST_ITERATIONS = 20
 
@@ -53,6 +54,7 @@ def fit_to_minutes(
     defaults: TrainingDefaults,
     device: torch.device,
     sizes: Sequence[int],
+    compared: int = 0,
 ) -> TrainingRecipe:
     """Chooses size and iterations of a recipe so that its training takes its minutes.
 
@@ -65,6 +67,7 @@ def fit_to_minutes(
         defaults: Of the system.
         device: That will train.
         sizes: Sides of the images to choose from, in pixels, ascending.
+        compared: Images that student and teacher are compared on in the end, within the minutes.
 
     Returns:
         The recipe with size and iterations.
@@ -74,7 +77,7 @@ def fit_to_minutes(
     fitted = recipe
     for size in sizes:
         candidate = replace(recipe, size=size)
-        cost = measured_cost(candidate, teachers, device)
+        cost = measured_cost(candidate, teachers, device, compared)
         left = recipe.minutes * 60 - (time.monotonic() - start)
         iterations = cost.iterations(left)
         if size != sizes[0] and iterations < defaults.enough_iterations:
@@ -86,13 +89,14 @@ def fit_to_minutes(
     return fitted
 
 
-def measured_cost(recipe: TrainingRecipe, teachers: Sequence[Teacher], device: torch.device) -> Cost:
+def measured_cost(recipe: TrainingRecipe, teachers: Sequence[Teacher], device: torch.device, compared: int = 0) -> Cost:
     """Times a few steps of every stage of a training, and what comes before and after them.
 
     Args:
         recipe: Of the training; its iterations do not matter.
         teachers: Their weights.
         device: That will train.
+        compared: Images that student and teacher are compared on in the end.
     """
     keep_freed_memory()
     _, detector = checked_start(recipe, teachers)
@@ -118,7 +122,8 @@ def measured_cost(recipe: TrainingRecipe, teachers: Sequence[Teacher], device: t
     predicting = _elapsed(start, device)
     held_out = len(held_out_images(recipe))
     fixed = (reading + target) * len(paths) + scaling + (reading + predicting) * held_out
-    return Cost(fixed, sum(steps))
+    comparing = target * len(paths) + (predicting + target + SEARCH_SECONDS) * compared if compared else 0.0
+    return Cost(fixed + comparing, sum(steps))
 
 
 def _step_seconds(

@@ -16,6 +16,7 @@ from edgekd.progress import Progress, silent
 from edgekd.recipe import Preset, Schedule, TrainingRecipe, held_out_images, read_recipe
 from edgekd.run_folder import RECIPE_FILE, TRAINING_FILE, checkpoint_name
 from edgekd.workflows.calling import takes_options
+from edgekd.workflows.ceiling import COMPARED_IMAGES, BelowCeiling, compare_with_ceiling
 from edgekd.workflows.training_recipe import check_training, learns_from_anomalies, recipe_for, require_same_recipe
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class TrainOptions:
         settings: The system's own settings where they differ from its paper's, such as {"cbam": False}.
         quantization_aware: Whether to train with INT8 arithmetic (hkt, hkt_plus); with `resume`, from here on.
         device: "auto" for a GPU where there is one, "cpu", "cuda" or "cuda:1".
+        ceiling: Whether a training within a time ends by comparing the student with its teacher.
         progress: Called while it works.
     """
 
@@ -84,6 +86,7 @@ class TrainOptions:
     settings: Mapping[str, Any] = field(default_factory=dict)
     quantization_aware: bool = False
     device: str = "auto"
+    ceiling: bool = True
     progress: Progress = field(default=silent, repr=False, compare=False)
 
 
@@ -103,6 +106,8 @@ class TrainResult:
         held_out: How many of them were held out, for the threshold.
         ignored: Other files below the data folder, counted by the reason that they were ignored for.
         seconds: Of this session.
+        below_ceiling: How the student does beside its teacher on synthetic defects; None where it was not compared, or
+            too few images are held out.
     """
 
     run: Path
@@ -116,6 +121,7 @@ class TrainResult:
     held_out: int
     ignored: dict[str, int]
     seconds: float
+    below_ceiling: BelowCeiling | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """What `edgekd train --json` writes."""
@@ -159,6 +165,11 @@ def train(options: TrainOptions) -> TrainResult:
             resume = shlex.join(["edgekd", "train", recipe.system, "--run", str(run), "--resume"])
             logger.info("saved; resume with: %s", resume)
         raise
+    below_ceiling = None
+    if options.ceiling and recipe.minutes is not None:
+        below_ceiling = compare_with_ceiling(run, recipe, options.progress)
+    if below_ceiling is not None:
+        logger.info("%s", below_ceiling)
     seconds = time.monotonic() - start
     write_json(run / TRAINING_FILE, {"iterations": recipe.iterations, "seconds_of_last_session": seconds})
     return TrainResult(
@@ -173,6 +184,7 @@ def train(options: TrainOptions) -> TrainResult:
         held_out=found.held_out,
         ignored=found.ignored,
         seconds=seconds,
+        below_ceiling=below_ceiling,
     )
 
 
@@ -197,7 +209,7 @@ def _started(
         defaults = find_system(recipe.system).defaults(recipe.preset)
         sizes = defaults.sizes if options.size is None else (options.size,)
         logger.info("timing a few steps of %s on %s", recipe.system, device)
-        recipe = fit_to_minutes(recipe, teachers, defaults, device, sizes)
+        recipe = fit_to_minutes(recipe, teachers, defaults, device, sizes, COMPARED_IMAGES if options.ceiling else 0)
     return start_run(Path(options.run), recipe, teachers)
 
 

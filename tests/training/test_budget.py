@@ -33,7 +33,7 @@ def costs_of(monkeypatch, seconds):
     """Lets an iteration at a size take so many seconds; which sizes were measured."""
     measured = []
 
-    def cost(recipe, teachers, device):
+    def cost(recipe, teachers, device, compared):
         measured.append(recipe.size)
         return Cost(fixed=2.0, iteration=seconds[recipe.size])
 
