@@ -179,3 +179,40 @@ def test_a_run_resumes_for_longer_and_as_int8_and_not_as_another_system(options)
     assert (longer.iterations, longer.quantization_aware) == (5, True)
     assert read_recipe(options.run).quantization_aware_from == 3
     assert longer.teachers == first.teachers == (str(options.teacher),)
+
+
+def test_a_time_decides_about_size_and_iterations_and_the_student_is_compared(forty_good, tmp_path):
+    result = train("mthf", data=forty_good, run=tmp_path / "run", minutes=0.1, size=64, teacher=LITE0)
+    recipe = read_recipe(tmp_path / "run")
+    assert (recipe.minutes, recipe.size, recipe.preset) == (0.1, 64, "timed")
+    assert result.iterations == recipe.iterations >= 20
+    assert result.below_ceiling.good == 10
+    assert result.to_dict()["below_ceiling"]["ceiling"] == result.below_ceiling.ceiling
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"minutes": 5.0}, "--minutes and --iterations exclude each other: give one of them"),
+        ({"minutes": 5.0, "iterations": None, "preset": "paper"}, "leave out --minutes, or the preset"),
+        ({"augment": ["turm"]}, "unknown way to augment images 'turm': did you mean turn"),
+    ],
+)
+def test_what_excludes_each_other_or_is_unknown_is_refused_and_nothing_is_made(options, changes, complaint):
+    with pytest.raises(EdgekdError, match=complaint):
+        train(**same_as(options, **changes))
+    assert not options.run.exists()
+
+
+def test_a_run_that_goes_on_takes_no_time(options):
+    train(**vars(options))
+    with pytest.raises(EdgekdError, match="leave out --minutes, or give --iterations"):
+        train("hkt", run=options.run, resume=True, minutes=5.0)
+
+
+def test_symmetries_are_part_of_the_recipe_and_change_the_weights(options, tmp_path):
+    train(**vars(options))
+    train(**same_as(options, run=tmp_path / "turned", augment=["symmetries", "symmetries"]))
+    assert read_recipe(tmp_path / "turned").augment == ("symmetries",)
+    weights = [(run / "student.safetensors").read_bytes() for run in (options.run, tmp_path / "turned")]
+    assert weights[0] != weights[1]
