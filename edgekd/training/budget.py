@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,6 +27,8 @@ LONG_STEP = 3.0  # Seconds from which on one timed step is enough.
 SEARCH_SECONDS = 0.05  # Of an image among its teacher's patches.
 SPARE = 0.97  # Of the time, so that what is not foreseen still fits.
 FEWEST_ITERATIONS = 20
+
+logger = logging.getLogger(__name__)
 
 
 class Cost(NamedTuple):
@@ -76,16 +79,18 @@ def fit_to_minutes(
     start = time.monotonic()
     fitted = recipe
     for size in sizes:
+        # What a larger size would leave is known well enough to spare the seconds of measuring it.
+        if fitted.iterations and fitted.iterations / (size / fitted.size) ** 2 < defaults.enough_iterations:
+            break
         candidate = replace(recipe, size=size)
         cost = measured_cost(candidate, teachers, device, compared)
-        left = recipe.minutes * 60 - (time.monotonic() - start)
-        iterations = cost.iterations(left)
-        if size != sizes[0] and iterations < defaults.enough_iterations:
+        iterations = cost.iterations(recipe.minutes * 60 - (time.monotonic() - start))
+        if fitted.iterations and iterations < defaults.enough_iterations:
             break
+        if iterations < FEWEST_ITERATIONS:
+            minutes = cost.seconds(FEWEST_ITERATIONS) / 60
+            logger.warning("the time is too short to learn anything: it will take about %.1f min", minutes)
         fitted = replace(candidate, iterations=max(iterations, FEWEST_ITERATIONS))
-        growth = (sizes[min(sizes.index(size) + 1, len(sizes) - 1)] / size) ** 2
-        if iterations / growth < defaults.enough_iterations:
-            break  # The next size is not worth the seconds of measuring it.
     return fitted
 
 

@@ -68,10 +68,11 @@ def test_the_largest_size_is_taken_at_which_enough_iterations_fit(
     assert replace(fitted, size=64, iterations=0) == recipe
 
 
-def test_a_time_that_is_too_short_still_trains_a_little(recipe, teachers, monkeypatch):
+def test_a_time_that_is_too_short_trains_a_little_and_says_for_how_long(recipe, teachers, monkeypatch, caplog):
     costs_of(monkeypatch, {64: 100.0})
     fitted = fit_to_minutes(recipe, teachers, TrainingDefaults(), CPU, (64,))
     assert fitted.iterations == FEWEST_ITERATIONS
+    assert "the time is too short to learn anything: it will take about 33.4 min" in caplog.text
 
 
 @pytest.mark.parametrize("system", ["mthf", "dskd"])
