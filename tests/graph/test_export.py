@@ -19,7 +19,7 @@ from edgekd.graph import export as export_module
 from edgekd.graph.export import build_graph, export_detector
 from edgekd.graph.frames import CENTRE, FrameNetwork
 from edgekd.graph.macs import count_macs
-from edgekd.graph.parity import RESOLUTION, TOLERANCE, measure_parity, torch_outputs
+from edgekd.graph.parity import ENGINES_APART, RESOLUTION, TOLERANCE, measure_parity, torch_outputs
 from edgekd.graph.rewrites import StaticCBAM, rewrite
 from edgekd.models.attention import CBAM
 from edgekd.models.counting import count
@@ -265,6 +265,23 @@ def test_a_lowered_graph_that_engines_disagree_on_is_not_written(trained_run, fr
     with pytest.raises(EdgekdError, match="differ on the fp16 graph by"):
         export_detector(detector, recipe.system, 64, 1, frames[:1], tmp_path / "x.onnx", {}, times(1.0))
     assert not list(tmp_path.glob("*.onnx"))
+
+
+def test_engines_may_differ_by_no_more_than_the_lowered_graph_differs_from_torch(
+    trained_run, frames, tmp_path, monkeypatch
+):
+    detector, recipe = load_run(trained_run)
+    other = tmp_path / "other" / "x.onnx"
+    export_detector(detector, recipe.system, 64, 1, frames[:1], other, {}, times(1.6))
+    onnxruntime = BACKENDS["onnxruntime"]
+
+    def elsewhere(path, manifest, threads):
+        return onnxruntime(other if manifest["precision"] == "fp16" else path, manifest, threads)
+
+    monkeypatch.setitem(BACKENDS, "onnxruntime", elsewhere)
+    manifest = export_detector(detector, recipe.system, 64, 1, frames[:1], tmp_path / "x.onnx", {}, times(1.5))
+    noises = {backend: found["noise"] for backend, found in manifest["agreement"].items()}
+    assert noises["onnxruntime"] - noises["openvino"] > ENGINES_APART  # Which is more than kernels round differently.
 
 
 def test_an_operator_outside_the_inventory_is_refused_where_the_batch_is_fixed(exported):
