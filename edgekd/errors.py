@@ -18,6 +18,7 @@ PACKAGE_EXTRAS = {
     "onnx": "train",
     "onnxscript": "train",
     "onnxsim": "train",
+    "ray": "scale",
     "safetensors": "train",
     "scikit-learn": "evaluate",
     "torch": "train",

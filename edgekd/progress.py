@@ -21,3 +21,17 @@ class Progress(Protocol):
 
 def silent(step: str, done: int, total: int | None = None, loss: float | None = None) -> None:
     """The progress callback that shows nothing."""
+
+
+def prefixed(prefix: str, progress: Progress) -> Progress:
+    """A progress callback whose steps begin with a prefix: steps of one name so count on their own.
+
+    Args:
+        prefix: Such as the name of a run.
+        progress: That is called.
+    """
+
+    def call(step: str, done: int, total: int | None = None, loss: float | None = None) -> None:
+        progress(f"{prefix}: {step}", done, total, loss)
+
+    return call

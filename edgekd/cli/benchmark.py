@@ -17,6 +17,7 @@ from edgekd.cli.training import (
     LearningRateSchedule,
     Minutes,
     QuantizationAware,
+    RayAddress,
     Seed,
     Settings,
     Textures,
@@ -97,6 +98,7 @@ def benchmark(
     quantization_aware: QuantizationAware = False,
     seed: Seed = None,
     device: TrainingDevice = "auto",
+    ray: RayAddress = None,
     json: JsonFile = None,
 ) -> None:
     """Train, evaluate and time systems on a whole dataset, into one table.
@@ -134,6 +136,7 @@ def benchmark(
             settings=settings,
             quantization_aware=quantization_aware,
             device=device,
+            ray=ray,
             progress=progress,
         )
     write_json_to(json, result.rows)

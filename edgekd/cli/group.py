@@ -31,6 +31,7 @@ COMMANDS = {
     "doctor": "Show what this machine has and which back ends work.",
     "demo": "Go the whole way on real images, in minutes.",
 }
+OPTIONAL_VALUES = {"--ray": "local"}  # Options that may stand without a value, and what they mean then.
 GLOBAL_FLAGS = {"--debug", "-v", "--verbose", "-q", "--quiet"}
 FAULT_OF_OURS, INTERRUPTED = 4, 130
 
@@ -73,7 +74,7 @@ class CommandGroup(TyperGroup):
             The exit code: 0 done, 1 done and the answer is no, 2 the user's input, 3 the machine lacks something,
             4 a fault of ours, 130 interrupted.
         """
-        words = global_flags_first(sys.argv[1:] if args is None else args)
+        words = with_optional_values(global_flags_first(sys.argv[1:] if args is None else args))
         more |= {"prog_name": "edgekd", "standalone_mode": False}
         code = exit_code_of(functools.partial(super().main, words, *other, **more), words)
         if standalone_mode:
@@ -91,6 +92,18 @@ def global_flags_first(words: Sequence[str]) -> list[str]:
     end = words.index("--") if "--" in words else len(words)
     flags = [word for word in words[:end] if word in GLOBAL_FLAGS]
     return flags + [word for word in words[:end] if word not in GLOBAL_FLAGS] + list(words[end:])
+
+
+def with_optional_values(words: Sequence[str]) -> list[str]:
+    """The words with the value of those options that stand without it: typer knows no optional values."""
+    end = words.index("--") if "--" in words else len(words)
+    completed: list[str] = []
+    for place, word in enumerate(words):
+        completed.append(word)
+        bare = place + 1 >= end or words[place + 1].startswith("-")
+        if place < end and word in OPTIONAL_VALUES and bare:
+            completed.append(OPTIONAL_VALUES[word])
+    return completed
 
 
 def exit_code_of(run: Callable[[], Any], words: Sequence[str]) -> int:

@@ -111,6 +111,16 @@ Seed = Annotated[
         rich_help_panel=TRAINING,
     ),
 ]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="[ADDRESS]",
+        help="Train side by side with Ray: on this machine, on the cluster at HOST:PORT, or auto for the one that it "
+        "belongs to; --out must be on storage that all machines see. Default: one after the other.",
+        rich_help_panel=TRAINING,
+    ),
+]
 TrainingDevice = Annotated[
     str,
     typer.Option(

@@ -8,25 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekd.artifact import read_json, read_manifest, require_current, require_writable, write_beside, write_json
-from edgekd.errors import ArtifactError, EdgekdError, unknown_name
+from edgekd.artifact import read_json, read_manifest, require_writable, write_beside, write_json
+from edgekd.errors import EdgekdError, unknown_name
 from edgekd.precisions import PRECISIONS
-from edgekd.progress import Progress, silent
+from edgekd.progress import Progress, prefixed, silent
 from edgekd.recipe import Preset, Schedule
-from edgekd.run_folder import (
-    BENCH_SUFFIX,
-    DETECTOR_FILE,
-    EVALUATION_SUFFIX,
-    RECIPE_FILE,
-    STUDENT_FILE,
-    artifact_name,
-)
+from edgekd.run_folder import BENCH_SUFFIX, DETECTOR_FILE, EVALUATION_SUFFIX, STUDENT_FILE, artifact_name
 from edgekd.workflows.bench import bench
 from edgekd.workflows.benchmark_runs import BenchmarkRun, planned_runs
 from edgekd.workflows.calling import takes_options
 from edgekd.workflows.evaluate import evaluate
-from edgekd.workflows.export import export
-from edgekd.workflows.train import train
+from edgekd.workflows.finishing import finish_export, finish_training, is_current
+from edgekd.workflows.ray_tasks import check_address, open_workers
 
 if TYPE_CHECKING:
     import polars as pl
@@ -68,6 +61,9 @@ class BenchmarkOptions:
         settings: Settings where they differ from the papers', such as {"cbam": False}; each system must have them.
         quantization_aware: Whether to train with INT8 arithmetic (hkt, hkt_plus).
         device: What trains: "auto" for a GPU where there is one, "cpu", "cuda" or "cuda:1".
+        ray: Ray that runs the trainings side by side: "local" for this machine, "auto" for the cluster that it belongs
+            to, or a cluster's "HOST:PORT"; `out` must be on storage that all of its machines see. None for one after
+            the other, without Ray.
         progress: Called while it works.
     """
 
@@ -91,6 +87,7 @@ class BenchmarkOptions:
     settings: Mapping[str, Any] = field(default_factory=dict)
     quantization_aware: bool = False
     device: str = "auto"
+    ray: str | None = None
     progress: Progress = field(default=silent, repr=False, compare=False)
 
     @property
@@ -129,8 +126,8 @@ class BenchmarkResult:
 def benchmark(options: BenchmarkOptions) -> BenchmarkResult:
     """Trains, exports, evaluates and times systems on each category of a dataset, into one table.
 
-    The table is written after each of its rows. The same call continues where an earlier one was interrupted: what is
-    finished in `out` is not done again.
+    The table is written after each run, with Ray at the end. The same call continues where an earlier one was
+    interrupted: what is finished in `out` is not done again.
 
     Args: the fields of `BenchmarkOptions`, as keywords.
 
@@ -162,59 +159,53 @@ def _check(options: BenchmarkOptions) -> None:
     if not options.duration > 0:
         raise EdgekdError(f"duration must be a positive number of seconds, got {options.duration}")
     scikit_learn_metrics()  # Where it is missing, that is reported before the work.
+    check_address(options.ray)
     for file in (TABLE_FILE, MARKDOWN_FILE):
         require_writable(Path(options.out) / file)
 
 
 def _measure_all(options: BenchmarkOptions, runs: Sequence[BenchmarkRun]) -> list[dict[str, Any]]:
-    """Does what is not done yet, and writes the table after each row of it."""
+    """Does what is not done yet, and writes the table after each run."""
     from edgekd.reports.benchmark_table import as_markdown, benchmark_row, with_means
 
     out = Path(options.out)
-    rows: list[dict[str, Any]] = []
-    table = rows
-    for run in runs:
-        progress = _of_run(run, options.progress)
-        _train(run, progress)
-        for precision in options.precisions:
-            artifact = _export(run, precision, progress)
-            evaluation = _evaluation(run, artifact, progress)
-            rows.append(benchmark_row(evaluation, _timing(run, artifact, options.duration, progress)))
-            table = with_means(rows)
+    rows: dict[int, list[dict[str, Any]]] = {}
+    table: list[dict[str, Any]] = []
+    tasks = [(run, options.precisions) for run in runs]
+    with open_workers(options.ray, options.device) as workers:
+        finished = workers.run(_finish, tasks, options.progress)
+        # What is timed while others train here would be timed wrongly.
+        for index, evaluations in list(finished) if workers.with_ray else finished:
+            run = runs[index]
+            progress = prefixed(run.name, options.progress)
+            rows[index] = [
+                benchmark_row(evaluation, _timing(run, _artifact(run, precision), options.duration, progress))
+                for precision, evaluation in zip(options.precisions, evaluations, strict=True)
+            ]
+            table = with_means([row for place in sorted(rows) for row in rows[place]])
             write_json(out / TABLE_FILE, table)
             with write_beside(out / MARKDOWN_FILE) as part:
                 part.write_text(as_markdown(table), encoding="utf-8")
     return table
 
 
-def _of_run(run: BenchmarkRun, progress: Progress) -> Progress:
-    """A progress callback whose steps name the run: each run counts on its own."""
-
-    def named(step: str, done: int, total: int | None = None, loss: float | None = None) -> None:
-        progress(f"{run.name}: {step}", done, total, loss)
-
-    return named
-
-
-def _train(run: BenchmarkRun, progress: Progress) -> None:
-    if (run.folder / STUDENT_FILE).exists():
-        return
-    run.log("training")
-    if (run.folder / RECIPE_FILE).exists():
-        train(run.training.system, run=run.folder, resume=True, device=run.training.device, progress=progress)
-    else:
-        train(**vars(run.training) | {"progress": progress})
+def _finish(task: tuple[BenchmarkRun, Sequence[str]], progress: Progress) -> list[dict[str, Any]]:
+    """Trains, exports and evaluates a run, as far as that is not done; its evaluation in each precision."""
+    run, precisions = task
+    progress = prefixed(run.name, progress)
+    if not (run.folder / STUDENT_FILE).exists():
+        run.log("training")
+        finish_training(run.training, progress)
+    evaluations = []
+    for precision in precisions:
+        if not is_current(_artifact(run, precision), run.folder):
+            run.log(f"exporting in {precision}")
+        evaluations.append(_evaluation(run, finish_export(run.folder, precision, progress), progress))
+    return evaluations
 
 
-def _export(run: BenchmarkRun, precision: str, progress: Progress) -> Path:
-    """The run's artifact in a precision, exported unless it is there already."""
-    artifact = run.folder / artifact_name(DETECTOR_FILE, precision)
-    try:
-        require_current(artifact, read_manifest(artifact), run.folder)
-    except ArtifactError:  # It is not there yet, or was made before more training.
-        run.log(f"exporting in {precision}")
-        export(run.folder, precision=precision, progress=progress)
-    return artifact
+def _artifact(run: BenchmarkRun, precision: str) -> Path:
+    return run.folder / artifact_name(DETECTOR_FILE, precision)
 
 
 def _evaluation(run: BenchmarkRun, artifact: Path, progress: Progress) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 import edgekd.workflows.benchmark as workflow
+import edgekd.workflows.finishing as finishing
 
 from ..run_command import main
 
@@ -42,17 +43,17 @@ def steps(monkeypatch):
     """The workflows that were called, in order."""
     called = []
 
-    def follow(name):
-        real = getattr(workflow, name)
-        monkeypatch.setattr(workflow, name, lambda *args, **kwargs: (called.append(name), real(*args, **kwargs))[1])
+    def follow(module, name):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *args, **kwargs: (called.append(name), real(*args, **kwargs))[1])
 
-    for name in ("train", "export", "evaluate", "bench"):
-        follow(name)
+    for module, name in ((finishing, "train"), (finishing, "export"), (workflow, "evaluate"), (workflow, "bench")):
+        follow(module, name)
     return called
 
 
 def test_it_makes_one_table_and_continues_where_it_was_interrupted(run, dataset, tmp_path, steps, monkeypatch, capsys):
-    out, real = tmp_path / "out", workflow.export
+    out, real = tmp_path / "out", finishing.export
 
     def interrupted_at_the_second(*args, **kwargs):
         if "export" in steps:
@@ -60,7 +61,7 @@ def test_it_makes_one_table_and_continues_where_it_was_interrupted(run, dataset,
         return real(*args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(workflow, "export", interrupted_at_the_second)
+        patch.setattr(finishing, "export", interrupted_at_the_second)
         assert run(*run.options) == 130
     printed = capsys.readouterr().err
     assert "the same command goes on" in printed
@@ -124,6 +125,7 @@ def test_a_category_that_is_incomplete_is_refused_before_anything_is_trained(run
         (("--set", "cbma=off"), "unknown setting of hkt 'cbma'"),
         (("--textures", "cells"), "none of hkt learns from them"),
         (("--precision", "int4"), "unknown precision 'int4': did you mean int8?"),
+        (("--ray", "dskd"), "--ray must be local, auto or the HOST:PORT of a Ray cluster, got 'dskd'"),
         (("--json", "."), "it is a folder, give the name of a file"),
     ],
 )
