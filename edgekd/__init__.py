@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edgekd.workflows.bench import bench
     from edgekd.workflows.benchmark import benchmark
     from edgekd.workflows.build import build
+    from edgekd.workflows.choose import choose
     from edgekd.workflows.distill import distill
     from edgekd.workflows.drift import drift
     from edgekd.workflows.evaluate import evaluate
@@ -32,6 +33,7 @@ __all__ = [
     "bench",
     "benchmark",
     "build",
+    "choose",
     "distill",
     "drift",
     "evaluate",
@@ -42,7 +44,7 @@ __all__ = [
     "train",
 ]
 
-_VERBS = ("bench", "benchmark", "build", "distill", "drift", "evaluate", "export", "train")
+_VERBS = ("bench", "benchmark", "build", "choose", "distill", "drift", "evaluate", "export", "train")
 _MODULES = {
     "AnomalyResult": "edgekd.result",
     "Inspector": "edgekd.runner.inspector",

@@ -18,6 +18,7 @@ DETECTOR_FILE = "detector.onnx"
 CALIBRATION_SUFFIX = ".calibration.json"
 EVALUATION_SUFFIX = ".evaluation.json"
 BENCH_SUFFIX = ".bench.json"
+TRIAL_FILE = "trial.json"
 
 
 def artifact_name(file: str, precision: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 import edgekd
 
 HEAVY = {"torch", "onnx", "openvino", "onnxruntime", "numpy", "cv2", "polars", "typer", "rich"}
-VERBS = ("bench", "benchmark", "build", "distill", "drift", "evaluate", "export", "train")
+VERBS = ("bench", "benchmark", "build", "choose", "distill", "drift", "evaluate", "export", "train")
 
 
 def modules_after(code: str) -> set[str]:

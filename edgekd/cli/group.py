@@ -21,6 +21,7 @@ COMMANDS = {
     "teachers": "List, import, fetch and check teachers.",
     "distill": "Distill a teacher from an ImageNet backbone and any images.",
     "train": "Train a system on good images.",
+    "choose": "Try the systems on good images, and name the run to take.",
     "export": "Export a run, or an untrained system, to an .onnx detector.",
     "build": "Build an engine for TensorRT or OpenVINO.",
     "drift": "Compare every exported precision with the trained network.",

@@ -73,7 +73,7 @@ def measure_engine(
     rates = {}
     with watch_gpu(engine.spec) as watch:
         with _phase(progress, "measuring latency"):
-            stages, overhead = _latency(engine, manifest, images, seconds)
+            stages, overhead = measure_latency(engine, manifest, images, seconds)
         for batch in batches:
             with _phase(progress, f"measuring throughput at batch {batch}"):
                 rates[str(batch)] = measure_throughput(engine, images, batch, seconds, readers)
@@ -157,10 +157,20 @@ def _peaks(precision: str, before: dict[str, float]) -> dict[str, float]:
     return {name: max(value, before.get(name, 0.0)) for name, value in found.items()}
 
 
-def _latency(
+def measure_latency(
     engine: Engine, manifest: Manifest, images: Sequence[Image], seconds: float
 ) -> tuple[dict[str, list[float]], float]:
-    """Every frame's milliseconds by stage, and the runner's median end-to-end time over that of its bare parts."""
+    """Measures the latency of an engine in the runner, after a second of warm-up.
+
+    Args:
+        engine: The engine to measure.
+        manifest: Its artifact's.
+        images: Decoded, uint8 [H, W, 3] BGR, of any size; taken in turn.
+        seconds: How long to measure.
+
+    Returns:
+        Every frame's milliseconds by stage, and the runner's median end-to-end time over that of its bare parts.
+    """
     spec = engine.spec
     stages: dict[str, list[float]] = {}
     threshold = (manifest.get("threshold") or {}).get("value", 0.0)

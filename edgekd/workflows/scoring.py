@@ -45,7 +45,7 @@ def artifact_threshold(
     images = held_out_images(recipe)
     if len(images) < FEWEST_IMAGES:
         return None
-    scores = engine_scores(artifact, images, progress)
+    scores = engine_scores(artifact, images, f"scoring {len(images)} held-out images", progress)
     if is_float or recipe.quantization_aware_from is not None:
         return asdict(threshold_from_good(scores, false_reject_rate))
     step = f"scoring {len(images)} held-out images in torch"
@@ -53,8 +53,14 @@ def artifact_threshold(
     return asdict(carried_threshold(threshold_from_good(float_scores, false_reject_rate), float_scores, scores))
 
 
-def engine_scores(artifact: Path, images: Sequence[Path], progress: Progress) -> list[float]:
+def engine_scores(artifact: Path, images: Sequence[Path], step: str, progress: Progress) -> list[float]:
     """An artifact's scores of images, on the faster CPU back end.
+
+    Args:
+        artifact: With its manifest beside it.
+        images: Their files.
+        step: What this is for, to be shown.
+        progress: Called after each image.
 
     Raises:
         EdgekdError: An image cannot be read.
@@ -67,10 +73,10 @@ def engine_scores(artifact: Path, images: Sequence[Path], progress: Progress) ->
     with open_engine(artifact) as engine:
         for reply in inspect_stream(engine, image_frames(images), threshold=float("inf")):
             results.append(reply.result)
-            progress(f"scoring {len(images)} held-out images", len(results), len(images))
+            progress(step, len(results), len(images))
     failed = [result.error for result in results if result.error]
     if failed:
-        raise EdgekdError(f"cannot set the threshold: {failed[0]}")
+        raise EdgekdError(f"{step} failed: {failed[0]}")
     return [result.score for result in results]
 
 

@@ -1,0 +1,64 @@
+"""What `choose` found, in words: what to take, how far it is from its teacher's ceiling, what to run next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgekd.run_folder import DETECTOR_FILE, artifact_name
+
+FAR = 0.03  # Below its teacher's ceiling, where longer training is worth its time.
+LONGER = 4  # Times the training of the candidate that is taken.
+DETECTOR = artifact_name(DETECTOR_FILE, "int8")
+
+
+def verdict(figures: Mapping[str, Any]) -> list[str]:
+    """What to take, and what would be better still, a sentence each.
+
+    Args:
+        figures: The content of `choose --json`.
+    """
+    best = figures["rows"][0]
+    if figures["take"] is None:
+        fastest = min((row for row in figures["rows"] if row["latency_ms"]), key=lambda row: row["latency_ms"])
+        return [
+            f"no candidate is as fast as {figures['latency_limit_ms']:g} ms: the fastest is {title(fastest)} with "
+            f"{fastest['latency_ms']:.1f} ms; allow more, or try a GPU (edgekd build)"
+        ]
+    scored = f"image AUROC {best['image_auroc']:.3f} on {judged_on(figures)}, {best['latency_ms']:.1f} ms an image"
+    sentences = [f"take {figures['take']}: {title(best)}, {scored}"]
+    if best["ceiling"] is None:
+        return sentences
+    gap, at_least = best["ceiling"] - best["image_auroc"], "" if best["ceiling_stands_still"] else "at least "
+    ceiling = f"the ceiling of its teacher, {' + '.join(best['teachers'])}, is {at_least}{best['ceiling']:.3f}"
+    if gap > FAR:
+        return [*sentences, f"{ceiling}, {gap:.3f} higher: training longer is worth it, {longer_training(figures)}"]
+    return [*sentences, f"{ceiling}: it has learned most of that; for more, try another teacher with --teacher"]
+
+
+def title(row: Mapping[str, Any]) -> str:
+    """A candidate's name for people."""
+    return f"{row['system']} at {row['size']} pixels"
+
+
+def judged_on(figures: Mapping[str, Any]) -> str:
+    """What candidates were judged on."""
+    judge = figures["judge"]
+    return f"{judge['good']} held-out good images and {judge['defective']} {judge['defects']} defects"
+
+
+def next_command(figures: Mapping[str, Any]) -> str:
+    """The command that exports the run to take, to be pasted; it must have one."""
+    return shlex.join(["edgekd", "export", figures["take"], "--precision", "int8"])
+
+
+def longer_training(figures: Mapping[str, Any]) -> str:
+    """The command that trains the candidate to take for longer, to be pasted."""
+    best = figures["rows"][0]
+    teachers = [word for name in best["teachers"] for word in ("--teacher", name)]
+    minutes = max(1, round(LONGER * best["minutes"]))
+    run = str(Path(figures["out"]) / f"{best['system']}_{best['size']}_longer")
+    words = ["edgekd", "train", best["system"], "--data", figures["data"], "--run", run, "--size", best["size"]]
+    return shlex.join(map(str, [*words, *teachers, "--minutes", minutes]))

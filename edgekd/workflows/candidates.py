@@ -1,0 +1,206 @@
+"""What `choose` tries: systems at several image sizes; and a trial of one of them, from training to its image AUROC."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import NamedTuple
+
+from edgekd.artifact import read_json, read_manifest, write_json
+from edgekd.errors import EdgekdError, MachineError
+from edgekd.progress import Progress, prefixed
+from edgekd.recipe import read_recipe
+from edgekd.run_folder import DETECTOR_FILE, TRIAL_FILE, artifact_name
+from edgekd.workflows.export import export
+from edgekd.workflows.finishing import finish_training, is_current
+from edgekd.workflows.judge import Judge, judge_detector
+from edgekd.workflows.train import TrainOptions
+
+SIZES = (128, 256)
+PRECISION = "int8"
+# Of the export of a trial: with the usual limit, the search for sensitive layers takes longer than a short training.
+# What is taken is exported as usual afterwards.
+CALIBRATION_IMAGES, MAX_DRIFT = 16, 0.1
+
+
+class Candidate(NamedTuple):
+    """A system at an image size.
+
+    Attributes:
+        system: Its name.
+        size: Side of the images, in pixels.
+        teachers: By name, or by file.
+    """
+
+    system: str
+    size: int
+    teachers: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Such as "hkt_128", also of its folder."""
+        return f"{self.system}_{self.size}"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A candidate that was trained, exported and judged.
+
+    Attributes:
+        system, size, teachers: Of the candidate.
+        round: In which it was trained, from 1 on.
+        run: Its run folder.
+        minutes: Given to its training.
+        iterations: Of its training; None where it failed, as what follows.
+        image_auroc: Of its INT8 artifact.
+        macs: Multiply-accumulates for one frame.
+        seconds: Of training, export and judging.
+        error: Why it failed; None where it did not.
+    """
+
+    system: str
+    size: int
+    teachers: tuple[str, ...]
+    round: int
+    run: str
+    minutes: float
+    iterations: int | None = None
+    image_auroc: float | None = None
+    macs: int | None = None
+    seconds: float = 0.0
+    error: str | None = None
+
+    @property
+    def candidate(self) -> Candidate:
+        """What was tried."""
+        return Candidate(self.system, self.size, self.teachers)
+
+
+class TrialTask(NamedTuple):
+    """All that a trial needs.
+
+    Attributes:
+        candidate: To try.
+        round: In which it is trained.
+        training: Of its run.
+        judge: What it is judged on.
+    """
+
+    candidate: Candidate
+    round: int
+    training: TrainOptions
+    judge: Judge
+
+
+def find_candidates(teacher: str | None) -> Iterator[Candidate]:
+    """Each system at each size that it takes, the small sizes first.
+
+    Args:
+        teacher: Of all; None for each system's own, or where these are not here, for one that comes as a package.
+    """
+    import torch
+
+    from edgekd.models.registry import SYSTEMS
+
+    for size in SIZES:
+        for system in SYSTEMS.values():
+            with torch.device("meta"):
+                legal = system.detector(size).legal_sizes_near(size)
+            if legal == (size,):
+                yield Candidate(system.name, size, (teacher,) if teacher else _teachers_here(system.teachers))
+
+
+def replaced_teachers(candidates: list[Candidate]) -> list[str]:
+    """What is to be said of systems that are not tried with their own teachers, a sentence for each.
+
+    Args:
+        candidates: Of `find_candidates`, without a given teacher.
+    """
+    from edgekd.models.registry import SYSTEMS
+
+    notes = []
+    for system, teachers in {each.system: each.teachers for each in candidates}.items():
+        own = SYSTEMS[system].teachers
+        if teachers != own:
+            fetch = "; ".join(f"edgekd teachers fetch {name}" for name in own)
+            notes.append(f"{system} is tried with {' + '.join(teachers)}: {' + '.join(own)} is not here ({fetch})")
+    return notes
+
+
+def _teachers_here(names: tuple[str, ...]) -> tuple[str, ...]:
+    from edgekd.models.registry import LIGHT_TEACHER
+    from edgekd.training.teachers.catalogue import find_entry
+    from edgekd.training.teachers.files import is_here
+
+    return names if all(is_here(find_entry(name)) for name in names) else (LIGHT_TEACHER,)
+
+
+def try_candidate(task: TrialTask, progress: Progress) -> Trial:
+    """Trains, exports and judges a candidate, as far as that is not done. One that fails is a trial with its error.
+
+    Args:
+        task: The trial.
+        progress: Called while it works.
+
+    Raises:
+        MachineError: The machine lacks something that every candidate needs.
+    """
+    run, start = Path(task.training.run), time.monotonic()
+    if (run / TRIAL_FILE).exists():
+        return read_trial(run)
+    progress = prefixed(f"{task.candidate.name}, round {task.round}", progress)
+    found: dict[str, object]
+    try:
+        finish_training(task.training, progress)
+        artifact = _export(run, progress)
+        auroc = judge_detector(artifact, task.judge, progress)
+        found = {
+            "image_auroc": auroc,
+            "macs": read_manifest(artifact)["macs"],
+            "iterations": read_recipe(run).iterations,
+        }
+    except MachineError:
+        raise
+    except EdgekdError as error:
+        found = {"error": str(error)}
+    except RuntimeError as error:
+        if "out of memory" not in str(error):
+            raise
+        found = {"error": "the GPU's memory is too small for it"}
+    minutes = task.training.minutes
+    assert minutes is not None
+    seconds = time.monotonic() - start
+    trial = Trial(*task.candidate, task.round, str(run), minutes, seconds=seconds, **found)  # type: ignore[arg-type]
+    write_json(run / TRIAL_FILE, asdict(trial))
+    return trial
+
+
+def trial_artifact(run: Path) -> Path:
+    """The INT8 artifact of a trial's run."""
+    return run / artifact_name(DETECTOR_FILE, PRECISION)
+
+
+def _export(run: Path, progress: Progress) -> Path:
+    artifact = trial_artifact(run)
+    if not is_current(artifact, run):
+        export(
+            run,
+            precision=PRECISION,
+            calibration_images=CALIBRATION_IMAGES,
+            max_drift=MAX_DRIFT,
+            progress=progress,
+        )
+    return artifact
+
+
+def read_trial(run: Path) -> Trial:
+    """Reads a trial that `try_candidate` finished.
+
+    Raises:
+        ArtifactError: Its file is damaged.
+    """
+    content = read_json(run / TRIAL_FILE)
+    known = {each.name: content[each.name] for each in fields(Trial)}
+    return Trial(**known | {"teachers": tuple(content["teachers"])})

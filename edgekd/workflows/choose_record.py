@@ -1,0 +1,87 @@
+"""What a run of `choose` has found so far, kept in its folder so that it can go on."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgekd.artifact import read_json, write_json
+from edgekd.errors import ArtifactError, EdgekdError
+from edgekd.workflows.candidates import Candidate
+from edgekd.workflows.halving import Round
+
+RECORD_FILE = "choose.json"
+
+
+@dataclass
+class ChooseRecord:
+    """What was asked for, and what is found.
+
+    Attributes:
+        asked: The options that decide what is tried and how it is judged.
+        rounds: Candidates and minutes of each round that was begun.
+        latency_ms: By the candidate's name.
+        ceilings: By "TEACHER SIZE": image AUROC of nearest neighbours, and whether more patches would hardly change it.
+        seconds: Of the sessions before this one.
+        started: When this session began, as time.monotonic.
+    """
+
+    asked: dict[str, Any]
+    rounds: list[Round] = field(default_factory=list)
+    latency_ms: dict[str, float] = field(default_factory=dict)
+    ceilings: dict[str, tuple[float, bool]] = field(default_factory=dict)
+    seconds: float = 0.0
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def spent(self) -> float:
+        """Seconds of all sessions."""
+        return self.seconds + time.monotonic() - self.started
+
+    def save(self, out: Path) -> None:
+        """Writes it into the folder."""
+        content = asdict(self) | {"seconds": self.spent}
+        del content["started"]
+        content["rounds"] = [{"candidates": each.candidates, "minutes": each.minutes} for each in self.rounds]
+        write_json(out / RECORD_FILE, content)
+
+
+def open_record(out: Path, asked: dict[str, Any]) -> ChooseRecord:
+    """The record in a folder, or a new one.
+
+    Args:
+        out: The folder.
+        asked: The options that decide what is tried and how it is judged; values as in JSON.
+
+    Raises:
+        EdgekdError: The folder holds a record of other options.
+        ArtifactError: Its record is damaged.
+    """
+    if not (out / RECORD_FILE).exists():
+        return ChooseRecord(asked)
+    content = read_json(out / RECORD_FILE)
+    try:
+        rounds = [
+            Round(
+                [Candidate(system, size, tuple(teachers)) for system, size, teachers in each["candidates"]],
+                each["minutes"],
+            )
+            for each in content["rounds"]
+        ]
+        ceilings = {name: (auroc, still) for name, (auroc, still) in content["ceilings"].items()}
+        record = ChooseRecord(content["asked"], rounds, content["latency_ms"], ceilings, content["seconds"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(
+            f"{out / RECORD_FILE} is not a record that this version reads: use another folder"
+        ) from error
+    for name, value in asked.items():
+        if record.asked.get(name) != value:
+            before, now = (_written(name, each) for each in (record.asked.get(name), value))
+            raise EdgekdError(f"{out} was begun {before}, not {now}: use the same options, or another folder")
+    return record
+
+
+def _written(name: str, value: Any) -> str:
+    return f"without --{name}" if value is None else f"with --{name} {value}"

@@ -1,0 +1,162 @@
+"""What detectors are compared on without a labelled test set.
+
+Good images that none of them was trained on, against defective ones: real where they are given, otherwise synthetic.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekd.artifact import write_beside
+from edgekd.errors import EdgekdError
+from edgekd.progress import Progress
+
+if TYPE_CHECKING:
+    from edgekd.training.teachers.ceiling import Ceiling
+
+REAL, SYNTHETIC = "real", "synthetic"
+FEWEST_GOOD = 40  # From so many on ten are held out.
+MOST_GOOD = 120  # Held-out ones that are scored.
+DEFECTS_EACH, FEWEST_DEFECTS = 3, 140  # Synthetic: of each good image; in all, twenty of each kind.
+SIDE = 256  # Of images with synthetic defects, in pixels: the largest that systems are tried at.
+
+
+class Judge(NamedTuple):
+    """Images that all detectors are compared on.
+
+    Attributes:
+        good: Held out of the training of each.
+        defective: Of the user, or made from the good ones.
+        defects: "real" or "synthetic".
+    """
+
+    good: list[Path]
+    defective: list[Path]
+    defects: str
+
+    @property
+    def images(self) -> list[Path]:
+        """All of them, the good ones first."""
+        return [*self.good, *self.defective]
+
+    @property
+    def labels(self) -> list[bool]:
+        """Whether each of `images` is defective."""
+        return [False] * len(self.good) + [True] * len(self.defective)
+
+    def __str__(self) -> str:
+        return f"{len(self.good)} held-out good images against {len(self.defective)} with {self.defects} defects"
+
+
+def make_judge(data: Path, ng: Path | None, seed: int, folder: Path) -> Judge:
+    """Chooses, or makes, the images that detectors are compared on.
+
+    Args:
+        data: Good images, as `edgekd.train` takes them.
+        ng: A folder of defective images; None for synthetic defects.
+        seed: Of the trainings, which decides what they hold out; and of the defects.
+        folder: For images with synthetic defects, in the layout of MVTec AD; nothing is written into it for real ones.
+
+    Raises:
+        EdgekdError: There are fewer than 40 good images, or the folders do not suit.
+    """
+    from edgekd.data.good_images import divide_good_images
+    from edgekd.data.images import list_images
+
+    training, held_out = divide_good_images(data, seed)
+    if (good := len(training) + len(held_out)) < FEWEST_GOOD:
+        raise EdgekdError(
+            f"{data} holds {good} good images, too few to compare systems on those held out: give at least "
+            f"{FEWEST_GOOD}, better hundreds"
+        )
+    held_out = _few(held_out)
+    if ng is not None:
+        _require_defective(ng)
+        return Judge(held_out, list_images(ng), REAL)
+    return _synthetic_judge(held_out, seed, folder)
+
+
+def judge_detector(artifact: Path, judge: Judge, progress: Progress) -> float:
+    """The image AUROC of a detector, on the faster CPU back end.
+
+    Args:
+        artifact: An .onnx file with its manifest beside it.
+        judge: What it is judged on.
+        progress: Called after each image.
+
+    Raises:
+        EdgekdError: An image cannot be read.
+    """
+    from edgekd.metrics.auroc import image_auroc
+    from edgekd.workflows.scoring import engine_scores
+
+    scores = engine_scores(artifact, judge.images, f"scoring {len(judge.images)} images", progress)
+    return image_auroc(scores, judge.labels)
+
+
+def judge_teacher(teacher: str, size: int, data: Path, judge: Judge, seed: int, progress: Progress) -> Ceiling:
+    """A teacher's ceiling on the images that its students are judged on.
+
+    Args:
+        teacher: Its name or file.
+        size: Side of the images, in pixels.
+        data: Good images, as `edgekd.train` takes them.
+        judge: What the students are judged on.
+        seed: Of the trainings, which decides what they train on.
+        progress: Called while it works.
+
+    Raises:
+        EdgekdError: The teacher is not here, or an image cannot be read.
+    """
+    from edgekd.data.good_images import divide_good_images, read_frames
+    from edgekd.training.teachers.ceiling import teacher_ceiling
+    from edgekd.training.teachers.loading import load_teacher
+    from edgekd.training.teachers.nearest_neighbours import teacher_network
+
+    training, _ = divide_good_images(data, seed)
+    network = teacher_network(load_teacher(teacher))
+    good, test = read_frames(training, size), read_frames(judge.images, size)
+    return teacher_ceiling(network, good, test, judge.labels, seed, progress=progress)
+
+
+def _synthetic_judge(held_out: list[Path], seed: int, folder: Path) -> Judge:
+    """Paints defects into held-out good images; these go through the same resize, so that only the defect differs."""
+    from edgekd.data.good_images import read_frames
+    from edgekd.data.synthetic_defects import synthetic_defects
+
+    frames = read_frames(held_out, SIDE)
+    defects, masks = synthetic_defects(frames, max(FEWEST_DEFECTS, DEFECTS_EACH * len(frames)), seed)
+    good = _write(folder / "test" / "good", frames)
+    defective = _write(folder / "test" / SYNTHETIC, defects)
+    _write(folder / "ground_truth" / SYNTHETIC, masks * 255, "_mask")
+    return Judge(good, defective, SYNTHETIC)
+
+
+def _write(folder: Path, images: NDArray[np.uint8], suffix: str = "") -> list[Path]:
+    paths = [folder / f"{index:03}{suffix}.png" for index in range(len(images))]
+    for path, image in zip(paths, images, strict=True):
+        if not path.exists():
+            with write_beside(path) as part:
+                cv2.imwrite(str(part), image)
+    return paths
+
+
+def _few(paths: list[Path]) -> list[Path]:
+    """At most as many as are scored, evenly spread."""
+    count = min(MOST_GOOD, len(paths))
+    return [paths[index] for index in np.linspace(0, len(paths) - 1, count).round().astype(int)]
+
+
+def _require_defective(ng: Path) -> None:
+    """Refuses a folder that also holds good images: they would count as defects that are missed."""
+    from edgekd.data.category import GOOD
+    from edgekd.data.layouts import GOOD_FOLDERS
+
+    good = {GOOD, *GOOD_FOLDERS} & {path.name for path in ng.glob("*") if path.is_dir()}
+    if good:
+        raise EdgekdError(f"{ng} holds good images too, in {', '.join(sorted(good))}: name a folder of defective ones")

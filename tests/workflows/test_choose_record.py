@@ -1,0 +1,55 @@
+"""What `choose` keeps in its folder, to go on from."""
+
+import json
+
+import pytest
+
+from edgekd.errors import ArtifactError, EdgekdError
+from edgekd.workflows.candidates import Candidate
+from edgekd.workflows.choose_record import open_record
+from edgekd.workflows.halving import Round
+
+ASKED = {"data": "/good", "ng": None, "minutes": 30.0}
+
+
+@pytest.fixture
+def kept(tmp_path):
+    record = open_record(tmp_path, ASKED)
+    record.rounds.append(Round([Candidate("hkt", 128, ("a", "b")), Candidate("dskd", 256, ("a",))], 0.75))
+    record.latency_ms["hkt_128"] = 12.5
+    record.ceilings["a 128"] = (0.97, True)
+    record.seconds = 60.0
+    record.save(tmp_path)
+    return record
+
+
+def test_it_is_read_as_it_was_written(kept, tmp_path):
+    record = open_record(tmp_path, ASKED)
+    assert (record.rounds, record.latency_ms, record.ceilings) == (kept.rounds, kept.latency_ms, kept.ceilings)
+    assert 60 <= record.seconds <= kept.spent
+
+
+def test_the_seconds_of_all_sessions_count(kept, tmp_path):
+    record = open_record(tmp_path, ASKED)
+    record.started -= 30
+    assert 90 <= record.spent < 100
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"minutes": 10.0}, "was begun with --minutes 30.0, not with --minutes 10.0: use the same options"),
+        ({"ng": "/ng"}, "was begun without --ng, not with --ng /ng: use the same options, or another folder"),
+    ],
+)
+def test_other_options_are_refused(kept, tmp_path, other, message):
+    with pytest.raises(EdgekdError, match=message):
+        open_record(tmp_path, ASKED | other)
+
+
+def test_a_damaged_one_is_refused(kept, tmp_path):
+    content = json.loads((tmp_path / "choose.json").read_text())
+    del content["ceilings"]
+    (tmp_path / "choose.json").write_text(json.dumps(content))
+    with pytest.raises(ArtifactError, match="is not a record that this version reads: use another folder"):
+        open_record(tmp_path, ASKED)
