@@ -65,10 +65,10 @@ def _minimise(detector: DSKD, maps: Tensor, masks: Tensor) -> float:
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
-    loss = loss_and_gradient().item()
+    loss = float(loss_and_gradient().detach())
     for _ in range(MOST_ROUNDS):
         optimizer.step(loss_and_gradient)  # type: ignore[no-untyped-call]
-        last, loss = loss, loss_and_gradient().item()
+        last, loss = loss, float(loss_and_gradient().detach())
         if last - loss <= SMALLEST_CHANGE * last:
             break
     weight.requires_grad_(False).grad = None
@@ -78,7 +78,8 @@ def _minimise(detector: DSKD, maps: Tensor, masks: Tensor) -> float:
 def _least_squares(maps: Tensor, masks: Tensor) -> Tensor:
     """The weights [6] of the maps whose sum comes nearest to the masks."""
     columns = maps.transpose(0, 1).flatten(1).double()
-    return torch.linalg.solve(columns @ columns.T, columns @ masks.flatten().double()).to(maps)
+    weights: Tensor = torch.linalg.solve(columns @ columns.T, columns @ masks.flatten().double()).to(maps)
+    return weights
 
 
 @torch.no_grad()
