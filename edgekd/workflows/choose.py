@@ -242,6 +242,7 @@ def _training(options: ChooseOptions, number: int, candidate: Candidate, minutes
         textures=options.textures if textured else None,
         augment=options.augment,
         device=options.device,
+        ceiling=False,  # Measured once for each teacher and size.
     )
 
 
