@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgekd.errors import ArtifactError, EdgekdError
-from edgekd.progress import Progress, silent
+from edgekd.progress import Progress, prefixed, silent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -250,7 +250,7 @@ def _measure(teachers: Sequence[Teacher], data: Path, size: int, seed: int, prog
             images.test,
             images.defective,
             seed,
-            progress=_named(teacher.name, progress),
+            progress=prefixed(teacher.name, progress),
         )
         checked.append(
             CheckedTeacher(
@@ -295,11 +295,10 @@ def _synthetic_images(data: Path, size: int, seed: int) -> _Images:
     """The good images that a training with this seed learns from; those that it holds out, without and with defects."""
     import numpy as np
 
-    from edgekd.data.good_images import read_frames, split_good_images
-    from edgekd.data.layouts import find_good_images
+    from edgekd.data.good_images import divide_good_images, read_frames
     from edgekd.data.synthetic_defects import synthetic_defects
 
-    good, held_out = split_good_images(find_good_images(data), seed)
+    good, held_out = divide_good_images(data, seed)
     if not held_out:
         raise EdgekdError(
             f"{data} has {len(good)} images, too few to hold some out: give at least ten, better hundreds"
@@ -308,12 +307,3 @@ def _synthetic_images(data: Path, size: int, seed: int) -> _Images:
     defects, _ = synthetic_defects(frames, SYNTHETIC_DEFECTS, seed)
     labels = [False] * len(frames) + [True] * len(defects)
     return _Images(read_frames(good, size), np.concatenate([frames, defects]), labels)
-
-
-def _named(teacher: str, progress: Progress) -> Progress:
-    """A callback that names the teacher in front of each step."""
-
-    def named(step: str, done: int, total: int | None = None, loss: float | None = None) -> None:
-        progress(f"{teacher}: {step}", done, total, loss)
-
-    return named
