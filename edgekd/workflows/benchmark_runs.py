@@ -12,6 +12,7 @@ from edgekd.errors import EdgekdError
 from edgekd.run_folder import RECIPE_FILE
 from edgekd.workflows.settings import checked_settings
 from edgekd.workflows.train import TrainOptions, check_training, learns_from_anomalies, require_same_recipe
+from edgekd.workflows.training_recipe import settings_of
 
 if TYPE_CHECKING:
     from edgekd.workflows.benchmark import BenchmarkOptions
@@ -124,9 +125,12 @@ def _teachers(options: BenchmarkOptions, systems: Sequence[str]) -> Mapping[str,
 
 def _textures(options: BenchmarkOptions, settings: Mapping[str, Mapping[str, Any]]) -> dict[str, str | Path]:
     """The folder of textures, for each system that learns from synthetic anomalies."""
+    from edgekd.models.registry import find_system
+
     if options.textures is None:
         return {}
-    learning = [name for name, of_system in settings.items() if learns_from_anomalies(name, of_system)]
+    whole = {name: settings_of(find_system(name), given, options.preset) for name, given in settings.items()}
+    learning = [name for name, of_system in whole.items() if learns_from_anomalies(name, of_system)]
     if not learning:
         raise EdgekdError(
             f"--textures is for synthetic anomalies, and none of {', '.join(settings)} learns from them: leave it out"

@@ -12,6 +12,7 @@ from typing import Any
 from edgekd.artifact import read_manifest, require_writable
 from edgekd.errors import EdgekdError
 from edgekd.progress import Progress, prefixed, silent
+from edgekd.recipe import TIMED
 from edgekd.workflows.calling import takes_options
 from edgekd.workflows.candidates import (
     Candidate,
@@ -27,6 +28,7 @@ from edgekd.workflows.halving import Round, first_round, next_round, rank
 from edgekd.workflows.judge import Judge, judge_teacher, make_judge
 from edgekd.workflows.ray_tasks import Workers, check_address, open_workers
 from edgekd.workflows.train import TrainOptions, learns_from_anomalies
+from edgekd.workflows.training_recipe import settings_of
 
 JUDGE_FOLDER = "judge"
 TIMING_SECONDS, TIMING_IMAGES = 1.5, 8
@@ -230,7 +232,10 @@ def _try_round(
 
 
 def _training(options: ChooseOptions, number: int, candidate: Candidate, minutes: float) -> TrainOptions:
-    textured = options.textures is not None and learns_from_anomalies(candidate.system, {})
+    from edgekd.models.registry import find_system
+
+    settings = settings_of(find_system(candidate.system), {}, TIMED)
+    textured = options.textures is not None and learns_from_anomalies(candidate.system, settings)
     return TrainOptions(
         candidate.system,
         data=options.data,

@@ -45,7 +45,7 @@ def recipe_for(options: TrainOptions) -> tuple[TrainingRecipe, list[Teacher]]:
     if options.data is None:
         raise EdgekdError("--data is missing: give the folder of good images")
     data, preset = Path(options.data), options.preset or TIMED
-    settings, names = _settings(options, system, preset), _teacher_names(options, system)
+    settings, names = settings_of(system, options.settings, preset), _teacher_names(options, system)
     if preset == PAPER:
         _require_what_the_paper_takes(options, system, names)
     teachers = [load_teacher(name) for name in names]
@@ -87,11 +87,20 @@ def recipe_for(options: TrainOptions) -> tuple[TrainingRecipe, list[Teacher]]:
     return recipe, teachers
 
 
-def _settings(options: TrainOptions, system: System, preset: str) -> dict[str, Any]:
-    """The settings that were asked for, or the preset's, where they differ from the paper's."""
-    own, ours = system.settings(), system.timed_settings if preset == TIMED else {}
-    settings = checked_settings(system, {**ours, **options.settings})
-    return {name: value for name, value in settings.items() if value != own[name]}
+def settings_of(system: System, settings: Mapping[str, Any], preset: str | None) -> dict[str, Any]:
+    """The settings that were asked for, or the preset's, where they differ from the paper's.
+
+    Args:
+        system: That is trained.
+        settings: That were asked for.
+        preset: "timed" or "paper"; None for "timed".
+
+    Raises:
+        EdgekdError: The system has no setting of a name, or does not take its value.
+    """
+    own, ours = system.settings(), {} if preset == PAPER else system.timed_settings
+    whole = checked_settings(system, {**ours, **settings})
+    return {name: value for name, value in whole.items() if value != own[name]}
 
 
 def _minutes(options: TrainOptions) -> float | None:
@@ -154,7 +163,7 @@ def require_same_recipe(options: TrainOptions) -> None:
     pairs: list[tuple[str, Any, Any]] = [(name, getattr(options, name), getattr(recipe, name)) for name in COMPARED]
     if options.data is not None:
         pairs.insert(0, ("data", str(Path(options.data).resolve()), recipe.data))
-    if options.textures is not None and learns_from_anomalies(system.name, settings):
+    if options.textures is not None and learns_from_anomalies(system.name, {**recipe.settings, **settings}):
         pairs.append(("textures", str(Path(options.textures).resolve()), recipe.textures))
     own = system.settings() | recipe.settings
     pairs += [("set", f"{name}={value}", f"{name}={own[name]}") for name, value in settings.items()]
