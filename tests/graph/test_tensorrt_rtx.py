@@ -89,7 +89,8 @@ def test_every_systems_graph_compiles_in_int8_and_its_convolutions_read_int8(sys
     inputs = inputs_of_convolutions(built.layers, set(meant))
     assert len(meant) >= len(about["quantization"]["layers_in_int8"])
     # Three numbers a pixel: that one goes into the kernel that quantizes for the next.
-    assert all("renormalise" in weight for name, weight in meant.items() if name not in inputs)
+    merged = [weight for name, weight in meant.items() if name not in inputs]
+    assert all("renormalise" in weight or "network.entry" in weight for weight in merged), merged
     assert set(inputs.values()) == {"Int8"}, {name: kind for name, kind in inputs.items() if kind != "Int8"}
 
 
@@ -103,8 +104,8 @@ def test_int8_with_float16_around_it_moves_no_more_float32_than_float16_alone(sy
         onnx.save(graph, tmp_path / f"{name}.onnx")
         layers[name] = compile_graph(tmp_path / f"{name}.onnx").layers
     meant = int8_convolutions(mixed)
-    # Untrained, DSKD's maps are too small for scales in float16: all its convolutions are float16 then.
-    assert bool(meant) == (system != "dskd")
+    # Untrained, the maps of light trunks are too small for scales in float16: all their convolutions are float16 then.
+    assert bool(meant) == (system not in ("dskd", "mthf"))
     assert set(inputs_of_convolutions(layers["mixed"], set(meant)).values()) <= {"Int8"}
     assert convolution_inputs(layers["mixed"]).get("Int8", 0) == len(meant)
     for name in ("fp16", "mixed"):
