@@ -10,7 +10,8 @@ from edgekd.errors import ArtifactError
 from edgekd.resize_rules import AREA, AREA_2, resize_rule
 
 PACKAGE = Path(edgekd.__file__).parent
-WITHOUT_A_RUN = {"workflows/teachers.py"}  # It compares teachers on images, before there is a run.
+# They compare teachers, or choose what detectors are compared on, before there is a run.
+WITHOUT_A_RUN = {"workflows/teachers.py", "workflows/judge.py"}
 
 
 def test_artifacts_of_before_there_were_rules_keep_the_first():
