@@ -262,9 +262,13 @@ def _find_images(recipe: TrainingRecipe) -> _Images:
     return _Images(len(good), len(held_out), ignored)
 
 
+def _duration(minutes: float) -> str:
+    return f"{minutes:.3g} min" if minutes >= 1 else f"{60 * minutes:.0f} s"
+
+
 def _log_training(recipe: TrainingRecipe, device: torch.device) -> None:
     arithmetic = ", in bfloat16" if recipe.mixed_precision else ""
-    time_of_it = f"about {recipe.minutes:g} min, " if recipe.minutes is not None else ""
+    time_of_it = "" if recipe.minutes is None else f"about {_duration(recipe.minutes)}, "
     logger.info(
         "teacher %s; %s%d iterations of %d images of %d x %d pixels on %s%s",
         " + ".join(recipe.teachers),
