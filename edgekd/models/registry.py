@@ -192,9 +192,7 @@ SYSTEMS = {
             teachers=(LIGHT_TEACHER,),
             teacher_setting="teacher",
             setup=PAPER_SETUPS["mhkd"],
-            timed=TIMED_PDN._replace(
-                initialisation=RANDOM
-            ),  # Scaled, its dropout meets large weights: it starts worse.
+            timed=TIMED_PDN._replace(initialisation=RANDOM),  # Its dropout meets scaled weights badly.
             paper="MHKD",
             convention=TWO_A_MAC,
             rows=(
