@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ LOCAL, RUNNING = "local", "auto"  # Addresses: Ray is started on this machine; a
 CORES = 4  # Of a training on a processor: with more, several trainings beside each other do more than one.
 RETRIES = 3  # Of a task whose worker or machine was lost.
 OBJECT_STORE = 100 << 20  # Bytes; arguments and results are small, and Ray would take a third of the memory.
+SECONDS_TO_ANSWER = 5.0  # That a cluster has.
 SECONDS_TO_SAVE = 60  # That interrupted tasks have.
 
 Argument = TypeVar("Argument")
@@ -117,7 +119,20 @@ def _ray() -> Any:
     return ray
 
 
+def _require_listener(address: str) -> None:
+    """Refuses an address where nothing listens: Ray itself would try for many minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), SECONDS_TO_ANSWER).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise MachineError(
+            f"nothing answers at --ray {address} ({one_line(error)}): give the HOST:PORT that 'ray start --head' prints"
+        ) from error
+
+
 def _connect(ray: Any, address: str) -> None:
+    if address not in (LOCAL, RUNNING):
+        _require_listener(address)
     started = {"include_dashboard": False, "object_store_memory": OBJECT_STORE} if address == LOCAL else {}
     ours = {name: value for name, value in os.environ.items() if name.startswith("EDGEKD_")}
     try:

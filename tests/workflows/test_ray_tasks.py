@@ -71,6 +71,12 @@ def test_without_ray_tasks_run_in_turn():
         assert list(results) == [(1, 2), (2, 4)]
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nohost.invalid:6379", "127.0.0.1:many"])
+def test_an_address_where_nothing_listens_is_refused_at_once(address):
+    with pytest.raises(MachineError, match=f"nothing answers at --ray {address} "), open_workers(address, "cpu"):
+        pass
+
+
 @pytest.mark.parametrize("address", ["hkt", "", "everywhere"])
 def test_what_is_no_address_is_refused(address):
     with pytest.raises(EdgekdError, match=f"must be local, auto or the HOST:PORT of a Ray cluster, got '{address}'"):
