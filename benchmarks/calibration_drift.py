@@ -39,9 +39,9 @@ def main() -> None:
     arguments = parser.parse_args()
     recipe, category = read_recipe(arguments.run), read_category(arguments.data)
     model = onnx.load(arguments.run / "detector.onnx")
-    test = read_frames([image.path for image in category.test], recipe.size, recipe.resize)
+    test = read_frames([image.path for image in category.test], recipe.preprocessing)
     defective = [image.defective for image in category.test]
-    good = read_frames(training_images(recipe), recipe.size, recipe.resize)
+    good = read_frames(training_images(recipe), recipe.preprocessing)
     descriptors = image_descriptors(load_run(arguments.run)[0], good)
     reference = run_graph(model, test)
     sets = [(choice, size, "min-max") for size in SIZES for choice in ("k-centre", "random 0", "random 1")]

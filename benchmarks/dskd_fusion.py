@@ -125,7 +125,7 @@ def main() -> None:
     detector, recipe = load_run(arguments.run)
     assert isinstance(detector, DSKD)
     test = read_category(arguments.data).test
-    frames = read_frames([image.path for image in test], recipe.size, recipe.resize)
+    frames = read_frames([image.path for image in test], recipe.preprocessing)
     defective = [image.defective for image in test]
     anomalies = _anomalies(detector, recipe, list_textures(arguments.textures) if arguments.textures else [])
     maps, masks = fusion_inputs(detector, anomalies)
@@ -151,7 +151,7 @@ def main() -> None:
 
 def _anomalies(detector: DSKD, recipe: TrainingRecipe, textures: list[Path]) -> list[Batch]:
     """The synthetic anomalies that the weights are fitted to, in batches of eight."""
-    good = read_frames(training_images(recipe), recipe.size, recipe.resize)
+    good = read_frames(training_images(recipe), recipe.preprocessing)
     stage = Stage("fusion", detector.fusion, detector.fusion_loss, needs_targets=False, synthetic=True)
     with Batches(detector, good, 8, recipe.seed, textures, CPU, recipe.resize) as batches:
         return [batches.at(iteration, stage) for iteration in range(FUSION_IMAGES // 8)]

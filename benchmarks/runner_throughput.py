@@ -40,7 +40,7 @@ def main() -> None:
     paths = list(islice(cycle(list_images(arguments.images)), arguments.count))
     with open_engine(arguments.engine, arguments.backend) as engine:
         readers = arguments.readers or default_readers(engine.spec)
-        frames = read_frames(paths, engine.spec.height, engine.spec.resize)
+        frames = read_frames(paths, engine.preprocessing)
         bare_fps, runner_fps = [], []
         _bare(engine, frames[:10])
         for turn in range(arguments.rounds):

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -203,3 +203,16 @@ def read_manifest(artifact: Path) -> Manifest:
         mend = f"build it again with {engine['command']}" if engine and "command" in engine else "export again"
         raise ArtifactError(f"{artifact} is not the file {path.name} describes (its SHA-256 differs): {mend}")
     return dict(manifest)
+
+
+def frame_shape(manifest: Mapping[str, Any]) -> tuple[int | None, int, int]:
+    """Batch (None where it is free), height and width of the frames that a manifest's graph takes.
+
+    Raises:
+        ArtifactError: The manifest does not hold them.
+    """
+    try:
+        batch, height, width, _ = manifest["inputs"]["frames"]["shape"]
+        return (batch if isinstance(batch, int) else None), int(height), int(width)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"the manifest lacks the shape of the graph's frames ({error}): export again") from error

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from edgekd.artifact import read_json, write_json
 from edgekd.errors import ArtifactError, EdgekdError
+from edgekd.preprocessing import Preprocessing, square
 from edgekd.resize_rules import AREA, CURRENT_RESIZE_RULE, known_rule
 from edgekd.resources import resource
 from edgekd.run_folder import RECIPE_FILE
@@ -80,6 +81,11 @@ class TrainingRecipe:
     trained_images: int = 0
     texture_images: int = 0
     augment: tuple[str, ...] = ()
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How images are prepared, in training and by what is exported."""
+        return square(self.size, self.resize)
 
 
 def write_recipe(run: Path, recipe: TrainingRecipe) -> None:

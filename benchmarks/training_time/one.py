@@ -80,15 +80,22 @@ class Samples:
     def _auroc(self) -> float:
         assert self.detector is not None
         recipe, device = read_recipe(self._run), next(self.detector.parameters()).device
-        held_out = read_frames(held_out_images(recipe), recipe.size, recipe.resize)
+        held_out = _frames(held_out_images(recipe), recipe)
         self.detector.fit_quantiles(normalised_images(held_out[i : i + 1], device) for i in range(len(held_out)))
-        test = read_frames([image.path for image in self._category.test], recipe.size, recipe.resize)
+        test = _frames([image.path for image in self._category.test], recipe)
         with torch.autocast(device.type, torch.bfloat16, enabled=recipe.mixed_precision):
             scores = [
                 float(self.detector.image_scores(normalised_images(test[i : i + 1], device))[0])
                 for i in range(len(test))
             ]
         return image_auroc(np.nan_to_num(scores), [image.defective for image in self._category.test])
+
+
+def _frames(paths: list[Path], recipe: Any) -> Any:
+    """The frames of images, by this version of edgekd or by an earlier one."""
+    if hasattr(recipe, "preprocessing"):
+        return read_frames(paths, recipe.preprocessing)
+    return read_frames(paths, recipe.size, recipe.resize)
 
 
 def main() -> None:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from edgekd.data.images import read_image
 from edgekd.data.layouts import find_good_images, find_validation_images
-from edgekd.data.resizing import resize_image
+from edgekd.data.preparing import prepare
 from edgekd.errors import EdgekdError
-from edgekd.resize_rules import CURRENT_RESIZE_RULE
+from edgekd.preprocessing import Preprocessing, square
 
 HELD_OUT_SHARE = 0.1
 ENOUGH_FOR_A_THRESHOLD, MANY_ENOUGH_TO_SPARE_THEM = 10, 40
@@ -76,24 +76,25 @@ def _require_enough(paths: Sequence[Path]) -> None:
         raise EdgekdError(f"{len(paths)} good image is too few to train on: give dozens, better hundreds")
 
 
-def read_frames(paths: Sequence[Path], size: int, rule: str = CURRENT_RESIZE_RULE) -> NDArray[np.uint8]:
-    """Reads images and brings them to one size.
+def read_frames(paths: Sequence[Path], preprocessing: Preprocessing | int) -> NDArray[np.uint8]:
+    """Reads images and prepares them for a network.
 
     Args:
         paths: Of the images.
-        size: The side, in pixels.
-        rule: To resize by: that of the run or the artifact that the frames are for.
+        preprocessing: Of the run or the artifact that the frames are for; a side in pixels for whole images in a
+            square.
 
     Returns:
-        uint8 [N, size, size, 3], BGR.
+        uint8 [N, height, width, 3], BGR.
 
     Raises:
         ImageError: One cannot be read; the error names it.
     """
-    frames = np.empty((len(paths), size, size, 3), np.uint8)
+    prepared = square(preprocessing) if isinstance(preprocessing, int) else preprocessing
+    frames = np.empty((len(paths), prepared.height, prepared.width, 3), np.uint8)
 
     def read(index: int) -> None:
-        frames[index] = resize_image(read_image(paths[index]), size, size, rule)
+        frames[index] = prepare(read_image(paths[index]), prepared)
 
     with ThreadPoolExecutor(4) as readers:
         list(readers.map(read, range(len(paths))))

@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekd.artifact import Manifest
-from edgekd.errors import ArtifactError, EdgekdError
-from edgekd.resize_rules import CURRENT_RESIZE_RULE
+from edgekd.errors import EdgekdError
+from edgekd.preprocessing import Preprocessing
 
 Frames = NDArray[np.uint8]  # [N, H, W, 3], BGR
 
@@ -49,7 +48,6 @@ class EngineSpec:
         threads: That compute one inference; None on a GPU.
         gpu_index: Of the GPU, as CUDA counts them; None on a CPU.
         gpu_uuid: Of the GPU, as nvidia-smi prints it; None on a CPU, and where it is not known.
-        resize: The rule by which images must be resized to its frames; `open_engine` takes it from the manifest.
     """
 
     backend: str
@@ -61,7 +59,6 @@ class EngineSpec:
     threads: int | None = None
     gpu_index: int | None = None
     gpu_uuid: str | None = None
-    resize: str = CURRENT_RESIZE_RULE
 
 
 class Engine(abc.ABC):
@@ -79,6 +76,16 @@ class Engine(abc.ABC):
     spec: EngineSpec
     slots: int = 1
     closed: bool = False
+    _preprocessing: Preprocessing | None = None
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How images become its frames: as the manifest has it, once `open_engine` has read it."""
+        return self._preprocessing or Preprocessing(self.spec.height, self.spec.width)
+
+    @preprocessing.setter
+    def preprocessing(self, preprocessing: Preprocessing) -> None:
+        self._preprocessing = preprocessing
 
     @property
     def broken(self) -> str | None:
@@ -161,16 +168,3 @@ class Engine(abc.ABC):
 def wants_maps(scores: NDArray[np.float32], maps_above: float) -> bool:
     """Whether the maps of a batch are to be brought back, now that its scores are known."""
     return maps_above == EVERY_MAP or bool((scores > maps_above).any())
-
-
-def frame_shape(manifest: Manifest) -> tuple[int | None, int, int]:
-    """Batch (None where it is free), height and width of the frames that a manifest's graph takes.
-
-    Raises:
-        ArtifactError: The manifest does not hold them.
-    """
-    try:
-        batch, height, width, _ = manifest["inputs"]["frames"]["shape"]
-        return (batch if isinstance(batch, int) else None), int(height), int(width)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"the manifest lacks the shape of the graph's frames ({error}): export again") from error

@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from edgekd.artifact import Manifest, manifest_path, read_json, read_manifest
+from edgekd.artifact import Manifest, frame_shape, manifest_path, read_json, read_manifest
 from edgekd.backends import BUILDERS, OPENVINO, TITLES
-from edgekd.engines.base import frame_shape
 from edgekd.engines.devices import parse_device
 from edgekd.engines.tensorrt.building import NO_COMPATIBILITY
 from edgekd.engines.tensorrt.flavours import (

@@ -10,9 +10,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from edgekd.artifact import Manifest, manifest_path, read_manifest, write_beside, write_error, write_manifest
+from edgekd.artifact import (
+    Manifest,
+    frame_shape,
+    manifest_path,
+    read_manifest,
+    write_beside,
+    write_error,
+    write_manifest,
+)
 from edgekd.backends import OPENVINO, TITLES
-from edgekd.engines.base import frame_shape
 from edgekd.engines.build_plan import BuildPlan
 from edgekd.engines.cores import usable_cores
 from edgekd.engines.cuda import open_driver

@@ -6,9 +6,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from edgekd.artifact import Manifest
+from edgekd.artifact import Manifest, frame_shape
 from edgekd.backends import ONNXRUNTIME
-from edgekd.engines.base import EVERY_MAP, EngineSpec, Frames, Outputs, frame_shape, wants_maps
+from edgekd.engines.base import EVERY_MAP, EngineSpec, Frames, Outputs, wants_maps
 from edgekd.engines.host import HostEngine
 from edgekd.engines.runtimes import import_onnxruntime
 from edgekd.errors import ArtifactError, MachineError, one_line

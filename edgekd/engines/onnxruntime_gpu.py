@@ -16,9 +16,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from edgekd.artifact import Manifest
+from edgekd.artifact import Manifest, frame_shape
 from edgekd.backends import ONNXRUNTIME_CUDA, ONNXRUNTIME_TENSORRT
-from edgekd.engines.base import EngineSpec, Frames, Outputs, frame_shape
+from edgekd.engines.base import EngineSpec, Frames, Outputs
 from edgekd.engines.cache import cache_folder
 from edgekd.engines.cuda import Device, NoSuchGpuError, open_driver
 from edgekd.engines.onnxruntime import SessionEngine, session_options

@@ -9,7 +9,6 @@ import shlex
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ from edgekd.engines.cache import cache_folder
 from edgekd.engines.cores import usable_cores
 from edgekd.engines.devices import parse_device
 from edgekd.errors import EdgekdError, MachineError, unknown_name
-from edgekd.resize_rules import resize_rule
+from edgekd.preprocessing import preprocessing_of
 
 TRIALS = 5
 
@@ -77,9 +76,9 @@ def open_engine(
     if path.is_file() and path.suffix not in (".onnx", ".engine"):
         raise EdgekdError(f"{path} must be an .onnx file of edgekd export or an .engine file of edgekd build")
     manifest = read_manifest(path)
-    rule = resize_rule(manifest)
+    preprocessing = preprocessing_of(manifest)
     engine = _open(path, manifest, backend, threads or usable_cores(), device, slots)
-    engine.spec = replace(engine.spec, resize=rule)
+    engine.preprocessing = preprocessing
     return engine
 
 

@@ -7,8 +7,8 @@ from collections import deque
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from edgekd.artifact import Manifest
-from edgekd.engines.base import EVERY_MAP, EngineSpec, Frames, Outputs, frame_shape, wants_maps
+from edgekd.artifact import Manifest, frame_shape
+from edgekd.engines.base import EVERY_MAP, EngineSpec, Frames, Outputs, wants_maps
 from edgekd.engines.build_record import refuse_other_version
 from edgekd.engines.host import HostEngine
 from edgekd.engines.openvino_devices import (

@@ -13,7 +13,7 @@ import numpy as np
 
 from edgekd.artifact import Manifest
 from edgekd.data.images import Image
-from edgekd.data.resizing import resize_image
+from edgekd.data.preparing import prepare
 from edgekd.engines.base import Engine
 from edgekd.machine.gpu_record import watch_gpu
 from edgekd.papers.efficiency import compare_efficiency
@@ -179,7 +179,7 @@ def measure_latency(
 
     def bare_parts() -> None:
         start = time.perf_counter()
-        frame = resize_image(images[turn % len(images)], spec.height, spec.width, spec.resize)
+        frame = prepare(images[turn % len(images)], engine.preprocessing)
         engine.infer(np.ascontiguousarray(np.broadcast_to(frame, (spec.batch or 1, *frame.shape))))
         bare.append((time.perf_counter() - start) * 1e3)
 

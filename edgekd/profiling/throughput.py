@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edgekd.data.images import Image
-from edgekd.data.resizing import resize_into
+from edgekd.data.preparing import prepare_into
 from edgekd.engines.base import EVERY_MAP, Engine, EngineSpec, Frames
 from edgekd.errors import EdgekdError
 from edgekd.machine.power import measure_power
@@ -109,7 +109,7 @@ def _of_the_engine(engine: Engine, images: Sequence[Image], batch: int, seconds:
 def _filled(engine: Engine, images: Sequence[Image], batch: int) -> Frames:
     frames = _acquired(engine, batch)
     for index, memory in enumerate(frames):
-        resize_into(images[index % len(images)], memory, engine.spec.resize)
+        prepare_into(images[index % len(images)], memory, engine.preprocessing)
     return frames
 
 

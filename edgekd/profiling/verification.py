@@ -14,22 +14,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edgekd.artifact import Manifest, sha256
+from edgekd.artifact import Manifest, frame_shape, sha256
 from edgekd.backends import ON_CPU, OPENVINO
 from edgekd.data.generated_images import generated_frames
 from edgekd.data.good_images import read_frames
 from edgekd.data.synthetic_anomalies import corrupt
 from edgekd.engines import Engine, Frames, Outputs, open_engine
-from edgekd.engines.base import frame_shape
 from edgekd.engines.build_record import engine_record
 from edgekd.engines.compiling import processor_name
 from edgekd.engines.cuda import open_driver
 from edgekd.engines.tensorrt.checks import refuse_unfit
 from edgekd.engines.tensorrt.flavours import load_flavour
 from edgekd.errors import DriftError, EdgekdError, MachineError
+from edgekd.preprocessing import preprocessing_of
 from edgekd.quantization.drift import map_noise
 from edgekd.recipe import held_out_images, read_recipe
-from edgekd.resize_rules import resize_rule
 from edgekd.run_folder import RECIPE_FILE
 
 # The largest RMS difference between the engine's anomaly maps and the graph's, in standard deviations of the maps.
@@ -103,7 +102,7 @@ def images_for(graph: Path, manifest: Manifest) -> Images:
     """
     _, size, _ = frame_shape(manifest)
     try:
-        good = read_frames(_held_out(graph, manifest)[:MOST_IMAGES], size, resize_rule(manifest))
+        good = read_frames(_held_out(graph, manifest)[:MOST_IMAGES], preprocessing_of(manifest))
         origin, why_generated = HELD_OUT, None
     except EdgekdError as error:
         good, origin, why_generated = generated_frames(MOST_IMAGES, size), GENERATED, str(error)

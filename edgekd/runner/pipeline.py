@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edgekd.data.images import Image
-from edgekd.data.resizing import resize_image
+from edgekd.data.preparing import prepare
 from edgekd.engines.base import EVERY_MAP, NO_MAP, Engine, Frames, Outputs
 from edgekd.errors import EdgekdError, MachineError, one_line
 from edgekd.result import AnomalyResult, error_result, verdict_of
@@ -65,7 +65,7 @@ def inspect_image(engine: Engine, image: Image, threshold: float, maps_above: fl
         maps_above: The answer holds the anomaly map where the score is above it.
     """
     started = time.perf_counter()
-    frame = resize_image(image, engine.spec.height, engine.spec.width, engine.spec.resize)
+    frame = prepare(image, engine.preprocessing)
     frames = np.ascontiguousarray(np.broadcast_to(frame, (engine.spec.batch or 1, *frame.shape)))
     prepared = time.perf_counter()
     outputs = engine.infer(frames, maps_above)

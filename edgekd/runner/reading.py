@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from edgekd.data.images import Image
-from edgekd.data.resizing import resize_into
+from edgekd.data.preparing import prepare_into
 from edgekd.engines.base import Engine, EngineSpec, Frames
 from edgekd.engines.cores import usable_cores
 from edgekd.errors import EdgekdError
@@ -65,7 +65,7 @@ class Readers:
 
     Args:
         frames: The source.
-        engine: Its slots and its resize rule are used.
+        engine: Its slots are used, and images are prepared as it needs them.
         batch: Frames per batch.
         count: Number of threads.
         live: Whether the source cannot wait.
@@ -75,7 +75,7 @@ class Readers:
     def __init__(
         self, frames: Iterator[Frame], engine: Engine, batch: int, count: int, live: bool, keep_images: bool
     ) -> None:
-        self._spec, self._keep = engine.spec, keep_images
+        self._preprocessing, self._keep = engine.preprocessing, keep_images
         self._pool = ThreadPoolExecutor(count, "reader")
         self._waiting = FrameQueue(frames, batch, live=True) if live else None
         self._begun = FrameQueue(self._begin(frames), max(count, batch), live=False) if not live else None
@@ -143,11 +143,12 @@ class Readers:
 
     def _read(self, frame: Frame, dropped: int, memory: Image | None) -> Read:
         started = time.perf_counter()
-        resized = np.empty((self._spec.height, self._spec.width, 3), np.uint8) if memory is None else memory
+        shape = (self._preprocessing.height, self._preprocessing.width, 3)
+        resized = np.empty(shape, np.uint8) if memory is None else memory
         image = error = None
         try:
             image = frame.load()
-            resize_into(image, resized, self._spec.resize)
+            prepare_into(image, resized, self._preprocessing)
         except EdgekdError as failure:
             error = str(failure)
         except Exception as failure:  # Whatever goes wrong with one frame is that frame's ERROR, not the line's stop.

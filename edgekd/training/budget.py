@@ -108,7 +108,7 @@ def measured_cost(recipe: TrainingRecipe, teachers: Sequence[Teacher], device: t
     channels_last(detector, device).eval().requires_grad_(False)
     paths = training_images(recipe)
     start = time.monotonic()
-    frames = read_frames(paths[: max(2 * recipe.batch, INITIAL_IMAGES)], recipe.size, recipe.resize)
+    frames = read_frames(paths[: max(2 * recipe.batch, INITIAL_IMAGES)], recipe.preprocessing)
     reading = (time.monotonic() - start) / len(frames)
     with batches_of(recipe, detector, frames, device) as batches:
         start = time.monotonic()

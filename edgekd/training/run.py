@@ -212,9 +212,9 @@ def train(run: Path, device: torch.device, on_step: OnStep) -> None:
     recipe = read_recipe(run)
     detector = build_detector(recipe, read_weights(run / TEACHER_FILE))
     channels_last(detector, device).eval().requires_grad_(False)
-    frames = read_frames(training_images(recipe), recipe.size, recipe.resize)
+    frames = read_frames(training_images(recipe), recipe.preprocessing)
     # Now, so that what is wrong with them shows now.
-    held_out = read_frames(held_out_images(recipe), recipe.size, recipe.resize)
+    held_out = read_frames(held_out_images(recipe), recipe.preprocessing)
     _require_enough_held_out(detector, recipe, len(held_out))
     with batches_of(recipe, detector, frames, device) as batches, _arithmetic(detector, recipe, frames, device):
         batches.prepare()

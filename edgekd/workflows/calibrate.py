@@ -151,7 +151,7 @@ def _choose(
         candidates = [paths[index] for index in at_random(len(paths), max(CANDIDATES, count), seed)]
         step = f"comparing {len(candidates)} images by the teacher's features"
         options.progress(step, 0, 1)
-        indices = k_centre(image_descriptors(detector, read_frames(candidates, recipe.size, recipe.resize)), count)
+        indices = k_centre(image_descriptors(detector, read_frames(candidates, recipe.preprocessing)), count)
         options.progress(step, 1, 1)
     chosen = [candidates[index] for index in indices]
     return CalibrationSet(hashed(root, chosen), str(root.resolve()), choice, seed, len(paths))

@@ -77,7 +77,7 @@ def compare_with_ceiling(run: Path, recipe: TrainingRecipe, progress: Progress) 
     held_out = held_out_images(recipe)[:MOST_GOOD]
     if len(held_out) < FEWEST_HELD_OUT:
         return None
-    good = read_frames(held_out, recipe.size, recipe.resize)
+    good = read_frames(held_out, recipe.preprocessing)
     defective, _ = synthetic_defects(good, DEFECTS, recipe.seed)
     test, labels = np.concatenate([good, defective]), [False] * len(good) + [True] * DEFECTS
     detector, _ = load_run(run)
@@ -85,7 +85,7 @@ def compare_with_ceiling(run: Path, recipe: TrainingRecipe, progress: Progress) 
     for frame in test:
         scores.append(float(torch_outputs(detector, frame[None])[0][0]))
         progress("scoring synthetic defects", len(scores), len(test))
-    trained = read_frames(training_images(recipe), recipe.size, recipe.resize)
+    trained = read_frames(training_images(recipe), recipe.preprocessing)
     ceilings = [
         teacher_ceiling(
             teacher_network(load_teacher(name)), trained, test, labels, recipe.seed, MOST_PATCHES, progress

@@ -93,7 +93,7 @@ def drift(options: DriftOptions) -> DriftResult:
         require_current(path, read_manifest(path), run)
     scikit_learn_metrics()  # Where it is missing, that is reported before the work.
     category = read_category(Path(options.data))
-    frames = read_frames([test.path for test in category.test], recipe.size, recipe.resize)
+    frames = read_frames([test.path for test in category.test], recipe.preprocessing)
     rows = [_in_torch(run, artifacts, frames, options.progress)]
     for path in artifacts:
         rows += _on_engines(path, frames, options.progress)

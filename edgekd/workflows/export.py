@@ -264,7 +264,7 @@ def _export_run(options: ExportOptions, output: Path, served: TritonModel | None
     held_out = held_out_images(recipe)
     images = held_out or training_images(recipe)
     count = options.free_batch or PARITY_FRAMES
-    frames = read_frames([images[index % len(images)] for index in range(count)], recipe.size, recipe.resize)
+    frames = read_frames([images[index % len(images)] for index in range(count)], recipe.preprocessing)
     origin = {
         "trained": True,
         "resize": {"rule": recipe.resize},

@@ -136,7 +136,7 @@ def _quantize(
     from edgekd.quantization.lowering import to_int8
 
     method = _method(lowering.method)
-    frames = read_frames(chosen.paths(), recipe.size, recipe.resize)
+    frames = read_frames(chosen.paths(), recipe.preprocessing)
     learned = recipe.quantization_aware_from is not None  # Then INT8 is what was trained, and float is what drifts.
     max_drift = MAX_DRIFT if lowering.max_drift is None and not learned else lowering.max_drift
     judges, what_judges = judged_on(detector, frames)

@@ -95,7 +95,7 @@ def network_scores(
     from edgekd.data.good_images import read_frames
     from edgekd.graph.parity import torch_outputs
 
-    frames = read_frames(images, recipe.size, recipe.resize)
+    frames = read_frames(images, recipe.preprocessing)
     scores = []
     for index in range(len(frames)):
         scores.append(float(torch_outputs(detector, frames[index : index + 1])[0][0]))

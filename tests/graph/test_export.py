@@ -191,7 +191,7 @@ def test_an_artifact_keeps_the_rule_that_its_run_resized_images_by(trained_run, 
     assert used == {rule}
     assert read_manifest(run / "detector.onnx")["resize"] == {"rule": rule}
     with open_engine(run / "detector.onnx", "onnxruntime") as engine:
-        assert engine.spec.resize == rule
+        assert engine.preprocessing.resize == rule
 
 
 def test_a_changed_file_is_refused_before_anything_parses_it(exported, tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 
 import edgekd.profiling.throughput as throughput_module
 import edgekd.runner.reading as reading_module
-from edgekd.data.resizing import resize_into
+from edgekd.data.preparing import prepare_into
 from edgekd.engines import EVERY_MAP, EngineSpec, Outputs
 from edgekd.engines.host import HostEngine
 from edgekd.errors import EdgekdError
@@ -47,14 +47,14 @@ def test_resizing_is_never_done_by_the_thread_that_submits(monkeypatch, images):
     filled, read = [], []
 
     def noted(list_of_threads):
-        def resize(*words):
+        def prepare(*words):
             list_of_threads.append(threading.current_thread())
-            resize_into(*words)
+            prepare_into(*words)
 
-        return resize
+        return prepare
 
-    monkeypatch.setattr(throughput_module, "resize_into", noted(filled))
-    monkeypatch.setattr(reading_module, "resize_into", noted(read))
+    monkeypatch.setattr(throughput_module, "prepare_into", noted(filled))
+    monkeypatch.setattr(reading_module, "prepare_into", noted(read))
     engine = NoEngine()
     measure_throughput(engine, images, 4, 0.2)
     assert len(filled) == 4 * (engine.slots + 1)  # Before anything is timed.

@@ -11,6 +11,7 @@ import edgekd.runner.reading as reading_module
 from edgekd.engines import EngineSpec, Outputs
 from edgekd.engines.host import HostEngine
 from edgekd.errors import ImageError
+from edgekd.preprocessing import square
 from edgekd.resize_rules import AREA, AREA_2
 from edgekd.runner import Frame, inspect_image, inspect_stream
 from edgekd.runner.reading import default_readers
@@ -22,7 +23,8 @@ class FirstPixel(HostEngine):
     def __init__(self, slots=1, batch=1, rule=AREA_2):
         super().__init__()
         self.slots = slots
-        self.spec = EngineSpec("first pixel", "0", "CPU", 16, 16, batch, resize=rule)
+        self.spec = EngineSpec("first pixel", "0", "CPU", 16, 16, batch)
+        self.preprocessing = square(16, rule)
 
     def submit(self, frames, maps_above=0.0):
         self.check(frames)

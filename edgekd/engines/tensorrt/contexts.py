@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edgekd.artifact import Manifest
-from edgekd.engines.base import frame_shape
+from edgekd.artifact import Manifest, frame_shape
 from edgekd.engines.cuda import CudaError, Driver
 from edgekd.engines.cuda.ring import Slot
 from edgekd.engines.tensorrt.flavours import RTX, Flavour

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from edgekd.artifact import Manifest
-from edgekd.engines.base import EVERY_MAP, Engine, EngineSpec, Frames, Outputs, frame_shape
+from edgekd.artifact import Manifest, frame_shape
+from edgekd.engines.base import EVERY_MAP, Engine, EngineSpec, Frames, Outputs
 from edgekd.engines.cuda import CudaMemoryError, Driver, NoSuchGpuError, open_driver
 from edgekd.engines.cuda.ring import SlotRing, Ticket
 from edgekd.engines.tensorrt.checks import needs_gpu, refuse_unfit
