@@ -85,7 +85,7 @@ def _student(network: hkt.DeployedHKT, x: Tensor, skip_first: bool = False) -> T
 
 def _answer(difference: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
     patch_map = (difference * difference).mean(1)
-    return patch_map.amax((1, 2)), hkt.place_map(patch_map, images.shape[2])
+    return patch_map.amax((1, 2)), hkt.place_map(patch_map, images.shape[2:], border=True)
 
 
 FORMS = {"apart": Apart, "merged": hkt.DeployedHKT, "merged, one first": OneFirst}

@@ -10,6 +10,7 @@ Source: J. Imaging 2025, "HKT"; counts reproduced from its Tables 4, 5 and 6.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -19,8 +20,16 @@ from torch.nn import functional
 from edgekd.errors import EdgekdError
 from edgekd.macs import convolution_macs
 from edgekd.models.attention import CBAM
-from edgekd.models.backbones.pdn import BORDER, FEATURES, PDN_LAYERS, STRIDE, grid_size, nearest_legal_sizes
-from edgekd.models.detector import Batch, Deployed
+from edgekd.models.backbones.pdn import (
+    BORDER,
+    FEATURES,
+    PDN_LAYERS,
+    STRIDE,
+    grid_size,
+    nearest_legal_sizes,
+    reflected,
+)
+from edgekd.models.detector import Batch, Deployed, Targets
 from edgekd.models.maps import Score, scores_of
 from edgekd.models.patch_detector import PatchDetector
 from edgekd.models.patch_features import TEACHER_STRIDES, PatchTeacher
@@ -29,8 +38,8 @@ from edgekd.models.patch_features import TEACHER_STRIDES, PatchTeacher
 class StudentOutput(NamedTuple):
     """The outputs of a student."""
 
-    features: Tensor  # [N, 384, grid, grid]
-    taps: list[Tensor]  # Projected to [N, 384, grid, grid] each, shallow first; empty without projectors.
+    features: Tensor  # [N, 384, h, w], a position every 4 pixels.
+    taps: list[Tensor]  # Projected to [N, 384, h, w] each, shallow first; empty without projectors.
 
 
 class Projector(nn.Conv2d):
@@ -64,10 +73,13 @@ class HKTStudent(nn.Module):
         network: "pdn_small" for HKT, "pdn_medium" for HKT+.
         cbam: Off for the ablation without attention (Table 6).
         projectors: Off for the ablation without learnable projectors (Table 6).
+        border: Whether the outer 16 pixels have no positions, as in the paper; else the image is reflected beyond its
+            edge, so that the positions cover it.
     """
 
-    def __init__(self, network: str, cbam: bool = True, projectors: bool = True) -> None:
+    def __init__(self, network: str, cbam: bool = True, projectors: bool = True, border: bool = True) -> None:
         super().__init__()
+        self.border = border
         self.layers = PDN_LAYERS[network]
         widths = sorted({layer.outputs for layer in self.layers[:-1]})
         self.convolutions = nn.ModuleList(nn.Conv2d(layer.inputs, layer.outputs, layer.kernel) for layer in self.layers)
@@ -77,7 +89,7 @@ class HKTStudent(nn.Module):
 
     def forward(self, images: Tensor) -> StudentOutput:
         """The student's features of normalised images [N, 3, H, W], and its projected taps."""
-        taps, x = [], images
+        taps, x = [], images if self.border else reflected(images)
         for convolution, layer in zip(self.convolutions, self.layers, strict=True):
             x = convolution(x)
             if layer is self.layers[-1]:
@@ -111,6 +123,8 @@ class HKT(PatchDetector):
         cbam, projectors: Off for the ablations of Table 6.
         tap_weight: The weight of the projected taps in the loss, lambda 1 of the paper.
         score: What an image's score takes from its map: "max", or "top_percent" for the mean of the highest hundredth.
+        border: Whether the outer 16 pixels of an image are blind, as in the paper, where the networks do not pad; else
+            what reads an image unpadded reads it reflected by 16 pixels, and the map's positions cover all of it.
     """
 
     student: HKTStudent
@@ -123,16 +137,24 @@ class HKT(PatchDetector):
         projectors: bool = True,
         tap_weight: float = 0.5,
         score: Score = "max",
+        border: bool = True,
     ) -> None:
         teacher = teacher or student
         if teacher in PDN_LAYERS and teacher != student:
             raise EdgekdError(f"the teacher of this student must be {student} or a backbone, got {teacher}")
-        super().__init__(teacher, padded=False)
-        self.student = HKTStudent(student, cbam, projectors)
-        self.tap_weight, self.score = tap_weight, score
+        # A backbone pads by itself; a PDN is as it was distilled, and its images are reflected.
+        super().__init__(teacher, padded=not border and teacher not in PDN_LAYERS)
+        self.student = HKTStudent(student, cbam, projectors, border)
+        self.tap_weight, self.score, self.border = tap_weight, score, border
 
     def quantizable(self) -> list[nn.Module]:
         return [self.teacher, self.student.convolutions]
+
+    @torch.no_grad()
+    def targets(self, images: Tensor) -> Targets:
+        """The teacher's features [N, 384, h, w], not standardised, at the positions of the student's."""
+        whole = self.border or isinstance(self.teacher, PatchTeacher)
+        return (self.teacher(images if whole else reflected(images)),)
 
     def training_loss(self, batch: Batch) -> Tensor:
         """The squared distance of the last maps, plus that of every projected tap times its weight (eq. 1.3)."""
@@ -145,14 +167,14 @@ class HKT(PatchDetector):
 
     @torch.no_grad()
     def patch_map(self, images: Tensor) -> Tensor:
-        """The squared difference of the last maps, averaged over channels: [N, grid, grid] (eq. 1.5)."""
+        """The squared difference of the last maps, averaged over channels: [N, h, w] (eq. 1.5)."""
         (features,) = self.targets(images)
         difference: Tensor = self.standardised(features) - self.student(images).features
         return difference.square().mean(1)
 
     def predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
         patches = self.patch_map(images)
-        return scores_of(patches, self.score), place_map(patches, images.shape[2])
+        return scores_of(patches, self.score), place_map(patches, images.shape[2:], self.border)
 
     def deployed(self) -> Deployed:
         return DeployedHKT(self)
@@ -168,7 +190,7 @@ class DeployedHKT(Deployed):
     def __init__(self, detector: HKT) -> None:
         super().__init__()
         detector = copy.deepcopy(detector).eval()
-        self.student, self.score = detector.student, detector.score
+        self.student, self.score, self.border = detector.student, detector.score, detector.border
         self.student.projectors = nn.ModuleDict()
         last = self.student.convolutions[-1]
         self.student.convolutions = self.student.convolutions[:-1]
@@ -180,13 +202,14 @@ class DeployedHKT(Deployed):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Scores [N], of each map on its own grid, and maps [N, H, W] of images [N, 3, H, W]."""
-        x = images
+        seen = images if self.border else reflected(images)
+        x = seen
         for convolution, layer in zip(self.student.convolutions, self.student.layers, strict=False):
             x = self.student.attend(functional.relu(convolution(x)))
             x = self.student.pool(x) if layer.pool else x
-        difference = self.difference(self.teacher(images), x)
+        difference = self.difference(self.teacher(images if isinstance(self.teacher, PatchTeacher) else seen), x)
         patch_map = (difference * difference).mean(1)
-        return scores_of(patch_map, self.score), place_map(patch_map, images.shape[2])
+        return scores_of(patch_map, self.score), place_map(patch_map, images.shape[2:], self.border)
 
 
 class Difference(nn.Module):
@@ -244,16 +267,19 @@ def _convolution(module: nn.Module) -> nn.Conv2d:
     return module
 
 
-def place_map(patch_map: Tensor, size: int) -> Tensor:
-    """Brings a map of patches to the image's size: padded by the border that the PDN lacks, then resized, bilinear.
+def place_map(patch_map: Tensor, size: Sequence[int], border: bool) -> Tensor:
+    """Brings a map of patches to the image's size, bilinear.
 
     Args:
-        patch_map: [N, grid, grid].
-        size: The image's side, in pixels.
+        patch_map: [N, h, w], a position every 4 pixels.
+        size: The image's height and width, in pixels.
+        border: Whether the map lacks the border of an unpadded PDN, which is then filled with zeros.
 
     Returns:
-        [N, size, size].
+        [N, *size].
     """
-    assert patch_map.shape[-1] == grid_size(size), f"an image side must be a multiple of {STRIDE}"
-    padded = functional.pad(patch_map, (BORDER,) * 4)
-    return functional.interpolate(padded.unsqueeze(1), (size, size), mode="bilinear", align_corners=False).squeeze(1)
+    height, width = size
+    expected = [grid_size(side) if border else side // STRIDE for side in (height, width)]
+    assert list(patch_map.shape[1:]) == expected, f"an image side must be a multiple of {STRIDE}"
+    whole = functional.pad(patch_map, (BORDER,) * 4) if border else patch_map
+    return functional.interpolate(whole.unsqueeze(1), (height, width), mode="bilinear", align_corners=False).squeeze(1)

@@ -54,6 +54,8 @@ class FlopsConvention(NamedTuple):
 
 # One noisy place of a good image does not decide the mean of a hundredth of its map.
 TIMED_SETTINGS: Mapping[str, Any] = MappingProxyType({"score": "top_percent"})
+# A defect at the edge of an image counts as one in its middle.
+WHOLE_IMAGE: Mapping[str, Any] = MappingProxyType({**TIMED_SETTINGS, "border": False})
 
 
 class System(NamedTuple):
@@ -166,6 +168,7 @@ SYSTEMS = {
             convention=THOP,
             rows=(PaperRow("4", "HKT", 2.85, 20.31, {}), PaperRow("5", "HKT without CBAM, LP", 2.69, 15.31, BARE)),
             follows_size=False,
+            timed_settings=WHOLE_IMAGE,
         ),
         System(
             name="hkt_plus",
@@ -184,6 +187,7 @@ SYSTEMS = {
                 PaperRow("6", "HKT+ with LP alone", 8.47, 63.18, {"cbam": False}),
             ),
             follows_size=False,
+            timed_settings=WHOLE_IMAGE,
         ),
         System(
             name="mhkd",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from edgekd.models.normalisation import MEAN, STD
 from edgekd.models.sizes import nearest_multiples
@@ -122,8 +123,13 @@ class PDNTrunk(nn.Module):
         self.network = nn.Sequential(*list(self.network)[: self.ends[stride] + 1])
 
 
+def reflected(images: Tensor) -> Tensor:
+    """Images continued by reflection, so that an unpadded PDN's positions cover them: [N, 3, H + 32, W + 32]."""
+    return functional.pad(images, (BORDER * STRIDE,) * 4, mode="reflect")
+
+
 def grid_size(size: int) -> int:
-    """The side of an unpadded PDN's feature grid, in positions, for a square image of a side in pixels."""
+    """The side of an unpadded PDN's feature grid, in positions, for a side of an image in pixels."""
     return size // STRIDE - 8
 
 
