@@ -19,6 +19,7 @@ from edgekd.engines import open_engine
 from edgekd.profiling.timing import device_record
 from edgekd.run_folder import DETECTOR_FILE
 from edgekd.runner.pipeline import inspect_image
+from edgekd.verdicts.limits import Limits
 
 WARM_UP, TIMED = 3, 16
 
@@ -44,7 +45,7 @@ def _processor_times(artifact: Path, images: list) -> list[float]:
     with open_engine(artifact, "openvino", threads=1) as engine:
         for image in islice(cycle(images), WARM_UP + TIMED):
             start = time.process_time()
-            inspect_image(engine, image, threshold=1.0)
+            inspect_image(engine, image, Limits(1.0))
             times.append((time.process_time() - start) * 1000)
     return times[WARM_UP:]
 

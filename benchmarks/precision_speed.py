@@ -23,6 +23,7 @@ from edgekd.profiling.peak import peak_macs_fp32, peak_macs_int8
 from edgekd.profiling.timing import device_record
 from edgekd.result import Verdict
 from edgekd.runner.pipeline import inspect_image
+from edgekd.verdicts.limits import Limits
 
 WARM_UP = 3
 FILES = {"fp32": "detector.onnx", "fp16": "detector_fp16.onnx", "int8": "detector_int8.onnx"}
@@ -60,7 +61,7 @@ def _in_turn(engines: dict[Any, Engine], images: list[Any], rounds: int) -> dict
     for turn in range(WARM_UP + rounds):
         for name, engine in engines.items():
             start = time.perf_counter()
-            result = inspect_image(engine, images[turn % len(images)], 0.0)
+            result = inspect_image(engine, images[turn % len(images)], Limits(0.0))
             assert result.verdict is not Verdict.ERROR
             times[name].append((time.perf_counter() - start) * 1e3)
     return {name: np.asarray(entry[WARM_UP:]) for name, entry in times.items()}

@@ -29,6 +29,7 @@ from edgekd.engines.host import HostEngine
 from edgekd.profiling.timing import device_record
 from edgekd.result import Verdict
 from edgekd.runner import Frame, inspect_stream
+from edgekd.verdicts.limits import Limits
 
 DIFFERENT_IMAGES = 8  # More bytes than the caches of most processors.
 
@@ -97,7 +98,7 @@ def measure(arguments: argparse.Namespace, readers: str) -> float:
     names = (Frame(str(number), partial(images.__getitem__, number % len(images))) for number in range(1_000_000))
     given = {} if readers == "default" else {"readers": int(readers)}
     assert not given or "readers" in inspect.signature(inspect_stream).parameters
-    stream = inspect_stream(NoEngine(arguments.side), names, 1.0, **given)
+    stream = inspect_stream(NoEngine(arguments.side), names, Limits(1.0), **given)
     for _ in range(20):  # To warm up.
         next(stream)
     start = time.perf_counter()

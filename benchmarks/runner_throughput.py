@@ -25,6 +25,7 @@ from edgekd.result import Verdict
 from edgekd.runner import inspect_stream
 from edgekd.runner.reading import default_readers
 from edgekd.runner.sources import image_frames
+from edgekd.verdicts.limits import Limits
 
 
 def main() -> None:
@@ -80,7 +81,7 @@ def _bare(engine: Engine, frames: Frames) -> None:
 
 
 def _streamed(engine: Engine, paths: list[Path], readers: int) -> None:
-    for answer in inspect_stream(engine, image_frames(paths), 0.0, readers=readers):
+    for answer in inspect_stream(engine, image_frames(paths), Limits(0.0), readers=readers):
         assert answer.result.verdict is not Verdict.ERROR
 
 

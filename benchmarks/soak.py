@@ -19,6 +19,7 @@ from edgekd.profiling.timing import device_record
 from edgekd.result import Verdict
 from edgekd.runner import inspect_stream
 from edgekd.runner.sources import image_frames
+from edgekd.verdicts.limits import Limits
 
 EVERY_SECONDS = 30
 
@@ -35,7 +36,7 @@ def main() -> None:
     frames = errors = 0
     with open_engine(arguments.engine) as engine:
         images = image_frames(cycle(list_images(arguments.images)))
-        for answer in inspect_stream(engine, images, 0.0, maps_above=0.0, keep_images=True):
+        for answer in inspect_stream(engine, images, Limits(0.0), maps_above=0.0, keep_images=True):
             frames += 1
             errors += answer.result.verdict is Verdict.ERROR
             elapsed = time.monotonic() - start

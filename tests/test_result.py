@@ -4,7 +4,7 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from edgekd.result import AnomalyResult, Verdict, error_result, verdict_of
+from edgekd.result import AnomalyResult, Region, Verdict, error_result, verdict_of
 
 NO_NUMBERS = (math.nan, math.inf, -math.inf)
 
@@ -33,7 +33,7 @@ def test_an_error_has_no_score_and_says_why():
 
 
 def test_a_result_cannot_be_changed():
-    result = AnomalyResult(0.5, Verdict.NG)
+    result = AnomalyResult(0.5, 1.25, Verdict.NG)
     with pytest.raises(FrozenInstanceError):
         result.verdict = Verdict.OK
 
@@ -41,3 +41,17 @@ def test_a_result_cannot_be_changed():
 def test_verdicts_are_written_as_their_names():
     assert [verdict.value for verdict in Verdict] == ["OK", "NG", "ERROR"]
     assert Verdict("NG") is Verdict.NG
+
+
+def test_a_result_in_json_has_null_where_there_is_no_number():
+    region = Region(6, (1, 2, 3, 2), (2.0, 2.5), 4.5)
+    result = AnomalyResult(0.5, math.nan, Verdict.NG, (region,), more_regions=3)
+    assert result.to_dict() == {
+        "score": 0.5,
+        "severity": None,
+        "verdict": "NG",
+        "error": None,
+        "regions": [{"area": 6, "box": (1, 2, 3, 2), "centroid": (2.0, 2.5), "peak": 4.5}],
+        "more_regions": 3,
+    }
+    assert error_result("it is cut off").to_dict()["score"] is None

@@ -11,6 +11,7 @@ from worker import read_images, serve
 from edgekd.artifact import read_manifest
 from edgekd.engines import open_engine
 from edgekd.runner.pipeline import inspect_image
+from edgekd.verdicts.limits import Limits
 
 images, _, threads, artifact = sys.argv[1:]
 manifest = read_manifest(Path(artifact))
@@ -20,4 +21,4 @@ with open_engine(Path(artifact), "openvino", int(threads)) as engine:
         "versions": {"openvino": engine.spec.version},
         "what": f"edgekd's {manifest['system']} in {manifest['precision']}, image to verdict and map",
     }
-    serve(about, read_images(Path(images)), lambda image: inspect_image(engine, image, threshold).score)
+    serve(about, read_images(Path(images)), lambda image: inspect_image(engine, image, Limits(threshold)).score)

@@ -27,6 +27,7 @@ from edgekd.progress import Progress, silent
 from edgekd.result import Verdict
 from edgekd.runner.pipeline import inspect_image
 from edgekd.runner.reading import default_readers
+from edgekd.verdicts.limits import limits_of
 
 WARM_UP_SECONDS = 1.0
 PEAK_METHOD = (
@@ -173,7 +174,7 @@ def measure_latency(
     """
     spec = engine.spec
     stages: dict[str, list[float]] = {}
-    threshold = (manifest.get("threshold") or {}).get("value", 0.0)
+    limits = limits_of(manifest, None if manifest.get("threshold") else 0.0)
     bare: list[float] = []
     turn = 0
 
@@ -184,7 +185,7 @@ def measure_latency(
         bare.append((time.perf_counter() - start) * 1e3)
 
     def through_runner() -> None:
-        result = inspect_image(engine, images[turn % len(images)], threshold)
+        result = inspect_image(engine, images[turn % len(images)], limits)
         assert result.verdict is not Verdict.ERROR
         for stage, milliseconds in result.timings.items():
             stages.setdefault(stage, []).append(milliseconds)

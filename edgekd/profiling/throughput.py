@@ -17,6 +17,7 @@ from edgekd.errors import EdgekdError
 from edgekd.machine.power import measure_power
 from edgekd.runner.pipeline import inspect_stream
 from edgekd.runner.sources import Frame
+from edgekd.verdicts.limits import Limits
 
 DEVICE_STAGES = ("h2d", "gpu_compute", "d2h")
 FEWEST_BATCHES = 3
@@ -59,7 +60,7 @@ def measure_throughput(
     with measure_power(_gpu_of(engine.spec)) as power:
         start, done = time.perf_counter(), 0
         frames = _frames_for(images, batch, start, seconds)
-        for answer in inspect_stream(engine, frames, np.inf, EVERY_MAP, readers=readers, batch=batch):
+        for answer in inspect_stream(engine, frames, Limits(np.inf), EVERY_MAP, readers=readers, batch=batch):
             if answer.result.error is not None:
                 raise EdgekdError(f"throughput cannot be measured: {answer.result.error}")
             done += 1

@@ -10,13 +10,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekd.artifact import Manifest, find_artifact, read_manifest
+from edgekd.artifact import find_artifact, read_manifest
 from edgekd.data.images import Image, as_bgr8, read_image
 from edgekd.engines import EVERY_MAP, NO_MAP, Engine, open_engine
-from edgekd.errors import EdgekdError, ImageError, MachineError, one_line
+from edgekd.errors import ImageError, MachineError, one_line
 from edgekd.result import AnomalyResult, error_result
 from edgekd.runner.pipeline import Answer, inspect_image, inspect_stream
 from edgekd.runner.sources import Source, open_source
+from edgekd.verdicts.limits import limits_of
 
 Maps = Literal["all", "ng", "none"]
 
@@ -36,7 +37,7 @@ class Inspector:
     Attributes:
         artifact: The file that runs.
         manifest: The artifact's.
-        threshold: Scores above it are NG.
+        limits: What it judges by: the threshold, and what the manifest holds besides.
 
     Raises:
         ArtifactError: The artifact is missing, damaged, or differs from its manifest.
@@ -63,9 +64,14 @@ class Inspector:
     ) -> None:
         self.artifact = find_artifact(Path(artifact))
         self.manifest = read_manifest(self.artifact)
-        self.threshold = stored_threshold(self.manifest) if threshold is None else threshold
+        self.limits = limits_of(self.manifest, threshold)
         self._readers = readers
         self._engine: Engine = open_engine(self.artifact, backend, threads, device, slots)
+
+    @property
+    def threshold(self) -> float:
+        """Scores above it are NG."""
+        return self.limits.threshold
 
     def __call__(self, image: NDArray[np.uint8] | str | Path) -> AnomalyResult:
         """Inspects one image and waits for the result.
@@ -88,7 +94,7 @@ class Inspector:
                 raise
             return error_result(str(error))
         try:
-            return inspect_image(self._engine, frame, self.threshold)
+            return inspect_image(self._engine, frame, self.limits)
         except Exception as error:
             if self._engine.broken is not None:
                 raise MachineError(f"{self._engine.broken}; open the artifact again") from error
@@ -114,8 +120,8 @@ class Inspector:
             MachineError: While iterating: the engine's device no longer answers.
         """
         frames, live = source if isinstance(source, Source) else open_source(source)
-        maps_above = {"all": EVERY_MAP, "ng": self.threshold, "none": NO_MAP}[maps]
-        return inspect_stream(self._engine, frames, self.threshold, maps_above, keep_images, live, self._readers)
+        maps_above = {"all": EVERY_MAP, "ng": self.limits.threshold, "none": NO_MAP}[maps]
+        return inspect_stream(self._engine, frames, self.limits, maps_above, keep_images, live, self._readers)
 
     def close(self) -> None:
         """Releases what the engine holds. Closing twice does no harm."""
@@ -145,19 +151,3 @@ def checked_image(image: NDArray[np.uint8]) -> Image:
             f"got {image.dtype} of shape {list(image.shape)}"
         )
     return as_bgr8(image, "the image")
-
-
-def stored_threshold(manifest: Manifest) -> float:
-    """The threshold that an artifact holds.
-
-    Args:
-        manifest: The artifact's.
-
-    Raises:
-        EdgekdError: It holds none.
-    """
-    threshold = manifest.get("threshold")
-    if not threshold:
-        why = "it is untrained" if not manifest.get("trained") else "too few good images were held out"
-        raise EdgekdError(f"{manifest['file']} holds no threshold ({why}): give one with --threshold")
-    return float(threshold["value"])

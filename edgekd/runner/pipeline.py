@@ -19,6 +19,8 @@ from edgekd.errors import EdgekdError, MachineError, one_line
 from edgekd.result import AnomalyResult, error_result, verdict_of
 from edgekd.runner.reading import Read, Readers, default_readers
 from edgekd.runner.sources import Frame
+from edgekd.verdicts.limits import Limits
+from edgekd.verdicts.regions import NO_REGIONS, find_regions
 
 STAGES = ("pre", "inference", "post", "end_to_end")
 
@@ -55,13 +57,22 @@ class _Running(NamedTuple):
     error: str | None
 
 
-def inspect_image(engine: Engine, image: Image, threshold: float, maps_above: float = EVERY_MAP) -> AnomalyResult:
+class _Times(NamedTuple):
+    """When a frame started, was submitted and inferred, in seconds; how long reading it took, in milliseconds."""
+
+    started: float
+    reading: float
+    submitted: float
+    inferred: float
+
+
+def inspect_image(engine: Engine, image: Image, limits: Limits, maps_above: float = EVERY_MAP) -> AnomalyResult:
     """Inspects one decoded image and waits for the answer.
 
     Args:
         engine: One with a fixed batch size gets the image that many times.
         image: uint8 [H, W, 3], BGR, of any size.
-        threshold: Scores above it are NG.
+        limits: What scores and maps are judged by.
         maps_above: The answer holds the anomaly map where the score is above it.
     """
     started = time.perf_counter()
@@ -70,13 +81,14 @@ def inspect_image(engine: Engine, image: Image, threshold: float, maps_above: fl
     prepared = time.perf_counter()
     outputs = engine.infer(frames, maps_above)
     inferred = time.perf_counter()
-    return _result(outputs, 0, threshold, maps_above, (started, (prepared - started) * 1e3, prepared, inferred))
+    times = _Times(started, (prepared - started) * 1e3, prepared, inferred)
+    return _result(outputs, 0, image.shape[:2], limits, maps_above, times)
 
 
 def inspect_stream(
     engine: Engine,
     frames: Iterable[Frame],
-    threshold: float,
+    limits: Limits,
     maps_above: float = NO_MAP,
     keep_images: bool = False,
     live: bool = False,
@@ -90,7 +102,7 @@ def inspect_stream(
     Args:
         engine: Of any batch size; this thread must be the one that opened it.
         frames: The source.
-        threshold: Scores above it are NG.
+        limits: What scores and maps are judged by.
         maps_above: Answers hold the anomaly map where the score is above it: EVERY_MAP, NO_MAP, or the threshold.
         keep_images: Whether answers hold the image as it was read.
         live: Whether the source cannot wait, such as a camera; then the oldest waiting frames are dropped.
@@ -121,7 +133,7 @@ def inspect_stream(
                 while filling and (not running or all(read.done() for read in filling[0].reads)):
                     running.append(_start(engine, filling.popleft(), maps_above))
                 if running:
-                    yield from _finish(engine, running.popleft(), threshold, maps_above)
+                    yield from _finish(engine, running.popleft(), limits, maps_above)
                 elif engine.broken is not None:
                     raise MachineError(f"{engine.broken}; the frames that follow were not inspected: start again")
                 elif reading.ended:
@@ -157,7 +169,7 @@ def _start(engine: Engine, filled: _Filling, maps_above: float) -> _Running:
         return _Running(reads, None, submitted, f"the engine failed: {one_line(failure)}")
 
 
-def _finish(engine: Engine, running: _Running, threshold: float, maps_above: float) -> Iterator[Answer]:
+def _finish(engine: Engine, running: _Running, limits: Limits, maps_above: float) -> Iterator[Answer]:
     outputs: Outputs | None = None
     error = running.error
     if running.ticket is not None:
@@ -170,26 +182,35 @@ def _finish(engine: Engine, running: _Running, threshold: float, maps_above: flo
         if read.error is not None or outputs is None:
             result = error_result(read.error or error or "the engine returned nothing")
         else:
-            times = (read.started, read.milliseconds, running.submitted, inferred)
-            result = _result(outputs, index, threshold, maps_above, times)
+            times = _Times(read.started, read.milliseconds, running.submitted, inferred)
+            result = _result(outputs, index, read.shape, limits, maps_above, times)
         yield Answer(read.name, read.image, result, read.dropped)
 
 
 def _result(
-    outputs: Outputs, index: int, threshold: float, maps_above: float, times: tuple[float, float, float, float]
+    outputs: Outputs, index: int, shape: tuple[int, ...], limits: Limits, maps_above: float, times: _Times
 ) -> AnomalyResult:
-    """The answer for one frame of a batch; `times` are when it started, its reading's length, submission, inference."""
-    started, reading, submitted, inferred = times
+    """The answer for one frame of a batch; `shape` is the frame's, as it was read."""
     score = float(outputs.scores[index])
-    verdict = verdict_of(score, threshold)
+    verdict = verdict_of(score, limits.threshold)
     kept = len(outputs.anomaly_maps) and (maps_above == EVERY_MAP or score > maps_above)
     error = None if math.isfinite(score) else f"the engine's score is not finite: {score}"
+    anomaly_map = outputs.anomaly_maps[index] if kept else None
+    regions = NO_REGIONS if anomaly_map is None else find_regions(anomaly_map, limits.pixel_limit, *shape)
     ended = time.perf_counter()
     timings = {
-        "pre": reading,
-        "inference": (inferred - submitted) * 1e3,
-        "post": (ended - inferred) * 1e3,
-        "end_to_end": (ended - started) * 1e3,
+        "pre": times.reading,
+        "inference": (times.inferred - times.submitted) * 1e3,
+        "post": (ended - times.inferred) * 1e3,
+        "end_to_end": (ended - times.started) * 1e3,
     }
-    anomaly_map = outputs.anomaly_maps[index] if kept else None
-    return AnomalyResult(score, verdict, anomaly_map, {**timings, **outputs.timings}, error)
+    return AnomalyResult(
+        score,
+        limits.severity(score),
+        verdict,
+        regions.listed,
+        anomaly_map,
+        {**timings, **outputs.timings},
+        error,
+        regions.more,
+    )

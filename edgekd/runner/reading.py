@@ -29,6 +29,7 @@ class Read(NamedTuple):
         name: The frame's.
         dropped: Frames of a live source that were dropped just before it.
         image: The decoded image; None where it was not kept.
+        shape: Height and width of the decoded image, in pixels; zeros where it could not be read.
         resized: uint8 [h, w, 3]: in the slot that it was read for, or in memory of its own.
         error: Why it could not be read; None where it was.
         started: When reading began, in seconds of `time.perf_counter`.
@@ -38,6 +39,7 @@ class Read(NamedTuple):
     name: str
     dropped: int
     image: Image | None
+    shape: tuple[int, ...]
     resized: Image
     error: str | None
     started: float
@@ -155,4 +157,5 @@ class Readers:
             error = f"{frame.name}: {type(failure).__name__}: {failure}"
         milliseconds = (time.perf_counter() - started) * 1e3
         kept = image if self._keep else None
-        return Read(frame.name, dropped, kept, resized, error, started, milliseconds)
+        shape = (0, 0) if image is None else image.shape[:2]
+        return Read(frame.name, dropped, kept, shape, resized, error, started, milliseconds)

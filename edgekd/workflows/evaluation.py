@@ -21,6 +21,7 @@ from edgekd.reports.evaluation import EvaluationReport, ReportSample
 from edgekd.reports.metric_titles import paper_figures, report_metrics
 from edgekd.runner.pipeline import STAGES, Answer, inspect_stream
 from edgekd.runner.sources import image_frames
+from edgekd.verdicts.limits import Limits, limits_if_any
 from edgekd.workflows.evaluation_figures import PixelMetrics, decision_figures, image_figures, verdict_counts
 
 REPORT_SIDE = 256  # Of an image in the report, in pixels.
@@ -55,7 +56,7 @@ def evaluate_engine(engine: Engine, manifest: Manifest, category: Category, prog
     origin = manifest["threshold"]["origin"] if manifest.get("threshold") else "the artifact holds no threshold"
     samples, timings, pixels = [], [], PixelMetrics(category)
     step, total = f"evaluating {len(category.test)} images", len(category.test)
-    for image, answer in _answers(engine, category, np.inf if threshold is None else threshold):
+    for image, answer in _answers(engine, category, limits_if_any(manifest)):
         if answer.result.error:
             raise EdgekdError(f"the evaluation stopped: {answer.result.error}")
         mask = read_mask(image.mask, engine.spec.height, engine.spec.width) if image.mask else None
@@ -87,14 +88,14 @@ def evaluate_engine(engine: Engine, manifest: Manifest, category: Category, prog
     return Evaluation(figures, _report(engine, manifest, origin, figures, samples, latency))
 
 
-def _answers(engine: Engine, category: Category, threshold: float) -> Iterator[tuple[TestImage, Answer]]:
+def _answers(engine: Engine, category: Category, limits: Limits) -> Iterator[tuple[TestImage, Answer]]:
     """The answers to the test images; the engine rests, and is not timed, while they are looked at."""
     batch = engine.spec.batch or 1
     at_once = batch * max(1, AT_ONCE // batch)
     for first in range(0, len(category.test), at_once):
         images = category.test[first : first + at_once]
         frames = image_frames([image.path for image in images])
-        answers = list(inspect_stream(engine, frames, threshold, EVERY_MAP, keep_images=True))
+        answers = list(inspect_stream(engine, frames, limits, EVERY_MAP, keep_images=True))
         yield from zip(images, answers, strict=True)
 
 

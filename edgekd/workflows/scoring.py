@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -68,10 +69,11 @@ def engine_scores(artifact: Path, images: Sequence[Path], step: str, progress: P
     from edgekd.engines import open_engine
     from edgekd.runner import inspect_stream
     from edgekd.runner.sources import image_frames
+    from edgekd.verdicts.limits import Limits
 
     results = []
     with open_engine(artifact) as engine:
-        for reply in inspect_stream(engine, image_frames(images), threshold=float("inf")):
+        for reply in inspect_stream(engine, image_frames(images), Limits(math.inf)):
             results.append(reply.result)
             progress(step, len(results), len(images))
     failed = [result.error for result in results if result.error]

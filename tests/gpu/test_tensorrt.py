@@ -80,11 +80,12 @@ def test_the_engine_answers_what_the_graph_answers(engine_file, exported, images
 def test_a_stream_is_answered_in_order(engine_file, images):
     from edgekd.runner import inspect_stream
     from edgekd.runner.sources import image_frames
+    from edgekd.verdicts.limits import Limits
 
     paths = images[:60]
     with open_engine(engine_file) as engine:
         alone = [float(engine.infer(frame[None]).scores[0]) for frame in read_frames(paths, SIZE)]
-        streamed = [answer.result.score for answer in inspect_stream(engine, image_frames(paths), 1.0)]
+        streamed = [answer.result.score for answer in inspect_stream(engine, image_frames(paths), Limits(1.0))]
     np.testing.assert_allclose(streamed, alone, rtol=1e-5)
 
 

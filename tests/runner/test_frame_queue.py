@@ -8,6 +8,7 @@ from edgekd.engines import EngineSpec, Outputs
 from edgekd.engines.host import HostEngine
 from edgekd.runner import Frame, inspect_stream
 from edgekd.runner.frame_queue import FrameQueue
+from edgekd.verdicts.limits import Limits
 
 
 def numbered(count):
@@ -118,7 +119,7 @@ def test_the_frames_before_a_sources_failure_are_answered(batch):
         engine.go_on.release()
     answers = []
     with pytest.raises(ValueError, match="the cable"):
-        answers.extend(inspect_stream(engine, source(), 1.0))
+        answers.extend(inspect_stream(engine, source(), Limits(1.0)))
     assert [answer.name for answer in answers] == [str(number) for number in range(6)]
     assert engine.acquire(batch) is not None
 
@@ -153,7 +154,7 @@ def test_every_frame_of_a_live_stream_is_answered_or_counted():
         yield Frame("last", lambda: np.zeros((16, 16, 3), np.uint8))
 
     answers = []
-    stream = inspect_stream(engine, camera(), 1.0, live=True)
+    stream = inspect_stream(engine, camera(), Limits(1.0), live=True)
     engine.go_on.release()
     answers.append(next(stream))
     assert given.wait(10)

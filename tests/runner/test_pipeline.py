@@ -10,6 +10,7 @@ from edgekd.engines.host import HostEngine
 from edgekd.result import Verdict
 from edgekd.runner import Frame, inspect_image, inspect_stream
 from edgekd.runner.sources import image_frames
+from edgekd.verdicts.limits import Limits
 
 from ..run_command import main
 
@@ -70,8 +71,8 @@ def numbered(count):
 
 
 def test_answers_come_in_order_and_are_those_of_single_images(engine, paths):
-    alone = [inspect_image(engine, read_image(path), threshold=1.0) for path in paths]
-    answers = list(inspect_stream(engine, image_frames(paths), 1.0, EVERY_MAP, keep_images=True))
+    alone = [inspect_image(engine, read_image(path), Limits(1.0)) for path in paths]
+    answers = list(inspect_stream(engine, image_frames(paths), Limits(1.0), EVERY_MAP, keep_images=True))
     assert [answer.name for answer in answers] == [str(path) for path in paths]
     assert [answer.result.score for answer in answers] == [result.score for result in alone]
     assert len({result.score for result in alone}) == len(paths)
@@ -81,15 +82,15 @@ def test_answers_come_in_order_and_are_those_of_single_images(engine, paths):
 
 
 def test_images_and_maps_are_kept_only_where_they_are_asked_for(engine, paths):
-    (answer,) = inspect_stream(engine, image_frames(paths[:1]), 1.0)
+    (answer,) = inspect_stream(engine, image_frames(paths[:1]), Limits(1.0))
     assert answer.image is None
     assert answer.result.anomaly_map is None
 
 
 def test_the_threshold_parts_ok_from_ng_and_is_itself_ok(engine, paths):
-    scores = [answer.result.score for answer in inspect_stream(engine, image_frames(paths[:5]), 1.0)]
+    scores = [answer.result.score for answer in inspect_stream(engine, image_frames(paths[:5]), Limits(1.0))]
     threshold = sorted(scores)[2]
-    verdicts = [answer.result.verdict for answer in inspect_stream(engine, image_frames(paths[:5]), threshold)]
+    verdicts = [answer.result.verdict for answer in inspect_stream(engine, image_frames(paths[:5]), Limits(threshold))]
     assert verdicts == [Verdict.NG if score > threshold else Verdict.OK for score in scores]
     assert verdicts.count(Verdict.OK) == 3
 
@@ -98,12 +99,12 @@ def test_an_unreadable_frame_is_error_and_the_stream_goes_on(engine, paths, tmp_
     damaged = tmp_path / "damaged.png"
     damaged.write_bytes(paths[0].read_bytes()[:900])
     mixed = [damaged, paths[0], tmp_path / "gone.png", paths[1], damaged]
-    answers = list(inspect_stream(engine, image_frames(mixed), 0.0))
+    answers = list(inspect_stream(engine, image_frames(mixed), Limits(0.0)))
     assert [answer.result.verdict.value for answer in answers] == ["ERROR", "NG", "ERROR", "NG", "ERROR"]
     assert "damaged.png is cut off" in answers[0].result.error
     assert "gone.png" in answers[2].result.error
     assert all(math.isnan(answers[index].result.score) for index in (0, 2, 4))
-    expected = [inspect_image(engine, read_image(path), 0.0).score for path in paths[:2]]
+    expected = [inspect_image(engine, read_image(path), Limits(0.0)).score for path in paths[:2]]
     assert [answers[1].result.score, answers[3].result.score] == expected
 
 
@@ -112,7 +113,7 @@ def test_any_exception_of_a_source_is_that_frames_error():
         raise ZeroDivisionError("a driver's fault")
 
     frames = [*numbered(2), Frame("bad", fail), *numbered(1)]
-    answers = list(inspect_stream(FaultyEngine(), frames, 5.0))
+    answers = list(inspect_stream(FaultyEngine(), frames, Limits(5.0)))
     assert [answer.result.verdict.value for answer in answers] == ["OK", "OK", "ERROR", "OK"]
     assert answers[2].result.error == "bad: ZeroDivisionError: a driver's fault"
 
@@ -122,9 +123,9 @@ def test_any_exception_of_a_source_is_that_frames_error():
 def test_a_batch_of_four_says_what_single_frames_say(exported, batch_of_four, elpv_images, backend, count):
     paths = elpv_images[300 : 300 + count]
     with open_engine(exported, backend, threads=1) as engine:
-        single = [answer.result.score for answer in inspect_stream(engine, image_frames(paths), 1.0)]
+        single = [answer.result.score for answer in inspect_stream(engine, image_frames(paths), Limits(1.0))]
     with open_engine(batch_of_four, backend, threads=1) as engine:
-        answers = list(inspect_stream(engine, image_frames(paths), 1.0))
+        answers = list(inspect_stream(engine, image_frames(paths), Limits(1.0)))
     assert [answer.name for answer in answers] == [str(path) for path in paths]
     np.testing.assert_allclose([answer.result.score for answer in answers], single, rtol=1e-5)
 
@@ -132,7 +133,7 @@ def test_a_batch_of_four_says_what_single_frames_say(exported, batch_of_four, el
 def test_unreadable_frames_inside_a_batch_leave_the_others_theirs(tmp_path):
     gone = list(image_frames([tmp_path / "gone.png"] * 4))
     frames = [gone[0], *numbered(3), *gone, *numbered(2)]
-    answers = list(inspect_stream(FaultyEngine(batch=4), frames, 100.0))
+    answers = list(inspect_stream(FaultyEngine(batch=4), frames, Limits(100.0)))
     said = [None if answer.result.error else answer.result.score for answer in answers]
     assert said == [None, 0, 1, 2, None, None, None, None, 0, 1]
 
@@ -140,47 +141,47 @@ def test_unreadable_frames_inside_a_batch_leave_the_others_theirs(tmp_path):
 @pytest.mark.parametrize("when", ["fails_on_submit", "fails_on_collect"])
 def test_an_engines_failure_is_error_and_the_stream_goes_on(when):
     engine = FaultyEngine(**{when: (1, 2)})
-    answers = list(inspect_stream(engine, numbered(5), 100.0))
+    answers = list(inspect_stream(engine, numbered(5), Limits(100.0)))
     assert [answer.result.verdict.value for answer in answers] == ["OK", "ERROR", "ERROR", "OK", "OK"]
     assert "the engine failed: " in answers[1].result.error
     assert engine.under_way == 0
 
 
 def test_a_failed_batch_is_error_for_every_frame_of_it_but_no_other():
-    answers = list(inspect_stream(FaultyEngine(batch=2, fails_on_collect=(2,)), numbered(6), 100.0))
+    answers = list(inspect_stream(FaultyEngine(batch=2, fails_on_collect=(2,)), numbered(6), Limits(100.0)))
     assert [answer.result.verdict.value for answer in answers] == ["OK", "OK", "ERROR", "ERROR", "OK", "OK"]
 
 
 @pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
 def test_a_score_that_is_no_finite_number_is_error_with_its_reason(score):
     engine = FaultyEngine(scores={1: score})
-    answers = [answer.result for answer in inspect_stream(engine, numbered(3), 100.0)]
+    answers = [answer.result for answer in inspect_stream(engine, numbered(3), Limits(100.0))]
     assert [result.verdict.value for result in answers] == ["OK", "ERROR", "OK"]
     assert answers[1].error == f"the engine's score is not finite: {score}"
-    alone = inspect_image(engine, np.full((16, 16, 3), 1, np.uint8), 100.0)
+    alone = inspect_image(engine, np.full((16, 16, 3), 1, np.uint8), Limits(100.0))
     assert alone.verdict is Verdict.ERROR
     assert alone.error == answers[1].error
 
 
 @pytest.mark.parametrize("threshold", [math.nan, math.inf])
 def test_no_threshold_makes_no_ok(threshold):
-    verdicts = {answer.result.verdict for answer in inspect_stream(FaultyEngine(), numbered(3), threshold)}
+    verdicts = {answer.result.verdict for answer in inspect_stream(FaultyEngine(), numbered(3), Limits(threshold))}
     assert verdicts == {Verdict.ERROR}
 
 
 @pytest.mark.parametrize("after", [1, 3])
 def test_stopping_early_leaves_the_engine_usable(engine, paths, after):
-    expected = [answer.result.score for answer in inspect_stream(engine, image_frames(paths), 1.0)]
+    expected = [answer.result.score for answer in inspect_stream(engine, image_frames(paths), Limits(1.0))]
     for _ in range(3):
-        stream = inspect_stream(engine, image_frames(paths), 1.0)
+        stream = inspect_stream(engine, image_frames(paths), Limits(1.0))
         assert [next(stream).result.score for _ in range(after)] == expected[:after]
         stream.close()
-    assert [answer.result.score for answer in inspect_stream(engine, image_frames(paths), 1.0)] == expected
+    assert [answer.result.score for answer in inspect_stream(engine, image_frames(paths), Limits(1.0))] == expected
 
 
 def test_a_stream_that_is_left_after_its_engine_was_closed_ends_without_an_error(exported, paths):
     engine = open_engine(exported, "onnxruntime", threads=1)
-    answers = inspect_stream(engine, image_frames(paths), 1.0)
+    answers = inspect_stream(engine, image_frames(paths), Limits(1.0))
     next(answers)
     engine.close()
     answers.close()
@@ -194,7 +195,7 @@ def test_stopping_early_collects_what_is_under_way_and_reads_no_further():
             taken.append(frame)
             yield frame
 
-    stream = inspect_stream(engine, source(), 1.0)
+    stream = inspect_stream(engine, source(), Limits(1.0))
     next(stream)
     stream.close()
     assert engine.under_way == 0
@@ -202,12 +203,12 @@ def test_stopping_early_collects_what_is_under_way_and_reads_no_further():
 
 
 def test_a_stream_of_nothing_gives_nothing(engine):
-    assert list(inspect_stream(engine, iter(()), 1.0)) == []
+    assert list(inspect_stream(engine, iter(()), Limits(1.0))) == []
 
 
 def test_timings_say_how_long_each_stage_took(engine, paths):
-    results = [answer.result for answer in inspect_stream(engine, image_frames(paths[:3]), 1.0)]
-    results.append(inspect_image(engine, read_image(paths[0]), 1.0))
+    results = [answer.result for answer in inspect_stream(engine, image_frames(paths[:3]), Limits(1.0))]
+    results.append(inspect_image(engine, read_image(paths[0]), Limits(1.0)))
     for result in results:
         times = result.timings
         assert set(times) == {"pre", "inference", "post", "end_to_end"}

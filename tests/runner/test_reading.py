@@ -15,6 +15,7 @@ from edgekd.preprocessing import square
 from edgekd.resize_rules import AREA, AREA_2
 from edgekd.runner import Frame, inspect_image, inspect_stream
 from edgekd.runner.reading import default_readers
+from edgekd.verdicts.limits import Limits
 
 
 class FirstPixel(HostEngine):
@@ -51,7 +52,7 @@ def test_as_many_frames_are_read_at_once_as_there_are_readers(readers):
         return of_level(level)
 
     frames = [Frame(str(level), partial(load, level)) for level in range(3 * readers)]
-    answers = list(inspect_stream(FirstPixel(slots=1), frames, 1000.0, readers=readers))
+    answers = list(inspect_stream(FirstPixel(slots=1), frames, Limits(1000.0), readers=readers))
     assert [answer.result.error for answer in answers] == [None] * len(frames)
     assert [answer.result.score for answer in answers] == list(range(len(frames)))
 
@@ -67,7 +68,7 @@ def test_answers_keep_the_order_of_frames_that_are_read_in_any(slots, batch):
         return of_level(level, side=40)
 
     frames = [Frame(str(level), partial(load, level)) for level in range(60)]
-    answers = list(inspect_stream(FirstPixel(slots, batch), frames, 1000.0, readers=6))
+    answers = list(inspect_stream(FirstPixel(slots, batch), frames, Limits(1000.0), readers=6))
     assert [answer.name for answer in answers] == [str(level) for level in range(60)]
     said = [answer.result.error or answer.result.score for answer in answers]
     assert said == [f"{level} is damaged" if level % 7 == 3 else level for level in range(60)]
@@ -89,7 +90,7 @@ def test_nothing_is_read_ahead_of_a_slot_where_frames_cannot_wait():
         yield from (Frame(str(level), partial(load, level)) for level in range(50))
         go_on.set()  # All fifty came while the first was computed.
 
-    answers = list(inspect_stream(Slow(slots=1), camera(), 1000.0, live=True, readers=4))
+    answers = list(inspect_stream(Slow(slots=1), camera(), Limits(1000.0), live=True, readers=4))
     assert loaded == [int(answer.name) for answer in answers]
     assert len(answers) + sum(answer.dropped for answer in answers) == 50
     assert len(answers) <= 3
@@ -102,7 +103,9 @@ def test_stopping_early_reads_no_more_than_was_begun():
         loaded.append(level)
         return of_level(level % 256)
 
-    stream = inspect_stream(FirstPixel(), (Frame(str(n), partial(load, n)) for n in range(10_000)), 1e3, readers=3)
+    stream = inspect_stream(
+        FirstPixel(), (Frame(str(n), partial(load, n)) for n in range(10_000)), Limits(1e3), readers=3
+    )
     next(stream)
     stream.close()
     assert len(loaded) < 12
@@ -114,9 +117,9 @@ def test_frames_are_resized_by_the_rule_of_the_engine(rule, level):
     image = of_level(0, side=32)
     image[::2] = 1
     engine = FirstPixel(rule=rule)
-    (answer,) = inspect_stream(engine, [Frame("half", lambda: image)], 1000.0)
+    (answer,) = inspect_stream(engine, [Frame("half", lambda: image)], Limits(1000.0))
     assert answer.result.score == level
-    assert inspect_image(engine, image, 1000.0).score == level
+    assert inspect_image(engine, image, Limits(1000.0)).score == level
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from edgekd.result import AnomalyResult, Verdict, error_result
 from edgekd.runner import Answer
 from edgekd.runner.sinks import ROWS_AT_ONCE, ParquetLog, RotatingLog, parquet_log, write_heat_map
 
-OK = AnomalyResult(0.25, Verdict.OK, timings={"pre": 1.0, "inference": 2.0, "post": 3.0, "end_to_end": 6.0})
+OK = AnomalyResult(0.25, 0.5, Verdict.OK, timings={"pre": 1.0, "inference": 2.0, "post": 3.0, "end_to_end": 6.0})
 
 
 def test_the_log_holds_a_row_an_answer(tmp_path):
@@ -103,7 +103,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
 try:
     with parquet_log(Path(sys.argv[1]), 0.5) as log:
         for number in range(int(sys.argv[2]) * ROWS_AT_ONCE):
-            log.write(f"{hash(str(number))}", AnomalyResult(hash(str(number + 0.5)) / 7, Verdict.OK))
+            log.write(f"{hash(str(number))}", AnomalyResult(hash(str(number + 0.5)) / 7, 0.5, Verdict.OK))
 except EdgekdError as error:
     print(error)
 """
@@ -137,7 +137,7 @@ def test_a_heat_map_glows_where_the_map_is_high_and_keeps_the_folders_name(tmp_p
     image = np.full((80, 100, 3), 90, np.uint8)
     anomaly_map = np.zeros((40, 50), np.float32)
     anomaly_map[10:20, 30:40] = 2.0
-    answer = Answer("shift/video.avi#000003", image, AnomalyResult(2.0, Verdict.NG, anomaly_map))
+    answer = Answer("shift/video.avi#000003", image, AnomalyResult(2.0, 1.5, Verdict.NG, (), anomaly_map))
     path = write_heat_map(tmp_path, answer, low=0.5, high=2.0)
     assert path == tmp_path / "shift" / "video.avi#000003.heat.jpg"
     drawn = read_image(path).astype(int)

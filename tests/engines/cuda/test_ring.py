@@ -10,6 +10,7 @@ from edgekd.engines.cuda.ring import SlotRing
 from edgekd.errors import EdgekdError, MachineError
 from edgekd.result import Verdict
 from edgekd.runner import Frame, inspect_stream
+from edgekd.verdicts.limits import Limits
 
 from .recording_driver import RecordingDriver
 
@@ -97,7 +98,7 @@ def test_a_slot_is_used_again_only_when_it_was_collected(engine):
 
 
 def test_a_stream_of_frames_is_answered_in_order(engine):
-    answers = list(inspect_stream(engine, stream_of(100), 49.5, maps_above=EVERY_MAP))
+    answers = list(inspect_stream(engine, stream_of(100), Limits(49.5), maps_above=EVERY_MAP))
     assert [answer.name for answer in answers] == [str(number) for number in range(100)]
     assert [answer.result.score for answer in answers] == list(range(100))
     assert all(np.all(answer.result.anomaly_map == answer.result.score / 2) for answer in answers)
@@ -145,9 +146,9 @@ def test_a_slots_work_stands_in_this_order_on_its_stream():
 def test_nothing_is_allocated_after_the_first_batch_of_a_size():
     driver = RecordingDriver()
     engine = RingEngine(driver)
-    list(inspect_stream(engine, stream_of(8), 1.0))
+    list(inspect_stream(engine, stream_of(8), Limits(1.0)))
     live = set(driver.live)
-    list(inspect_stream(engine, stream_of(50), 1.0))
+    list(inspect_stream(engine, stream_of(50), Limits(1.0)))
     assert driver.live == live
 
 
@@ -169,7 +170,7 @@ def test_a_driver_without_graphs_computes_the_same():
     driver = RecordingDriver()
     driver.graphs = False
     with RingEngine(driver) as engine:
-        assert [answer.result.score for answer in inspect_stream(engine, stream_of(20), 1.0)] == list(range(20))
+        assert [answer.result.score for answer in inspect_stream(engine, stream_of(20), Limits(1.0))] == list(range(20))
         assert engine.ring.cuda_graphs == "off: recording has no CUDA graphs"
     assert "capture" not in driver.log
 
@@ -265,7 +266,7 @@ def calls_of_a_stream():
     driver = RecordingDriver(seed=1)
     with RingEngine(driver, slots=2) as engine:
         start = len(driver.log)
-        list(inspect_stream(engine, stream_of(12), 5.5, maps_above=5.5))
+        list(inspect_stream(engine, stream_of(12), Limits(5.5), maps_above=5.5))
         end = len(driver.log)
     return start, end, len(driver.log)
 
@@ -286,7 +287,7 @@ def test_a_fault_while_starting_is_one_error_and_leaves_nothing(call, sticky):
 def test_a_passing_fault_is_error_for_its_frame_and_no_other_is_wrong(call):
     driver = RecordingDriver(seed=1, fails_at=call)
     with RingEngine(driver, slots=2) as engine:
-        answers = list(inspect_stream(engine, stream_of(12), 5.5, maps_above=5.5))
+        answers = list(inspect_stream(engine, stream_of(12), Limits(5.5), maps_above=5.5))
         assert driver.failed is not None
         wrong = [answer for answer in answers if answer.result.verdict is Verdict.ERROR]
         assert [answer.name for answer in answers] == [str(number) for number in range(12)]
@@ -301,7 +302,7 @@ def test_a_passing_fault_is_error_for_its_frame_and_no_other_is_wrong(call):
                 assert answer.result.verdict is (Verdict.NG if number > 5.5 else Verdict.OK)
                 assert answer.result.anomaly_map is None or np.all(answer.result.anomaly_map == number / 2)
         driver.fails_at = None
-        assert [answer.result.score for answer in inspect_stream(engine, stream_of(9), 5.5)] == list(range(9))
+        assert [answer.result.score for answer in inspect_stream(engine, stream_of(9), Limits(5.5))] == list(range(9))
     assert driver.live == set()
 
 
@@ -316,7 +317,7 @@ def test_a_device_that_is_gone_makes_errors_of_what_was_under_way_and_one_clear_
             match=r"^the GPU no longer responds: CUDA's \w+ failed: INJECTED; the frames that follow",
         ),
     ):
-        answers.extend(inspect_stream(engine, stream_of(400), 5.5, maps_above=5.5))
+        answers.extend(inspect_stream(engine, stream_of(400), Limits(5.5), maps_above=5.5))
     assert driver.live == set()
 
 
@@ -324,7 +325,7 @@ def test_no_frame_is_ok_after_the_device_is_gone():
     driver = RecordingDriver(seed=1, fails_at=START + 60, sticky=True)
     answers = []
     with RingEngine(driver, slots=2) as engine, pytest.raises(MachineError):
-        answers.extend(inspect_stream(engine, stream_of(400), 1000.0))
+        answers.extend(inspect_stream(engine, stream_of(400), Limits(1000.0)))
     verdicts = [answer.result.verdict.value for answer in answers]
     assert verdicts == sorted(verdicts, reverse=True)  # OK before ERROR.
     assert set(verdicts) == {"OK", "ERROR"}
@@ -336,15 +337,15 @@ def test_no_frame_is_ok_after_the_device_is_gone():
 def test_a_fault_while_closing_leaves_nothing(call):
     driver = RecordingDriver(seed=1, fails_at=call)
     with RingEngine(driver, slots=2) as engine:
-        list(inspect_stream(engine, stream_of(12), 5.5, maps_above=5.5))
+        list(inspect_stream(engine, stream_of(12), Limits(5.5), maps_above=5.5))
     assert driver.live == set()
 
 
 def test_stopping_early_waits_for_what_is_under_way():
     driver = RecordingDriver(seed=3)
     with RingEngine(driver) as engine:
-        stream = inspect_stream(engine, stream_of(100), 5.5)
+        stream = inspect_stream(engine, stream_of(100), Limits(5.5))
         next(stream)
         stream.close()
-        assert [answer.result.score for answer in inspect_stream(engine, stream_of(9), 5.5)] == list(range(9))
+        assert [answer.result.score for answer in inspect_stream(engine, stream_of(9), Limits(5.5))] == list(range(9))
     assert driver.live == set()

@@ -17,6 +17,7 @@ from edgekd.engines.tensorrt.engine import SLOTS, TensorRTEngine
 from edgekd.engines.tensorrt.flavours import Flavour
 from edgekd.errors import ArtifactError, EdgekdError, MachineError
 from edgekd.runner import Frame, inspect_stream
+from edgekd.verdicts.limits import Limits
 
 from .pretended_tensorrt import ACTIVATIONS, SIDE, Pretended
 from .recording_driver import RecordingDriver
@@ -82,7 +83,7 @@ def test_a_stream_goes_through_every_slots_own_context(opened, is_rtx, user_allo
         assert (engine.spec.device, engine.spec.batch) == ("Pretended (8.9)", 1)
         assert engine.spec.backend == ("tensorrt-rtx" if is_rtx else "tensorrt")
         assert engine.cuda_graphs == "off: nothing has run yet"
-        answers = list(inspect_stream(engine, numbered(40), 19.5))
+        answers = list(inspect_stream(engine, numbered(40), Limits(19.5)))
         assert engine.cuda_graphs == "on"
     assert [answer.result.score for answer in answers] == list(range(40))
     assert len({record["addresses"]["frames"] for record in module.records}) == SLOTS
