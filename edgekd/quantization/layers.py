@@ -99,7 +99,8 @@ def exact_scales(model: onnx.ModelProto) -> dict[str, float]:
     """The scales of tensors that are bytes in another unit, which INT8 holds as they are.
 
     They are the frames less 128, and images that a backbone's own normalisation makes of them, where one step of a
-    byte is the same in all channels and grey falls on a step; of these only a byte of 255 may be cut to 254.
+    byte is the same in all channels and grey falls on a step; of these only a byte of 255 may be cut to 254. Either
+    may be reflected beyond its edge.
 
     Args:
         model: Float.
@@ -111,6 +112,8 @@ def exact_scales(model: onnx.ModelProto) -> dict[str, float]:
     held = {tensor.name: tensor for tensor in model.graph.initializer}
     scales = {centred: 1.0}
     for node in model.graph.node:
+        if node.op_type == "Pad" and node.input[0] in scales and _reflects(node):
+            scales[node.output[0]] = scales[node.input[0]]
         if node.op_type == CONVOLUTION and node.input[0] == centred and len(node.input) == 3:
             weight, bias = (numpy_helper.to_array(held[name]) for name in node.input[1:])
             step = float(np.abs(weight).max())
@@ -121,6 +124,10 @@ def exact_scales(model: onnx.ModelProto) -> dict[str, float]:
             if one_byte_each and np.allclose(offsets, np.rint(offsets), atol=BYTE_TOLERANCE):
                 scales[node.output[0]] = step
     return scales
+
+
+def _reflects(pad: onnx.NodeProto) -> bool:
+    return any(attribute.name == "mode" and attribute.s == b"reflect" for attribute in pad.attribute)
 
 
 def _attended(graph: onnx.GraphProto, layers: set[str]) -> dict[str, str]:
