@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from edgekd.data.category import GOOD, Category, TestImage
 from edgekd.data.images import list_images
 from edgekd.data.masks import read_mask
+from edgekd.data.part_names import kind_of_name, kinds_of_names
 from edgekd.data.split_folders import (
-    BTAD,
     MVTEC_AD,
-    RETINAL_OCT,
     folders_in,
     read_split_folders,
     recognise_names,
@@ -31,7 +31,8 @@ __all__ = [
     "recognise_layout",
 ]
 
-GOOD_FOLDERS = (MVTEC_AD.good, BTAD.good, RETINAL_OCT.good, "Normal")
+SPLIT_FOLDERS = frozenset({"test", "ground_truth", "masks"})  # In a plain folder of good images there is none.
+NAMES_SHOWN = 5  # In an error, of folders that may be many.
 
 
 def recognise_layout(data: Path) -> str | None:
@@ -59,15 +60,19 @@ def find_good_images(data: Path) -> list[Path]:
         Every image below the folder, or those that the dataset gives to train on; sorted by path.
 
     Raises:
-        EdgekdError: There is no image, or the folder may also hold defective images.
+        EdgekdError: There is no image, or the folder may also hold defective images, by the names of its folders and
+            files (`edgekd.data.part_names`).
     """
     if is_visa(data):
         return read_visa(data).train_good
     names = recognise_names(data)
     if names is not None and train_good_folder(data, names).is_dir():
         return list_images(train_good_folder(data, names))
-    _refuse_unknown_images(data)
-    return list_images(data)
+    if data.is_dir():
+        _refuse_several_categories(data)
+    images = list_images(data)
+    _refuse_unknown_images(data, images)
+    return images
 
 
 def find_validation_images(data: Path) -> list[Path]:
@@ -112,21 +117,68 @@ def read_category(data: Path) -> Category:
     return read_split_folders(data, names or MVTEC_AD)
 
 
-def _refuse_unknown_images(data: Path) -> None:
+def _refuse_unknown_images(data: Path, images: list[Path]) -> None:
     """Refuses a folder below which defective images may lie: a detector trained on them would call them good."""
-    if not data.is_dir():
-        return
-    _refuse_several_categories(data)
-    folders = {folder.name for folder in folders_in(data)}
-    if folders & {"test", "ground_truth", "Masks"}:
+    folders = {folder.name.lower() for folder in folders_in(data)}
+    if folders & SPLIT_FOLDERS:
         names = recognise_names(data) or MVTEC_AD
+        likely = [folder for folder in _good_folders(data, images) if folder.relative_to(data).parts[0] == "train"]
         raise EdgekdError(
             f"{data} has no train/{names.good}: expected it beside test, or a plain folder of good images"
+            + (f"; name the folder of good images, {likely[0]}" if len(likely) == 1 else "")
         )
-    for good in GOOD_FOLDERS:
-        if good in folders and len(folders) > 1:
-            others = ", ".join(sorted(folders - {good}))
-            raise EdgekdError(f"{data} holds {good} beside {others}: name the folder of good images, {data / good}")
+    for folder, inside in _contents(data, images).items():
+        kinds = {name: kind_of_name(name) for name in inside if name}
+        good = [name for name, kind in kinds.items() if kind == "good"]
+        others = [name or "other images" for name in inside if name not in good]
+        if (good and others) or "defective" in kinds.values():
+            held = " beside ".join(", ".join(names[:NAMES_SHOWN]) for names in (good, others) if names)
+            raise EdgekdError(f"{folder} holds {held}: {_advice(_good_folders(data, images))}")
+    _refuse_mixed_file_names(data, images)
+
+
+def _refuse_mixed_file_names(data: Path, images: list[Path]) -> None:
+    """Refuses files of which some are named as good or defective ones, such as ok_001.png and ng_001.png."""
+    kinds = kinds_of_names([image.stem for image in images])
+    counts, examples = Counter(kinds), dict(zip(kinds, images, strict=True))
+    if len(counts) > 1:
+        titles = {"good": "named as good", "defective": "named as defective", None: "named as neither"}
+        found = ", ".join(
+            f"{counts[kind]} {title}, such as {examples[kind].name}" for kind, title in titles.items() if counts[kind]
+        )
+        raise EdgekdError(f"{data} holds images of {len(counts)} kinds ({found}): {_advice([])}, which holds no others")
+
+
+def _contents(data: Path, images: list[Path]) -> dict[Path, list[str]]:
+    """The folders above images, and which folders each holds that lead to images; "" for images of its own."""
+    inside: dict[Path, dict[str, None]] = {}
+    for image in images:
+        parts = image.relative_to(data).parts
+        for depth, name in enumerate(parts):
+            inside.setdefault(data.joinpath(*parts[:depth]), {})[name if depth + 1 < len(parts) else ""] = None
+    return {folder: list(names) for folder, names in inside.items()}
+
+
+def _good_folders(data: Path, images: list[Path]) -> list[Path]:
+    """The outermost folders that are named as folders of good images, and are in none of defective ones."""
+    found: dict[Path, None] = {}
+    for image in images:
+        folder = data
+        for name in image.relative_to(data).parts[:-1]:
+            folder, kind = folder / name, kind_of_name(name)
+            if kind == "good":
+                found[folder] = None
+            if kind is not None:
+                break
+    return list(found)
+
+
+def _advice(good: list[Path]) -> str:
+    if len(good) == 1:
+        return f"name the folder of good images, {good[0]}"
+    if good:
+        return f"name a folder of good images alone; those of {', '.join(map(str, good[:NAMES_SHOWN]))} can be copied into one"
+    return "name the folder of good images"
 
 
 def _refuse_several_categories(data: Path) -> None:

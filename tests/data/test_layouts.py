@@ -145,3 +145,66 @@ def test_a_shrunk_mask_keeps_what_at_least_half_covers(tmp_path: Path) -> None:
     shrunk = read_mask(tmp_path / "mask.png", 16, 32)
     assert shrunk.shape == (16, 32)
     assert {(int(y), int(x)) for y, x in np.argwhere(shrunk)} == {(1, 1), (2, 2)}
+
+
+@pytest.mark.parametrize(
+    ("folders", "good"),
+    [
+        ("OK NG", "OK"),
+        ("normal abnormal", "normal"),
+        ("Pass Fail", "Pass"),
+        ("IO NIO", "IO"),
+        ("i.O. n.i.O.", "i.O."),
+        ("gut Ausschuss", "gut"),
+        ("lot1/OK lot1/NG", "lot1/OK"),
+        ("good camera1", "good"),
+        ("train/OK test/OK test/NG", "train/OK"),
+    ],
+)
+def test_good_beside_defective_images_is_refused_and_the_good_folder_named(
+    tmp_path: Path, folders: str, good: str
+) -> None:
+    for folder in folders.split():
+        write_image(tmp_path / folder / "000.png")
+    with pytest.raises(EdgekdError, match=f"name the folder of good images, {tmp_path / good}$"):
+        find_good_images(tmp_path)
+    assert find_good_images(tmp_path / good) == [tmp_path / good / "000.png"]
+
+
+def test_good_folders_of_several_lots_are_named(tmp_path: Path) -> None:
+    for folder in ("lot1/OK", "lot1/NG", "lot2/OK", "lot2/NG"):
+        write_image(tmp_path / folder / "000.png")
+    with pytest.raises(EdgekdError, match=r"lot1 holds OK beside NG: .* those of \S+/lot1/OK, \S+/lot2/OK can"):
+        find_good_images(tmp_path)
+
+
+def test_defective_images_beside_unnamed_folders_are_refused(tmp_path: Path) -> None:
+    for name in ("camera1/0.png", "camera2/0.png", "scratches/0.png"):
+        write_image(tmp_path / name)
+    with pytest.raises(EdgekdError, match="holds camera1, camera2, scratches: name the folder of good images"):
+        find_good_images(tmp_path)
+
+
+@pytest.mark.parametrize("names", ["camera1 camera2 lot7/night", "OK_1 OK_2", "good/lot1 good/lot2"])
+def test_folders_that_do_not_tell_parts_apart_are_taken_whole(tmp_path: Path, names: str) -> None:
+    images = [write_image(tmp_path / name / "0.png") for name in names.split()]
+    assert find_good_images(tmp_path) == images
+
+
+def test_a_folder_without_images_does_not_count(tmp_path: Path) -> None:
+    image = write_image(tmp_path / "good" / "0.png")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "list.txt").write_text("no image")
+    assert find_good_images(tmp_path) == [image]
+
+
+def test_files_that_are_named_as_good_and_defective_ones_are_refused_with_counts(tmp_path: Path) -> None:
+    for name in ("part1_OK", "part2_OK", "part3_NG", "overview"):
+        write_image(tmp_path / f"{name}.png")
+    with pytest.raises(EdgekdError, match=r"3 kinds \(2 .* good, .*, 1 .* defective, .* part3_NG\.png, 1 .* neither"):
+        find_good_images(tmp_path)
+
+
+def test_files_of_one_kind_are_taken(tmp_path: Path) -> None:
+    images = [write_image(tmp_path / f"line_pass_{number}.png") for number in range(3)]
+    assert find_good_images(tmp_path) == images
