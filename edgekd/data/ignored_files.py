@@ -1,24 +1,25 @@
-"""The files below a folder that training ignores, counted by the reason."""
+"""The files below a folder that are ignored, counted by the reason."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from edgekd.data.images import is_image
+from edgekd.data.images import is_image, is_left_out
 
 
 def count_ignored(data: Path, used: Iterable[Path]) -> dict[str, int]:
-    """Counts the files below a folder that are not among its good training images.
+    """Counts the files below a folder that are not among the images used.
 
     Args:
-        data: A plain folder of good images, or a category.
-        used: The good images, as `edgekd.data.layouts.find_good_images` lists them.
+        data: A plain folder of images, or a category.
+        used: The images, as `edgekd.data.layouts.find_good_images` or `edgekd.data.images.list_images` lists them.
 
     Returns:
         Files by reason, the most frequent reason first: "in test" and other folders that hold no training images, "not
-        an image (.txt)", "hidden", and "kept for testing by the dataset's split" for images beside those used.
+        an image (.txt)", "hidden", "in thumbnail and system folders", and "kept for testing by the dataset's split" for
+        images beside those used.
     """
     paths = {path.relative_to(data) for path in used}
     folders = {folder for path in paths for folder in path.parents}
@@ -27,9 +28,18 @@ def count_ignored(data: Path, used: Iterable[Path]) -> dict[str, int]:
     return dict(sorted(reasons.items(), key=lambda entry: (-entry[1], entry[0])))
 
 
+def describe_ignored(counts: Mapping[str, int]) -> str:
+    """Says in words what was ignored, such as "ignored 3 files: 2 hidden, 1 not an image (.txt)"; "" for nothing."""
+    total = sum(counts.values())
+    reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items())
+    return f"ignored {total} {'file' if total == 1 else 'files'}: {reasons}" if total else ""
+
+
 def _reason(path: Path, folders_used: set[Path]) -> str:
     if any(part.startswith(".") for part in path.parts):
         return "hidden"
+    if any(is_left_out(part) for part in path.parts[:-1]):
+        return "in thumbnail and system folders"
     if not is_image(path):
         return f"not an image ({path.suffix.lower() or 'no suffix'})"
     outermost = next((folder for folder in reversed(path.parents) if folder not in folders_used), None)

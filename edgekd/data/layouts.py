@@ -177,7 +177,8 @@ def _advice(good: list[Path]) -> str:
     if len(good) == 1:
         return f"name the folder of good images, {good[0]}"
     if good:
-        return f"name a folder of good images alone; those of {', '.join(map(str, good[:NAMES_SHOWN]))} can be copied into one"
+        likely = ", ".join(map(str, good[:NAMES_SHOWN]))
+        return f"name a folder of good images alone; those of {likely} can be copied into one"
     return "name the folder of good images"
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekd.artifact import read_json
-from edgekd.data.images import list_images, read_image
+from edgekd.data.images import list_images, read_pixels
 from edgekd.errors import EdgekdError, ImageError
 
 CONFIG_FILE = "defects_config.json"
@@ -100,7 +100,7 @@ def read_regions(masks: Path, rules: Mapping[int, SaturationRule]) -> list[Regio
     """
     regions = []
     for path in list_images(masks):
-        image = read_image(path)
+        image = read_pixels(path)
         if (image != image[:, :, :1]).any():
             raise ImageError(f"{path} has colours: the masks of MVTec LOCO AD are grey, copy them again")
         values = np.unique(image[:, :, 0])

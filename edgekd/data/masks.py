@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekd.data.images import is_image, list_images, read_image
+from edgekd.data.images import is_image, list_images, read_pixels
 from edgekd.errors import EdgekdError, ImageError
 
 Mask = NDArray[np.bool_]  # [H, W]
@@ -32,11 +33,15 @@ def read_mask(path: Path, height: int, width: int) -> Mask:
     return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR) >= 0.5)
 
 
-def pair_masks(images: list[Path], folder: Path, expected_name: str, ground_truth: Path) -> list[Path]:
+def pair_masks(images: list[Path], root: Path, folder: Path, expected_name: str, ground_truth: Path) -> list[Path]:
     """Finds the mask of each defective image of one class, by its stem.
+
+    The mask of an image in a sub-folder of its class is in the same sub-folder of the masks; or beside all others, if
+    no other image of the class has that stem.
 
     Args:
         images: Of the class.
+        root: The folder of the class.
         folder: Where its masks are.
         expected_name: What a mask is called in the dataset, with {stem} for the image's; other suffixes, with and
             without "_mask", and a folder of the same stem are taken too.
@@ -45,16 +50,25 @@ def pair_masks(images: list[Path], folder: Path, expected_name: str, ground_trut
     Raises:
         EdgekdError: Masks are missing; the error counts them and names the first.
     """
-    there = {path.stem: path for path in _masks_in(folder)}
-    masks = {image: there.get(f"{image.stem}_mask") or there.get(image.stem) for image in images}
+    places = {image: folder / image.parent.relative_to(root) for image in images}
+    there = {place: {path.stem: path for path in _masks_in(place)} for place in {folder, *places.values()}}
+    stems = Counter(image.stem for image in images)
+    masks = {image: _mask_of(image.stem, there[place]) for image, place in places.items()}
+    for image, mask in masks.items():
+        if mask is None and stems[image.stem] == 1:
+            masks[image] = _mask_of(image.stem, there[folder])
     missing = [image for image, mask in masks.items() if mask is None]
     if missing:
-        first = folder / expected_name.format(stem=missing[0].stem)
+        first = places[missing[0]] / expected_name.format(stem=missing[0].stem)
         raise EdgekdError(
             f"{len(missing)} of {len(masks)} masks of defect '{folder.name}' are missing, the first is {first}: "
             f"add them, or remove {ground_truth} to evaluate without pixel metrics"
         )
     return [mask for mask in masks.values() if mask is not None]
+
+
+def _mask_of(stem: str, masks: Mapping[str, Path]) -> Path | None:
+    return masks.get(f"{stem}_mask") or masks.get(stem)
 
 
 def _masks_in(folder: Path) -> Iterable[Path]:
@@ -69,8 +83,9 @@ def _masks_in(folder: Path) -> Iterable[Path]:
 def _defective_pixels(path: Path) -> Mask:
     """The union of a mask's images, bool [H, W], in their own size."""
     if not path.is_dir():
-        # Any value but zero is a defect: some datasets write 1 or the number of the defect's class, not 255.
-        return np.asarray(read_image(path).any(axis=2))
+        # Any value but zero is a defect: some datasets write 1 or the number of the defect's class, not 255, in 8 or
+        # in 16 bits.
+        return np.asarray(read_pixels(path).any(axis=2))
     masks = [_defective_pixels(part) for part in list_images(path)]
     if any(mask.shape != masks[0].shape for mask in masks):
         raise ImageError(f"the masks in {path} differ in size: they belong to one image and must have the same size")

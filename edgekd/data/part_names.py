@@ -9,15 +9,20 @@ from typing import Literal, NamedTuple
 
 Kind = Literal["good", "defective"]
 
-GOOD_WORDS = frozenset(
-    "good goods ok okay normal pass passed accept accepted conform conforming healthy undamaged nondefective defectfree "
-    "faultfree flawless gut gutteil gutteile fehlerfrei bon bonne bons buono buoni bueno buenos conforme".split()
+
+def _words_of(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+GOOD_WORDS = _words_of(
+    "good goods ok okay normal pass passed accept accepted conform conforming healthy undamaged nondefective "
+    "defectfree faultfree flawless gut gutteil gutteile fehlerfrei bon bonne bons buono buoni bueno buenos conforme"
 )
-DEFECTIVE_WORDS = frozenset(
-    "ng nok bad nogood notok notgood abnormal broken break breakage dent dents dented bent fray frayed misprint flaw flaws "
-    "wrong rework scrap scrapped fail fails failed failure failures malfunction nonconforming nonconform nio rust "
-    "rusted rusty scratch scratched scratches schlecht schlechtteil schlechtteile ausschuss nacharbeit kratzer riss "
-    "risse bruch mauvais mauvaise malo malos rebut rechazo scarto scarti".split()
+DEFECTIVE_WORDS = _words_of(
+    "ng nok bad nogood notok notgood abnormal broken break breakage dent dents dented bent fray frayed misprint flaw "
+    "flaws wrong rework scrap scrapped fail fails failed failure failures malfunction nonconforming nonconform nio "
+    "rust rusted rusty scratch scratched scratches schlecht schlechtteil schlechtteile ausschuss nacharbeit kratzer "
+    "riss risse bruch mauvais mauvaise malo malos rebut rechazo scarto scarti"
 )
 DEFECTIVE_BEGINNINGS = (
     "anomal",
@@ -34,11 +39,11 @@ DEFECTIVE_BEGINNINGS = (
     "fehler",
     "reject",
 )
-# Words that are also names of things, such as an IO board: they count where the name holds nothing else. A positive or a
-# negative may be either kind, so neither is taken for good.
+# Words that are also names of things, such as an IO board: they count where the name holds nothing else.
+# A positive or a negative may be either kind, so neither is taken for good.
 WHOLE_GOOD, WHOLE_DEFECTIVE = frozenset({"io", "clean", "sound"}), frozenset({"ko", "positive", "negative"})
-NEUTRAL = frozenset("image images img imgs picture pictures part parts sample samples teil teile bild bilder".split())
-NEGATIONS = frozenset("not non no n nicht without ohne kein keine sans sin senza zero".split())
+NEUTRAL = _words_of("image images img imgs picture pictures part parts sample samples teil teile bild bilder")
+NEGATIONS = _words_of("not non no n nicht without ohne kein keine sans sin senza zero")
 # Chinese, Japanese and Korean are written without spaces; those that hold another one come first.
 UNSPACED: tuple[tuple[str, Kind], ...] = (
     *((word, "defective") for word in ("不良", "不合格", "异常", "異常", "缺陷", "欠陥", "불량", "비정상")),

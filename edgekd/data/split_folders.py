@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgekd.data.category import GOOD, Category, TestImage
-from edgekd.data.images import list_images
+from edgekd.data.images import is_left_out, list_images
 from edgekd.data.loco import CONFIG_FILE, read_saturation_rules
 from edgekd.data.masks import pair_masks
 from edgekd.errors import EdgekdError
@@ -94,8 +94,8 @@ def read_split_folders(category: Path, names: Names) -> Category:
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """The folders in a folder, but the hidden ones, sorted by name."""
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    """The folders in a folder, but hidden ones and those of thumbnails, sorted by name."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not is_left_out(path.name))
 
 
 def _test_images(category: Path, names: Names) -> list[TestImage]:
@@ -118,6 +118,6 @@ def _test_images(category: Path, names: Names) -> list[TestImage]:
         if not has_masks:
             images += [TestImage(path, folder.name, None) for path in paths]
             continue
-        masks = pair_masks(paths, ground_truth / folder.name, names.mask, ground_truth)
+        masks = pair_masks(paths, folder, ground_truth / folder.name, names.mask, ground_truth)
         images += [TestImage(path, folder.name, mask) for path, mask in zip(paths, masks, strict=True)]
     return images

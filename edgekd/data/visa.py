@@ -65,8 +65,8 @@ def _split_by_count(category: Path) -> tuple[list[Path], list[TestImage]]:
     train_good = [path for index, path in enumerate(normal) if index % TEST_EVERY]
     if not masks.is_dir():
         return train_good, test + [TestImage(path, DEFECT, None) for path in anomalies]
-    paired = zip(anomalies, pair_masks(anomalies, masks / "Anomaly", "{stem}.png", masks), strict=True)
-    return train_good, test + [TestImage(path, DEFECT, mask) for path, mask in paired]
+    paired = pair_masks(anomalies, images / "Anomaly", masks / "Anomaly", "{stem}.png", masks)
+    return train_good, test + [TestImage(path, DEFECT, mask) for path, mask in zip(anomalies, paired, strict=True)]
 
 
 def _split_by_file(category: Path, split_file: Path) -> tuple[list[Path], list[TestImage]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -10,8 +11,11 @@ from typing import Any, NamedTuple
 import cv2
 from numpy.typing import NDArray
 
+from edgekd.data.ignored_files import count_ignored, describe_ignored
 from edgekd.data.images import Image, as_bgr8, list_images, read_image
 from edgekd.errors import EdgekdError, ImageError
+
+logger = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v"})
 
@@ -47,7 +51,7 @@ def open_source(source: str | Path | int) -> Source:
     source = str(source)
     path = Path(source)
     if path.is_dir():
-        return Source(iter([_image_frame(image, path) for image in list_images(path)]), live=False)
+        return Source(iter([_image_frame(image, path) for image in _images_in(path)]), live=False)
     if path.is_file() and path.suffix.lower() not in VIDEO_SUFFIXES:
         return Source(iter([_image_frame(path, path.parent)]), live=False)
     if not path.is_file() and not source.isdigit():
@@ -56,6 +60,13 @@ def open_source(source: str | Path | int) -> Source:
         return Source(_capture_frames(_opened(cv2.VideoCapture(source), f"video {source}"), path.name), live=False)
     name = f"camera {source}"
     return Source(_camera_frames(_opened(cv2.VideoCapture(int(source)), name), name), live=True)
+
+
+def _images_in(folder: Path) -> list[Path]:
+    images = list_images(folder)
+    if ignored := describe_ignored(count_ignored(folder, images)):
+        logger.info("found %d images; %s", len(images), ignored)
+    return images
 
 
 def image_frames(paths: Iterable[Path]) -> Iterator[Frame]:

@@ -243,7 +243,7 @@ class _Images(NamedTuple):
 
 def _find_images(recipe: TrainingRecipe) -> _Images:
     """Counts the images of a run, and logs the counts."""
-    from edgekd.data.ignored_files import count_ignored
+    from edgekd.data.ignored_files import count_ignored, describe_ignored
     from edgekd.training.run import training_images
     from edgekd.verdicts.threshold import FEWEST_IMAGES
 
@@ -251,8 +251,7 @@ def _find_images(recipe: TrainingRecipe) -> _Images:
     good = [*trained, *held_out]
     ignored = count_ignored(Path(recipe.data), good)
     found = f"found {len(good)} good images: {len(trained)} to train on, {len(held_out)} held out"
-    reasons = ", ".join(f"{count} {reason}" for reason, count in ignored.items())
-    logger.info("%s", f"{found}; ignored {sum(ignored.values())} files: {reasons}" if ignored else found)
+    logger.info("%s", "; ".join(filter(None, (found, describe_ignored(ignored)))))
     if len(held_out) < FEWEST_IMAGES:
         logger.info(
             "%d good images are held out, %d would set a threshold: export leaves it out, inspect takes --threshold",

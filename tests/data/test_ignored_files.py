@@ -1,4 +1,6 @@
-from edgekd.data.ignored_files import count_ignored
+import pytest
+
+from edgekd.data.ignored_files import count_ignored, describe_ignored
 from edgekd.data.layouts import find_good_images
 
 IMAGE = b"content does not matter: files are counted by name"
@@ -50,3 +52,25 @@ def test_images_that_a_split_keeps_for_testing_are_counted_as_such(tmp_path):
     names = [f"Data/Images/Normal/{number:03}.JPG" for number in range(11)]
     lay_out(tmp_path, *names, "Data/Images/Anomaly/000.JPG")
     assert ignored(tmp_path) == {"kept for testing by the dataset's split": 2, "in Data/Images/Anomaly": 1}
+
+
+FOLDERS = ["@eaDir", ".ipynb_checkpoints", "lot1/Thumbs", "__MACOSX", "#recycle", "$RECYCLE.BIN", "lost+found"]
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_hidden_and_thumbnail_folders_are_left_out_and_counted(tmp_path, folder):
+    lay_out(tmp_path, "a.png", f"{folder}/a.png", f"{folder}/deeper/a.png")
+    assert find_good_images(tmp_path) == [tmp_path / "a.png"]
+    assert list(ignored(tmp_path).values()) == [2]
+
+
+def test_images_below_a_hidden_folder_are_found_where_it_is_named(tmp_path):
+    lay_out(tmp_path, ".cache/thumbs/a.png")
+    assert find_good_images(tmp_path / ".cache/thumbs") == [tmp_path / ".cache/thumbs/a.png"]
+
+
+def test_what_was_ignored_is_put_into_words(tmp_path):
+    lay_out(tmp_path, "a.png", "@eaDir/a.png", "@eaDir/b.png", "a.txt")
+    counts = ignored(tmp_path)
+    assert describe_ignored(counts) == "ignored 3 files: 2 in thumbnail and system folders, 1 not an image (.txt)"
+    assert describe_ignored({}) == ""

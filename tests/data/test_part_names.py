@@ -21,7 +21,10 @@ def test_folders_of_good_and_defective_parts_are_known_by_their_names(names, kin
     assert {name: kind_of_name(name) for name in names.split()} == dict.fromkeys(names.split(), kind)
 
 
-@pytest.mark.parametrize("name", "camera1 lot7 2024-01-01 io_board sound_box token passive book images train".split())
+THINGS = "camera1 lot7 2024-01-01 io_board sound_box token passive book images train"
+
+
+@pytest.mark.parametrize("name", THINGS.split())
 def test_names_of_things_say_nothing(name):
     assert kind_of_name(name) is None
 
