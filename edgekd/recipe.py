@@ -38,6 +38,7 @@ class TrainingRecipe:
         schedule: Of the learning rate: "constant", "step" (a tenth of it for the last twentieth) or "cosine" (to 0).
         seed: Of the weights, the order of images and which are held out.
         held_out: Good images that are not trained on, relative to `data`; they set the threshold.
+        left_out: Good images that are copies of held-out ones, relative to `data`: neither trained on nor scored.
         held_out_share: Share of the good images to hold out, where the dataset has none of its own for that; None for
             ours, as `edgekd.data.good_images.split_good_images` has it.
         trained_images: Good images that are trained on; 0 in runs of before this was kept.
@@ -81,6 +82,7 @@ class TrainingRecipe:
     trained_images: int = 0
     texture_images: int = 0
     augment: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -108,7 +110,7 @@ def read_recipe(run: Path) -> TrainingRecipe:
         raise ArtifactError(f"{run / RECIPE_FILE} is not a recipe that this version of edgekd reads: train again")
     older: dict[str, Any] = {"resize": AREA}
     try:
-        lists = {name: tuple(content.get(name, ())) for name in ("held_out", "augment")}
+        lists = {name: tuple(content.get(name, ())) for name in ("held_out", "augment", "left_out")}
         recipe = TrainingRecipe(**older | content | lists)
     except TypeError as error:
         raise ArtifactError(f"{run / RECIPE_FILE} is incomplete ({error}): train again") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekd.data.copies import group_copies
 from edgekd.data.images import read_image
 from edgekd.data.layouts import find_good_images, find_validation_images
 from edgekd.data.preparing import prepare
@@ -24,7 +25,7 @@ def divide_good_images(data: Path, seed: int, share: float | None = None) -> tup
     """The good images of a folder to train on, and those that are held out.
 
     Where the dataset has good validation images, as MVTec LOCO AD does, they are those held out, and all others are
-    trained on.
+    trained on, but for files that are copies of them. Elsewhere copies are left out as `split_good_images` has it.
 
     Args:
         data: A plain folder of good images, or a category of a dataset.
@@ -35,13 +36,18 @@ def divide_good_images(data: Path, seed: int, share: float | None = None) -> tup
         EdgekdError: There is no image, fewer than two, or the folder may also hold defective images.
     """
     images, validation = find_good_images(data), find_validation_images(data)
-    if validation:
-        _require_enough(images)
-        return images, validation
-    return split_good_images(images, seed, share)
+    if not validation:
+        return split_good_images(images, seed, share, group_copies(images))
+    groups = group_copies([*validation, *images], alike=False)
+    own = groups[len(validation) :]
+    training = [image for image, group in zip(images, own, strict=True) if group >= len(validation)]
+    _require_enough(training)
+    return training, validation
 
 
-def split_good_images(paths: Sequence[Path], seed: int, share: float | None = None) -> tuple[list[Path], list[Path]]:
+def split_good_images(
+    paths: Sequence[Path], seed: int, share: float | None = None, groups: Sequence[int] | None = None
+) -> tuple[list[Path], list[Path]]:
     """Splits good images into those to train on and those held out to set the threshold.
 
     Args:
@@ -49,18 +55,25 @@ def split_good_images(paths: Sequence[Path], seed: int, share: float | None = No
         seed: Of the choice.
         share: Of them to hold out, 0..1, rounded up; None for a tenth, rounded down, but from 40 images upward at least
             ten, as many as a threshold needs.
+        groups: Which of them are copies of each other, as `edgekd.data.copies.group_copies` groups them; None for none.
+            A group counts as one image, and one of it is held out: a score that counts thrice promises too much.
 
     Returns:
-        Those to train on and those held out, sorted.
+        Those to train on and those held out, sorted. Copies of those held out are in neither.
 
     Raises:
-        EdgekdError: There are fewer than two.
+        EdgekdError: There are fewer than two that are no copies.
     """
-    _require_enough(paths)
-    order = np.random.default_rng(seed).permutation(len(paths))
-    held_out = {int(index) for index in order[: held_out_count(len(paths), share)]}
-    training = [path for index, path in enumerate(paths) if index not in held_out]
-    return training, [path for index, path in enumerate(paths) if index in held_out]
+    group_of = range(len(paths)) if groups is None else groups
+    different = len(set(group_of))
+    _require_enough(paths, different)
+    count = held_out_count(different, share)
+    held_out: dict[int, int] = {}  # The image of each group.
+    for index in np.random.default_rng(seed).permutation(len(paths)):
+        if len(held_out) < count:
+            held_out.setdefault(group_of[index], int(index))
+    training = [path for path, group in zip(paths, group_of, strict=True) if group not in held_out]
+    return training, [paths[index] for index in sorted(held_out.values())]
 
 
 def held_out_count(images: int, share: float | None) -> int:
@@ -71,7 +84,11 @@ def held_out_count(images: int, share: float | None) -> int:
     return max(count, ENOUGH_FOR_A_THRESHOLD) if images >= MANY_ENOUGH_TO_SPARE_THEM else count
 
 
-def _require_enough(paths: Sequence[Path]) -> None:
+def _require_enough(paths: Sequence[Path], different: int | None = None) -> None:
+    if different is not None and different < FEWEST_IMAGES <= len(paths):
+        raise EdgekdError(
+            f"the {len(paths)} good images are copies of one, which is too few to train on: give dozens of other parts"
+        )
     if len(paths) < FEWEST_IMAGES:
         raise EdgekdError(f"{len(paths)} good image is too few to train on: give dozens, better hundreds")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from edgekd.data.category import GOOD, Category, TestImage
 from edgekd.data.images import list_images
 from edgekd.data.masks import read_mask
-from edgekd.data.part_names import kind_of_name, kinds_of_names
+from edgekd.data.part_names import Kind, kind_of_name, kinds_of_names
 from edgekd.data.split_folders import (
     MVTEC_AD,
     folders_in,
@@ -142,7 +142,11 @@ def _refuse_mixed_file_names(data: Path, images: list[Path]) -> None:
     kinds = kinds_of_names([image.stem for image in images])
     counts, examples = Counter(kinds), dict(zip(kinds, images, strict=True))
     if len(counts) > 1:
-        titles = {"good": "named as good", "defective": "named as defective", None: "named as neither"}
+        titles: dict[Kind | None, str] = {
+            "good": "named as good",
+            "defective": "named as defective",
+            None: "named as neither",
+        }
         found = ", ".join(
             f"{counts[kind]} {title}, such as {examples[kind].name}" for kind, title in titles.items() if counts[kind]
         )

@@ -101,9 +101,11 @@ def with_images(recipe: TrainingRecipe) -> TrainingRecipe:
     """
     data = Path(recipe.data)
     training, held_out = divide_good_images(data, recipe.seed, recipe.held_out_share)
+    used = {*training, *held_out}
     return replace(
         recipe,
         held_out=tuple(path.relative_to(data).as_posix() for path in held_out),
+        left_out=tuple(path.relative_to(data).as_posix() for path in find_good_images(data) if path not in used),
         trained_images=len(training),
         texture_images=len(list_textures(Path(recipe.textures))) if recipe.textures else 0,
     )
@@ -329,5 +331,5 @@ def load_run(run: Path) -> tuple[Detector, TrainingRecipe]:
 
 def training_images(recipe: TrainingRecipe) -> list[Path]:
     """The good images that a recipe trains on."""
-    data, held_out = Path(recipe.data), set(recipe.held_out)
-    return [path for path in find_good_images(data) if path.relative_to(data).as_posix() not in held_out]
+    data, others = Path(recipe.data), {*recipe.held_out, *recipe.left_out}
+    return [path for path in find_good_images(data) if path.relative_to(data).as_posix() not in others]

@@ -154,9 +154,9 @@ def _few(paths: list[Path]) -> list[Path]:
 
 def _require_defective(ng: Path) -> None:
     """Refuses a folder that also holds good images: they would count as defects that are missed."""
-    from edgekd.data.category import GOOD
-    from edgekd.data.layouts import GOOD_FOLDERS
+    from edgekd.data.part_names import kind_of_name
+    from edgekd.data.split_folders import folders_in
 
-    good = {GOOD, *GOOD_FOLDERS} & {path.name for path in ng.glob("*") if path.is_dir()}
+    good = [folder.name for folder in folders_in(ng) if kind_of_name(folder.name) == "good"] if ng.is_dir() else []
     if good:
-        raise EdgekdError(f"{ng} holds good images too, in {', '.join(sorted(good))}: name a folder of defective ones")
+        raise EdgekdError(f"{ng} holds good images too, in {', '.join(good)}: name a folder of defective ones")

@@ -104,6 +104,8 @@ class TrainResult:
         quantization_aware: Whether it was trained with INT8 arithmetic.
         images: Good images found.
         held_out: How many of them were held out, for the threshold.
+        copies: How many of them are copies of others, by their bytes or nearly. Copies of a held-out image are left
+            out: they are neither trained on nor held out.
         ignored: Other files below the data folder, counted by the reason that they were ignored for.
         seconds: Of this session.
         below_ceiling: How the student does beside its teacher on synthetic defects; None where it was not compared, or
@@ -119,6 +121,7 @@ class TrainResult:
     quantization_aware: bool
     images: int
     held_out: int
+    copies: int
     ignored: dict[str, int]
     seconds: float
     below_ceiling: BelowCeiling | None = None
@@ -182,6 +185,7 @@ def train(options: TrainOptions) -> TrainResult:
         quantization_aware=recipe.quantization_aware_from is not None,
         images=found.good,
         held_out=found.held_out,
+        copies=found.copies,
         ignored=found.ignored,
         seconds=seconds,
         below_ceiling=below_ceiling,
@@ -234,23 +238,30 @@ def _resumed(options: TrainOptions) -> TrainingRecipe:
 
 
 class _Images(NamedTuple):
-    """How many good images there are, how many of them are held out, and the other files below the folder by reason."""
+    """How many good images there are, how many are held out and copies, and the other files by reason."""
 
     good: int
     held_out: int
+    copies: int
     ignored: dict[str, int]
 
 
 def _find_images(recipe: TrainingRecipe) -> _Images:
     """Counts the images of a run, and logs the counts."""
+    from edgekd.data.copies import group_copies
     from edgekd.data.ignored_files import count_ignored, describe_ignored
     from edgekd.training.run import training_images
     from edgekd.verdicts.threshold import FEWEST_IMAGES
 
     trained, held_out = training_images(recipe), held_out_images(recipe)
-    good = [*trained, *held_out]
+    left_out = [path for name in recipe.left_out if (path := Path(recipe.data) / name).is_file()]
+    good = [*trained, *held_out, *left_out]
+    copies = len(good) - len(set(group_copies(good)))
     ignored = count_ignored(Path(recipe.data), good)
-    found = f"found {len(good)} good images: {len(trained)} to train on, {len(held_out)} held out"
+    found = f"found {len(good)} good images{f', {copies} of them copies of others' if copies else ''}: "
+    found += f"{len(trained)} to train on, {len(held_out)} held out"
+    if left_out:
+        found += f", {len(left_out)} left out as copies of those held out"
     logger.info("%s", "; ".join(filter(None, (found, describe_ignored(ignored)))))
     if len(held_out) < FEWEST_IMAGES:
         logger.info(
@@ -258,7 +269,7 @@ def _find_images(recipe: TrainingRecipe) -> _Images:
             len(held_out),
             FEWEST_IMAGES,
         )
-    return _Images(len(good), len(held_out), ignored)
+    return _Images(len(good), len(held_out), copies, ignored)
 
 
 def _duration(minutes: float) -> str:

@@ -47,3 +47,31 @@ def test_one_image_is_too_few(names, tmp_path, write_images):
     write_images(tmp_path, *names)
     with pytest.raises(EdgekdError, match="1 good image is too few to train on"):
         divide_good_images(tmp_path, 0)
+
+
+def test_copies_never_stand_on_both_sides_and_count_once():
+    paths = [Path(f"{number:02}_{copy}.png") for number in range(20) for copy in range(3)]
+    groups = [3 * (index // 3) for index in range(60)]
+    for seed in range(20):
+        training, held_out = split_good_images(paths, seed, 0.3, groups)
+        parts = {path.name[:2] for path in held_out}
+        assert len(held_out) == len(parts) == 6  # Of 20, not of 60.
+        assert sorted(training) == training == [path for path in paths if path.name[:2] not in parts]
+    assert split_good_images(paths, 1, 0.3, groups) == split_good_images(paths, 1, 0.3, groups)
+
+
+def test_without_copies_groups_change_nothing():
+    assert split_good_images(PATHS, 5, None, range(213)) == split_good_images(PATHS, 5)
+
+
+def test_files_that_are_copies_of_a_datasets_validation_images_are_not_trained_on(tmp_path, write_images):
+    training = write_images(tmp_path, *(f"train/good/{number}.png" for number in range(4)))
+    (validation,) = write_images(tmp_path, "validation/good/0.png")
+    training[2].write_bytes(validation.read_bytes())
+    assert divide_good_images(tmp_path, 0) == ([training[0], training[1], training[3]], [validation])
+
+
+def test_copies_of_one_image_are_too_few(tmp_path, write_images):
+    write_images(tmp_path, *(f"{number}.png" for number in range(30)), value=7)
+    with pytest.raises(EdgekdError, match="the 30 good images are copies of one, which is too few to train on"):
+        divide_good_images(tmp_path, 0)
