@@ -21,7 +21,7 @@ import torch
 
 import edgekd.training.run as training
 from edgekd.data.good_images import read_frames
-from edgekd.data.layouts import read_category
+from edgekd.data.layouts import TestImage, read_category
 from edgekd.metrics.auroc import image_auroc
 from edgekd.models.detector import Detector
 from edgekd.recipe import held_out_images, read_recipe
@@ -30,6 +30,7 @@ from edgekd.training.batches import normalised_images
 from edgekd.workflows.train import TrainOptions, train
 
 EVERY = 30.0  # Seconds of training between two samples.
+MOST_IMAGES = 60  # Of each kind that a sample scores: more would take longer than the training.
 
 
 class TimeIsUp(BaseException):
@@ -40,13 +41,17 @@ class Samples:
     """The image AUROC over the seconds of training, taken between iterations; the clock stands still meanwhile.
 
     Args:
-        data: The category; its test images are scored.
+        data: The category; at most `MOST_IMAGES` of its good and of its defective test images are scored.
         run: The run folder.
         seconds: Of training, after which `TimeIsUp` ends it.
     """
 
     def __init__(self, data: Path, run: Path, seconds: float) -> None:
-        self._category, self._run, self._seconds = read_category(data), run, seconds
+        self._run, self._seconds = run, seconds
+        test = read_category(data).test
+        self._test = _some([image for image in test if not image.defective])
+        self._test += _some([image for image in test if image.defective])
+        self._frames: Any = None
         self._start, self._paused = time.monotonic(), 0.0
         self.detector: Detector | None = None
         self.curve: list[dict[str, float]] = []
@@ -82,13 +87,21 @@ class Samples:
         recipe, device = read_recipe(self._run), next(self.detector.parameters()).device
         held_out = _frames(held_out_images(recipe), recipe)
         self.detector.fit_quantiles(normalised_images(held_out[i : i + 1], device) for i in range(len(held_out)))
-        test = _frames([image.path for image in self._category.test], recipe)
+        if self._frames is None:
+            self._frames = _frames([image.path for image in self._test], recipe)
+        test = self._frames
         with torch.autocast(device.type, torch.bfloat16, enabled=recipe.mixed_precision):
             scores = [
                 float(self.detector.image_scores(normalised_images(test[i : i + 1], device))[0])
                 for i in range(len(test))
             ]
-        return image_auroc(np.nan_to_num(scores), [image.defective for image in self._category.test])
+        return image_auroc(np.nan_to_num(scores), [image.defective for image in self._test])
+
+
+def _some(images: list[TestImage]) -> list[TestImage]:
+    """At most `MOST_IMAGES` of them, evenly over the list."""
+    count = min(MOST_IMAGES, len(images))
+    return [images[round(index)] for index in np.linspace(0, len(images) - 1, count)]
 
 
 def _frames(paths: list[Path], recipe: Any) -> Any:
