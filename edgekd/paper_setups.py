@@ -15,7 +15,7 @@ class PaperSetup(NamedTuple):
         teachers: As `edgekd teachers list` calls them.
         iterations: Optimizer steps of all stages together; None where the paper counts epochs.
         epochs: Passes over the good images, of all stages together; None where it counts iterations.
-        sizes: Sides of its images, in pixels; the first is that of `--preset paper`.
+        sizes: Sides of its images, squares, in pixels; the first is that of `--preset paper`.
         batch: Images a step.
         learning_rate: Of the first stage.
         weight_decay: Of the optimizer.
@@ -39,6 +39,10 @@ class PaperSetup(NamedTuple):
     betas: tuple[float, float] = (0.9, 0.999)
     textures: bool = False
     held_out_share: float | None = 0.0
+
+    def has_size(self, height: int, width: int) -> bool:
+        """Whether its images have this height and width, in pixels."""
+        return height == width and height in self.sizes
 
     @property
     def size_words(self) -> str:

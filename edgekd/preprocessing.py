@@ -5,12 +5,49 @@ Recipes and manifests hold it; `edgekd.data.preparing` computes it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from edgekd.artifact import frame_shape
+from edgekd.errors import EdgekdError
 from edgekd.resize_rules import CURRENT_RESIZE_RULE, resize_rule
+
+Size = tuple[int, int]  # Height and width, in pixels.
+
+
+def parse_size(size: int | str | Sequence[int]) -> Size:
+    """The size of images that a user named.
+
+    Args:
+        size: A side in pixels for squares, such as 128 or "128"; or height and width, such as "128x320" or (128, 320).
+
+    Raises:
+        EdgekdError: It is neither.
+    """
+    if isinstance(size, str):
+        found = re.fullmatch(r"([0-9]+)(?:x([0-9]+))?", size.strip().lower())
+        sides = [] if found is None else [int(side) for side in (found[1], found[2] or found[1])]
+    else:
+        sides = [size, size] if isinstance(size, int) else list(size)
+    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise EdgekdError(
+            f"the size must be a side in pixels, such as 128, or HEIGHTxWIDTH, such as 128x320, got '{size}'"
+        )
+    return sides[0], sides[1]
+
+
+def size_text(size: Size) -> str:
+    """A size as `--size` takes it: "128" for a square, "128x320" for a rectangle."""
+    height, width = size
+    return str(height) if height == width else f"{height}x{width}"
+
+
+def in_pixels(size: Size) -> str:
+    """A size in words: "128 x 128 pixels", "128 x 320 pixels (height x width)"."""
+    height, width = size
+    return f"{height} x {width} pixels" + ("" if height == width else " (height x width)")
 
 
 @dataclass(frozen=True)

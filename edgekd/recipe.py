@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from edgekd.artifact import read_json, write_json
 from edgekd.errors import ArtifactError, EdgekdError
-from edgekd.preprocessing import Preprocessing, square
+from edgekd.preprocessing import Preprocessing, Size, parse_size
 from edgekd.resize_rules import AREA, CURRENT_RESIZE_RULE, known_rule
 from edgekd.resources import resource
 from edgekd.run_folder import RECIPE_FILE
@@ -31,7 +31,8 @@ class TrainingRecipe:
         data: The folder of good images, or of a dataset's category.
         teachers: By name, or by the file that they came from: the SHA-256 of each one's weights.
         iterations: Optimizer steps.
-        size: The side that images are brought to, in pixels.
+        size: Height and width that images are brought to, in pixels; a single side makes squares, as in runs of
+            before there were rectangles.
         batch: Images a step.
         learning_rate: Of the first stage; later stages keep their paper's proportion to it.
         weight_decay: Of the optimizer.
@@ -61,7 +62,7 @@ class TrainingRecipe:
     data: str
     teachers: dict[str, str]
     iterations: int
-    size: int = 256
+    size: Size = (256, 256)
     batch: int = 1
     learning_rate: float = 1e-4
     weight_decay: float = 1e-5
@@ -84,10 +85,13 @@ class TrainingRecipe:
     augment: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", parse_size(self.size))
+
     @property
     def preprocessing(self) -> Preprocessing:
         """How images are prepared, in training and by what is exported."""
-        return square(self.size, self.resize)
+        return Preprocessing(*self.size, self.resize)
 
 
 def write_recipe(run: Path, recipe: TrainingRecipe) -> None:
@@ -112,7 +116,7 @@ def read_recipe(run: Path) -> TrainingRecipe:
     try:
         lists = {name: tuple(content.get(name, ())) for name in ("held_out", "augment", "left_out")}
         recipe = TrainingRecipe(**older | content | lists)
-    except TypeError as error:
+    except (TypeError, EdgekdError) as error:
         raise ArtifactError(f"{run / RECIPE_FILE} is incomplete ({error}): train again") from error
     known_rule(recipe.resize, str(run / RECIPE_FILE))
     return recipe

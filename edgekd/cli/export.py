@@ -11,7 +11,7 @@ import typer
 from edgekd.cli.options import DATA, OUTPUT, PRECISION, JsonFile
 from edgekd.cli.output import answer, write_json_to
 from edgekd.cli.progress import show_progress
-from edgekd.cli.types import between, not_negative, positive
+from edgekd.cli.types import between, image_size, not_negative, positive
 from edgekd.precisions import QUANTIZED, CalibrationChoice, CalibrationMethod, Precision
 
 if TYPE_CHECKING:
@@ -98,11 +98,11 @@ def export(
         ),
     ] = "1",
     size: Annotated[
-        int | None,
+        Any,
         typer.Option(
-            parser=positive,
-            metavar="PIXELS",
-            help="Side of a frame of an untrained system. Default: 256.",
+            parser=image_size,
+            metavar="PIXELS|HEIGHTxWIDTH",
+            help="Size of the frames of an untrained system: the side of a square, or height and width. Default: 256.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,

@@ -9,7 +9,7 @@ import typer
 
 from edgekd.cli.options import JsonFile
 from edgekd.cli.output import answer, print_table, require_writable, write_json_to
-from edgekd.cli.types import positive
+from edgekd.cli.types import image_size
 
 app = typer.Typer(add_completion=False)
 
@@ -24,9 +24,13 @@ def models(
         typer.Argument(metavar="SYSTEM", help="Show this one, with its settings, image sizes and training defaults."),
     ] = None,
     size: Annotated[
-        int,
-        typer.Option(parser=positive, metavar="PIXELS", help="Side of the image that MACs are counted for."),
-    ] = 256,
+        Any,
+        typer.Option(
+            parser=image_size,
+            metavar="PIXELS|HEIGHTxWIDTH",
+            help="Size of the image that MACs are counted for: the side of a square, or height and width.",
+        ),
+    ] = "256",
     json: JsonFile = None,
 ) -> None:
     """List the systems: parameters and MACs beside the papers' figures; of one, its settings and defaults too."""
@@ -47,7 +51,7 @@ def _print_defaults(system: dict[str, Any]) -> None:
     timed, paper = system["timed"], system["training"]
     sizes, teachers = system["image_sizes"], system["teachers"]
     length = f"{paper['iterations']:,} iterations" if paper["iterations"] else f"{paper['epochs']} epochs"
-    size_range = f"pixels a side: {sizes['smallest']} and more, in steps of {sizes['step']}"
+    size_range = f"pixels, or HEIGHTxWIDTH; a side has {sizes['smallest']} and more, in steps of {sizes['step']}"
     rows = [
         ("--teacher", " ".join(teachers["default"]), " ".join(teachers["paper"]), teachers["takes"]),
         ("--size", " or ".join(map(str, timed["sizes"])), "256", size_range),
@@ -82,7 +86,8 @@ def _print_counts(system: dict[str, Any]) -> None:
         (name, f"{part['parameters']:,}", f"{part['macs'] / 1e9:.2f}", f"{2 * part['macs'] / 1e9:.2f}")
         for name, part in system["parts"].items()
     ]
-    title = f"{system['title']} at {system['size']} x {system['size']}"
+    height, width = system["size"]
+    title = f"{system['title']} at {height} x {width}"
     print_table(title, ("part", "parameters", "GMACs", "GFLOPs (2 x MAC)"), parts)
     paper = system["paper"]
     rows = [

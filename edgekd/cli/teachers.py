@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from edgekd.cli.options import DATA, JsonFile
 from edgekd.cli.output import answer, print_table, require_writable, write_json_to
 from edgekd.cli.progress import show_progress
-from edgekd.cli.types import not_negative, positive
+from edgekd.cli.types import image_size, not_negative
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="List, import, fetch and check teachers: what students learn from."
@@ -91,9 +91,14 @@ def check(
         ),
     ] = None,
     size: Annotated[
-        int,
-        typer.Option(parser=positive, metavar="PIXELS", help="Side of the images, in pixels.", rich_help_panel=DATA),
-    ] = 256,
+        Any,
+        typer.Option(
+            parser=image_size,
+            metavar="PIXELS|HEIGHTxWIDTH",
+            help="Size of the images, in pixels: the side of a square, or height and width.",
+            rich_help_panel=DATA,
+        ),
+    ] = "256",
     seed: Annotated[
         int,
         typer.Option(

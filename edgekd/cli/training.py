@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from edgekd.cli.options import DATA, TRAINING
-from edgekd.cli.types import between, not_negative, positive
+from edgekd.cli.types import between, image_size, not_negative, positive
 from edgekd.recipe import AUGMENTATIONS, Preset, Schedule
 
 Textures = Annotated[
@@ -20,12 +20,13 @@ Textures = Annotated[
     ),
 ]
 ImageSize = Annotated[
-    int | None,
+    Any,
     typer.Option(
         "--size",
-        parser=positive,
-        metavar="PIXELS",
-        help="Side of the images, in pixels. Default: what suits the time; 256 with --iterations or --preset paper.",
+        parser=image_size,
+        metavar="PIXELS|HEIGHTxWIDTH",
+        help="Size of the images, in pixels: the side of a square, such as 256, or height and width, such as 128x320. "
+        "Default: the square that suits the time; 256 with --iterations or --preset paper.",
         rich_help_panel=DATA,
     ),
 ]
@@ -94,7 +95,7 @@ Augment = Annotated[
     typer.Option(
         metavar="|".join(AUGMENTATIONS),
         help="How training images are changed at random, for parts that lie in any direction: flips, symmetries (flips "
-        "and quarter turns) or turn (any angle); once for each of several. Default: not at all.",
+        "and quarter turns) or turn (any angle), both of squares alone; once for each of several. Default: not at all.",
         rich_help_panel=TRAINING,
     ),
 ]

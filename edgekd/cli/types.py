@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 import typer
 
+from edgekd.errors import EdgekdError
+from edgekd.preprocessing import Size, parse_size
+
 
 def positive(text: str) -> int:
     """Parses an integer of at least 1."""
@@ -19,6 +22,14 @@ def not_negative(text: str) -> int:
     if not str(text).isdigit():
         raise typer.BadParameter(f"must be an integer of at least 0, got '{text}'")
     return int(text)
+
+
+def image_size(text: str) -> Size:
+    """Parses PIXELS, the side of a square, or HEIGHTxWIDTH."""
+    try:
+        return parse_size(str(text))
+    except EdgekdError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def between(low: float, high: float) -> Callable[[str], float]:

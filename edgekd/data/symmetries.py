@@ -14,7 +14,7 @@ def transformed(image: NDArray[np.uint8], symmetry: int) -> NDArray[np.uint8]:
     """An image under a symmetry.
 
     Args:
-        image: uint8 [side, side, C].
+        image: uint8 [H, W, C]; a square where it is transposed.
         symmetry: 0 to 7: first transposed, then flipped, as its bits say.
 
     Returns:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgekd.data.images import list_images
 from edgekd.data.textures import Textures
 from edgekd.errors import EdgekdError
+from edgekd.preprocessing import Size
 
 LARGEST_SCALE_EXPONENT = 5  # Of the mask: 1, 2, 4, 8, 16 or 32 lattice cells an axis.
 LARGEST_ANGLE = 90.0
@@ -46,26 +47,26 @@ def corrupt(
     that is drawn from 0.15 to 1 (the equation of PFADSeg; Perlin settings of DRAEM and DeSTSeg).
 
     Args:
-        frame: uint8 [side, side, 3], BGR.
-        textures: Of the frame's side, one of which is drawn; None makes one.
+        frame: uint8 [H, W, 3], BGR.
+        textures: Of the frame's size, one of which is drawn; None makes one.
         rng: The source of all that is random.
 
     Returns:
-        The corrupted frame, float32 [side, side, 3], BGR, 0..255, and the mask, float32 [side, side], 0 or 1. The mask
-        can be empty; the frame is as it was then.
+        The corrupted frame, float32 [H, W, 3], BGR, 0..255, and the mask, float32 [H, W], 0 or 1. The mask can be
+        empty; the frame is as it was then.
 
     Raises:
         ImageError: The texture cannot be read; the error names it.
     """
-    side = len(frame)
-    mask = anomaly_mask(side, rng)
+    height, width = frame.shape[:2]
+    mask = anomaly_mask((height, width), rng)
     share = np.float32(rng.uniform(FAINTEST, STRONGEST))
     # The texture is needed under the mask alone, a twentieth of the image.
     places = np.flatnonzero(mask)
     if textures is not None:
         texture = textures[int(rng.integers(len(textures)))].reshape(-1, 3)[places].astype(np.float32)
     else:
-        texture = procedural_texture(side, places, rng)
+        texture = procedural_texture((height, width), places, rng)
     corrupted = frame.astype(np.float32)
     pixels = corrupted.reshape(-1, 3)
     good = pixels[places]
@@ -73,29 +74,36 @@ def corrupt(
     return corrupted, mask
 
 
-def anomaly_mask(side: int, rng: np.random.Generator) -> NDArray[np.float32]:
+def anomaly_mask(size: Size, rng: np.random.Generator) -> NDArray[np.float32]:
     """Draws where an anomaly is: Perlin noise of random scales, rotated at random, above one half.
 
+    A rectangle is cut out of the middle of such a square, so that a rotation neither leaves its ends bare nor
+    stretches what is drawn.
+
     Args:
-        side: Of the mask, in pixels.
+        size: Height and width of the mask, in pixels.
         rng: The source of all that is random.
 
     Returns:
-        float32 [side, side], 1 where the anomaly is, else 0. It can be empty.
+        float32 [height, width], 1 where the anomaly is, else 0. It can be empty.
     """
+    side = max(size)
     rows, columns = (int(scale) for scale in 2 ** rng.integers(LARGEST_SCALE_EXPONENT + 1, size=2))
     noise = perlin_noise(side, (rows, columns), rng)
     middle = (side - 1) / 2
     turn = cv2.getRotationMatrix2D((middle, middle), rng.uniform(-LARGEST_ANGLE, LARGEST_ANGLE), 1.0)
-    turned = cv2.warpAffine(noise, turn, (side, side), flags=cv2.INTER_LINEAR, borderValue=0)
+    height, width = size
+    # What lies above and to the left of the rectangle in the square.
+    turn[:, 2] -= ((side - width) // 2, (side - height) // 2)
+    turned = cv2.warpAffine(noise, turn, (width, height), flags=cv2.INTER_LINEAR, borderValue=0)
     return (np.asarray(turned) > THRESHOLD).astype(np.float32)
 
 
-def procedural_texture(side: int, places: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.float32]:
+def procedural_texture(size: Size, places: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.float32]:
     """Makes a texture: blots and grain of random colour, size, direction and contrast.
 
     Args:
-        side: Of the texture, in pixels.
+        size: Height and width of the texture, in pixels.
         places: Of the pixels that are needed, [N], counted row after row.
         rng: The source of all that is random; as much is drawn from it for few pixels as for all.
 
@@ -106,13 +114,14 @@ def procedural_texture(side: int, places: NDArray[np.intp], rng: np.random.Gener
     contrast = np.float32(rng.uniform(30, 400))
     roughness, same = rng.uniform(0.4, 0.95), np.float32(rng.uniform())
     first = rng.integers(LARGEST_SCALE_EXPONENT, size=2)
-    row, column = np.divmod(places, side)
+    row, column = np.divmod(places, size[1])
+    finest = [max(side // 4, 1) for side in size]
     noise = np.zeros((3, len(places)), np.float32)
     for octave in range(OCTAVES):
         # A lattice as fine as the pixels would be sampled at its points alone, where the noise is 0.
-        rows, columns = (int(scale) for scale in np.minimum(2 ** (first + octave), max(side // 4, 1)))
+        rows, columns = (int(scale) for scale in np.minimum(2 ** (first + octave), finest))
         angles = _draw_angles(3, (rows, columns), rng)
-        noise += np.float32(roughness**octave) * perlin_noise_at(row, column, side, angles)
+        noise += np.float32(roughness**octave) * perlin_noise_at(row, column, size, angles)
     noise[1:] += same * (noise[0] - noise[1:])
     return (colour + contrast * noise.T).clip(0, 255)
 
@@ -144,13 +153,13 @@ def perlin_noise(side: int, scales: tuple[int, int], rng: np.random.Generator) -
 
 
 def perlin_noise_at(
-    row: NDArray[np.intp], column: NDArray[np.intp], side: int, angles: NDArray[np.float32]
+    row: NDArray[np.intp], column: NDArray[np.intp], size: Size, angles: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Perlin noise at some pixels only: what `perlin_noise` has there, to the bit.
+    """Perlin noise at some pixels only: what `perlin_noise` has there in a square, to the bit.
 
     Args:
         row, column: Of the pixels, [N].
-        side: Of the whole noise, in pixels.
+        size: Height and width of the whole noise, in pixels.
         angles: Of the gradients, one lattice a channel, float32 [C, rows + 1, columns + 1].
 
     Returns:
@@ -159,11 +168,11 @@ def perlin_noise_at(
     count, lattice_rows, lattice_columns = angles.shape
     slopes = np.concatenate(_slopes(angles)).reshape(2 * count, -1)
     (before, way, weight), (after, way_back, weight_back) = (
-        (point[column], way[column], weight[column]) for point, way, weight in _neighbours(side, lattice_columns - 1)
+        (point[column], way[column], weight[column]) for point, way, weight in _neighbours(size[1], lattice_columns - 1)
     )
     right_weight, right_weight_back = weight * way, weight_back * way_back
     noise = np.zeros((count, len(row)), np.float32)
-    for point, way, row_weight in _neighbours(side, lattice_rows - 1):
+    for point, way, row_weight in _neighbours(size[0], lattice_rows - 1):
         line = point[row] * lattice_columns
         left, other = slopes.take(line + before, 1), slopes.take(line + after, 1)
         part = left[:count] * weight + other[:count] * weight_back

@@ -23,6 +23,7 @@ from edgekd.graph.macs import count_macs
 from edgekd.graph.parity import measure_agreement, measure_parity
 from edgekd.graph.rewrites import rewrite
 from edgekd.models.detector import Detector
+from edgekd.preprocessing import Size, parse_size
 from edgekd.progress import Progress, silent
 from edgekd.recipe import read_export_recipe
 from edgekd.resize_rules import CURRENT_RESIZE_RULE
@@ -39,7 +40,7 @@ Measure = Callable[[Path], dict[str, Any]]
 def export_detector(
     detector: Detector,
     system: str,
-    size: int,
+    size: int | Size,
     batch: int | None,
     frames: Frames,
     output: Path,
@@ -53,10 +54,10 @@ def export_detector(
     Args:
         detector: Trained or not.
         system: Its name.
-        size: The side of a frame, in pixels.
+        size: Height and width of a frame, in pixels, or the side of a square.
         batch: Frames a batch; None leaves it free.
-        frames: Real images, uint8 [N, size, size, 3] BGR, to compare graph and network on; N as the batch, if that is
-            fixed.
+        frames: Real images, uint8 [N, height, width, 3] BGR, to compare graph and network on; N as the batch, if that
+            is fixed.
         output: The .onnx file; its manifest stands beside it.
         origin: What it was made from, for the manifest: trained, made_from, threshold; and `resize`, the rule that the
             run resized its images by, where that is not the current one.
@@ -71,6 +72,7 @@ def export_detector(
         EdgekdError: The graph differs from the network, or holds an operator outside the system's inventory.
     """
     recipe = read_export_recipe(system)
+    height, width = parse_size(size)
     progress("exporting the graph", 0, 1)
     model = build_graph(detector, size, batch, recipe.opset)
     progress("exporting the graph", 1, 1)
@@ -78,10 +80,10 @@ def export_detector(
     manifest: Manifest = {
         "system": system,
         "precision": "fp32",
-        "inputs": {"frames": {"dtype": "uint8", "shape": [batch or "batch", size, size, 3], "layout": "NHWC, BGR"}},
+        "inputs": {"frames": {"dtype": "uint8", "shape": [batch or "batch", height, width, 3], "layout": "NHWC, BGR"}},
         "outputs": {
             "score": {"dtype": "float32", "shape": [batch or "batch"]},
-            "anomaly_map": {"dtype": "float32", "shape": [batch or "batch", size, size]},
+            "anomaly_map": {"dtype": "float32", "shape": [batch or "batch", height, width]},
         },
         "resize": {"rule": CURRENT_RESIZE_RULE},
         **origin,
@@ -114,17 +116,17 @@ def _manifest_beside(part: Path, manifest: Manifest) -> Iterator[None]:
         manifest_path(part).unlink()
 
 
-def build_graph(detector: Detector, size: int, batch: int | None, opset: int) -> onnx.ModelProto:
+def build_graph(detector: Detector, size: int | Size, batch: int | None, opset: int) -> onnx.ModelProto:
     """The simplified graph of a detector's deployed form.
 
     Args:
         detector: Trained or not.
-        size: The side of a frame, in pixels.
+        size: Height and width of a frame, in pixels, or the side of a square.
         batch: Frames a batch; None leaves it free.
         opset: Of the graph.
     """
     network = rewrite(FrameNetwork(detector.deployed())).eval()
-    example = torch.zeros(batch or 2, size, size, 3, dtype=torch.uint8)
+    example = torch.zeros(batch or 2, *parse_size(size), 3, dtype=torch.uint8)
     dynamic = None if batch else ({0: torch.export.Dim("batch")},)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

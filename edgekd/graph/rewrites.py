@@ -14,9 +14,10 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from edgekd.models.attention import AFF, CBAM, HAM, PCAR, RCM, SPR
-from edgekd.models.maps import SeparableMap, resize_matrix
+from edgekd.models.maps import resizing
 from edgekd.models.mhkd import BicubicResize
 from edgekd.models.pfadseg import ASPP
+from edgekd.preprocessing import Size
 
 
 class StaticCBAM(nn.Module):
@@ -133,9 +134,9 @@ class Spread(nn.Module):
 
     ones: Tensor
 
-    def __init__(self, outputs: int) -> None:
+    def __init__(self, outputs: Size) -> None:
         super().__init__()
-        self.register_buffer("ones", torch.ones(1, 1, outputs, outputs))
+        self.register_buffer("ones", torch.ones(1, 1, *outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.ones
@@ -159,9 +160,9 @@ def static_upsampling(layer: nn.ConvTranspose2d) -> nn.Module:
 
 def static_resize(block: BicubicResize) -> nn.Module:
     """A bicubic resize as two products with constant matrices."""
-    if block.inputs == 1:
+    if block.inputs == (1, 1):
         return Spread(block.outputs)
-    return SeparableMap(resize_matrix(block.inputs, block.outputs, "bicubic"))
+    return resizing(block.inputs, block.outputs, "bicubic")
 
 
 @torch.no_grad()

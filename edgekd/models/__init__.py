@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgekd.preprocessing import Size, parse_size
+
 __all__ = ["list_systems"]
 
 
-def list_systems(size: int = 256, system: str | None = None) -> list[dict[str, Any]]:
+def list_systems(size: int | str | Size = 256, system: str | None = None) -> list[dict[str, Any]]:
     """Describes every system, or one, as `edgekd models --json` does.
 
     Args:
-        size: Side of the image that multiply-accumulates are counted for, in pixels; the papers' is 256.
+        size: Of the image that multiply-accumulates are counted for, in pixels: a side, as the papers' 256, or height
+            and width, such as "128x320".
         system: The name of the one to describe; None for all.
 
     Returns:
@@ -22,4 +25,4 @@ def list_systems(size: int = 256, system: str | None = None) -> list[dict[str, A
     """
     from edgekd.models.description import describe_systems
 
-    return describe_systems(size, system)
+    return describe_systems(parse_size(size), system)

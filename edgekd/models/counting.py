@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from edgekd.macs import convolution_macs, product_macs, transposed_convolution_macs
 from edgekd.models.hkt import Projector
 from edgekd.models.maps import SeparableMap
+from edgekd.preprocessing import Size, parse_size
 
 
 class Count(NamedTuple):
@@ -38,23 +39,23 @@ class Count(NamedTuple):
         return Count(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
 
-def count(network: nn.Module, size: int = 256) -> Count:
-    """Counts a network on one RGB image of size x size pixels, without computing any values.
+def count(network: nn.Module, size: int | Size = 256) -> Count:
+    """Counts a network on one RGB image, without computing any values.
 
     Args:
-        network: Takes images [1, 3, size, size].
-        size: In pixels.
+        network: Takes images [1, 3, height, width].
+        size: Height and width, in pixels, or the side of a square.
     """
     return count_parts(network, {"whole": network}, size)["whole"]
 
 
-def count_parts(network: nn.Module, parts: Mapping[str, nn.Module], size: int = 256) -> dict[str, Count]:
+def count_parts(network: nn.Module, parts: Mapping[str, nn.Module], size: int | Size = 256) -> dict[str, Count]:
     """Counts parts of a network while the whole network runs.
 
     Args:
-        network: Takes images [1, 3, size, size].
+        network: Takes images [1, 3, height, width].
         parts: By name: the network itself, or modules of it.
-        size: In pixels.
+        size: Height and width, in pixels, or the side of a square.
     """
     copies: dict[int, nn.Module] = {}
     shadow = copy.deepcopy(network, copies).to("meta").eval()
@@ -69,7 +70,7 @@ def count_parts(network: nn.Module, parts: Mapping[str, nn.Module], size: int = 
         if isinstance(module, COUNTED):
             module.register_forward_hook(add_work)
     with torch.no_grad():
-        shadow(torch.empty(1, 3, size, size, device="meta"))
+        shadow(torch.empty(1, 3, *parse_size(size), device="meta"))
     counts = {}
     for name, part in parts.items():
         parameters = sum(parameter.numel() for parameter in part.parameters())

@@ -11,24 +11,25 @@ from edgekd.models.counting import Count, count, count_parts
 from edgekd.models.detector import Detector, TrainingDefaults
 from edgekd.models.mthf import PAPER_LIKE_GROUPS
 from edgekd.models.registry import SYSTEMS, PaperRow, System, find_system, require_legal_size
+from edgekd.preprocessing import Size
 
 LARGEST_SIZE_TRIED = 512  # Pixels a side; legal sizes are evenly spaced.
 PAPER_LIKE = "paper-like"  # Names MTHF's three backbones that are as its paper describes them.
 
 
-def describe_systems(size: int = 256, system: str | None = None) -> list[dict[str, Any]]:
+def describe_systems(size: Size = (256, 256), system: str | None = None) -> list[dict[str, Any]]:
     """Describes every system, or one; parameters and MACs are counted from the real modules.
 
     Args:
-        size: Side of the image that MACs are counted for, in pixels; the papers' is 256.
+        size: Height and width of the image that MACs are counted for, in pixels; the papers' are 256.
         system: The name of the one to describe; None for all.
 
     Returns:
-        One entry a system: `system`, `title`, `size`; `parts` (those of the paper, all of them, what is deployed of
-        them, and what is deployed with the default teacher where that is another: `parameters`, `macs`); `paper`;
-        `teachers` (`default`, the `paper`'s, `takes`); `image_sizes` (`smallest`, `step`, in pixels, with the default
-        teachers); `timed` and `training` (the defaults of `edgekd train` within a time, and the paper's); and
-        `settings` (`name`, `type`, `default`, `choices`).
+        One entry a system: `system`, `title`, `size` (height and width); `parts` (those of the paper, all of them, what
+        is deployed of them, and what is deployed with the default teacher where that is another: `parameters`, `macs`);
+        `paper`; `teachers` (`default`, the `paper`'s, `takes`); `image_sizes` (of a side: `smallest`, `step`, in
+        pixels, with the default teachers); `timed` and `training` (the defaults of `edgekd train` within a time, and
+        the paper's); and `settings` (`name`, `type`, `default`, `choices`).
 
     Raises:
         EdgekdError: There is no such system, or it does not take images of this size.
@@ -45,7 +46,7 @@ def what_teaches(system: System) -> str:
     return "one teacher, by a name of 'edgekd teachers list' or by its .safetensors or .pth file"
 
 
-def _describe(system: System, size: int) -> dict[str, Any]:
+def _describe(system: System, size: Size) -> dict[str, Any]:
     detector = system.detector(size)
     require_legal_size(system.name, detector, size)
     parts = count_parts(detector, {**detector.parts(), "whole": detector}, size)
@@ -57,7 +58,7 @@ def _describe(system: System, size: int) -> dict[str, Any]:
     return {
         "system": system.name,
         "title": system.title,
-        "size": size,
+        "size": list(size),
         "parts": {name: {"parameters": part.parameters, "macs": part.macs} for name, part in parts.items()},
         "paper": {
             "source": system.paper,
@@ -99,7 +100,7 @@ def _settings(system: System) -> list[dict[str, Any]]:
     ]
 
 
-def _paper_row(system: System, row: PaperRow, size: int) -> dict[str, Any]:
+def _paper_row(system: System, row: PaperRow, size: Size) -> dict[str, Any]:
     detector = system.detector(size, row.settings)
     counts = count_parts(detector, {name: detector.parts()[name] for name in row.parts}, size)
     ours = sum(counts.values(), start=Count(0, 0, 0))

@@ -64,7 +64,8 @@ class TrainingDefaults(NamedTuple):
         betas: Adam's.
         warm_up: Share of a stage's iterations over which the learning rate rises.
         initialisation: "random" as torch draws weights, or "images", scaled layer by layer on good images.
-        sizes: Sides of the images, in pixels, ascending: the largest is taken for which the time is enough.
+        sizes: Sides of the images, in pixels, ascending: the largest is taken for which the time is enough. They are
+            squares.
         enough_iterations: From how many on a larger size is worth its time.
     """
 
@@ -174,7 +175,7 @@ class Detector(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def legal_sizes_near(self, size: int) -> tuple[int, ...]:
-        """The nearest image sides that the network takes, in pixels; (size,) where it takes this one."""
+        """The nearest heights, or widths, that the network takes, in pixels; (size,) where it takes this one."""
 
     def forward(self, images: Tensor) -> Tensor:
         """The raw anomaly maps [N, H, W] of normalised RGB images [N, 3, H, W]."""

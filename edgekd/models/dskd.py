@@ -19,10 +19,11 @@ from edgekd.errors import EdgekdError
 from edgekd.models.backbones.registry import build_backbone
 from edgekd.models.backbones.resnet import RESNETS
 from edgekd.models.detector import Batch, Deployed, Detector, Stage, Targets
-from edgekd.models.maps import Score, SeparableMap, cosine_distance, gaussian_matrix, resized, scores_of, smoothed
+from edgekd.models.maps import Score, cosine_distance, resized, scores_of, smoothed, smoothing
 from edgekd.models.multiscale import Backbone, MultiscaleTeacher, frame_entry
 from edgekd.models.sizes import nearest_multiples
 from edgekd.models.teachers import pretrained_network
+from edgekd.preprocessing import Size, parse_size
 
 STRIDES = (4, 8, 16, 32)
 COMPARED = 3  # The maps at strides 4, 8 and 16; the deepest is the reverse student's input.
@@ -167,7 +168,7 @@ class DSKD(Detector):
     """A frozen backbone, its two students and the fusion of their maps.
 
     Args:
-        size: The image's side, in pixels.
+        size: The image's height and width, in pixels, or the side of a square.
         backbone: The teacher's: "wide_resnet50_2" as in the paper, or a lighter one for the edge.
         students: "both", or "forward" or "reverse" alone (ablation).
         fusion: "learned", or "manual" for 1 to 3 between forward and reverse (ablation).
@@ -181,7 +182,7 @@ class DSKD(Detector):
 
     def __init__(
         self,
-        size: int = 256,
+        size: int | Size = 256,
         backbone: str = "wide_resnet50_2",
         students: Literal["both", "forward", "reverse"] = "both",
         fusion: Literal["learned", "manual"] = "learned",
@@ -201,7 +202,7 @@ class DSKD(Detector):
             self.students["reverse_student"] = ReverseStudent(self.teacher.widths, repeats, wide)
         self.fusion = nn.Conv2d(COMPARED * len(self.students), 1, 1, bias=False)
         self.learns_fusion, self.flatten = fusion == "learned", flatten
-        self.size, self.backbone_name, self.score = size, backbone, score
+        self.size, self.backbone_name, self.score = parse_size(size), backbone, score
         self._draw_fusion()
 
     @torch.no_grad()
@@ -272,7 +273,7 @@ class DSKD(Detector):
     def scale_maps(self, images: Tensor) -> Tensor:
         """Where students and teacher disagree, at the image's size: [N, 6, H, W]."""
         targets = self.targets(images)
-        return _scale_maps(targets, self._outputs(images, targets), images.shape[2])
+        return _scale_maps(targets, self._outputs(images, targets), images.shape[2:])
 
     def _outputs(self, images: Tensor, targets: Targets) -> list[Targets]:
         return [
@@ -301,7 +302,7 @@ class DeployedDSKD(Deployed):
         self.entry = frame_entry()
         self.teacher: MultiscaleTeacher = detector.teacher
         self.students, self.fusion, self.score = detector.students, detector.fusion, detector.score
-        self.smooth = SeparableMap(gaussian_matrix(detector.size, SMOOTHING))
+        self.smooth = smoothing(detector.size, SMOOTHING)
 
     def input_convolutions(self) -> list[nn.Conv2d]:
         return [self.entry, self.teacher.renormalise]
@@ -313,11 +314,11 @@ class DeployedDSKD(Deployed):
             student(self.entry(images)) if name == "forward_student" else student(targets)
             for name, student in self.students.items()
         ]
-        maps: Tensor = self.smooth(_fused(self.fusion, _scale_maps(targets, outputs, images.shape[2])))
+        maps: Tensor = self.smooth(_fused(self.fusion, _scale_maps(targets, outputs, images.shape[2:])))
         return scores_of(maps, self.score), maps
 
 
-def _scale_maps(targets: Targets, outputs: list[Targets], size: int) -> Tensor:
+def _scale_maps(targets: Targets, outputs: list[Targets], size: Sequence[int]) -> Tensor:
     distances = [
         cosine_distance(teacher, student)
         for maps in outputs

@@ -1,7 +1,7 @@
 """Operations on maps: cosine distances, quantile normalisation, and resizing and smoothing as constant matrices.
 
-Resizing and Gaussian smoothing are linear and separable, so each is R X R^T with a constant matrix R, and one after the
-other is one such product.
+Resizing and Gaussian smoothing are linear and separable, so each is R X C^T with constant matrices R and C, and one
+after the other is one such product.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ def scores_of(maps: Tensor, score: Score) -> Tensor:
     return highest.mean(1)
 
 
-def resized(maps: Tensor, size: int) -> Tensor:
-    """Maps [N, h, w] resized to [N, size, size], bilinear."""
-    return functional.interpolate(maps.unsqueeze(1), (size, size), mode="bilinear", align_corners=False).squeeze(1)
+def resized(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Maps [N, h, w] resized to [N, *size], bilinear."""
+    return functional.interpolate(maps.unsqueeze(1), tuple(size), mode="bilinear", align_corners=False).squeeze(1)
 
 
 def resize_matrix(inputs: int, outputs: int, mode: str) -> Tensor:
@@ -84,45 +84,70 @@ def gaussian_matrix(size: int, sigma: float) -> Tensor:
 
 
 class SeparableMap(nn.Module):
-    """R X R^T of maps X, for one constant matrix R.
+    """R X C^T of maps X, for two constant matrices.
 
     Args:
-        matrix: R, [outputs, inputs].
+        down: R, of the columns, [outputs, inputs].
+        across: C, of the rows, [outputs, inputs].
     """
 
     rows: Tensor
     columns: Tensor
 
-    def __init__(self, matrix: Tensor) -> None:
+    def __init__(self, down: Tensor, across: Tensor) -> None:
         super().__init__()
-        self.register_buffer("rows", matrix.float().contiguous(), persistent=False)
-        self.register_buffer("columns", matrix.float().T.contiguous(), persistent=False)
+        self.register_buffer("rows", down.float().contiguous(), persistent=False)
+        self.register_buffer("columns", across.float().T.contiguous(), persistent=False)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """[..., outputs, outputs] of maps [..., inputs, inputs]."""
+        """[..., outputs down, outputs across] of maps [..., inputs down, inputs across]."""
         return torch.matmul(self.rows, torch.matmul(maps, self.columns))
 
     def macs(self, maps: Tensor) -> int:
-        """Multiply-accumulates of the two products for maps [..., inputs, inputs]."""
-        outputs, inputs = self.rows.shape
-        inner, result = (*maps.shape[:-2], inputs, outputs), (*maps.shape[:-2], outputs, outputs)
+        """Multiply-accumulates of the two products for maps [..., inputs down, inputs across]."""
+        down, across = len(self.rows), self.columns.shape[1]
+        inner, result = (*maps.shape[:-1], across), (*maps.shape[:-2], down, across)
         return product_macs(inner, maps.shape) + product_macs(result, self.rows.shape)
 
 
 def smoothed(maps: Tensor, sigma: float) -> Tensor:
     """Maps [N, H, W] smoothed by a Gaussian; sigma is its standard deviation, in pixels."""
-    matrix = gaussian_matrix(maps.shape[-1], sigma).to(maps)
-    return matrix @ maps @ matrix.T
+    down, across = (gaussian_matrix(side, sigma).to(maps) for side in maps.shape[-2:])
+    return down @ maps @ across.T
 
 
-def resize_and_smooth(inputs: int, outputs: int, sigma: float) -> SeparableMap:
-    """Bilinear resizing, then Gaussian smoothing, of square maps, as one.
+def resizing(inputs: Sequence[int], outputs: Sequence[int], mode: str) -> SeparableMap:
+    """Resizing of maps as torch does it, as two products.
 
     Args:
-        inputs, outputs: Sides, in pixels.
+        inputs, outputs: Height and width, in pixels.
+        mode: "bilinear" or "bicubic".
+    """
+    return SeparableMap(*(resize_matrix(before, after, mode) for before, after in zip(inputs, outputs, strict=True)))
+
+
+def smoothing(size: Sequence[int], sigma: float) -> SeparableMap:
+    """Gaussian smoothing of maps, as two products.
+
+    Args:
+        size: Height and width, in pixels.
+        sigma: Standard deviation of the Gaussian, in pixels.
+    """
+    return SeparableMap(*(gaussian_matrix(side, sigma) for side in size))
+
+
+def resize_and_smooth(inputs: Sequence[int], outputs: Sequence[int], sigma: float) -> SeparableMap:
+    """Bilinear resizing, then Gaussian smoothing, of maps, as one.
+
+    Args:
+        inputs, outputs: Height and width, in pixels.
         sigma: Standard deviation of the Gaussian, in pixels of the result.
     """
-    return SeparableMap(gaussian_matrix(outputs, sigma) @ resize_matrix(inputs, outputs, "bilinear"))
+    down, across = (
+        gaussian_matrix(after, sigma) @ resize_matrix(before, after, "bilinear")
+        for before, after in zip(inputs, outputs, strict=True)
+    )
+    return SeparableMap(down, across)
 
 
 QUANTILES = (0.9, 0.995)  # Of good images' pixels; Xmh-L/MHKD4AD, MHKD.py, as EfficientAD.

@@ -33,10 +33,11 @@ from edgekd.models.multiscale import frame_entry
 from edgekd.models.patch_detector import PatchDetector
 from edgekd.models.patch_features import PatchTeacher
 from edgekd.models.sizes import nearest_multiples
+from edgekd.preprocessing import Size, parse_size
 
 WIDTH = 512
 BOTTLENECK = 64
-SIZE_STEP = 64  # The global decoder's first grid has a 64th of the image's side.
+SIZE_STEP = 64  # The global decoder's first grid has a 64th of the image's sides.
 SMOOTHING = 2.0  # Pixels, of the map that localises.
 
 
@@ -44,17 +45,16 @@ class BicubicResize(nn.Module):
     """Resizes maps to a fixed grid, bicubic.
 
     Args:
-        inputs, outputs: Sides of the grids.
+        inputs, outputs: Height and width of the grids.
     """
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: Size, outputs: Size) -> None:
         super().__init__()
         self.inputs, self.outputs = inputs, outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, C, outputs, outputs] of [N, C, inputs, inputs]."""
-        grid = (self.outputs, self.outputs)
-        return functional.interpolate(x, grid, mode="bicubic", align_corners=False)
+        """[N, C, *outputs] of [N, C, *inputs]."""
+        return functional.interpolate(x, self.outputs, mode="bicubic", align_corners=False)
 
 
 def structural_encoder() -> nn.Sequential:
@@ -91,14 +91,15 @@ def pooled_encoder() -> nn.Sequential:
     return nn.Sequential(nn.AvgPool2d(2), nn.AvgPool2d(2), nn.Conv2d(FEATURES, WIDTH, 1), nn.ReLU())
 
 
-def local_decoder(grid: int, dropout: float) -> nn.Sequential:
-    """LDecoder: from f_h to f_s [N, 384, grid, grid]."""
+def local_decoder(grid: Size, dropout: float) -> nn.Sequential:
+    """LDecoder: from f_h to f_s [N, 384, *grid]."""
+    half = _part(grid, 2)
     return nn.Sequential(
-        BicubicResize(grid // 4, grid // 2),
+        BicubicResize(_part(grid, 4), half),
         nn.Conv2d(WIDTH, WIDTH, 4, padding=2),
         nn.ReLU(),
         nn.Dropout(dropout),
-        BicubicResize(grid // 2 + 1, grid),
+        BicubicResize((half[0] + 1, half[1] + 1), grid),  # The padded kernel of 4 adds a position.
         nn.Conv2d(WIDTH, WIDTH, 3, padding=1),
         nn.ReLU(),
         nn.Conv2d(WIDTH, FEATURES, 1),
@@ -107,14 +108,14 @@ def local_decoder(grid: int, dropout: float) -> nn.Sequential:
     )
 
 
-def global_decoder(grid: int, dropout: float) -> nn.Sequential:
-    """GDecoder: from f_h through one position of 64 numbers to f_g [N, 384, grid, grid]."""
-    layers: list[nn.Module] = [nn.Conv2d(WIDTH, BOTTLENECK, grid // 4)]
-    sides = (1, grid // 16, grid // 8, grid // 2, grid)
+def global_decoder(grid: Size, dropout: float) -> nn.Sequential:
+    """GDecoder: from f_h through one position of 64 numbers to f_g [N, 384, *grid]."""
+    layers: list[nn.Module] = [nn.Conv2d(WIDTH, BOTTLENECK, _part(grid, 4))]
+    sizes = ((1, 1), _part(grid, 16), _part(grid, 8), _part(grid, 2), grid)
     widths = (BOTTLENECK, BOTTLENECK, BOTTLENECK, BOTTLENECK, 128)
     for index in range(4):
         layers += [
-            BicubicResize(sides[index], sides[index + 1]),
+            BicubicResize(sizes[index], sizes[index + 1]),
             nn.Conv2d(widths[index], widths[index + 1], 3, padding=1),
             nn.ReLU(),
             nn.Dropout(dropout),
@@ -122,6 +123,10 @@ def global_decoder(grid: int, dropout: float) -> nn.Sequential:
     layers += [nn.Conv2d(128, 256, 3, padding=1), nn.ReLU(), nn.Dropout(dropout)]
     layers += [nn.Conv2d(256, FEATURES, 3, padding=1), nn.ReLU(), nn.Conv2d(FEATURES, FEATURES, 3, padding=1)]
     return nn.Sequential(*layers)
+
+
+def _part(grid: Size, divisor: int) -> Size:
+    return grid[0] // divisor, grid[1] // divisor
 
 
 class StudentOutput(NamedTuple):
@@ -135,7 +140,7 @@ class StudentOutput(NamedTuple):
 class MHKDStudent(nn.Module):
     """Two encoders and two decoders; the arguments are those of `MHKD`."""
 
-    def __init__(self, grid: int, middle_width: int, semantic: bool, dropout: float) -> None:
+    def __init__(self, grid: Size, middle_width: int, semantic: bool, dropout: float) -> None:
         super().__init__()
         self.structural_encoder = structural_encoder()
         self.semantic_encoder = semantic_encoder(middle_width) if semantic else pooled_encoder()
@@ -153,7 +158,8 @@ class MHKD(PatchDetector):
     """A frozen, padded PDN-M and its student.
 
     Args:
-        size: The image's side, in pixels; the global decoder's bottleneck and the decoders' grids follow it.
+        size: The image's height and width, in pixels, or the side of a square; the global decoder's bottleneck and the
+            decoders' grids follow it.
         teacher: "pdn_medium" as in the paper, "pdn_small", or a backbone, whose patch features teach.
         middle_width: Between SEncoder2's convolutions. 384 makes the paper's counts; the released code has 512.
         semantic_encoder: SEncoder2; off for the ablation of Table IV.
@@ -169,7 +175,7 @@ class MHKD(PatchDetector):
 
     def __init__(
         self,
-        size: int = 256,
+        size: int | Size = 256,
         teacher: str = "pdn_medium",
         middle_width: int = 384,
         semantic_encoder: bool = True,
@@ -183,8 +189,8 @@ class MHKD(PatchDetector):
         if not 0 <= dropout < 1:
             raise EdgekdError(f"dropout must be at least 0 and below 1, got {dropout:g}")
         super().__init__(teacher, padded=True)
-        self.size = size
-        self.student = MHKDStudent(size // STRIDE, middle_width, semantic_encoder, dropout)
+        self.size = parse_size(size)
+        self.student = MHKDStudent(_part(self.size, STRIDE), middle_width, semantic_encoder, dropout)
         self.weights = (local_weight, global_weight, self_weight)
         self.self_distillation, self.score = self_distillation, score
         # Of the structural and the logical map: the quantiles that become 0 and 0.1.
@@ -222,7 +228,7 @@ class MHKD(PatchDetector):
         return scales[0] * structural + scales[1] * logical + shift
 
     def predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        combined = resized(self.combined_map(images), images.shape[2])
+        combined = resized(self.combined_map(images), images.shape[2:])
         return scores_of(combined, self.score), smoothed(combined, SMOOTHING)
 
     def deployed(self) -> Deployed:
@@ -244,7 +250,7 @@ class DeployedMHKD(Deployed):
         self.self_distillation, self.score = detector.self_distillation, detector.score
         scales, shift = _scales(detector.ranges)
         self.scales, self.shift = (float(scales[0]), float(scales[1])), float(shift)
-        self.localise = resize_and_smooth(detector.size // STRIDE, detector.size, SMOOTHING)
+        self.localise = resize_and_smooth(_part(detector.size, STRIDE), detector.size, SMOOTHING)
 
     def input_convolutions(self) -> list[nn.Conv2d]:
         return [self.entry, self.teacher.renormalise] if isinstance(self.teacher, PatchTeacher) else [self.entry]
@@ -257,7 +263,7 @@ class DeployedMHKD(Deployed):
         structural = _mean_square(teacher - output.structure)
         logical = _mean_square(output.whole - (output.encoded if self.self_distillation else teacher))
         combined = self.scales[0] * structural + self.scales[1] * logical + self.shift
-        return scores_of(resized(combined, images.shape[2]), self.score), self.localise(combined)
+        return scores_of(resized(combined, images.shape[2:]), self.score), self.localise(combined)
 
 
 def _mean_square(difference: Tensor) -> Tensor:

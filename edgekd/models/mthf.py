@@ -35,6 +35,7 @@ from edgekd.models.maps import (
 from edgekd.models.multiscale import Backbone, MultiscaleTeacher, frame_entry
 from edgekd.models.sizes import nearest_multiples
 from edgekd.models.teachers import build_multiscale_teacher, build_trunk, pretrained_network
+from edgekd.preprocessing import Size, parse_size
 
 STRIDES = (4, 8, 16)
 GROUPS = ("efficientnet_lite0", "efficientnet_lite1")  # Whose weights a fresh machine has.
@@ -110,7 +111,7 @@ class MTHF(Detector):
     """Frozen backbones, a student each, and the two-stage fusion of their maps.
 
     Args:
-        size: The image's side, in pixels.
+        size: The image's height and width, in pixels, or the side of a square.
         groups: The backbones. The paper has three without naming them: "resnet18", "mobilenet_v2" and
             "efficientnet_b0" would do; the default are two light ones whose weights need no download.
         attention: HAM; off for the ablation.
@@ -126,7 +127,7 @@ class MTHF(Detector):
 
     def __init__(
         self,
-        size: int = 256,
+        size: int | Size = 256,
         groups: Sequence[str] = GROUPS,
         attention: bool = True,
         fusion: bool = True,
@@ -140,7 +141,7 @@ class MTHF(Detector):
             raise EdgekdError(f"mthf takes one teacher or several different ones, got {' '.join(groups) or 'none'}")
         if scale_fusion not in ("product", "sum") or group_fusion not in ("mean", "max", "product"):
             raise EdgekdError("mthf takes scale_fusion=product or sum, and group_fusion=mean, max or product")
-        self.size, self.groups, self.score = size, tuple(groups), score
+        self.size, self.groups, self.score = parse_size(size), tuple(groups), score
         self.scale_fusion, self.group_fusion = (scale_fusion, group_fusion) if two_stage else ("sum", "mean")
         self.needs_held_out = two_stage
         teachers = {name: build_multiscale_teacher(name, STRIDES) for name in groups}
@@ -198,7 +199,7 @@ class MTHF(Detector):
         return _second_stage(self.group_maps(images), scales, shifts, self.group_fusion)
 
     def predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        maps = smoothed(resized(self.fused_map(images), images.shape[2]), SMOOTHING)
+        maps = smoothed(resized(self.fused_map(images), images.shape[2:]), SMOOTHING)
         return scores_of(maps, self.score), maps
 
     def deployed(self) -> Deployed:
@@ -219,7 +220,8 @@ class DeployedMTHF(Deployed):
         self.scale_fusion, self.group_fusion = detector.scale_fusion, detector.group_fusion
         self.score = detector.score
         self.scales, self.shifts = (values.tolist() for values in scales_and_shifts(detector.ranges))
-        self.localise = resize_and_smooth(detector.size // STRIDES[0], detector.size, SMOOTHING)
+        finest = [side // STRIDES[0] for side in detector.size]
+        self.localise = resize_and_smooth(finest, detector.size, SMOOTHING)
 
     def input_convolutions(self) -> list[nn.Conv2d]:
         teachers = [teacher for teacher in self.teacher.values() if isinstance(teacher, MultiscaleTeacher)]
@@ -243,7 +245,7 @@ def _first_stage(distances: list[Tensor], how: str) -> list[Tensor]:
     maps = []
     for first in range(0, len(distances), len(STRIDES)):
         scales = distances[first : first + len(STRIDES)]
-        same = [scales[0], *(resized(coarser, scales[0].shape[1]) for coarser in scales[1:])]
+        same = [scales[0], *(resized(coarser, scales[0].shape[1:]) for coarser in scales[1:])]
         maps.append(prod(same[1:], start=same[0]) if how == "product" else sum(same[1:], start=same[0]))
     return maps
 

@@ -135,8 +135,8 @@ class SegmentationNetwork(nn.Module):
 
     def forward(self, products: Targets) -> Tensor:
         """[N, H / 4, W / 4], 0 to 1, of the products at strides 4, 8, 16."""
-        finest = products[0].shape[2]
-        same = [functional.interpolate(x, (finest, finest), mode="bilinear", align_corners=False) for x in products[1:]]
+        finest = products[0].shape[2:]
+        same = [functional.interpolate(x, finest, mode="bilinear", align_corners=False) for x in products[1:]]
         logits: Tensor = self.head(self.blocks(torch.cat([products[0], *same], dim=1)))
         return torch.sigmoid(logits.float()).squeeze(1)  # In bfloat16 it would be 1 from 6.2 on, without a gradient.
 
@@ -218,7 +218,7 @@ class PFADSeg(Detector):
         assert batch.masks is not None
         assert batch.corrupted is not None
         predicted = self.segmentation(self.products(batch.corrupted))
-        mask = (resized(batch.masks, predicted.shape[1]) >= 0.5).to(predicted)
+        mask = (resized(batch.masks, predicted.shape[1:]) >= 0.5).to(predicted)
         right = (mask * predicted + (1 - mask) * (1 - predicted)).clamp_min(1e-7)
         focal = -((1 - right) ** FOCUS * right.log()).mean()
         loss: Tensor = focal + (mask - predicted).abs().mean()
@@ -232,7 +232,7 @@ class PFADSeg(Detector):
     @torch.no_grad()
     def predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
         products = self.products(images)
-        maps = resized(self.segmentation(products), images.shape[2])
+        maps = resized(self.segmentation(products), images.shape[2:])
         return _score(maps), maps
 
     def deployed(self) -> Deployed:
@@ -258,7 +258,7 @@ class DeployedPFADSeg(Deployed):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Scores [N], the mean of the 100 largest pixels, and maps [N, H, W] of images [N, 3, H, W]."""
         products = _products(self.teacher(images), self.student(self.entry(images)))
-        maps = resized(self.segmentation(products), images.shape[2])
+        maps = resized(self.segmentation(products), images.shape[2:])
         return _score(maps), maps
 
 

@@ -8,14 +8,16 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
-from edgekd.errors import EdgekdError, unknown_name
+from edgekd.errors import unknown_name
 from edgekd.models.detector import Detector, TrainingDefaults
 from edgekd.models.dskd import DSKD
 from edgekd.models.hkt import HKT
 from edgekd.models.mhkd import MHKD
 from edgekd.models.mthf import GROUPS, MTHF
 from edgekd.models.pfadseg import PFADSeg
+from edgekd.models.sizes import require_legal
 from edgekd.paper_setups import PAPER_SETUPS, PaperSetup
+from edgekd.preprocessing import Size, parse_size
 from edgekd.recipe import FROM_IMAGES, PAPER, RANDOM
 
 
@@ -89,11 +91,11 @@ class System(NamedTuple):
     follows_size: bool = True
     timed_settings: Mapping[str, Any] = TIMED_SETTINGS
 
-    def detector(self, size: int, settings: Mapping[str, Any] | None = None) -> Detector:
+    def detector(self, size: int | Size, settings: Mapping[str, Any] | None = None) -> Detector:
         """The untrained detector.
 
         Args:
-            size: Side of the images, in pixels.
+            size: Height and width of the images, in pixels, or the side of squares.
             settings: Arguments where they are not the paper's.
         """
         sized = {"size": size} if self.follows_size else {}
@@ -250,21 +252,18 @@ SYSTEMS = {
 }
 
 
-def require_legal_size(system: str, detector: Detector, size: int) -> None:
+def require_legal_size(system: str, detector: Detector, size: int | Size) -> None:
     """Checks that a detector takes images of a size.
 
     Args:
         system: Name of the system, for the message.
         detector: Of that system.
-        size: Side of the images, in pixels.
+        size: Height and width of the images, in pixels, or the side of squares.
 
     Raises:
         EdgekdError: It does not; the message names the nearest legal sizes.
     """
-    legal = detector.legal_sizes_near(size)
-    if legal != (size,):
-        sizes = " or ".join(map(str, legal))
-        raise EdgekdError(f"{system} does not take images of {size} pixels a side: use {sizes}")
+    require_legal(f"{system} does not take images", parse_size(size), detector.legal_sizes_near)
 
 
 def find_system(name: str) -> System:

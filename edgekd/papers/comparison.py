@@ -7,12 +7,13 @@ from typing import Any
 
 import polars as pl
 
-from edgekd.artifact import Manifest
+from edgekd.artifact import Manifest, frame_shape
 from edgekd.data.category import Category
 from edgekd.data.images import read_image
 from edgekd.papers.rows import PaperValue, paper_value
 from edgekd.papers.tables import read_table
 from edgekd.papers.training import training_differences
+from edgekd.preprocessing import size_text
 
 DATASETS = {
     "mvtec_ad": "MVTec AD",
@@ -68,13 +69,13 @@ def _differences(
     """What differs from the paper's set-up, as far as it can be seen from artifact and images."""
     setup = next(iter(found.values())).setup
     yield from training_differences(manifest, setup)
-    size = manifest["inputs"]["frames"]["shape"][1]
-    if size not in setup.sizes:
-        yield f"size: {size} pixels; the paper's {setup.size_words}"
+    size = frame_shape(manifest)[1:]
+    if not setup.has_size(*size):
+        yield f"size: {size_text(size)} pixels; the paper's {setup.size_words}"
     if manifest["precision"] != "fp32":
         yield f"precision: {manifest['precision']}; the paper's networks compute in float"
     if manifest["system"] == AT_ORIGINAL_SIZE and any(metric.startswith("pixel") for metric in found):
-        yield f"pixel metrics: at {size} pixels; the paper's at the images' own size"
+        yield f"pixel metrics: at {size_text(size)} pixels; the paper's at the images' own size"
     if dataset == "mvtec_ad":
         yield from _of_images(category)
     else:

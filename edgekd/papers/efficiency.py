@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from edgekd.artifact import Manifest
+from edgekd.artifact import Manifest, frame_shape
 from edgekd.paper_setups import PAPER_SETUPS
 from edgekd.papers.tables import efficiency_rows
+from edgekd.preprocessing import size_text
 
 OURS = (
     "macs are multiply-accumulates of the deployed graph, teacher and student together; "
@@ -61,9 +62,9 @@ def _differences(manifest: Manifest, rows: list[dict[str, Any]], on_cpu: bool) -
     teachers = [teacher["name"] for teacher in manifest.get("teachers") or []]
     if teachers and tuple(SAME_NETWORK.get(name, name) for name in teachers) != setup.teachers:
         yield f"teacher: {' + '.join(teachers)}; the paper's {' + '.join(setup.teachers)}"
-    size = manifest["inputs"]["frames"]["shape"][1]
-    if size not in setup.sizes:
-        yield f"size: {size} pixels; the paper's {setup.size_words}"
+    size = frame_shape(manifest)[1:]
+    if not setup.has_size(*size):
+        yield f"size: {size_text(size)} pixels; the paper's {setup.size_words}"
     if manifest["precision"] != "fp32":
         yield f"precision: {manifest['precision']}; the paper's networks compute in float"
     own = next(row for row in rows if row["method"] == OWN_NAMES[manifest["system"]])

@@ -100,12 +100,12 @@ def images_for(graph: Path, manifest: Manifest) -> Images:
             images that still exist.
         manifest: The graph's.
     """
-    _, size, _ = frame_shape(manifest)
+    _, height, width = frame_shape(manifest)
     try:
         good = read_frames(_held_out(graph, manifest)[:MOST_IMAGES], preprocessing_of(manifest))
         origin, why_generated = HELD_OUT, None
     except EdgekdError as error:
-        good, origin, why_generated = generated_frames(MOST_IMAGES, size), GENERATED, str(error)
+        good, origin, why_generated = generated_frames(MOST_IMAGES, (height, width)), GENERATED, str(error)
     rng = np.random.default_rng(0)
     anomalous = np.stack([corrupt(frame, None, rng)[0].round().astype(np.uint8) for frame in good])
     return Images(np.concatenate([good, anomalous]), origin, why_generated)

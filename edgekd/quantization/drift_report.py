@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edgekd.data.layouts import Category, read_mask
 from edgekd.engines import Engine, Frames
 from edgekd.metrics.auroc import image_auroc, pixel_auroc
+from edgekd.preprocessing import Size
 from edgekd.quantization.drift import measure_drift, verdict_flips
 from edgekd.quantization.running import GraphOutputs, in_batches
 
@@ -47,12 +48,12 @@ def outputs_of(engine: Engine, frames: Frames, on_frames: Callable[[int], None] 
     return GraphOutputs(scores, np.concatenate([outputs.anomaly_maps[:count] for outputs, count in batches]))
 
 
-def masks_of(category: Category, size: int) -> NDArray[np.bool_] | None:
-    """The masks of a category's test images, bool [N, size, size]; None where it has none."""
+def masks_of(category: Category, size: Size) -> NDArray[np.bool_] | None:
+    """The masks of a category's test images, bool [N, height, width]; None where it has none."""
     if not category.has_masks:
         return None
-    empty = np.zeros((size, size), np.bool_)
-    return np.stack([read_mask(test.mask, size, size) if test.mask else empty for test in category.test])
+    empty = np.zeros(size, np.bool_)
+    return np.stack([read_mask(test.mask, *size) if test.mask else empty for test in category.test])
 
 
 def drift_report(

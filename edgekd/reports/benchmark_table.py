@@ -7,6 +7,8 @@ from typing import Any
 
 import polars as pl
 
+from edgekd.preprocessing import parse_size, size_text
+
 METRICS = ("image_auroc", "pixel_auroc", "pixel_ap", "pro", "iap", "spro")
 PAPER = "paper_image_auroc"
 
@@ -18,7 +20,7 @@ SCHEMA = pl.Schema(
         "category": pl.String(),
         "system": pl.String(),
         "precision": pl.String(),
-        "size": pl.Int64(),
+        "size": pl.String(),
         "iterations": pl.Int64(),
         **dict.fromkeys(MEASURED, pl.Float64()),
         "missed_defects": pl.String(),
@@ -69,7 +71,7 @@ def benchmark_row(evaluation: Mapping[str, Any], bench: Mapping[str, Any]) -> Ro
         "category": evaluation["category"],
         "system": evaluation["system"],
         "precision": evaluation["precision"],
-        "size": evaluation["size"],
+        "size": size_text(parse_size(evaluation["size"])),
         "iterations": evaluation["iterations"],
         **{name: evaluation.get(name) for name in METRICS},
         PAPER: paper and paper["value"],

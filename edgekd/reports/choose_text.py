@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edgekd.preprocessing import size_text
 from edgekd.run_folder import DETECTOR_FILE, artifact_name
 
 FAR = 0.03  # Below its teacher's ceiling, where longer training is worth its time.
@@ -40,7 +41,7 @@ def verdict(figures: Mapping[str, Any]) -> list[str]:
 
 def title(row: Mapping[str, Any]) -> str:
     """A candidate's name for people."""
-    return f"{row['system']} at {row['size']} pixels"
+    return f"{row['system']} at {size_text(row['size'])} pixels"
 
 
 def judged_on(figures: Mapping[str, Any]) -> str:
@@ -59,6 +60,7 @@ def longer_training(figures: Mapping[str, Any]) -> str:
     best = figures["rows"][0]
     teachers = [word for name in best["teachers"] for word in ("--teacher", name)]
     minutes = max(1, round(LONGER * best["minutes"]))
-    run = str(Path(figures["out"]) / f"{best['system']}_{best['size']}_longer")
-    words = ["edgekd", "train", best["system"], "--data", figures["data"], "--run", run, "--size", best["size"]]
+    size = size_text(best["size"])
+    run = str(Path(figures["out"]) / f"{best['system']}_{size}_longer")
+    words = ["edgekd", "train", best["system"], "--data", figures["data"], "--run", run, "--size", size]
     return shlex.join(map(str, [*words, *teachers, "--minutes", minutes]))

@@ -18,8 +18,10 @@ from torch import Tensor
 from edgekd.data.symmetries import ALL_SYMMETRIES, FLIP_HORIZONTAL, FLIP_VERTICAL, transformed, turned
 from edgekd.data.synthetic_anomalies import corrupt
 from edgekd.data.textures import Textures
+from edgekd.errors import EdgekdError
 from edgekd.models.detector import Batch, Detector, Stage, Targets
 from edgekd.models.normalisation import normalise
+from edgekd.preprocessing import Size, size_text
 from edgekd.resize_rules import CURRENT_RESIZE_RULE
 from edgekd.training.memory import available_memory
 from edgekd.training.prefetch import Prefetch
@@ -35,6 +37,7 @@ AUGMENTATIONS = {
     "symmetries": ALL_SYMMETRIES,
     "turn": 0,
 }
+OF_SQUARES = ("symmetries", "turn")  # A rectangle that is turned does not fit its own frame.
 
 Frames = NDArray[np.uint8]  # [N, H, W, 3], BGR
 
@@ -68,7 +71,7 @@ class Batches:
         rule: To resize textures by: that of the run.
         dtype: In which targets are kept: float32, or bfloat16 where the run computes in it.
         augment: How images are changed, at random: any of `AUGMENTATIONS`. Flips and quarter turns ("symmetries") have
-            targets that can be kept; any angle ("turn") asks the teacher each time.
+            targets that can be kept; any angle ("turn") asks the teacher each time. Both turns are for squares.
         workers: Threads that make batches ahead; None for as many as suit the device. Batches are the same with any.
     """
 
@@ -88,7 +91,7 @@ class Batches:
         self._detector, self._frames, self._batch, self._seed = detector, frames, batch, seed
         self._device, self._dtype = device, dtype
         room = int(available_memory(torch.device("cpu")) * SHARE_OF_MEMORY_FOR_TEXTURES)
-        self._textures = Textures(textures, frames.shape[1], rule, room) if textures else None
+        self._textures = Textures(textures, frames.shape[1:3], rule, room) if textures else None
         self._turns = "turn" in augment
         self._symmetries = symmetries_of(augment)
         self._workers = workers_for(device) if workers is None else workers
@@ -174,6 +177,25 @@ def symmetries_of(augment: Sequence[str]) -> list[int]:
     for name in augment:
         bits |= AUGMENTATIONS[name]
     return [symmetry for symmetry in range(ALL_SYMMETRIES + 1) if symmetry & bits == symmetry]
+
+
+def require_suitable(augment: Sequence[str], size: Size) -> None:
+    """Refuses to turn rectangles.
+
+    Args:
+        augment: Of `AUGMENTATIONS`.
+        size: Height and width of the images, in pixels.
+
+    Raises:
+        EdgekdError: Images are to be turned that are no squares.
+    """
+    height, width = size
+    turns = [name for name in augment if name in OF_SQUARES]
+    if turns and height != width:
+        raise EdgekdError(
+            f"--augment {turns[0]} turns images, and {size_text(size)} is not a square: use flip_horizontal and "
+            "flip_vertical, which also make half turns together, or a square --size"
+        )
 
 
 def workers_for(device: torch.device) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ import torch
 
 from edgekd.data.good_images import read_frames
 from edgekd.models.detector import Detector, TrainingDefaults
+from edgekd.preprocessing import Size
 from edgekd.recipe import TrainingRecipe, held_out_images
 from edgekd.training.arithmetic import mixed_precision
 from edgekd.training.batches import Batches, normalised_images
@@ -56,7 +58,7 @@ def fit_to_minutes(
     teachers: Sequence[Teacher],
     defaults: TrainingDefaults,
     device: torch.device,
-    sizes: Sequence[int],
+    sizes: Sequence[Size],
     compared: int = 0,
 ) -> TrainingRecipe:
     """Chooses size and iterations of a recipe so that its training takes its minutes.
@@ -69,7 +71,7 @@ def fit_to_minutes(
         teachers: Their weights.
         defaults: Of the system.
         device: That will train.
-        sizes: Sides of the images to choose from, in pixels, ascending.
+        sizes: Heights and widths of the images to choose from, in pixels, ascending.
         compared: Images that student and teacher are compared on in the end, within the minutes.
 
     Returns:
@@ -80,7 +82,8 @@ def fit_to_minutes(
     fitted = recipe
     for size in sizes:
         # What a larger size would leave is known well enough to spare the seconds of measuring it.
-        if fitted.iterations and fitted.iterations / (size / fitted.size) ** 2 < defaults.enough_iterations:
+        growth = math.prod(size) / math.prod(fitted.size)
+        if fitted.iterations and fitted.iterations / growth < defaults.enough_iterations:
             break
         candidate = replace(recipe, size=size)
         cost = measured_cost(candidate, teachers, device, compared)

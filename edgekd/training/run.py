@@ -22,7 +22,7 @@ from edgekd.models.detector import Detector
 from edgekd.models.registry import find_system, require_legal_size
 from edgekd.recipe import FROM_IMAGES, TrainingRecipe, held_out_images, read_recipe, write_recipe
 from edgekd.run_folder import RECIPE_FILE, STUDENT_FILE, TEACHER_CARDS_FILE, TEACHER_FILE
-from edgekd.training.batches import Batches, normalised_images
+from edgekd.training.batches import Batches, normalised_images, require_suitable
 from edgekd.training.device import channels_last
 from edgekd.training.initialisation import scale_layers
 from edgekd.training.loop import OnStep, iterations_done
@@ -82,9 +82,10 @@ def checked_start(recipe: TrainingRecipe, teachers: Sequence[Teacher]) -> tuple[
         The recipe as `with_images` completes it, and its detector with the teachers' weights.
 
     Raises:
-        EdgekdError: The images, the batch or the size do not suit, or a teacher does not fit.
+        EdgekdError: The images, the batch, the size or the augmentation do not suit, or a teacher does not fit.
     """
     detector = untrained_detector(recipe)
+    require_suitable(recipe.augment, recipe.size)
     if recipe.textures and not makes_anomalies(detector):
         raise EdgekdError(f"--textures is for synthetic anomalies, and this {recipe.system} learns without them")
     recipe = with_images(recipe)

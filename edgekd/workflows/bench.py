@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekd.artifact import find_artifact, read_manifest
 from edgekd.errors import EdgekdError
+from edgekd.preprocessing import Size, in_pixels
 from edgekd.progress import Progress, silent
 from edgekd.workflows.calling import takes_options
 
@@ -130,7 +131,7 @@ def bench(options: BenchOptions) -> BenchResult:
     html = require_report(options.html, artifact)
     manifest = read_manifest(artifact)
     with open_engine(artifact, options.backend, options.threads, options.device, options.slots) as engine:
-        images, images_from = _images(options.images, engine.spec.height)
+        images, images_from = _images(options.images, (engine.spec.height, engine.spec.width))
         figures = measure_engine(
             engine,
             artifact,
@@ -168,12 +169,12 @@ def _batches(wanted: int | Sequence[int] | None, engine: Engine) -> list[int]:
     return sizes
 
 
-def _images(folder: str | Path | None, size: int) -> tuple[list[Image], str]:
+def _images(folder: str | Path | None, size: Size) -> tuple[list[Image], str]:
     """Images to measure on, and what they are, for the record."""
     if folder is None:
         from edgekd.data.generated_images import generated_frames
 
-        return list(generated_frames(GENERATED, size)), f"{GENERATED} generated, of {size} x {size} pixels"
+        return list(generated_frames(GENERATED, size)), f"{GENERATED} generated, of {in_pixels(size)}"
     from edgekd.data.images import list_images, read_image
 
     folder = Path(folder)

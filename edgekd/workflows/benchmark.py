@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edgekd.artifact import read_json, read_manifest, require_writable, write_beside, write_json
 from edgekd.errors import EdgekdError, unknown_name
 from edgekd.precisions import PRECISIONS
+from edgekd.preprocessing import Size
 from edgekd.progress import Progress, prefixed, silent
 from edgekd.recipe import Preset, Schedule
 from edgekd.run_folder import BENCH_SUFFIX, DETECTOR_FILE, EVALUATION_SUFFIX, STUDENT_FILE, artifact_name
@@ -48,7 +49,8 @@ class BenchmarkOptions:
         iterations: Optimizer steps of all stages together, in place of a time.
         preset: "timed" for what was measured to be best within minutes, "paper" for the papers' own trainings; None for
             "timed".
-        size: Side of the images, in pixels; None for the one that suits the time, for 256 where there is none.
+        size: Of the images, in pixels: a side, or height and width, such as "128x320" or (128, 320). None for the side
+            that suits the time, for 256 where there is none.
         batch: Images a step.
         learning_rate: Learning rate of the first stage.
         schedule: Learning-rate schedule.
@@ -76,7 +78,7 @@ class BenchmarkOptions:
     minutes: float | None = None
     iterations: int | None = None
     preset: Preset | None = None
-    size: int | None = None
+    size: int | str | Size | None = None
     batch: int | None = None
     learning_rate: float | None = None
     schedule: Schedule | None = None

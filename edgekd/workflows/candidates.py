@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from edgekd.artifact import read_json, read_manifest, write_json
 from edgekd.errors import EdgekdError, MachineError
+from edgekd.preprocessing import Size, parse_size, size_text
 from edgekd.progress import Progress, prefixed
 from edgekd.recipe import read_recipe
 from edgekd.run_folder import DETECTOR_FILE, TRIAL_FILE, artifact_name
@@ -18,7 +19,7 @@ from edgekd.workflows.finishing import finish_training, is_current
 from edgekd.workflows.judge import Judge, judge_detector
 from edgekd.workflows.train import TrainOptions
 
-SIZES = (128, 256)
+SIZES: tuple[Size, ...] = ((128, 128), (256, 256))
 PRECISION = "int8"
 # Of the export of a trial: with the usual limit, the search for sensitive layers takes longer than a short training.
 # What is taken is exported as usual afterwards.
@@ -30,18 +31,18 @@ class Candidate(NamedTuple):
 
     Attributes:
         system: Its name.
-        size: Side of the images, in pixels.
+        size: Height and width of the images, in pixels.
         teachers: By name, or by file.
     """
 
     system: str
-    size: int
+    size: Size
     teachers: tuple[str, ...]
 
     @property
     def name(self) -> str:
-        """Such as "hkt_128", also of its folder."""
-        return f"{self.system}_{self.size}"
+        """Such as "hkt_128" or "hkt_128x320", also of its folder."""
+        return f"{self.system}_{size_text(self.size)}"
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Trial:
     """
 
     system: str
-    size: int
+    size: Size
     teachers: tuple[str, ...]
     round: int
     run: str
@@ -107,8 +108,8 @@ def find_candidates(teacher: str | None) -> Iterator[Candidate]:
     for size in SIZES:
         for system in SYSTEMS.values():
             with torch.device("meta"):
-                legal = system.detector(size).legal_sizes_near(size)
-            if legal == (size,):
+                legal_near = system.detector(size).legal_sizes_near
+            if all(legal_near(side) == (side,) for side in size):
                 yield Candidate(system.name, size, (teacher,) if teacher else _teachers_here(system.teachers))
 
 
@@ -203,4 +204,4 @@ def read_trial(run: Path) -> Trial:
     """
     content = read_json(run / TRIAL_FILE)
     known = {each.name: content[each.name] for each in fields(Trial)}
-    return Trial(**known | {"teachers": tuple(content["teachers"])})
+    return Trial(**known | {"size": parse_size(content["size"]), "teachers": tuple(content["teachers"])})

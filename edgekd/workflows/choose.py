@@ -11,6 +11,7 @@ from typing import Any
 
 from edgekd.artifact import read_manifest, require_writable
 from edgekd.errors import EdgekdError
+from edgekd.preprocessing import Size, size_text
 from edgekd.progress import Progress, prefixed, silent
 from edgekd.recipe import TIMED
 from edgekd.workflows.calling import takes_options
@@ -83,9 +84,10 @@ class ChooseResult:
         out: The folder of the runs.
         data: That the candidates were trained on.
         take: The run to take; None where no candidate is fast enough.
-        rows: A row for each candidate, the best first: `system`, `size`, `teachers`, `round`, `run`, `minutes`,
-            `iterations`, `image_auroc` and `seconds` of its best training, `macs`, `latency_ms`, the `ceiling` of its
-            teacher (None where it was not measured) and whether it would hardly be higher, `fast_enough`, `error`.
+        rows: A row for each candidate, the best first: `system`, `size` (height and width), `teachers`, `round`, `run`,
+            `minutes`, `iterations`, `image_auroc` and `seconds` of its best training, `macs`, `latency_ms`, the
+            `ceiling` of its teacher (None where it was not measured) and whether it would hardly be higher,
+            `fast_enough`, `error`.
         judge: `good` and `defective` images that the candidates were judged on, and `defects`: "real" or "synthetic".
         latency_limit_ms: That was asked for; None for none.
         minutes: That were asked for.
@@ -285,8 +287,8 @@ def _measure_ceiling(candidate: Candidate, options: ChooseOptions, judge: Judge,
             record.save(Path(options.out))
 
 
-def _ceiling_key(teacher: str, size: int) -> str:
-    return f"{teacher} {size}"
+def _ceiling_key(teacher: str, size: Size) -> str:
+    return f"{teacher} {size_text(size)}"
 
 
 def _result(

@@ -9,6 +9,7 @@ from typing import Any
 
 from edgekd.artifact import read_json, write_json
 from edgekd.errors import ArtifactError, EdgekdError
+from edgekd.preprocessing import parse_size
 from edgekd.workflows.candidates import Candidate
 from edgekd.workflows.halving import Round
 
@@ -23,7 +24,8 @@ class ChooseRecord:
         asked: The options that decide what is tried and how it is judged.
         rounds: Candidates and minutes of each round that was begun.
         latency_ms: By the candidate's name.
-        ceilings: By "TEACHER SIZE": image AUROC of nearest neighbours, and whether more patches would hardly change it.
+        ceilings: By "TEACHER SIZE", such as "pdn_small 128": image AUROC of nearest neighbours, and whether more
+            patches would hardly change it.
         seconds: Of the sessions before this one.
         started: When this session began, as time.monotonic.
     """
@@ -65,14 +67,14 @@ def open_record(out: Path, asked: dict[str, Any]) -> ChooseRecord:
     try:
         rounds = [
             Round(
-                [Candidate(system, size, tuple(teachers)) for system, size, teachers in each["candidates"]],
+                [Candidate(system, parse_size(size), tuple(teachers)) for system, size, teachers in each["candidates"]],
                 each["minutes"],
             )
             for each in content["rounds"]
         ]
         ceilings = {name: (auroc, still) for name, (auroc, still) in content["ceilings"].items()}
         record = ChooseRecord(content["asked"], rounds, content["latency_ms"], ceilings, content["seconds"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, EdgekdError) as error:
         raise ArtifactError(
             f"{out / RECORD_FILE} is not a record that this version reads: use another folder"
         ) from error

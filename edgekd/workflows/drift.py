@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edgekd.artifact import Manifest, read_manifest, require_current, write_manifest
 from edgekd.errors import EdgekdError
 from edgekd.precisions import PRECISIONS
+from edgekd.preprocessing import Size
 from edgekd.progress import Progress, silent
 from edgekd.run_folder import DETECTOR_FILE, artifact_name
 from edgekd.workflows.calling import takes_options
@@ -47,7 +48,7 @@ class DriftResult:
         iterations: Of the training.
         category: Its name.
         images: Test images that were compared.
-        size: Side of a frame, in pixels.
+        size: Height and width of a frame, in pixels.
         learned_as_int8: Whether the run was trained with INT8 rounding; then its float rows are not what was trained.
         rows: Of torch first, then of each artifact on each back end: precision, backend, noise, largest, mean,
             rank_correlation, image_auroc, pixel_auroc, threshold, verdict_flips; see
@@ -58,7 +59,7 @@ class DriftResult:
     iterations: int
     category: str
     images: int
-    size: int
+    size: Size
     learned_as_int8: bool
     rows: list[dict[str, Any]]
 

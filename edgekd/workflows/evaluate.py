@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekd.artifact import find_artifact, read_manifest
+from edgekd.preprocessing import Size
 from edgekd.progress import Progress, silent
 from edgekd.workflows.calling import takes_options
 
@@ -57,7 +58,7 @@ class EvaluateResult:
             None where it has none.
         threshold: The detector's; None where it has none.
         verdicts: Images by verdict at that threshold, `false_rejects` and `missed_defects`; None without a threshold.
-        size: Side of the network's input, in pixels.
+        size: Height and width of the network's input, in pixels.
         iterations: That the detector was trained for; None where it is untrained.
         teachers: `name` and `sha256` of each.
         engine: `backend`, `version` and `device`.
@@ -90,7 +91,7 @@ class EvaluateResult:
     at_threshold: dict[str, Any] | None
     threshold: float | None
     verdicts: dict[str, int] | None
-    size: int
+    size: Size
     iterations: int | None
     teachers: list[dict[str, str]]
     engine: dict[str, str]

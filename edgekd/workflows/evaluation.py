@@ -15,6 +15,7 @@ from edgekd.data.resizing import resize_image
 from edgekd.engines import EVERY_MAP, Engine
 from edgekd.errors import EdgekdError
 from edgekd.papers.comparison import compare_with_paper
+from edgekd.preprocessing import in_pixels
 from edgekd.profiling.timing import device_record, summarise
 from edgekd.progress import Progress, silent
 from edgekd.reports.evaluation import EvaluationReport, ReportSample
@@ -78,7 +79,7 @@ def evaluate_engine(engine: Engine, manifest: Manifest, category: Category, prog
         **decision_figures(samples, threshold, origin),
         "threshold": threshold,
         "verdicts": None if threshold is None else verdict_counts(samples),
-        "size": engine.spec.height,
+        "size": (engine.spec.height, engine.spec.width),
         "iterations": manifest.get("iterations"),
         "teachers": [{key: teacher[key] for key in ("name", "sha256")} for teacher in manifest.get("teachers", [])],
         "engine": {"backend": engine.spec.backend, "version": engine.spec.version, "device": engine.spec.device},
@@ -150,7 +151,7 @@ def _provenance(engine: Engine, manifest: Manifest) -> dict[str, str]:
     teachers = [f"{teacher['name']}, SHA-256 {teacher['sha256'][:16]}" for teacher in manifest.get("teachers", [])]
     device = device_record(spec.threads or 0)
     return {
-        "System": f"{manifest['system']}, {manifest['precision']}, {spec.width} x {spec.height} pixels",
+        "System": f"{manifest['system']}, {manifest['precision']}, {in_pixels((spec.height, spec.width))}",
         "Training": f"{manifest['iterations']} iterations" if manifest.get("trained") else "none: scores mean nothing",
         "Teacher": "; ".join(teachers) or "none",
         "Graph": f"{manifest['file']}, SHA-256 {manifest['sha256'][:16]}",

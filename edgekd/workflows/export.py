@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from edgekd.artifact import Manifest, manifest_path, read_json, read_manifest, require_writable, sha256
 from edgekd.errors import EdgekdError, unknown_name
 from edgekd.precisions import QUANTIZED
+from edgekd.preprocessing import Size, parse_size
 from edgekd.progress import Progress, silent
 from edgekd.run_folder import (
     DETECTOR_FILE,
@@ -54,7 +55,8 @@ class ExportOptions:
         what: Folder of a run; name of a system, exported untrained; or with `triton` an .onnx or .engine artifact.
         precision: "fp32", "fp16", "int8" (float32 around it, for CPUs) or "int8_fp16" (for TensorRT).
         batch: Frames a batch, or "dynamic" for any number.
-        size: Side of a frame of an untrained system, in pixels; None for 256.
+        size: Of the frames of an untrained system, in pixels: a side, or height and width, such as "128x320" or
+            (128, 320). None for 256.
         output: The .onnx file; None for detector.onnx (_fp16, _int8, _int8_fp16) in the run, or SYSTEM.onnx here.
         false_reject_rate: Share of good images that the threshold may reject, 0..0.5.
         calibration: For INT8: folder of good images, or the manifest of a calibration set; None for the images that
@@ -77,7 +79,7 @@ class ExportOptions:
     what: str | Path
     precision: str = "fp32"
     batch: int | Literal["dynamic"] = 1
-    size: int | None = None
+    size: int | str | Size | None = None
     output: str | Path | None = None
     false_reject_rate: float = 0.01
     calibration: str | Path | None = None
@@ -234,7 +236,9 @@ def _export_untrained(options: ExportOptions, output: Path, served: TritonModel 
     from edgekd.training.run import untrained_detector
 
     system = str(options.what)
-    recipe = TrainingRecipe(system, "", {}, iterations=0, size=options.size or SIZE)
+    recipe = TrainingRecipe(
+        system, "", {}, iterations=0, size=parse_size(SIZE if options.size is None else options.size)
+    )
     detector = untrained_detector(recipe)
     logger.info(
         "%s is exported untrained, with %s for a teacher: its speed is real, its scores mean nothing",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edgekd.artifact import write_beside
 from edgekd.errors import EdgekdError
+from edgekd.preprocessing import Preprocessing, Size
 from edgekd.progress import Progress
 
 if TYPE_CHECKING:
@@ -99,12 +100,12 @@ def judge_detector(artifact: Path, judge: Judge, progress: Progress) -> float:
     return image_auroc(scores, judge.labels)
 
 
-def judge_teacher(teacher: str, size: int, data: Path, judge: Judge, seed: int, progress: Progress) -> Ceiling:
+def judge_teacher(teacher: str, size: Size, data: Path, judge: Judge, seed: int, progress: Progress) -> Ceiling:
     """A teacher's ceiling on the images that its students are judged on.
 
     Args:
         teacher: Its name or file.
-        size: Side of the images, in pixels.
+        size: Height and width of the images, in pixels.
         data: Good images, as `edgekd.train` takes them.
         judge: What the students are judged on.
         seed: Of the trainings, which decides what they train on.
@@ -120,7 +121,8 @@ def judge_teacher(teacher: str, size: int, data: Path, judge: Judge, seed: int, 
 
     training, _ = divide_good_images(data, seed)
     network = teacher_network(load_teacher(teacher))
-    good, test = read_frames(training, size), read_frames(judge.images, size)
+    preprocessing = Preprocessing(*size)
+    good, test = read_frames(training, preprocessing), read_frames(judge.images, preprocessing)
     return teacher_ceiling(network, good, test, judge.labels, seed, progress=progress)
 
 

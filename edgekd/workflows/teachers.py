@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgekd.errors import ArtifactError, EdgekdError
+from edgekd.preprocessing import Preprocessing, Size, parse_size
 from edgekd.progress import Progress, prefixed, silent
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class TeacherCheck:
         teachers: Each of them.
         category: The category or folder that they were measured on; None where none was given, as what follows.
         defects: "real", or "synthetic" where there are only good images.
-        size: Side of the images, in pixels.
+        size: Height and width of the images, in pixels.
         seed: Of the patches that are compared with.
         train_good: Good images that patches were taken from.
         test: Test images that were scored.
@@ -113,7 +114,7 @@ class TeacherCheck:
     teachers: tuple[CheckedTeacher, ...]
     category: str | None = None
     defects: str | None = None
-    size: int | None = None
+    size: Size | None = None
     seed: int | None = None
     train_good: int | None = None
     test: int | None = None
@@ -199,7 +200,7 @@ def _download(entry: CatalogueEntry, url: str, progress: Progress) -> Path:
 def check_teachers(
     names: str | Path | Sequence[str | Path],
     data: str | Path | None = None,
-    size: int = 256,
+    size: int | str | Size = 256,
     seed: int = 0,
     progress: Progress = silent,
 ) -> TeacherCheck:
@@ -209,7 +210,7 @@ def check_teachers(
         names: Teachers, by name or file.
         data: A category with good and defective test images, or a folder of good images alone, some of which are held
             out then and compared with synthetic defects in them. None for no measurement.
-        size: Side of the images, in pixels.
+        size: Of the images, in pixels: a side, or height and width, such as "128x320" or (128, 320).
         seed: Of the patches that are compared with, of what is held out and of the synthetic defects.
         progress: Called while it measures.
 
@@ -225,23 +226,25 @@ def check_teachers(
     teachers = [load_teacher(str(name)) for name in given]
     if data is None:
         return TeacherCheck(tuple(CheckedTeacher(teacher.name, teacher.sha256) for teacher in teachers))
-    return _measure(teachers, Path(data), size, seed, progress)
+    return _measure(teachers, Path(data), parse_size(size), seed, progress)
 
 
-def _measure(teachers: Sequence[Teacher], data: Path, size: int, seed: int, progress: Progress) -> TeacherCheck:
+def _measure(teachers: Sequence[Teacher], data: Path, size: Size, seed: int, progress: Progress) -> TeacherCheck:
     from edgekd.data.layouts import recognise_layout
     from edgekd.metrics.auroc import scikit_learn_metrics
     from edgekd.models.backbones.pdn import nearest_legal_sizes
     from edgekd.models.patch_features import TEACHER_STRIDES
+    from edgekd.models.sizes import require_legal
     from edgekd.training.teachers.ceiling import teacher_ceiling
     from edgekd.training.teachers.nearest_neighbours import teacher_network
 
-    legal = nearest_legal_sizes(size, TEACHER_STRIDES[-1])
-    if legal != (size,):
-        raise EdgekdError(f"teachers are not checked at {size} pixels a side: use {' or '.join(map(str, legal))}")
+    require_legal(
+        "teachers are not checked on images", size, lambda side: nearest_legal_sizes(side, TEACHER_STRIDES[-1])
+    )
     scikit_learn_metrics()  # Where it is missing, that is reported before the work.
     synthetic = recognise_layout(data) is None
-    images = _synthetic_images(data, size, seed) if synthetic else _real_images(data, size)
+    preprocessing = Preprocessing(*size)
+    images = _synthetic_images(data, preprocessing, seed) if synthetic else _real_images(data, preprocessing)
     checked = []
     for teacher in teachers:
         ceiling = teacher_ceiling(
@@ -280,18 +283,19 @@ class _Images(NamedTuple):
     defective: list[bool]
 
 
-def _real_images(data: Path, size: int) -> _Images:
+def _real_images(data: Path, preprocessing: Preprocessing) -> _Images:
     from edgekd.data.good_images import read_frames
     from edgekd.data.layouts import read_category
 
     category = read_category(data)
     if not category.train_good:
         raise EdgekdError(f"{data} has no good images to compare with: put them into train/good")
-    test = read_frames([image.path for image in category.test], size)
-    return _Images(read_frames(category.train_good, size), test, [image.defective for image in category.test])
+    test = read_frames([image.path for image in category.test], preprocessing)
+    good = read_frames(category.train_good, preprocessing)
+    return _Images(good, test, [image.defective for image in category.test])
 
 
-def _synthetic_images(data: Path, size: int, seed: int) -> _Images:
+def _synthetic_images(data: Path, preprocessing: Preprocessing, seed: int) -> _Images:
     """The good images that a training with this seed learns from; those that it holds out, without and with defects."""
     import numpy as np
 
@@ -303,7 +307,7 @@ def _synthetic_images(data: Path, size: int, seed: int) -> _Images:
         raise EdgekdError(
             f"{data} has {len(good)} images, too few to hold some out: give at least ten, better hundreds"
         )
-    frames = read_frames(held_out, size)
+    frames = read_frames(held_out, preprocessing)
     defects, _ = synthetic_defects(frames, SYNTHETIC_DEFECTS, seed)
     labels = [False] * len(frames) + [True] * len(defects)
-    return _Images(read_frames(good, size), np.concatenate([frames, defects]), labels)
+    return _Images(read_frames(good, preprocessing), np.concatenate([frames, defects]), labels)

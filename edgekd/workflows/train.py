@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgekd.artifact import write_json
 from edgekd.errors import EdgekdError
+from edgekd.preprocessing import Size, in_pixels, parse_size
 from edgekd.progress import Progress, silent
 from edgekd.recipe import Preset, Schedule, TrainingRecipe, held_out_images, read_recipe
 from edgekd.run_folder import RECIPE_FILE, TRAINING_FILE, checkpoint_name
@@ -51,7 +52,8 @@ class TrainOptions:
         iterations: Optimizer steps of all stages together, in place of a time.
         preset: "timed" for what was measured to be best within minutes, "paper" for the paper's own training; None for
             "timed".
-        size: Side of the images, in pixels; None for the one that suits the time, for 256 where there is none.
+        size: Of the images, in pixels: a side, or height and width, such as "128x320" or (128, 320). None for the side
+            that suits the time, for 256 where there is none.
         batch: Images a step.
         learning_rate: Learning rate of the first stage; later stages keep their paper's proportion to it.
         schedule: Learning-rate schedule.
@@ -75,7 +77,7 @@ class TrainOptions:
     minutes: float | None = None
     iterations: int | None = None
     preset: Preset | None = None
-    size: int | None = None
+    size: int | str | Size | None = None
     batch: int | None = None
     learning_rate: float | None = None
     schedule: Schedule | None = None
@@ -211,7 +213,7 @@ def _started(
 
     if recipe.minutes is not None:
         defaults = find_system(recipe.system).defaults(recipe.preset)
-        sizes = defaults.sizes if options.size is None else (options.size,)
+        sizes = [parse_size(size) for size in (defaults.sizes if options.size is None else (options.size,))]
         logger.info("timing a few steps of %s on %s", recipe.system, device)
         recipe = fit_to_minutes(recipe, teachers, defaults, device, sizes, COMPARED_IMAGES if options.ceiling else 0)
     return start_run(Path(options.run), recipe, teachers)
@@ -280,13 +282,12 @@ def _log_training(recipe: TrainingRecipe, device: torch.device) -> None:
     arithmetic = ", in bfloat16" if recipe.mixed_precision else ""
     time_of_it = "" if recipe.minutes is None else f"about {_duration(recipe.minutes)}, "
     logger.info(
-        "teacher %s; %s%d iterations of %d images of %d x %d pixels on %s%s",
+        "teacher %s; %s%d iterations of %d images of %s on %s%s",
         " + ".join(recipe.teachers),
         time_of_it,
         recipe.iterations,
         recipe.batch,
-        recipe.size,
-        recipe.size,
+        in_pixels(recipe.size),
         device,
         arithmetic,
     )

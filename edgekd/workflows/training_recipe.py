@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from edgekd.errors import EdgekdError, unknown_name
 from edgekd.paper_setups import DTD_MEGABYTES, DTD_URL
+from edgekd.preprocessing import parse_size, size_text
 from edgekd.recipe import AUGMENTATIONS, PAPER, TIMED, TrainingRecipe, read_recipe
 from edgekd.run_folder import RECIPE_FILE
 from edgekd.workflows.settings import checked_settings
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from edgekd.workflows.train import TrainOptions
 
 SIZE, SEED, MINUTES = 256, 0, 10.0  # Where none is given.
-COMPARED = ("preset", "minutes", "iterations", "size", "batch", "learning_rate", "schedule", "seed")
+COMPARED = ("preset", "minutes", "iterations", "batch", "learning_rate", "schedule", "seed")
 
 
 def recipe_for(options: TrainOptions) -> tuple[TrainingRecipe, list[Teacher]]:
@@ -64,7 +65,7 @@ def recipe_for(options: TrainOptions) -> tuple[TrainingRecipe, list[Teacher]]:
         data=str(data.resolve()),
         teachers={teacher.name: teacher.sha256 for teacher in teachers},
         iterations=options.iterations or (0 if minutes else _paper_iterations(defaults, data, batch, seed, share)),
-        size=options.size or (defaults.sizes[0] if minutes else SIZE),
+        size=parse_size((defaults.sizes[0] if minutes else SIZE) if options.size is None else options.size),
         batch=batch,
         learning_rate=options.learning_rate or defaults.learning_rate,
         weight_decay=defaults.weight_decay,
@@ -161,6 +162,8 @@ def require_same_recipe(options: TrainOptions) -> None:
         return
     recipe = read_recipe(run)
     pairs: list[tuple[str, Any, Any]] = [(name, getattr(options, name), getattr(recipe, name)) for name in COMPARED]
+    if options.size is not None:
+        pairs.append(("size", size_text(parse_size(options.size)), size_text(recipe.size)))
     if options.data is not None:
         pairs.insert(0, ("data", str(Path(options.data).resolve()), recipe.data))
     if options.textures is not None and learns_from_anomalies(system.name, {**recipe.settings, **settings}):
