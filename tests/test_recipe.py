@@ -32,8 +32,18 @@ def test_what_an_older_recipe_does_not_say_is_the_default(tmp_path):
     content = {"system": "hkt", "data": "d", "teachers": {"t": "s"}, "iterations": 3}
     (tmp_path / RECIPE_FILE).write_text(json.dumps(content))
     recipe = read_recipe(tmp_path)
-    assert (recipe.size, recipe.batch, recipe.learning_rate, recipe.weight_decay) == (256, 1, 1e-4, 1e-5)
+    assert (recipe.size, recipe.batch, recipe.learning_rate, recipe.weight_decay) == ((256, 256), 1, 1e-4, 1e-5)
     assert recipe.held_out == ()
+
+
+@pytest.mark.parametrize(("kept", "size"), [(128, (128, 128)), ([128, 320], (128, 320))])
+def test_a_recipes_size_is_height_and_width_and_of_before_a_side(tmp_path, kept, size):
+    content = {"system": "hkt", "data": "d", "teachers": {"t": "s"}, "iterations": 3, "size": kept}
+    (tmp_path / RECIPE_FILE).write_text(json.dumps(content))
+    recipe = read_recipe(tmp_path)
+    assert recipe.size == size
+    write_recipe(tmp_path, recipe)
+    assert json.loads((tmp_path / RECIPE_FILE).read_text())["size"] == list(size)
 
 
 def test_a_recipe_of_before_there_were_rules_of_resizing_keeps_the_first(tmp_path):
@@ -58,6 +68,7 @@ def test_a_folder_without_recipe_is_no_run(tmp_path):
         ("[]", "is not a recipe that this version of edgekd reads"),
         ('{"system": "hkt", "temperature": 3}', "is not a recipe that this version of edgekd reads"),
         ('{"system": "hkt"}', "incomplete"),
+        ('{"system": "hkt", "data": "d", "teachers": {}, "iterations": 3, "size": [64]}', "incomplete"),
     ],
 )
 def test_a_damaged_recipe_says_what_is_wrong(tmp_path, content, complaint):

@@ -33,7 +33,7 @@ def test_the_function_and_the_command_give_the_same_answer(system, capsys):
     assert main(["models", system, "--size", 128, "--json", "-"]) == 0
     (described,) = json.loads(capsys.readouterr().out)
     assert [described] == edgekd.models.list_systems(128, system)
-    assert (described["system"], described["size"]) == (system, 128)
+    assert (described["system"], described["size"]) == (system, [128, 128])
     assert {"parts", "paper", "teachers", "image_sizes", "training", "settings"} < described.keys()
 
 

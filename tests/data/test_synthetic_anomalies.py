@@ -67,7 +67,7 @@ def test_outside_the_mask_the_frame_is_untouched(frame):
 def test_inside_the_mask_texture_and_frame_are_blended_with_one_share(frame, constant_texture):
     shares = []
     for rng in generators(100):
-        corrupted, mask = corrupt(frame, Textures([constant_texture], len(frame)), rng)
+        corrupted, mask = corrupt(frame, Textures([constant_texture], frame.shape[:2]), rng)
         if not mask.any():
             continue
         good, blended = frame[mask == 1].astype(np.float32), corrupted[mask == 1]
@@ -86,9 +86,9 @@ def test_every_texture_gets_its_turn(tmp_path):
     for path in textures:
         assert cv2.imwrite(str(path), np.full((20, 20, 3), int(path.stem), np.uint8))
     black = np.zeros((64, 64, 3), np.uint8)
-    brightest = max(float(corrupt(black, Textures(textures, 64), rng)[0].max()) for rng in generators(60))
+    brightest = max(float(corrupt(black, Textures(textures, (64, 64)), rng)[0].max()) for rng in generators(60))
     assert 170 < brightest <= 200
-    assert max(float(corrupt(black, Textures(textures[:1], 64), rng)[0].max()) for rng in generators(60)) <= 100
+    assert max(float(corrupt(black, Textures(textures[:1], (64, 64)), rng)[0].max()) for rng in generators(60)) <= 100
 
 
 def test_an_empty_mask_leaves_the_image_clean(frame):
@@ -99,14 +99,38 @@ def test_an_empty_mask_leaves_the_image_clean(frame):
 
 def test_masks_cover_about_a_twentieth_of_the_image():
     rng = np.random.default_rng(0)
-    covered = np.array([anomaly_mask(256, rng).mean() for _ in range(200)])
+    covered = np.array([anomaly_mask((256, 256), rng).mean() for _ in range(200)])
     assert 0.04 < covered.mean() < 0.06  # Ten times 200 masks gave 0.044 to 0.053.
     assert covered.max() < 0.7
 
 
+@pytest.mark.parametrize("size", [(64, 160), (160, 64)])
+def test_masks_of_a_rectangle_cover_its_ends_and_are_not_stretched(size):
+    rng = np.random.default_rng(0)
+    masks = [anomaly_mask(size, rng) for _ in range(600)]
+    covered = np.mean(masks, axis=0)
+    assert covered.shape == size
+    along = covered.mean(size.index(min(size)))
+    assert along[:24].mean() > 0.3 * along.mean()
+    assert along[-24:].mean() > 0.3 * along.mean()
+    # Edges across and along are as many: of what is drawn on a square and stretched, there would be fewer along.
+    edges = [np.mean([np.abs(np.diff(mask, axis=axis)).mean() for mask in masks]) for axis in (0, 1)]
+    assert edges[0] == pytest.approx(edges[1], rel=0.15)
+
+
+def test_a_rectangle_is_corrupted_under_its_mask_alone(frame, constant_texture):
+    wide = np.ascontiguousarray(frame[:48])
+    for textures in (None, Textures([constant_texture], wide.shape[:2])):
+        for rng in generators(10):
+            corrupted, mask = corrupt(wide, textures, rng)
+            assert corrupted.shape == wide.shape
+            assert mask.shape == wide.shape[:2]
+            assert np.array_equal(corrupted[mask == 0], wide[mask == 0].astype(np.float32))
+
+
 def test_masks_are_turned_so_that_corners_often_come_from_outside():
     rng = np.random.default_rng(0)
-    covered = np.mean([anomaly_mask(64, rng) for _ in range(400)], axis=0)
+    covered = np.mean([anomaly_mask((64, 64), rng) for _ in range(400)], axis=0)
     corners = [covered[rows, columns].mean() for rows in np.s_[:8, -8:] for columns in np.s_[:8, -8:]]
     assert max(corners) < 0.6 * covered[16:48, 16:48].mean()
 
@@ -152,13 +176,13 @@ def test_noise_at_some_pixels_is_that_of_the_whole_to_the_bit(side, scales):
     row, column = rng.integers(side, size=(2, 500))
     drawn = np.random.default_rng(7)  # Draws the same directions, one lattice after the other.
     whole = np.stack([perlin_noise(side, scales, drawn) for _ in range(2)])
-    assert np.array_equal(perlin_noise_at(row, column, side, angles), whole[:, row, column])
+    assert np.array_equal(perlin_noise_at(row, column, (side, side), angles), whole[:, row, column])
 
 
 def test_a_texture_at_some_pixels_is_that_of_the_whole_and_draws_as_much():
     places = np.array([5, 64, 4000, 17])
     of_few, of_all = np.random.default_rng(2), np.random.default_rng(2)
-    few, whole = procedural_texture(64, places, of_few), procedural_texture(64, np.arange(64**2), of_all)
+    few, whole = procedural_texture((64, 64), places, of_few), procedural_texture((64, 64), np.arange(64**2), of_all)
     assert np.array_equal(few, whole[places])
     assert of_few.random() == of_all.random()
 
@@ -166,7 +190,7 @@ def test_a_texture_at_some_pixels_is_that_of_the_whole_and_draws_as_much():
 def test_procedural_textures_are_in_range_and_no_two_alike():
     rng = np.random.default_rng(0)
     everywhere = np.arange(64**2)
-    textures = np.stack([procedural_texture(64, everywhere, rng).reshape(64, 64, 3) for _ in range(30)])
+    textures = np.stack([procedural_texture((64, 64), everywhere, rng).reshape(64, 64, 3) for _ in range(30)])
     assert textures.dtype == np.float32
     assert textures.shape == (30, 64, 64, 3)
     assert textures.min() >= 0

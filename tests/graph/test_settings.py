@@ -1,4 +1,4 @@
-"""Each setting of each system trains, can be exported, and its graph agrees with torch.
+"""Each setting of each system trains, can be exported, and its graph agrees with torch; so does a rectangle.
 
 The cases come from the registry: a system without changes, and each setting with each other value that it takes.
 """
@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from edgekd.data.good_images import read_frames
+from edgekd.engines import open_engine
 from edgekd.graph.export import export_detector
 from edgekd.graph.parity import TOLERANCE
 from edgekd.models.registry import SYSTEMS
+from edgekd.preprocessing import Preprocessing, parse_size
 
 from ..models.detector_tester import drawn_detector, real_images, training_batch
 
@@ -49,9 +51,28 @@ def cases():
 
 @pytest.mark.parametrize(("system", "change"), cases())
 def test_a_setting_trains_and_its_graph_agrees_with_torch(system, change, elpv_images, tmp_path):
+    manifest = trained_and_exported(system, change, SIZE, elpv_images, tmp_path)
+    assert set(manifest["parity"]) == {"onnxruntime", "openvino"}
+    assert system.name == "pfadseg" or manifest["parity"]["onnxruntime"]["map"] <= TOLERANCE  # See measure_parity.
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 128), (128, 64)])
+@pytest.mark.parametrize("system", SYSTEMS.values(), ids=list(SYSTEMS))
+def test_a_rectangle_trains_and_its_graph_agrees_with_torch(system, height, width, elpv_images, tmp_path):
+    manifest = trained_and_exported(system, system.timed_settings, (height, width), elpv_images, tmp_path)
+    assert manifest["inputs"]["frames"]["shape"] == [1, height, width, 3]
+    assert manifest["outputs"]["anomaly_map"]["shape"] == [1, height, width]
+    assert system.name == "pfadseg" or manifest["parity"]["onnxruntime"]["map"] <= TOLERANCE
+    with open_engine(tmp_path / "x.onnx", "onnxruntime") as engine:
+        frame = read_frames(elpv_images[3:4], engine.preprocessing)
+        assert engine.infer(frame).anomaly_maps.shape == (1, height, width)
+
+
+def trained_and_exported(system, change, size, elpv_images, tmp_path):
+    """The manifest of a system that was trained for two steps."""
     teachers = LIGHT_TEACHERS if system.several_teachers else LIGHT_TEACHERS[0]
-    detector = drawn_detector(system.name, {system.teacher_setting: teachers, **change}, SIZE, seed=0)
-    images = real_images(tuple(elpv_images[:3]), SIZE)
+    detector = drawn_detector(system.name, {system.teacher_setting: teachers, **change}, size, seed=0)
+    images = real_images(tuple(elpv_images[:3]), size)
     detector.prepare(detector.targets(image[None]) for image in images)
     for stage in detector.stages():
         optimizer = torch.optim.Adam(stage.trainable.train().parameters(), 1e-4)
@@ -64,7 +85,5 @@ def test_a_setting_trains_and_its_graph_agrees_with_torch(system, change, elpv_i
         stage.trainable.eval()
     detector.fit_quantiles(image[None] for image in images)
     detector.requires_grad_(False)
-    frames = read_frames(elpv_images[3:4], SIZE)
-    manifest = export_detector(detector, system.name, SIZE, 1, frames, tmp_path / "x.onnx", {})
-    assert set(manifest["parity"]) == {"onnxruntime", "openvino"}
-    assert system.name == "pfadseg" or manifest["parity"]["onnxruntime"]["map"] <= TOLERANCE  # See measure_parity.
+    frames = read_frames(elpv_images[3:4], Preprocessing(*parse_size(size)))
+    return export_detector(detector, system.name, size, 1, frames, tmp_path / "x.onnx", {})

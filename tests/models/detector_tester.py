@@ -14,6 +14,7 @@ from edgekd.graph.parity import RESOLUTION
 from edgekd.models.detector import Batch
 from edgekd.models.normalisation import normalise
 from edgekd.models.registry import find_system
+from edgekd.preprocessing import parse_size
 from edgekd.recipe import TrainingRecipe
 from edgekd.training.run import untrained_detector
 from edgekd.training.weight_files import write_weights
@@ -21,8 +22,8 @@ from edgekd.training.weight_files import write_weights
 
 @cache
 def real_images(paths, size):
-    """Normalised images [N, 3, size, size] of images."""
-    frames = np.stack([resize_image(read_image(path), size, size) for path in paths])
+    """Normalised images [N, 3, height, width] of images."""
+    frames = np.stack([resize_image(read_image(path), *parse_size(size)) for path in paths])
     return normalise(torch.from_numpy(frames[..., ::-1].copy()).permute(0, 3, 1, 2))
 
 

@@ -14,6 +14,7 @@ from edgekd.models.maps import (
     resize_matrix,
     scores_of,
     smoothed,
+    smoothing,
 )
 
 
@@ -45,20 +46,33 @@ def test_a_gaussian_matrix_does_what_scipy_does_at_the_ends_too(size, sigma):
     x = np.random.default_rng(0).normal(size=(size, size))
     matrix = gaussian_matrix(size, sigma).numpy()
     np.testing.assert_allclose(matrix @ x @ matrix.T, gaussian_filter(x, sigma), rtol=1e-10, atol=1e-12)
-    smooth = smoothed(torch.from_numpy(x)[None], sigma)[0].numpy()
-    np.testing.assert_allclose(smooth, gaussian_filter(x, sigma), rtol=1e-10, atol=1e-12)
 
 
-def test_resizing_and_smoothing_in_one_is_one_after_the_other():
-    x = torch.rand(2, 16, 16)
-    resized = functional.interpolate(x[None], (64, 64), mode="bilinear", align_corners=False)[0].numpy()
+@pytest.mark.parametrize("shape", [(40, 40), (24, 40), (40, 7)])
+def test_smoothing_is_what_scipy_does(shape):
+    x = np.random.default_rng(0).normal(size=(2, *shape))
+    expected = np.stack([gaussian_filter(entry, 3.0) for entry in x])
+    np.testing.assert_allclose(smoothed(torch.from_numpy(x), 3.0).numpy(), expected, rtol=1e-10, atol=1e-12)
+    maps = torch.from_numpy(x).float()
+    np.testing.assert_allclose(smoothing(shape, 3.0)(maps).numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [((16, 16), (64, 64)), ((16, 24), (64, 96)), ((24, 16), (96, 64))])
+def test_resizing_and_smoothing_in_one_is_one_after_the_other(inputs, outputs):
+    x = torch.rand(2, *inputs)
+    resized = functional.interpolate(x[None], outputs, mode="bilinear", align_corners=False)[0].numpy()
     expected = np.stack([gaussian_filter(entry, 4.0) for entry in resized])
-    np.testing.assert_allclose(resize_and_smooth(16, 64, 4.0)(x).numpy(), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(resize_and_smooth(inputs, outputs, 4.0)(x).numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_separable_map_counts_both_products():
     # [2, 5 x 4] times [4 x 4] maps: 2 maps of 4 x 4 x 5, then of 5 x 4 x 5.
-    assert SeparableMap(torch.ones(5, 4)).macs(torch.empty(2, 4, 4)) == 2 * (4 * 4 * 5 + 5 * 4 * 5)
+    square = SeparableMap(torch.ones(5, 4), torch.ones(5, 4))
+    assert square.macs(torch.empty(2, 4, 4)) == 2 * (4 * 4 * 5 + 5 * 4 * 5)
+    # Of maps of 4 x 3 first each row by its 3 inputs to 7 outputs, then each of 7 columns by its 4 inputs to 5.
+    wide = SeparableMap(torch.ones(5, 4), torch.ones(7, 3))
+    assert wide(torch.ones(2, 4, 3)).shape == (2, 5, 7)
+    assert wide.macs(torch.empty(2, 4, 3)) == 2 * (4 * 7 * 3 + 5 * 7 * 4)
 
 
 def test_quantiles_are_over_all_pixels_of_all_maps():

@@ -8,7 +8,7 @@ def evaluation(category, image_auroc, **changes):
         "category": category,
         "system": "hkt",
         "precision": "fp32",
-        "size": 64,
+        "size": [64, 64],
         "iterations": 2,
         "image_auroc": image_auroc,
         "pixel_auroc": None,

@@ -11,7 +11,7 @@ from edgekd.reports.choose_text import longer_training, next_command, verdict
 
 ROW = {
     "system": "hkt",
-    "size": 128,
+    "size": [128, 128],
     "teachers": ["efficientnet_lite1"],
     "round": 2,
     "run": "runs/my part/round2/hkt_128",
@@ -26,7 +26,7 @@ ROW = {
     "ceiling_stands_still": True,
     "fast_enough": True,
 }
-SLOW = ROW | {"system": "mhkd", "size": 256, "image_auroc": 0.97, "latency_ms": 80.0, "fast_enough": False}
+SLOW = ROW | {"system": "mhkd", "size": [128, 320], "image_auroc": 0.97, "latency_ms": 80.0, "fast_enough": False}
 FAILED = (
     ROW
     | dict.fromkeys(("image_auroc", "latency_ms", "ceiling", "iterations"))

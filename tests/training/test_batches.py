@@ -8,6 +8,7 @@ from edgekd.data.good_images import read_frames
 from edgekd.data.symmetries import transformed
 from edgekd.models.normalisation import normalise
 from edgekd.models.registry import find_system
+from edgekd.preprocessing import Preprocessing
 from edgekd.training.batches import Batches, indices_of, normalised_images, symmetries_of
 
 CPU = torch.device("cpu")
@@ -114,6 +115,19 @@ def test_augmented_images_are_symmetries_of_the_iterations_images_with_their_own
             for level, targets in enumerate(batch.targets):
                 torch.testing.assert_close(targets[place : place + 1], expected[level])
     assert seen == set(range(8))
+
+
+def test_a_rectangle_is_flipped_and_corrupted_with_its_own_targets(detector, elpv_images):
+    wide = read_frames(elpv_images[:3], Preprocessing(64, 96))
+    students, fusion = detector.stages()
+    with batches_of(detector, wide, augment=("flip_horizontal", "flip_vertical")) as batches:
+        for iteration in range(4):
+            batch = batches.at(iteration, students)
+            for level, targets in enumerate(detector.targets(batch.images[:1])):
+                torch.testing.assert_close(batch.targets[level][:1], targets)
+        corrupted = batches.at(4, fusion)
+    assert corrupted.corrupted.shape == (2, 3, 64, 96)
+    assert corrupted.masks.shape == (2, 64, 96)
 
 
 def test_flips_alone_do_not_turn():

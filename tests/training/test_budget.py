@@ -15,6 +15,8 @@ from edgekd.training.teachers.loading import load_teacher
 CPU = torch.device("cpu")
 LITE0 = "efficientnet_lite0"
 
+SMALL, WIDE = (64, 64), (64, 256)
+
 
 @pytest.fixture
 def teachers():
@@ -49,28 +51,28 @@ def test_iterations_fill_the_time_that_reading_and_the_teacher_leave():
 
 
 @pytest.mark.parametrize(
-    ("at_64", "at_128", "size", "measured"),
+    ("small", "wide", "size", "measured"),
     [
-        (0.05, 0.2, 128, [64, 128]),  # 281 iterations fit at 128 pixels.
-        (0.08, 0.9, 64, [64, 128]),  # 62 do.
-        (0.2, 0.8, 64, [64]),  # 281 fit at 64 pixels: a fourth of them is not worth the measurement.
+        (0.05, 0.2, WIDE, [SMALL, WIDE]),  # 281 iterations fit at 64 x 256 pixels.
+        (0.08, 0.9, SMALL, [SMALL, WIDE]),  # 62 do.
+        (0.2, 0.8, SMALL, [SMALL]),  # 281 fit at 64 pixels: a fourth of them is not worth the measurement.
     ],
 )
 def test_the_largest_size_is_taken_at_which_enough_iterations_fit(
-    recipe, teachers, monkeypatch, at_64, at_128, size, measured
+    recipe, teachers, monkeypatch, small, wide, size, measured
 ):
-    seen = costs_of(monkeypatch, {64: at_64, 128: at_128})
-    fitted = fit_to_minutes(recipe, teachers, TrainingDefaults(enough_iterations=100), CPU, (64, 128))
+    seen = costs_of(monkeypatch, {SMALL: small, WIDE: wide})
+    fitted = fit_to_minutes(recipe, teachers, TrainingDefaults(enough_iterations=100), CPU, (SMALL, WIDE))
     assert fitted.size == size
     assert seen == measured
-    seconds = {64: at_64, 128: at_128}[size]
+    seconds = {SMALL: small, WIDE: wide}[size]
     assert fitted.iterations == pytest.approx((60 * budget.SPARE - 2) / seconds, rel=0.02)
-    assert replace(fitted, size=64, iterations=0) == recipe
+    assert replace(fitted, size=SMALL, iterations=0) == recipe
 
 
 def test_a_time_that_is_too_short_trains_a_little_and_says_for_how_long(recipe, teachers, monkeypatch, caplog):
-    costs_of(monkeypatch, {64: 100.0})
-    fitted = fit_to_minutes(recipe, teachers, TrainingDefaults(), CPU, (64,))
+    costs_of(monkeypatch, {SMALL: 100.0})
+    fitted = fit_to_minutes(recipe, teachers, TrainingDefaults(), CPU, (SMALL,))
     assert fitted.iterations == FEWEST_ITERATIONS
     assert "the time is too short to learn anything: it will take about 33.4 min" in caplog.text
 

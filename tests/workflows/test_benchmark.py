@@ -90,7 +90,7 @@ def test_a_training_that_was_interrupted_is_resumed(category, tmp_path, tiny_tea
     assert f"{category.name}, hkt: training (1 of 1 categories, 1 of 1 systems)" in caplog.text
     assert (run / "student.safetensors").is_file()
     (row,) = result.rows
-    assert (row["category"], row["iterations"], row["size"]) == (category.name, 2, 64)
+    assert (row["category"], row["iterations"], row["size"]) == (category.name, 2, "64")
     assert (tmp_path / "out" / "benchmark.md").read_text(encoding="utf-8").count("\n") == 3
 
 

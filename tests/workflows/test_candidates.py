@@ -20,7 +20,7 @@ from edgekd.workflows.train import TrainOptions
 def test_each_system_is_tried_at_each_size_the_small_ones_first():
     candidates = list(find_candidates(None))
     assert [(each.system, each.size) for each in candidates] == [
-        (name, size) for size in (128, 256) for name in SYSTEMS
+        (name, (side, side)) for side in (128, 256) for name in SYSTEMS
     ]
     assert {each.teachers for each in find_candidates("pdn_small")} == {("pdn_small",)}
 
@@ -42,7 +42,7 @@ def task(forty_good, tmp_path):
 
     def made(**options):
         training = TrainOptions("hkt", **{"data": forty_good, "run": tmp_path / "run", "minutes": 0.1} | options)
-        return TrialTask(Candidate("hkt", 64, ("nosuch",)), 1, training, Judge([], [], "synthetic"))
+        return TrialTask(Candidate("hkt", (64, 64), ("nosuch",)), 1, training, Judge([], [], "synthetic"))
 
     return made
 
@@ -50,7 +50,7 @@ def task(forty_good, tmp_path):
 def test_a_candidate_that_fails_is_a_trial_with_its_error_and_is_not_tried_again(task, tmp_path):
     trial = try_candidate(task(teacher="nosuch"), silent)
     assert trial.error.startswith("unknown teacher 'nosuch'")
-    assert (trial.image_auroc, trial.candidate) == (None, Candidate("hkt", 64, ("nosuch",)))
+    assert (trial.image_auroc, trial.candidate) == (None, Candidate("hkt", (64, 64), ("nosuch",)))
     assert read_trial(tmp_path / "run") == trial == try_candidate(task(teacher="pdn_small"), silent)
 
 

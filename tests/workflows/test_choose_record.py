@@ -15,7 +15,7 @@ ASKED = {"data": "/good", "ng": None, "minutes": 30.0}
 @pytest.fixture
 def kept(tmp_path):
     record = open_record(tmp_path, ASKED)
-    record.rounds.append(Round([Candidate("hkt", 128, ("a", "b")), Candidate("dskd", 256, ("a",))], 0.75))
+    record.rounds.append(Round([Candidate("hkt", (128, 128), ("a", "b")), Candidate("dskd", (128, 320), ("a",))], 0.75))
     record.latency_ms["hkt_128"] = 12.5
     record.ceilings["a 128"] = (0.97, True)
     record.seconds = 60.0

@@ -5,8 +5,8 @@ import pytest
 from edgekd.workflows.candidates import Candidate, Trial
 from edgekd.workflows.halving import OVERHEAD, Round, first_round, next_round, rank
 
-SMALL = [Candidate(f"system{number}", 128, ("teacher",)) for number in range(6)]
-ALL = [*SMALL, *(Candidate(each.system, 256, each.teachers) for each in SMALL)]
+SMALL = [Candidate(f"system{number}", (128, 128), ("teacher",)) for number in range(6)]
+ALL = [*SMALL, *(Candidate(each.system, (256, 256), each.teachers) for each in SMALL)]
 
 
 def trial(candidate, auroc, minutes=0.5, overhead=20.0, error=None):

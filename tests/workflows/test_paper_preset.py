@@ -82,7 +82,7 @@ def test_a_recipe_of_the_preset_differs_from_the_paper_in_nothing_and_each_chang
     recipe = with_images(recipe_for(options(system))[0])
     write_recipe(tmp_path, recipe)
     assert read_recipe(tmp_path) == recipe
-    assert (recipe.preset, recipe.minutes, recipe.size, recipe.mixed_precision) == ("paper", None, 256, False)
+    assert (recipe.preset, recipe.minutes, recipe.size, recipe.mixed_precision) == ("paper", None, (256, 256), False)
     assert differences(recipe) == []
     share = {"mhkd": 0.0, "mthf": 0.2}.get(system, 0.1)
     for changes, named in (

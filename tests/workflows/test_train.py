@@ -38,7 +38,7 @@ def test_what_is_left_out_is_as_the_preset_has_it(good_folder, tmp_path):
     assert recipe.teachers == {LITE0: teachers[0].sha256}
     timed = find_system("dskd").timed
     assert recipe.settings == {"backbone": LITE0, **find_system("dskd").timed_settings}
-    assert (recipe.preset, recipe.minutes, recipe.iterations, recipe.size) == ("timed", 10.0, 0, timed.sizes[0])
+    assert (recipe.preset, recipe.minutes, recipe.iterations, recipe.size) == ("timed", 10.0, 0, (timed.sizes[0],) * 2)
     assert (recipe.batch, recipe.learning_rate, recipe.schedule) == (timed.batch, timed.learning_rate, timed.schedule)
     assert (recipe.optimizer, recipe.warm_up, recipe.initialisation) == (
         timed.optimizer,
@@ -46,7 +46,12 @@ def test_what_is_left_out_is_as_the_preset_has_it(good_folder, tmp_path):
         timed.initialisation,
     )
     paper, _ = recipe_for(replace(options, preset="paper"))
-    assert (paper.preset, paper.minutes, paper.iterations, paper.size) == ("paper", None, 210 * 2, 256)  # 24 images.
+    assert (paper.preset, paper.minutes, paper.iterations, paper.size) == (
+        "paper",
+        None,
+        210 * 2,
+        (256, 256),
+    )  # 24 images.
     assert paper.settings == {"backbone": LITE0}
     assert (paper.batch, paper.learning_rate, paper.schedule) == (16, 5e-3, "constant")
     assert (paper.optimizer, paper.warm_up, paper.initialisation) == ("adam", 0.0, "random")
@@ -105,7 +110,11 @@ def test_a_system_with_one_teacher_takes_one(good_folder, tmp_path, teacher):
 def test_checking_a_training_refuses_what_training_would_and_makes_nothing(options, tmp_path):
     check_training(options)
     for changes, complaint in (
-        ({"size": 130}, "use 128 or 132"),
+        ({"size": 130}, "hkt does not take images of 130 pixels a side: use 128 or 132"),
+        ({"size": (130, 66)}, r"of 130 x 66 pixels \(height x width\): use 128x64 or 128x68 or 132x64 or 132x68"),
+        ({"size": "64x96", "augment": ["symmetries"]}, "--augment symmetries turns images, and 64x96 is not a square"),
+        ({"size": (64, 96), "augment": ["flip_vertical", "turn"]}, "--augment turn turns images"),
+        ({"size": "64*96"}, r"or HEIGHTxWIDTH, such as 128x320, got '64\*96'"),
         ({"data": tmp_path / "gone"}, "no such folder"),
         ({"data": None}, "--data is missing"),
         ({"textures": tmp_path}, "--textures is for synthetic anomalies"),
@@ -127,6 +136,7 @@ def test_options_that_contradict_a_run_are_refused_and_those_left_out_are_its_ow
     for changes, complaint in (
         ({"iterations": 4}, "with --iterations 3, not 4: leave it out, or use another folder"),
         ({"size": 128}, "with --size 64, not 128"),
+        ({"size": "64x96"}, "with --size 64, not 64x96"),
         ({"learning_rate": 0.5}, "with --learning-rate 0.001, not 0.5"),
         ({"schedule": "constant"}, "with --schedule cosine, not constant"),
         ({"preset": "paper"}, "with --preset timed, not paper"),
@@ -184,7 +194,7 @@ def test_a_run_resumes_for_longer_and_as_int8_and_not_as_another_system(options)
 def test_a_time_decides_about_size_and_iterations_and_the_student_is_compared(forty_good, tmp_path):
     result = train("mthf", data=forty_good, run=tmp_path / "run", minutes=0.1, size=64, teacher=LITE0)
     recipe = read_recipe(tmp_path / "run")
-    assert (recipe.minutes, recipe.size, recipe.preset) == (0.1, 64, "timed")
+    assert (recipe.minutes, recipe.size, recipe.preset) == (0.1, (64, 64), "timed")
     assert result.iterations == recipe.iterations >= 20
     assert result.below_ceiling.good == 10
     assert result.to_dict()["below_ceiling"]["ceiling"] == result.below_ceiling.ceiling

@@ -108,7 +108,7 @@ class Training:
             where = (self._run / STUDENT_FILE).relative_to(self._settings.out)
             self._record.put("student_kept", value=f"too large to carry off; it is left in {where}")
         most = None if self._settings.on_gpu else REHEARSAL_TEST
-        metrics = evaluate(detector, CATEGORY, recipe.size, self._device, most)
+        metrics = evaluate(detector, CATEGORY, recipe.size[0], self._device, most)
         self._record.put("metrics", value=metrics)
 
     def _train(self) -> bool:
@@ -238,7 +238,7 @@ def finish_early(run: Path, recipe: TrainingRecipe, device: torch.device) -> Non
     """Writes the student of a run that was stopped: what its checkpoints hold, settled as at the end of a training."""
     detector = build_detector(recipe, read_weights(run / TEACHER_FILE))
     channels_last(detector, device).eval().requires_grad_(False)
-    frames = read_frames(training_images(recipe), recipe.size)
+    frames = read_frames(training_images(recipe), recipe.preprocessing)
     batches = Batches(detector, frames, recipe.batch, recipe.seed, [], device)
     batches.prepare()
     for stage, _ in stages_of(detector, recipe.iterations):
@@ -246,7 +246,7 @@ def finish_early(run: Path, recipe: TrainingRecipe, device: torch.device) -> Non
             content = torch.load(checkpoint_of(run, stage.name), weights_only=True, map_location="cpu")
             stage.trainable.load_state_dict(content["module"])
     detector.eval()
-    held_out = read_frames(held_out_images(recipe), recipe.size)
+    held_out = read_frames(held_out_images(recipe), recipe.preprocessing)
     detector.fit_quantiles(normalised_images(held_out[index : index + 1], device) for index in range(len(held_out)))
     state = {key: value for key, value in detector.state_dict().items() if not key.startswith("teacher.")}
     write_weights(run / STUDENT_FILE, state, {"system": recipe.system})

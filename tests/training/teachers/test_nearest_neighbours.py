@@ -84,7 +84,7 @@ def test_the_command_checks_several_teachers_and_writes_its_figures(category, ti
     words = ["teachers", "check", "efficientnet_lite0", str(tiny_teacher), "--data", str(category), "--size", "64"]
     assert main([*words, "--json", str(tmp_path / "check.json")]) == 0
     content = read_json(tmp_path / "check.json")
-    assert (content["train_good"], content["test"], content["size"]) == (8, 12, 64)
+    assert (content["train_good"], content["test"], content["size"]) == (8, 12, [64, 64])
     assert content["defects"] == "real"
     assert [figure["teacher"] for figure in content["teachers"]] == ["efficientnet_lite0", str(tiny_teacher)]
     for figure in content["teachers"]:
