@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,8 @@ from edgekd.data.images import Image
 STRONGEST = 0.8  # Of the colour at `high`; the rest is the image, which should stay recognisable.
 FAINTEST_COLOUR = 0.35  # Where the colormap starts: its lower end is black, which would darken and not glow.
 OUTLINE = (255, 255, 0)  # Cyan, BGR: the colormap has nothing like it.
+REGION = (255, 255, 255)
+SMALLEST_TEXT, PIXELS_AT_FULL_SIZE = 0.4, 900  # Of OpenCV's font, and the side from which letters grow with the image.
 
 
 def overlay(image: Image, anomaly_map: NDArray[np.float32], low: float, high: float) -> Image:
@@ -36,12 +40,13 @@ def overlay(image: Image, anomaly_map: NDArray[np.float32], low: float, high: fl
     return np.asarray(np.round(image * (1 - share) + colours * share), dtype=np.uint8)
 
 
-def outline(image: Image, mask: NDArray[np.bool_]) -> Image:
+def outline(image: Image, mask: NDArray[np.bool_], colour: tuple[int, int, int] = OUTLINE) -> Image:
     """Draws the outline of a mask on an image.
 
     Args:
         image: uint8 [H, W, 3], BGR.
         mask: bool [h, w] of any size, stretched to the image.
+        colour: Of the line, BGR.
 
     Returns:
         uint8 [H, W, 3], BGR, a new array.
@@ -50,6 +55,49 @@ def outline(image: Image, mask: NDArray[np.bool_]) -> Image:
     stretched = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
     contours, _ = cv2.findContours(np.asarray(stretched), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     drawn = np.array(image)
-    for colour, thickness in (((0, 0, 0), 4), (OUTLINE, 2)):  # The dark edge keeps it visible on bright images.
-        cv2.drawContours(drawn, contours, -1, colour, thickness)
+    for line, thickness in (((0, 0, 0), 4), (colour, 2)):  # The dark edge keeps it visible on bright images.
+        cv2.drawContours(drawn, contours, -1, line, thickness)
+    return drawn
+
+
+def outline_regions(image: Image, mask: NDArray[np.bool_], corners: Sequence[tuple[int, int]]) -> Image:
+    """Draws the outlines of regions on an image, each with its number, from 1 upward.
+
+    Args:
+        image: uint8 [H, W, 3], BGR.
+        mask: bool [h, w] of any size, True in a region, stretched to the image.
+        corners: x and y of each region's upper left corner, in pixels of the image.
+
+    Returns:
+        uint8 [H, W, 3], BGR, a new array.
+    """
+    drawn = outline(image, mask, REGION)
+    for number, (x, y) in enumerate(corners, start=1):
+        drawn = write_text(drawn, str(number), x, y - 2, REGION)
+    return drawn
+
+
+def write_text(image: Image, text: str, x: int, y: int, colour: tuple[int, int, int] = REGION) -> Image:
+    """Writes a line of text on a dark box, legible on any image.
+
+    Args:
+        image: uint8 [H, W, 3], BGR.
+        text: ASCII.
+        x, y: The lower left corner of the box, in pixels; moved so that the box lies in the image where it has room.
+        colour: Of the letters, BGR.
+
+    Returns:
+        uint8 [H, W, 3], BGR, a new array.
+    """
+    height, width = image.shape[:2]
+    scale = max(SMALLEST_TEXT, min(height, width) / PIXELS_AT_FULL_SIZE)
+    thickness = max(1, round(scale))
+    (across, up), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
+    margin = max(2, round(4 * scale))
+    x = max(0, min(x, width - across - 2 * margin))
+    y = min(height, max(y, up + below + 2 * margin))
+    drawn = np.array(image)
+    cv2.rectangle(drawn, (x, y - up - below - 2 * margin), (x + across + 2 * margin, y), (0, 0, 0), cv2.FILLED)
+    at = (x + margin, y - below - margin)
+    cv2.putText(drawn, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thickness, cv2.LINE_AA)
     return drawn

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,6 +14,7 @@ from edgekd.cli.output import answer, require_writable, write_json_to
 from edgekd.cli.types import between
 
 if TYPE_CHECKING:
+    from edgekd.result import AnomalyResult
     from edgekd.runner import Answer
     from edgekd.workflows.inspect import InspectResult
 
@@ -98,9 +100,20 @@ def _print(reply: Answer) -> None:
     from rich.text import Text
 
     result = reply.result
-    what = result.error or f"{result.score:.6g}"
+    what = result.error or _figures(result)
     verdict = (f"{result.verdict.value:5}", COLOURS[result.verdict.value])
     answer.print(Text.assemble(verdict, f" {reply.name}  {what}"), soft_wrap=True)
+
+
+def _figures(result: AnomalyResult) -> str:
+    """Score, severity where it is known, and how many regions there are."""
+    parts = [f"{result.score:.6g}"]
+    if math.isfinite(result.severity):
+        parts.append(f"severity {result.severity:.2f}")
+    if result.regions:
+        count = len(result.regions) + result.more_regions
+        parts.append("1 region" if count == 1 else f"{count} regions")
+    return "  ".join(parts)
 
 
 def _summary(result: InspectResult) -> str:

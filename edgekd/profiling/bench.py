@@ -27,7 +27,7 @@ from edgekd.progress import Progress, silent
 from edgekd.result import Verdict
 from edgekd.runner.pipeline import inspect_image
 from edgekd.runner.reading import default_readers
-from edgekd.verdicts.limits import limits_of
+from edgekd.verdicts.limits import measuring_limits
 
 WARM_UP_SECONDS = 1.0
 PEAK_METHOD = (
@@ -174,7 +174,7 @@ def measure_latency(
     """
     spec = engine.spec
     stages: dict[str, list[float]] = {}
-    limits = limits_of(manifest, None if manifest.get("threshold") else 0.0)
+    limits = measuring_limits(manifest, 0.0)
     bare: list[float] = []
     turn = 0
 

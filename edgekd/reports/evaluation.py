@@ -102,6 +102,7 @@ class EvaluationReport:
         latency: Stage -> min, mean, median, p90, p95, p99 in milliseconds; None where it was not measured.
         paper: What the system's paper reports; None where it reports nothing for this category.
         notes: What a reader must know, one sentence each.
+        pixel_limit: Above which the map is in a region, which the gallery outlines; NaN where there is none.
     """
 
     title: str
@@ -115,3 +116,4 @@ class EvaluationReport:
     latency: dict[str, dict[str, float]] | None
     paper: PaperFigures | None
     notes: list[str]
+    pixel_limit: float = math.nan

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgekd.data.images import Image
 from edgekd.data.resizing import resize_image
-from edgekd.heatmap import outline, overlay
+from edgekd.heatmap import REGION, outline, overlay
 from edgekd.reports.evaluation import EvaluationReport, ReportSample
 from edgekd.result import Verdict
 
@@ -42,7 +42,7 @@ def gallery(report: EvaluationReport) -> list[Group]:
     """Picks the samples to show and encodes their images; groups without a sample are left out."""
     low, high = colour_range(report.samples)
     return [
-        Group(title, explanation, [_card(sample, low, high) for sample in samples])
+        Group(title, explanation, [_card(sample, low, high, report.pixel_limit) for sample in samples])
         for title, explanation, samples in _picks(report)
         if samples
     ]
@@ -96,13 +96,17 @@ def _judged(samples: Sequence[ReportSample], verdict: Verdict) -> list[ReportSam
     return [sample for sample in samples if sample.verdict is verdict]
 
 
-def _card(sample: ReportSample, low: float, high: float) -> Card:
+def _card(sample: ReportSample, low: float, high: float, pixel_limit: float) -> Card:
     if sample.image is None:
         return Card(sample, None, None)
     height, width = sample.image.shape[:2]
     shrink = min(1.0, LARGEST_SIDE / max(height, width))
     image = resize_image(sample.image, max(1, round(height * shrink)), max(1, round(width * shrink)))
-    drawn = image if sample.anomaly_map is None else overlay(image, sample.anomaly_map, low, high)
+    drawn = image
+    if sample.anomaly_map is not None:
+        drawn = overlay(image, sample.anomaly_map, low, high)
+        if (found := sample.anomaly_map > pixel_limit).any():
+            drawn = outline(drawn, found, REGION)
     if sample.mask is not None:
         drawn = outline(drawn, sample.mask)
     return Card(sample, _data_uri(image), None if drawn is image else _data_uri(drawn))

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import re
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 import cv2
+import numpy as np
 
 from edgekd.artifact import write_beside
-from edgekd.heatmap import overlay
+from edgekd.data.images import Image
+from edgekd.heatmap import outline_regions, overlay, write_text
 from edgekd.result import AnomalyResult
 from edgekd.runner.pipeline import STAGES, Answer
 
 if TYPE_CHECKING:
     import polars as pl
 
+SMALLEST_HEAT_MAP = 256  # Pixels a side.
 ROWS_AT_ONCE = 4096  # Closing a table of 60,000 rows takes four times as long with 256: a camera waits meanwhile.
 
 
@@ -42,7 +48,8 @@ class ParquetLog:
         self._parts: list[Path] = []
         self._rows: list[dict[str, object]] = []
         text, number = pl.String(), pl.Float64()
-        columns = {"name": text, "score": number, "threshold": number, "verdict": text, "error": text}
+        columns = {"name": text, "score": number, "severity": number, "threshold": number, "verdict": text}
+        columns |= {"error": text, "regions": text}
         self._schema = pl.Schema({**columns, **{f"{stage}_ms": number for stage in STAGES}})
         path.touch()  # A place that cannot be written is refused before the first answer.
 
@@ -51,9 +58,11 @@ class ParquetLog:
         row: dict[str, object] = {
             "name": name,
             "score": result.score,
+            "severity": result.severity,
             "threshold": self._threshold,
             "verdict": result.verdict.value,
             "error": result.error,
+            "regions": json.dumps([asdict(region) for region in result.regions]),
         }
         self._rows.append(row | {f"{stage}_ms": result.timings.get(stage) for stage in STAGES})
         if len(self._rows) >= ROWS_AT_ONCE:
@@ -159,18 +168,33 @@ class RotatingLog:
         self._file.close()
 
 
-def write_heat_map(folder: Path, answer: Answer, low: float, high: float) -> Path:
-    """Writes a frame's heat map over its image: part.png's is part.png.heat.jpg.
+def write_heat_map(folder: Path, answer: Answer, low: float, high: float, pixel_limit: float = math.nan) -> Path:
+    """Writes a frame's heat map over its image, with verdict, score, severity and regions: part.png.heat.jpg.
+
+    A small image is enlarged until the text can be read.
 
     Args:
         folder: Where it goes; folders inside the frame's name are kept.
         answer: An answer that has its image and its map.
         low, high: Raw map values at which the colours begin and end.
+        pixel_limit: Above it the map is in a region; NaN for no regions.
     """
     assert answer.image is not None
     assert answer.result.anomaly_map is not None
     path = folder / f"{answer.name}.heat.jpg"
     with write_beside(path) as part:
-        _, encoded = cv2.imencode(".jpg", overlay(answer.image, answer.result.anomaly_map, low, high))
+        _, encoded = cv2.imencode(".jpg", _drawn(answer.image, answer.result, low, high, pixel_limit))
         part.write_bytes(encoded.tobytes())
     return path
+
+
+def _drawn(image: Image, result: AnomalyResult, low: float, high: float, pixel_limit: float) -> Image:
+    assert result.anomaly_map is not None
+    times = math.ceil(SMALLEST_HEAT_MAP / min(image.shape[:2]))
+    enlarged = np.repeat(np.repeat(image, times, axis=0), times, axis=1) if times > 1 else image
+    drawn = overlay(enlarged, result.anomaly_map, low, high)
+    if result.regions:
+        corners = [(times * region.box[0], times * region.box[1]) for region in result.regions]
+        drawn = outline_regions(drawn, result.anomaly_map > pixel_limit, corners)
+    severity = f"  severity {result.severity:.2f}" if math.isfinite(result.severity) else ""
+    return write_text(drawn, f"{result.verdict.value}  {result.score:.4g}{severity}", 0, 0)

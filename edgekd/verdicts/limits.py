@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgekd.artifact import Manifest
 from edgekd.errors import EdgekdError
+from edgekd.verdicts.image_checks import CHECKS, NO_CHECKS, ImageChecks, checks_of
 
 
 @dataclass(frozen=True)
@@ -17,11 +19,13 @@ class Limits:
         threshold: Scores above it are NG; infinity where there is none, and then no verdict is OK.
         median_good: The score of a typical good image, where severity is 0; NaN where it is not known.
         pixel_limit: Where the anomaly map is above it is a region; NaN where it is not known.
+        checks: That an image must pass before it is scored.
     """
 
     threshold: float
     median_good: float = math.nan
     pixel_limit: float = math.nan
+    checks: ImageChecks = NO_CHECKS
 
     def severity(self, score: float) -> float:
         """A score on the scale that all systems and precisions share: 0 is a typical good image, 1 the threshold.
@@ -39,30 +43,33 @@ class Limits:
         return (score - self.median_good) / span
 
 
-def limits_of(manifest: Manifest, threshold: float | None = None) -> Limits:
+def limits_of(manifest: Manifest, threshold: float | None = None, ignored_checks: Sequence[str] = ()) -> Limits:
     """The limits that an artifact holds; those that an earlier version did not write are not known.
 
     Args:
         manifest: The artifact's.
         threshold: Scores above it are NG; None for the artifact's own.
+        ignored_checks: Names of image checks to leave out.
 
     Raises:
-        EdgekdError: It holds no threshold and none is given.
+        EdgekdError: It holds no threshold and none is given, or there is no such check.
     """
     return Limits(
         threshold=stored_threshold(manifest) if threshold is None else threshold,
         median_good=_number(manifest, "threshold", "median_good"),
         pixel_limit=_number(manifest, "pixel_limit", "value"),
+        checks=checks_of(manifest.get("image_checks"), ignored_checks),
     )
 
 
-def limits_if_any(manifest: Manifest) -> Limits:
-    """The limits that an artifact holds; where it holds no threshold, no score is above it.
+def measuring_limits(manifest: Manifest, otherwise: float = math.inf) -> Limits:
+    """The limits of an artifact to measure it by: no image is refused before it is scored.
 
     Args:
         manifest: The artifact's.
+        otherwise: The threshold where it holds none.
     """
-    return limits_of(manifest, None if manifest.get("threshold") else math.inf)
+    return limits_of(manifest, None if manifest.get("threshold") else otherwise, CHECKS)
 
 
 def stored_threshold(manifest: Manifest) -> float:

@@ -22,7 +22,7 @@ from edgekd.reports.evaluation import EvaluationReport, ReportSample
 from edgekd.reports.metric_titles import paper_figures, report_metrics
 from edgekd.runner.pipeline import STAGES, Answer, inspect_stream
 from edgekd.runner.sources import image_frames
-from edgekd.verdicts.limits import Limits, limits_if_any
+from edgekd.verdicts.limits import Limits, measuring_limits
 from edgekd.workflows.evaluation_figures import PixelMetrics, decision_figures, image_figures, verdict_counts
 
 REPORT_SIDE = 256  # Of an image in the report, in pixels.
@@ -57,7 +57,7 @@ def evaluate_engine(engine: Engine, manifest: Manifest, category: Category, prog
     origin = manifest["threshold"]["origin"] if manifest.get("threshold") else "the artifact holds no threshold"
     samples, timings, pixels = [], [], PixelMetrics(category)
     step, total = f"evaluating {len(category.test)} images", len(category.test)
-    for image, answer in _answers(engine, category, limits_if_any(manifest)):
+    for image, answer in _answers(engine, category, measuring_limits(manifest)):
         if answer.result.error:
             raise EdgekdError(f"the evaluation stopped: {answer.result.error}")
         mask = read_mask(image.mask, engine.spec.height, engine.spec.width) if image.mask else None
@@ -143,6 +143,7 @@ def _report(
         latency=latency,
         paper=paper_figures(figures),
         notes=_notes(manifest, figures),
+        pixel_limit=measuring_limits(manifest).pixel_limit,
     )
 
 

@@ -14,6 +14,7 @@ from edgekd.runner import Answer, watchdog
 from edgekd.runner.inspector import Inspector, Maps
 from edgekd.runner.sinks import RotatingLog, parquet_log, write_heat_map
 from edgekd.runner.sources import open_source
+from edgekd.verdicts.limits import Limits
 from edgekd.workflows.calling import takes_options
 
 HeatMaps = Literal["ng", "all"]
@@ -64,7 +65,8 @@ class InspectResult:
         threshold: Scores above it are NG.
         verdicts: How many frames got each verdict.
         dropped: Frames of a camera that were dropped because the engine was busy.
-        frames: `name`, `score`, `verdict` and `error` of each frame; empty where they were not kept.
+        frames: `name`, `score`, `severity`, `verdict`, `error` and `regions` of each frame; empty where they were not
+            kept.
         live: Whether the source was a camera.
     """
 
@@ -126,7 +128,7 @@ def inspect(options: InspectOptions) -> InspectResult:
             watchdog.alive()
             if log is not None and out is not None:
                 log.write(answer.name, answer.result)
-                _heat_map(out, answer, inspector.threshold, options.heat_maps)
+                _heat_map(out, answer, inspector.limits, options.heat_maps)
             if options.keep_frames:
                 frames.append(_row(answer))
             options.on_answer(answer)
@@ -153,12 +155,11 @@ def _log(stack: contextlib.ExitStack, out: Path, threshold: float, live: bool) -
     return stack.enter_context(parquet_log(out / "verdicts.parquet", threshold))
 
 
-def _heat_map(out: Path, answer: Answer, threshold: float, wanted: HeatMaps) -> None:
+def _heat_map(out: Path, answer: Answer, limits: Limits, wanted: HeatMaps) -> None:
     if answer.result.verdict is Verdict.NG or (wanted == "all" and answer.result.verdict is Verdict.OK):
-        write_heat_map(out / "heat_maps", answer, low=0.5 * threshold, high=2 * threshold)
+        low, high = 0.5 * limits.threshold, 2 * limits.threshold
+        write_heat_map(out / "heat_maps", answer, low, high, limits.pixel_limit)
 
 
 def _row(answer: Answer) -> dict[str, Any]:
-    result = answer.result
-    score = None if result.error else result.score
-    return {"name": answer.name, "score": score, "verdict": result.verdict.value, "error": result.error}
+    return {"name": answer.name, **answer.result.to_dict()}

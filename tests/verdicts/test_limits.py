@@ -5,7 +5,7 @@ import math
 import pytest
 
 from edgekd.errors import EdgekdError
-from edgekd.verdicts.limits import Limits, limits_if_any, limits_of
+from edgekd.verdicts.limits import Limits, measuring_limits, limits_of
 
 MANIFEST = {
     "file": "detector.onnx",
@@ -53,4 +53,4 @@ def test_without_a_threshold_one_must_be_given_where_verdicts_are_wanted() -> No
     with pytest.raises(EdgekdError, match="too few good images were held out"):
         limits_of({**untrained, "trained": True})
     assert limits_of(untrained, 2.0).threshold == 2.0
-    assert limits_if_any(untrained).threshold == math.inf
+    assert measuring_limits(untrained).threshold == math.inf

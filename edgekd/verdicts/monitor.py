@@ -1,0 +1,198 @@
+"""Watches whether a line is still the one that the detector was trained for: recent values beside the good images'.
+
+It compares ranks, not values, so that it holds for every system: how many of the last parts score below the median of the
+good images. Under an unchanged line that count has one law whatever the scores' distribution (the precedence test: a
+beta-binomial one, which also holds how uncertain a median of few good images is). Defective parts score high, so that
+they can only lower the count; a quarter of them is allowed for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+WINDOWS = (40, 200)  # Parts: a jump is found within the first, a drift of less than a deviation within the second.
+DEFECTIVE_SHARE = 0.25  # Of the parts of a window; more of them are themselves worth a line.
+# Each part is tested in two windows and to two sides: together less than one false alarm in 100,000 parts.
+FALSE_ALARMS = 2e-6
+CALM = 0.01  # Values are back where each side's count is no rarer than this.
+EDGE = (
+    0.05  # For light and focus, whose values differ between batches of good parts: half of a window beyond this share.
+)
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a window of recent values is compared with.
+
+    Attributes:
+        size: Values in it.
+        low, high: Values below `low` count as low, above `high` as high.
+        most_low, most_high: Counts up to which nothing has moved.
+        calm_low, calm_high: Counts up to which values that had moved are back.
+    """
+
+    size: int
+    low: float
+    high: float
+    most_low: int
+    most_high: int
+    calm_low: int
+    calm_high: int
+
+
+class Monitor:
+    """Watches one kind of value of the parts as they come.
+
+    Args:
+        windows: The shortest first.
+        moved_up, moved_down, back: What is said when the values move, and when they are back; "{since}" is replaced.
+
+    Attributes:
+        moved: What was said, as long as the values have not come back; None while nothing has moved.
+    """
+
+    def __init__(self, windows: Sequence[Window], moved_up: str, moved_down: str, back: str) -> None:
+        self._windows = windows
+        self._texts = {1: moved_up, -1: moved_down}
+        self._back = back
+        self._recent: deque[tuple[float, str, datetime]] = deque(maxlen=windows[-1].size)
+        self._moved_in: Window | None = None
+        self.moved: str | None = None
+
+    def add(self, value: float, name: str, at: datetime | None = None) -> str | None:
+        """Takes the next part's value.
+
+        Args:
+            value: What is not finite is left out.
+            name: The part's, to be named where the values moved with it.
+            at: When it was inspected; None for now.
+
+        Returns:
+            One line when the values have moved, and when they are back; otherwise None.
+        """
+        if not math.isfinite(value):
+            return None
+        self._recent.append((value, name, at or datetime.now()))
+        if self._moved_in is None:
+            return self._look()
+        if all(self._is_calm(window) for window in {self._windows[0], self._moved_in}):
+            self._moved_in = self.moved = None
+            self._recent.clear()
+            return self._back
+        return None
+
+    def _look(self) -> str | None:
+        for window in self._windows:
+            if len(self._recent) < window.size:
+                break
+            low, high = self._counts(window)
+            if low > window.most_low or high > window.most_high:
+                side = 1 if high > window.most_high else -1
+                self._moved_in = window
+                self.moved = self._texts[side].format(since=self._since(window, side))
+                return self.moved
+        return None
+
+    def _counts(self, window: Window) -> tuple[int, int]:
+        values = self._values(window)
+        return int((values < window.low).sum()), int((values > window.high).sum())
+
+    def _values(self, window: Window) -> np.ndarray[Any, Any]:
+        first = len(self._recent) - window.size
+        return np.array([self._recent[index][0] for index in range(first, len(self._recent))])
+
+    def _is_calm(self, window: Window) -> bool:
+        low, high = self._counts(window)
+        return low <= window.calm_low and high <= window.calm_high
+
+    def _since(self, window: Window, side: int) -> str:
+        """The first part of the stretch up to now in which most values are beyond the limit."""
+        beyond = np.array([value > window.high if side > 0 else value < window.low for value, _, _ in self._recent])
+        # Of all stretches up to now the one with the most such values over three quarters of its length.
+        surplus = np.cumsum((beyond - 0.75)[::-1])
+        first = len(self._recent) - 1 - int(np.argmax(surplus))
+        _, name, at = self._recent[first]
+        return f"{at:%H:%M} ({name})"
+
+
+def score_monitor(good_scores: Mapping[str, Any] | None) -> Monitor | None:
+    """Watches scores.
+
+    Args:
+        good_scores: The manifest's entry: `count`, and `quantiles` as pairs of share and score.
+
+    Returns:
+        None where the manifest has none.
+    """
+    if not good_scores or not good_scores.get("quantiles"):
+        return None
+    median, count = _quantile(good_scores["quantiles"], 0.5), int(good_scores["count"])
+    return Monitor(
+        [_rank_window(size, median, count) for size in WINDOWS],
+        "scores have moved up since {since}: check light, focus and position",
+        "scores have moved down since {since}: check light, focus and position",
+        "scores are back where those of the good images are",
+    )
+
+
+def image_monitors(image_checks: Mapping[str, Any] | None) -> dict[str, Monitor]:
+    """Watch the light and the focus of images that pass their checks, where the good images themselves differ.
+
+    Args:
+        image_checks: The manifest's entry, with `quantiles` of `level` and `sharpness`.
+
+    Returns:
+        By the name of the statistic; empty where the manifest has none.
+    """
+    texts = {
+        "level": ("brighter", "darker", "brightness is", "check the lamp"),
+        "sharpness": ("sharper", "more blurred", "sharpness is", "check focus and lens"),
+    }
+    monitors = {}
+    for name, quantiles in ((image_checks or {}).get("quantiles") or {}).items():
+        more, less, what, remedy = texts[name]
+        line = "images have been {} than the good ones since {{since}}: {}"
+        window = _edge_window(WINDOWS[0], _quantile(quantiles, EDGE), _quantile(quantiles, 1 - EDGE))
+        back = f"{what} back where that of the good images is"
+        monitors[name] = Monitor([window], line.format(more, remedy), line.format(less, remedy), back)
+    return monitors
+
+
+def _rank_window(size: int, median: float, count: int) -> Window:
+    # Defective parts are not low: fewer than all parts of a window need to be.
+    fewest = _tail_counts(round(size * (1 - DEFECTIVE_SHARE)), count)
+    most = _tail_counts(size, count)
+    return Window(size, median, median, most[1], size - fewest[0], most[3], size - fewest[2])
+
+
+def _edge_window(size: int, low: float, high: float) -> Window:
+    return Window(size, low, high, size // 2, size // 2, size // 4, size // 4)
+
+
+def _tail_counts(size: int, count: int) -> tuple[int, int, int, int]:
+    """Fewest and most of so many new values below the median of `count` old ones: at FALSE_ALARMS, then at CALM.
+
+    Counts outside these have together no more than that probability on their side, where new and old values are alike.
+    """
+    rank = (count + 1) / 2
+    logs = [
+        math.lgamma(size + 1) - math.lgamma(k + 1) - math.lgamma(size - k + 1)
+        + math.lgamma(k + rank) + math.lgamma(size - k + rank) - math.lgamma(size + 2 * rank)
+        + math.lgamma(2 * rank) - 2 * math.lgamma(rank)
+        for k in range(size + 1)
+    ]  # fmt: skip
+    below = np.cumsum(np.exp(logs))  # The law is symmetric about half of the size.
+    strict, loose = (int(np.searchsorted(below, share, side="right")) for share in (FALSE_ALARMS, CALM))
+    return strict, size - strict, loose, size - loose
+
+
+def _quantile(quantiles: Sequence[Sequence[float]], share: float) -> float:
+    """A quantile, between those that are kept."""
+    return float(np.interp(share, [each[0] for each in quantiles], [each[1] for each in quantiles]))
