@@ -45,6 +45,14 @@ def inspect(
             rich_help_panel=DATA,
         ),
     ] = None,
+    ignore_check: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Image check to leave out: size, dark, bright, flat, blurred or frozen. Repeatable. Default: none.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     backend: Backend = None,
     threads: Threads = None,
     device: GpuDevice = None,
@@ -72,7 +80,6 @@ def inspect(
 
     Prints a verdict for each frame: OK, NG (no good), or ERROR where a frame could not be read or inspected.
     """
-    from edgekd.workflows.inspect import ignore
     from edgekd.workflows.inspect import inspect as run
 
     require_writable(json)
@@ -81,6 +88,7 @@ def inspect(
         source,
         out=out,
         threshold=threshold,
+        ignored_checks=ignore_check or (),
         heat_maps=heat_maps,
         backend=backend,
         threads=threads,
@@ -88,7 +96,7 @@ def inspect(
         slots=slots,
         readers=readers,
         keep_frames=json is not None,
-        on_answer=ignore if json == Path("-") else _print,
+        on_answer=_warn if json == Path("-") else _print,
     )
     write_json_to(json, result.to_dict())
     logger.info(_summary(result))
@@ -103,6 +111,12 @@ def _print(reply: Answer) -> None:
     what = result.error or _figures(result)
     verdict = (f"{result.verdict.value:5}", COLOURS[result.verdict.value])
     answer.print(Text.assemble(verdict, f" {reply.name}  {what}"), soft_wrap=True)
+    _warn(reply)
+
+
+def _warn(reply: Answer) -> None:
+    for notice in reply.notices:
+        logger.warning("%s", notice)
 
 
 def _figures(result: AnomalyResult) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
@@ -17,7 +17,9 @@ from edgekd.errors import ImageError, MachineError, one_line
 from edgekd.result import AnomalyResult, error_result
 from edgekd.runner.pipeline import Answer, inspect_image, inspect_stream
 from edgekd.runner.sources import Source, open_source
+from edgekd.verdicts.image_checks import statistics
 from edgekd.verdicts.limits import limits_of
+from edgekd.verdicts.monitor import LineMonitor
 
 Maps = Literal["all", "ng", "none"]
 
@@ -33,11 +35,13 @@ class Inspector:
         slots: Batches in flight at once; None for the engine's own number.
         readers: Threads that decode and resize the images of a stream; None to choose from the number of cores.
         threshold: Scores above it are NG; None for the artifact's own.
+        ignored_checks: Names of image checks to leave out, such as "dark".
 
     Attributes:
         artifact: The file that runs.
         manifest: The artifact's.
         limits: What it judges by: the threshold, and what the manifest holds besides.
+        monitor: Whether the line is still the one of the good images.
 
     Raises:
         ArtifactError: The artifact is missing, damaged, or differs from its manifest.
@@ -61,10 +65,12 @@ class Inspector:
         slots: int | None = None,
         readers: int | None = None,
         threshold: float | None = None,
+        ignored_checks: Sequence[str] = (),
     ) -> None:
         self.artifact = find_artifact(Path(artifact))
         self.manifest = read_manifest(self.artifact)
-        self.limits = limits_of(self.manifest, threshold)
+        self.limits = limits_of(self.manifest, threshold, ignored_checks)
+        self.monitor = LineMonitor(self.manifest)
         self._readers = readers
         self._engine: Engine = open_engine(self.artifact, backend, threads, device, slots)
 
@@ -94,11 +100,14 @@ class Inspector:
                 raise
             return error_result(str(error))
         try:
-            return inspect_image(self._engine, frame, self.limits)
+            seen = statistics(frame) if self.limits.checks else None
+            result = inspect_image(self._engine, frame, self.limits, seen=seen)
         except Exception as error:
             if self._engine.broken is not None:
                 raise MachineError(f"{self._engine.broken}; open the artifact again") from error
             return error_result(f"the engine failed: {one_line(error)}")
+        self.monitor.add(result, seen, "" if isinstance(image, np.ndarray) else Path(image).name)
+        return result
 
     def stream(
         self, source: str | Path | int | Source, *, maps: Maps = "ng", keep_images: bool = False
@@ -119,9 +128,24 @@ class Inspector:
             EdgekdError: The source does not exist, or nothing in it can be read.
             MachineError: While iterating: the engine's device no longer answers.
         """
-        frames, live = source if isinstance(source, Source) else open_source(source)
+        opened = source if isinstance(source, Source) else open_source(source)
         maps_above = {"all": EVERY_MAP, "ng": self.limits.threshold, "none": NO_MAP}[maps]
-        return inspect_stream(self._engine, frames, self.limits, maps_above, keep_images, live, self._readers)
+        answers = inspect_stream(
+            self._engine,
+            opened.frames,
+            self.limits,
+            maps_above,
+            keep_images,
+            opened.live,
+            self._readers,
+            frozen_after=opened.frozen_after,
+        )
+        return self._watched(answers)
+
+    def _watched(self, answers: Iterator[Answer]) -> Iterator[Answer]:
+        for answer in answers:
+            notices = self.monitor.add(answer.result, answer.seen, answer.name)
+            yield answer._replace(notices=notices) if notices else answer
 
     def close(self) -> None:
         """Releases what the engine holds. Closing twice does no harm."""

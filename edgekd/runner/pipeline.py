@@ -19,6 +19,8 @@ from edgekd.errors import EdgekdError, MachineError, one_line
 from edgekd.result import AnomalyResult, error_result, verdict_of
 from edgekd.runner.reading import Read, Readers, default_readers
 from edgekd.runner.sources import Frame
+from edgekd.verdicts.frozen import FrozenCamera
+from edgekd.verdicts.image_checks import Statistics, statistics
 from edgekd.verdicts.limits import Limits
 from edgekd.verdicts.regions import NO_REGIONS, find_regions
 
@@ -33,12 +35,16 @@ class Answer(NamedTuple):
         image: As it was read, uint8 [H, W, 3] BGR; None where it was not kept.
         result: Score, verdict, anomaly map and timings.
         dropped: Frames of a live source that were dropped just before this one.
+        seen: What the checks of the image measured; None where there are none.
+        notices: What the monitor has to say since the answer before, a line each.
     """
 
     name: str
     image: Image | None
     result: AnomalyResult
     dropped: int = 0
+    seen: Statistics | None = None
+    notices: tuple[str, ...] = ()
 
 
 class _Filling(NamedTuple):
@@ -66,7 +72,9 @@ class _Times(NamedTuple):
     inferred: float
 
 
-def inspect_image(engine: Engine, image: Image, limits: Limits, maps_above: float = EVERY_MAP) -> AnomalyResult:
+def inspect_image(
+    engine: Engine, image: Image, limits: Limits, maps_above: float = EVERY_MAP, seen: Statistics | None = None
+) -> AnomalyResult:
     """Inspects one decoded image and waits for the answer.
 
     Args:
@@ -74,8 +82,11 @@ def inspect_image(engine: Engine, image: Image, limits: Limits, maps_above: floa
         image: uint8 [H, W, 3], BGR, of any size.
         limits: What scores and maps are judged by.
         maps_above: The answer holds the anomaly map where the score is above it.
+        seen: What the checks of the image go by, where the caller has measured it.
     """
     started = time.perf_counter()
+    if limits.checks and (failure := limits.checks.failure(seen or statistics(image))) is not None:
+        return error_result(failure)
     frame = prepare(image, engine.preprocessing)
     frames = np.ascontiguousarray(np.broadcast_to(frame, (engine.spec.batch or 1, *frame.shape)))
     prepared = time.perf_counter()
@@ -94,10 +105,11 @@ def inspect_stream(
     live: bool = False,
     readers: int | None = None,
     batch: int | None = None,
+    frozen_after: int | None = None,
 ) -> Iterator[Answer]:
     """Inspects a stream of frames; reading, computing and answering overlap.
 
-    A frame that cannot be read, or that the engine fails on, is answered with ERROR and the stream goes on.
+    A frame that cannot be read, fails a check or makes the engine fail is answered with ERROR, and the stream goes on.
 
     Args:
         engine: Of any batch size; this thread must be the one that opened it.
@@ -108,6 +120,8 @@ def inspect_stream(
         live: Whether the source cannot wait, such as a camera; then the oldest waiting frames are dropped.
         readers: Threads that decode and resize; None for `default_readers`.
         batch: Frames per batch, for an engine that takes any; None for the engine's own, or 1.
+        frozen_after: Equal frames in a row from which on the camera counts as frozen, where the limits hold that check;
+            None where frames may repeat.
 
     Yields:
         One answer per frame, in the order of the frames.
@@ -120,7 +134,9 @@ def inspect_stream(
     readers = readers or default_readers(engine.spec)
     filling: deque[_Filling] = deque()
     running: deque[_Running] = deque()
-    with Readers(iter(frames), engine, batch, readers, live, keep_images) as reading:
+    camera = FrozenCamera(frozen_after) if frozen_after is not None and limits.checks.frozen else None
+    digests = camera is not None
+    with Readers(iter(frames), engine, batch, readers, live, keep_images, limits.checks, digests) as reading:
         try:
             while True:
                 memory = None
@@ -131,7 +147,7 @@ def inspect_stream(
                         break
                     filling.append(_Filling(memory, reads))
                 while filling and (not running or all(read.done() for read in filling[0].reads)):
-                    running.append(_start(engine, filling.popleft(), maps_above))
+                    running.append(_start(engine, filling.popleft(), maps_above, camera))
                 if running:
                     yield from _finish(engine, running.popleft(), limits, maps_above)
                 elif engine.broken is not None:
@@ -153,8 +169,8 @@ def inspect_stream(
                         engine.collect(started.ticket)
 
 
-def _start(engine: Engine, filled: _Filling, maps_above: float) -> _Running:
-    reads = [read.result() for read in filled.reads]
+def _start(engine: Engine, filled: _Filling, maps_above: float, camera: FrozenCamera | None) -> _Running:
+    reads = [_not_frozen(read.result(), camera) for read in filled.reads]
     for read, memory in zip(reads, filled.memory, strict=False):
         if read.error is None and not np.may_share_memory(read.resized, memory):  # It was read ahead.
             np.copyto(memory, read.resized)
@@ -167,6 +183,14 @@ def _start(engine: Engine, filled: _Filling, maps_above: float) -> _Running:
     except Exception as failure:
         engine.release(filled.memory)
         return _Running(reads, None, submitted, f"the engine failed: {one_line(failure)}")
+
+
+def _not_frozen(read: Read, camera: FrozenCamera | None) -> Read:
+    """The reading of a frame, with an error where the camera is frozen; frames come in their order."""
+    if camera is None or read.digest is None:
+        return read
+    failure = camera.failure(read.digest)
+    return read if read.error or failure is None else read._replace(error=failure)
 
 
 def _finish(engine: Engine, running: _Running, limits: Limits, maps_above: float) -> Iterator[Answer]:
@@ -184,7 +208,7 @@ def _finish(engine: Engine, running: _Running, limits: Limits, maps_above: float
         else:
             times = _Times(read.started, read.milliseconds, running.submitted, inferred)
             result = _result(outputs, index, read.shape, limits, maps_above, times)
-        yield Answer(read.name, read.image, result, read.dropped)
+        yield Answer(read.name, read.image, result, read.dropped, read.seen)
 
 
 def _result(

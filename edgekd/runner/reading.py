@@ -17,6 +17,8 @@ from edgekd.engines.cores import usable_cores
 from edgekd.errors import EdgekdError
 from edgekd.runner.frame_queue import FrameQueue
 from edgekd.runner.sources import Frame
+from edgekd.verdicts.frozen import digest
+from edgekd.verdicts.image_checks import NO_CHECKS, ImageChecks, Statistics, statistics
 
 FEWEST_READERS, MOST_READERS = 2, 8
 CORES_A_READER_ON_CPU = 4  # Where the engine computes on the same cores.
@@ -31,7 +33,9 @@ class Read(NamedTuple):
         image: The decoded image; None where it was not kept.
         shape: Height and width of the decoded image, in pixels; zeros where it could not be read.
         resized: uint8 [h, w, 3]: in the slot that it was read for, or in memory of its own.
-        error: Why it could not be read; None where it was.
+        error: Why it could not be read, or failed a check of the image; None where it can be scored.
+        seen: What the checks of the image measured; None where there are none.
+        digest: What tells it from the frame before it; None where frames may repeat.
         started: When reading began, in seconds of `time.perf_counter`.
         milliseconds: How long decoding and resizing took.
     """
@@ -42,6 +46,8 @@ class Read(NamedTuple):
     shape: tuple[int, ...]
     resized: Image
     error: str | None
+    seen: Statistics | None
+    digest: bytes | None
     started: float
     milliseconds: float
 
@@ -72,11 +78,22 @@ class Readers:
         count: Number of threads.
         live: Whether the source cannot wait.
         keep_images: Whether to keep the decoded images.
+        checks: That an image must pass.
+        digests: Whether frames that repeat are looked for.
     """
 
     def __init__(
-        self, frames: Iterator[Frame], engine: Engine, batch: int, count: int, live: bool, keep_images: bool
+        self,
+        frames: Iterator[Frame],
+        engine: Engine,
+        batch: int,
+        count: int,
+        live: bool,
+        keep_images: bool,
+        checks: ImageChecks = NO_CHECKS,
+        digests: bool = False,
     ) -> None:
+        self._checks, self._digests = checks, digests
         self._preprocessing, self._keep = engine.preprocessing, keep_images
         self._pool = ThreadPoolExecutor(count, "reader")
         self._waiting = FrameQueue(frames, batch, live=True) if live else None
@@ -147,9 +164,14 @@ class Readers:
         started = time.perf_counter()
         shape = (self._preprocessing.height, self._preprocessing.width, 3)
         resized = np.empty(shape, np.uint8) if memory is None else memory
-        image = error = None
+        image = error = seen = frame_digest = None
         try:
             image = frame.load()
+            if self._digests:
+                frame_digest = digest(image)
+            if self._checks:
+                seen = statistics(image)
+                error = self._checks.failure(seen)
             prepare_into(image, resized, self._preprocessing)
         except EdgekdError as failure:
             error = str(failure)
@@ -158,4 +180,4 @@ class Readers:
         milliseconds = (time.perf_counter() - started) * 1e3
         kept = image if self._keep else None
         shape = (0, 0) if image is None else image.shape[:2]
-        return Read(frame.name, dropped, kept, shape, resized, error, started, milliseconds)
+        return Read(frame.name, dropped, kept, shape, resized, error, seen, frame_digest, started, milliseconds)

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import datetime, timezone
@@ -49,11 +49,11 @@ class ParquetLog:
         self._rows: list[dict[str, object]] = []
         text, number = pl.String(), pl.Float64()
         columns = {"name": text, "score": number, "severity": number, "threshold": number, "verdict": text}
-        columns |= {"error": text, "regions": text}
+        columns |= {"error": text, "regions": text, "notice": text}
         self._schema = pl.Schema({**columns, **{f"{stage}_ms": number for stage in STAGES}})
         path.touch()  # A place that cannot be written is refused before the first answer.
 
-    def write(self, name: str, result: AnomalyResult) -> None:
+    def write(self, name: str, result: AnomalyResult, notices: Sequence[str] = ()) -> None:
         """Adds an answer."""
         row: dict[str, object] = {
             "name": name,
@@ -63,6 +63,7 @@ class ParquetLog:
             "verdict": result.verdict.value,
             "error": result.error,
             "regions": json.dumps([asdict(region) for region in result.regions]),
+            "notice": "; ".join(notices) or None,
         }
         self._rows.append(row | {f"{stage}_ms": result.timings.get(stage) for stage in STAGES})
         if len(self._rows) >= ROWS_AT_ONCE:
@@ -150,14 +151,14 @@ class RotatingLog:
         self._log: ParquetLog | None = None
         self._begun = 0.0
 
-    def write(self, name: str, result: AnomalyResult) -> None:
+    def write(self, name: str, result: AnomalyResult, notices: Sequence[str] = ()) -> None:
         """Adds an answer."""
         if self._log is None or time.monotonic() - self._begun >= self._seconds:
             self._file.close()
             path = self._folder / f"{datetime.now(timezone.utc):%Y-%m-%dT%H%M%S.%fZ}.parquet"
             self._log = self._file.enter_context(parquet_log(path, self._threshold))
             self._begun = time.monotonic()
-        self._log.write(name, result)
+        self._log.write(name, result, notices)
 
     def __enter__(self) -> RotatingLog:
         return self

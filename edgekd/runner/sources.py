@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from edgekd.data.ignored_files import count_ignored, describe_ignored
 from edgekd.data.images import Image, as_bgr8, list_images, read_image
 from edgekd.errors import EdgekdError, ImageError
+from edgekd.verdicts.frozen import LIVE_FRAMES, VIDEO_FRAMES
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +34,17 @@ class Frame(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Frames, and whether the source is live: it cannot wait, such as a camera."""
+    """Frames of a folder, a video or a camera.
+
+    Attributes:
+        frames: The frames, yet to be read.
+        live: Whether the source cannot wait, such as a camera.
+        frozen_after: Equal frames in a row from which on the camera counts as frozen; None where frames may repeat.
+    """
 
     frames: Iterator[Frame]
     live: bool
+    frozen_after: int | None = None
 
 
 def open_source(source: str | Path | int) -> Source:
@@ -57,9 +65,11 @@ def open_source(source: str | Path | int) -> Source:
     if not path.is_file() and not source.isdigit():
         raise EdgekdError(f"no such folder, image, video or camera: {source}")
     if path.is_file():
-        return Source(_capture_frames(_opened(cv2.VideoCapture(source), f"video {source}"), path.name), live=False)
+        frames = _capture_frames(_opened(cv2.VideoCapture(source), f"video {source}"), path.name)
+        return Source(frames, live=False, frozen_after=VIDEO_FRAMES)
     name = f"camera {source}"
-    return Source(_camera_frames(_opened(cv2.VideoCapture(int(source)), name), name), live=True)
+    camera = _camera_frames(_opened(cv2.VideoCapture(int(source)), name), name)
+    return Source(camera, live=True, frozen_after=LIVE_FRAMES)
 
 
 def _images_in(folder: Path) -> list[Path]:

@@ -38,6 +38,8 @@ class Statistics(NamedTuple):
         saturated: The share of pixels that are white, at or above 250.
         structure: The mean contrast of details of about a sixtieth of the image, in levels.
         sharpness: The contrast of the finest details over that of those four times as large.
+        detail: The contrast of details twice as large as the finest over the same: it also tells a blur that is so
+            strong that the finest are the camera's noise.
     """
 
     width: int
@@ -46,6 +48,7 @@ class Statistics(NamedTuple):
     saturated: float
     structure: float
     sharpness: float
+    detail: float
 
 
 def statistics(image: Image) -> Statistics:
@@ -68,6 +71,7 @@ def statistics(image: Image) -> Statistics:
         float(counts[SATURATED:].sum() / grey.size),
         middle,
         fine / max(coarse, 1e-6),
+        middle / max(coarse, 1e-6),
     )
 
 
@@ -94,15 +98,16 @@ def learn_checks(good: Sequence[Statistics]) -> dict[str, Any] | None:
 
     Returns:
         The manifest's entry `image_checks`: by each check's name whether it is on, its limits, and what the good images
-        reach; None for fewer than five images.
+        reach; `good_images`; and `quantiles` of level and sharpness. None for fewer than five images.
     """
     if len(good) < FEWEST_IMAGES:
         return None
     columns = {name: [float(value) for value in values] for name, values in _columns(good).items()}
     level, saturated = columns["level"], max(columns["saturated"])
-    structure, sharpness = min(columns["structure"]), min(columns["sharpness"])
+    structure, sharpness, detail = (min(columns[name]) for name in ("structure", "sharpness", "detail"))
     return {
         "good_images": len(good),
+        "quantiles": {name: _quantiles(columns[name]) for name in ("level", "sharpness")},
         SIZE: {"on": True, **_size_limits(good)},
         DARK: {"on": True, "least": DARK_MARGIN * min(level), "good": min(level)},
         BRIGHT: {
@@ -113,9 +118,19 @@ def learn_checks(good: Sequence[Statistics]) -> dict[str, Any] | None:
             "good_saturated": saturated,
         },
         FLAT: {"on": True, "least": FLAT_MARGIN * structure, "good": structure},
-        BLURRED: {"on": True, "least": BLURRED_MARGIN * sharpness, "good": sharpness},
+        BLURRED: {
+            "on": True,
+            "least": BLURRED_MARGIN * sharpness,
+            "good": sharpness,
+            "least_detail": BLURRED_MARGIN * detail,
+            "good_detail": detail,
+        },
         FROZEN: {"on": True},
     }
+
+
+def _quantiles(values: Sequence[float]) -> list[list[float]]:
+    return [[share / 20, float(np.quantile(values, share / 20))] for share in range(21)]
 
 
 def _columns(good: Sequence[Statistics]) -> dict[str, tuple[float, ...]]:
@@ -208,36 +223,30 @@ def _size(seen: Statistics, limits: Mapping[str, Any]) -> str | None:
 def _dark(seen: Statistics, limits: Mapping[str, Any]) -> str | None:
     if seen.level >= limits["least"]:
         return None
-    return (
-        f"too dark: mean level {seen.level:.0f}, at least {limits['good']:.0f} in the good images: check the lamp and the "
-        "lens"
-    )
+    good = f"at least {limits['good']:.0f} in the good images"
+    return f"too dark: mean level {seen.level:.0f}, {good}: check the lamp and the lens"
 
 
 def _bright(seen: Statistics, limits: Mapping[str, Any]) -> str | None:
     if seen.level > limits["most"]:
-        return (
-            f"too bright: mean level {seen.level:.0f}, at most {limits['good']:.0f} in the good images: check lamp and "
-            "exposure"
-        )
+        good = f"at most {limits['good']:.0f} in the good images"
+        return f"too bright: mean level {seen.level:.0f}, {good}: check lamp and exposure"
     if seen.saturated > limits["most_saturated"]:
-        return (
-            f"over-exposed: {seen.saturated:.0%} of the pixels are white, at most {limits['good_saturated']:.0%} in the "
-            "good images: check lamp and exposure"
-        )
+        good = f"at most {limits['good_saturated']:.0%} in the good images"
+        return f"over-exposed: {seen.saturated:.0%} of the pixels are white, {good}: check lamp and exposure"
     return None
 
 
 def _flat(seen: Statistics, limits: Mapping[str, Any]) -> str | None:
     if seen.structure >= limits["least"]:
         return None
-    return (
-        f"flat: contrast of {seen.structure:.2g} levels, at least {limits['good']:.2g} in the good images: check that the "
-        "lens is free and a part is there"
-    )
+    good = f"at least {limits['good']:.2g} in the good images"
+    return f"flat: contrast of {seen.structure:.2g} levels, {good}: check that the lens is free and a part is there"
 
 
 def _blurred(seen: Statistics, limits: Mapping[str, Any]) -> str | None:
-    if seen.sharpness >= limits["least"]:
+    fine_enough = seen.sharpness >= limits["least"]
+    if fine_enough and seen.detail >= limits["least_detail"]:
         return None
-    return f"blurred: sharpness {seen.sharpness:.2f}, at least {limits['good']:.2f} in the good images: check focus and lens"
+    value, good = (seen.detail, limits["good_detail"]) if fine_enough else (seen.sharpness, limits["good"])
+    return f"blurred: sharpness {value:.2f}, at least {good:.2f} in the good images: check focus and lens"

@@ -1,8 +1,8 @@
 """Watches whether a line is still the one that the detector was trained for: recent values beside the good images'.
 
-It compares ranks, not values, so that it holds for every system: how many of the last parts score below the median of the
-good images. Under an unchanged line that count has one law whatever the scores' distribution (the precedence test: a
-beta-binomial one, which also holds how uncertain a median of few good images is). Defective parts score high, so that
+It compares ranks, not values, so that it holds for every system: how many of the last parts score below the median of
+the good images. On an unchanged line that count has one law whatever the scores' distribution (the precedence test: a
+beta-binomial law, which accounts for how uncertain a median of few good images is). Defective parts score high, so that
 they can only lower the count; a quarter of them is allowed for.
 """
 
@@ -17,14 +17,17 @@ from typing import Any
 
 import numpy as np
 
+from edgekd.artifact import Manifest
+from edgekd.result import AnomalyResult, Verdict
+from edgekd.verdicts.image_checks import Statistics
+
 WINDOWS = (40, 200)  # Parts: a jump is found within the first, a drift of less than a deviation within the second.
 DEFECTIVE_SHARE = 0.25  # Of the parts of a window; more of them are themselves worth a line.
 # Each part is tested in two windows and to two sides: together less than one false alarm in 100,000 parts.
 FALSE_ALARMS = 2e-6
 CALM = 0.01  # Values are back where each side's count is no rarer than this.
-EDGE = (
-    0.05  # For light and focus, whose values differ between batches of good parts: half of a window beyond this share.
-)
+# Light and focus differ between batches of good parts: half of a window must lie beyond this share of the good images.
+EDGE = 0.05
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,46 @@ class Monitor:
         surplus = np.cumsum((beyond - 0.75)[::-1])
         first = len(self._recent) - 1 - int(np.argmax(surplus))
         _, name, at = self._recent[first]
-        return f"{at:%H:%M} ({name})"
+        return f"{at:%H:%M} ({name})" if name else f"{at:%H:%M}"
+
+
+class LineMonitor:
+    """Watches scores, light and focus of a line, as far as the artifact's manifest holds those of the good images.
+
+    Args:
+        manifest: The artifact's.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._scores = score_monitor(manifest.get("good_scores"))
+        self._images = image_monitors(manifest.get("image_checks"))
+
+    @property
+    def moved(self) -> tuple[str, ...]:
+        """What has moved and is not back yet, a line each."""
+        monitors = [*([self._scores] if self._scores else []), *self._images.values()]
+        return tuple(monitor.moved for monitor in monitors if monitor.moved is not None)
+
+    def add(
+        self, result: AnomalyResult, seen: Statistics | None, name: str, at: datetime | None = None
+    ) -> tuple[str, ...]:
+        """Takes the next part; one without a clean answer is left out.
+
+        Args:
+            result: The part's.
+            seen: What the checks of its image measured; None where there are none.
+            name: The part's.
+            at: When it was inspected; None for now.
+
+        Returns:
+            What has moved with this part, or is back, a line each.
+        """
+        if result.verdict is Verdict.ERROR:
+            return ()
+        notices = [self._scores.add(result.score, name, at)] if self._scores else []
+        if seen is not None:
+            notices += [monitor.add(getattr(seen, of), name, at) for of, monitor in self._images.items()]
+        return tuple(notice for notice in notices if notice is not None)
 
 
 def score_monitor(good_scores: Mapping[str, Any] | None) -> Monitor | None:

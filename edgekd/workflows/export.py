@@ -22,6 +22,7 @@ from edgekd.run_folder import (
 )
 from edgekd.workflows.calibrate import CalibrateOptions, check_choice, choose_set
 from edgekd.workflows.calling import takes_options
+from edgekd.workflows.good_limits import good_limits
 from edgekd.workflows.lower import Lowering, calibration_file, check_lowering, lowering_function
 from edgekd.workflows.scoring import artifact_threshold
 from edgekd.workflows.triton import TritonOptions, plan_triton, plan_triton_of
@@ -287,7 +288,8 @@ def _export_run(options: ExportOptions, output: Path, served: TritonModel | None
 
     def measure(artifact: Path) -> dict[str, Any]:
         rate, is_float = options.false_reject_rate, options.precision == "fp32"
-        return {"threshold": artifact_threshold(artifact, detector, recipe, rate, is_float, options.progress)}
+        threshold = artifact_threshold(artifact, detector, recipe, rate, is_float, options.progress)
+        return {"threshold": threshold, **good_limits(artifact, recipe, rate, options.progress)}
 
     return _write(options, detector, recipe, frames, output, origin, served, measure)
 

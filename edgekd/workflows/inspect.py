@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -39,6 +39,7 @@ class InspectOptions:
         device: NVIDIA GPU, such as "cuda:1"; None for the first.
         slots: Batches in flight at once; None for the engine's own number.
         readers: Threads that decode and resize images; None to choose from the number of cores.
+        ignored_checks: Names of image checks to leave out, such as "dark".
         keep_frames: Whether the result lists every frame; a camera that runs for days would fill the memory.
         on_answer: Called with each answer, in the order of the frames.
     """
@@ -53,6 +54,7 @@ class InspectOptions:
     device: str | None = None
     slots: int | None = None
     readers: int | None = None
+    ignored_checks: Sequence[str] = ()
     keep_frames: bool = True
     on_answer: Callable[[Answer], None] = field(default=ignore, repr=False, compare=False)
 
@@ -68,6 +70,7 @@ class InspectResult:
         frames: `name`, `score`, `severity`, `verdict`, `error` and `regions` of each frame; empty where they were not
             kept.
         live: Whether the source was a camera.
+        notices: What the monitor said of the line, a line each.
     """
 
     threshold: float
@@ -75,6 +78,7 @@ class InspectResult:
     dropped: int
     frames: list[dict[str, Any]]
     live: bool
+    notices: list[str] = field(default_factory=list)
 
     @property
     def all_ok(self) -> bool:
@@ -91,7 +95,7 @@ class InspectResult:
 class Log(Protocol):
     """A table of verdicts."""
 
-    def write(self, name: str, result: AnomalyResult) -> None:
+    def write(self, name: str, result: AnomalyResult, notices: Sequence[str] = ()) -> None:
         """Adds an answer."""
 
 
@@ -115,6 +119,7 @@ def inspect(options: InspectOptions) -> InspectResult:
     out = Path(options.out) if options.out is not None else None
     counts: Counter[Verdict] = Counter()
     frames: list[dict[str, Any]] = []
+    notices: list[str] = []
     dropped = 0
     with contextlib.ExitStack() as stack:
         inspector = stack.enter_context(_inspector(options))
@@ -125,15 +130,16 @@ def inspect(options: InspectOptions) -> InspectResult:
         for answer in inspector.stream(source, maps=maps, keep_images=out is not None):
             counts[answer.result.verdict] += 1
             dropped += answer.dropped
+            notices += answer.notices
             watchdog.alive()
             if log is not None and out is not None:
-                log.write(answer.name, answer.result)
+                log.write(answer.name, answer.result, answer.notices)
                 _heat_map(out, answer, inspector.limits, options.heat_maps)
             if options.keep_frames:
                 frames.append(_row(answer))
             options.on_answer(answer)
     verdicts = {verdict.value: counts[verdict] for verdict in Verdict}
-    return InspectResult(inspector.threshold, verdicts, dropped, frames, source.live)
+    return InspectResult(inspector.threshold, verdicts, dropped, frames, source.live, notices)
 
 
 def _inspector(options: InspectOptions) -> Inspector:
@@ -145,6 +151,7 @@ def _inspector(options: InspectOptions) -> Inspector:
         slots=options.slots,
         readers=options.readers,
         threshold=options.threshold,
+        ignored_checks=options.ignored_checks,
     )
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from edgekd.errors import EdgekdError
-from edgekd.verdicts.limits import Limits, measuring_limits, limits_of
+from edgekd.verdicts.limits import Limits, limits_of, measuring_limits
 
 MANIFEST = {
     "file": "detector.onnx",

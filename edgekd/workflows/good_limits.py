@@ -1,0 +1,97 @@
+"""The limits of an artifact that its run's good images set, besides the threshold: of the map's pixels and of images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekd.errors import EdgekdError
+from edgekd.progress import Progress
+
+if TYPE_CHECKING:
+    from edgekd.recipe import TrainingRecipe
+
+
+def good_limits(artifact: Path, recipe: TrainingRecipe, false_reject_rate: float, progress: Progress) -> dict[str, Any]:
+    """The pixel limit and the limits of the image checks.
+
+    The pixel limit is chosen as the threshold is, from the highest value of each held-out image's map: so it promises the
+    same of the share of good images that show a region.
+
+    Args:
+        artifact: With its manifest beside it.
+        recipe: Of its run.
+        false_reject_rate: Share of good images that may show a region, 0..0.5.
+        progress: Called after each image.
+
+    Returns:
+        The manifest's `pixel_limit`, None where too few images were held out, and `image_checks`, None for fewer than
+        five images.
+
+    Raises:
+        EdgekdError: An image cannot be read.
+    """
+    from edgekd.recipe import held_out_images
+    from edgekd.training.run import training_images
+    from edgekd.verdicts.threshold import FEWEST_IMAGES, threshold_from_good
+
+    held_out = held_out_images(recipe)
+    entry = None
+    if len(held_out) >= FEWEST_IMAGES:
+        peaks = map_peaks(artifact, held_out, f"the highest pixels of {len(held_out)} held-out images", progress)
+        entry = asdict(threshold_from_good(peaks, false_reject_rate))
+    return {"pixel_limit": entry, "image_checks": image_checks([*training_images(recipe), *held_out], progress)}
+
+
+def map_peaks(artifact: Path, images: Sequence[Path], step: str, progress: Progress) -> list[float]:
+    """The highest value of an artifact's map of each image, on the faster CPU back end.
+
+    Args:
+        artifact: With its manifest beside it.
+        images: Their files.
+        step: What this is for, to be shown.
+        progress: Called after each image.
+
+    Raises:
+        EdgekdError: An image cannot be read.
+    """
+    from edgekd.engines import EVERY_MAP, open_engine
+    from edgekd.runner import inspect_stream
+    from edgekd.runner.sources import image_frames
+    from edgekd.verdicts.limits import Limits
+
+    peaks: list[float] = []
+    with open_engine(artifact) as engine:
+        for reply in inspect_stream(engine, image_frames(images), Limits(math.inf), EVERY_MAP):
+            if reply.result.anomaly_map is None:
+                raise EdgekdError(f"{step} failed: {reply.result.error}")
+            peaks.append(float(np.nanmax(reply.result.anomaly_map)))
+            progress(step, len(peaks), len(images))
+    return peaks
+
+
+def image_checks(images: Sequence[Path], progress: Progress) -> dict[str, Any] | None:
+    """The limits of the image checks that good images pass.
+
+    Args:
+        images: All good images of a run.
+        progress: Called after each image.
+
+    Raises:
+        EdgekdError: An image cannot be read.
+    """
+    from edgekd.data.images import read_image
+    from edgekd.verdicts.image_checks import Statistics, learn_checks, statistics
+
+    step, seen = f"learning image checks from {len(images)} good images", list[Statistics]()
+    with ThreadPoolExecutor(4) as readers:
+        for each in readers.map(lambda path: statistics(read_image(path)), images):
+            seen.append(each)
+            progress(step, len(seen), len(images))
+    return learn_checks(seen)
