@@ -1,6 +1,6 @@
 """How often the image checks fail: on unseen good and defective images, and on images that a fault has spoilt.
 
-    python benchmarks/image_checks.py [--data DIR] [--spoilt 60]
+    python benchmarks/image_checks.py [--data DIR] [--spoilt 60] [--learn N]
 
 Limits are learned from the training images of each data set: solar cells of elpv-dataset (two thirds of the sound
 ones, in random order), and the categories in DIR in the layout of MVTec AD. Noise of a camera, one level of standard
@@ -78,8 +78,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path)
     parser.add_argument("--spoilt", type=int, default=60)
+    parser.add_argument("--learn", type=int, help="good images to learn from, drawn at random; all without it")
     arguments = parser.parse_args()
     for name, (training, good, defective) in data_sets(arguments.data):
+        if arguments.learn:
+            training = [training[index] for index in RANDOM.permutation(len(training))[: arguments.learn]]
         checks = checks_of(learn_checks([statistics(read_image(path)) for path in training]))
 
         def show(what: str, images: list[Image] | Iterator[Image], count: int) -> None:

@@ -6,6 +6,7 @@ defective parts pass; what each check finds is measured in docs/how-to/watch-a-l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -20,9 +21,10 @@ SIZE, DARK, BRIGHT, FLAT, BLURRED, FROZEN = CHECKS = ("size", "dark", "bright", 
 
 SMALL_SIDE = 256  # Statistics are those of an image of about this size; it makes them cheap and averages noise.
 SATURATED = 250
-FEWEST_IMAGES = 5  # To learn limits from.
+FEWEST_IMAGES = 10  # To learn limits from.
 
-DARK_MARGIN, BRIGHT_MARGIN = 0.75, 1.25  # Of the darkest and the brightest good image's mean level.
+DARK_MARGIN, BRIGHT_MARGIN = 0.75, 1.25  # Of the mean level of the darkest and the brightest good images,
+RARE, ALL_PASS = 0.01, 0.95  # but for one in a hundred, which a limit of its own lets pass.
 SATURATED_TIMES, SATURATED_MARGIN = 1.5, 0.2  # Of the good images' largest share of saturated pixels, and above it.
 FLAT_MARGIN = 0.35  # Of the good images' least structure.
 BLURRED_MARGIN = 0.85  # Of the good images' least sharpness.
@@ -98,21 +100,27 @@ def learn_checks(good: Sequence[Statistics]) -> dict[str, Any] | None:
 
     Returns:
         The manifest's entry `image_checks`: by each check's name whether it is on, its limits, and what the good images
-        reach; `good_images`; and `quantiles` of level and sharpness. None for fewer than five images.
+        reach; `good_images`; and `quantiles` of level and sharpness. None for fewer than ten images.
     """
     if len(good) < FEWEST_IMAGES:
         return None
     columns = {name: [float(value) for value in values] for name, values in _columns(good).items()}
     level, saturated = columns["level"], max(columns["saturated"])
     structure, sharpness, detail = (min(columns[name]) for name in ("structure", "sharpness", "detail"))
+    # The fewer images there are, the further beyond them good ones may lie; light differs between batches besides.
+    lamps, unseen = min(1.0, 10 / len(good) ** 0.5), max(0.0, 20 / len(good) - 0.25)
+    usual = max(float(np.median(level)), 1e-6)
+    low, high = np.quantile(level, (RARE, 1 - RARE)).tolist()
+    darkest = min(DARK_MARGIN * low * math.pow(low / usual, lamps), ALL_PASS * min(level))
+    brightest = max(BRIGHT_MARGIN * high * math.pow(high / usual, lamps), max(level) / ALL_PASS)
     return {
         "good_images": len(good),
         "quantiles": {name: _quantiles(columns[name]) for name in ("level", "sharpness")},
         SIZE: {"on": True, **_size_limits(good)},
-        DARK: {"on": True, "least": DARK_MARGIN * min(level), "good": min(level)},
+        DARK: {"on": True, "least": darkest, "good": min(level)},
         BRIGHT: {
             "on": True,
-            "most": BRIGHT_MARGIN * max(level),
+            "most": brightest,
             "good": max(level),
             "most_saturated": SATURATED_TIMES * saturated + SATURATED_MARGIN,
             "good_saturated": saturated,
@@ -120,13 +128,19 @@ def learn_checks(good: Sequence[Statistics]) -> dict[str, Any] | None:
         FLAT: {"on": True, "least": FLAT_MARGIN * structure, "good": structure},
         BLURRED: {
             "on": True,
-            "least": BLURRED_MARGIN * sharpness,
+            "least": _least(columns["sharpness"], BLURRED_MARGIN, unseen),
             "good": sharpness,
-            "least_detail": BLURRED_MARGIN * detail,
+            "least_detail": _least(columns["detail"], BLURRED_MARGIN, unseen),
             "good_detail": detail,
         },
         FROZEN: {"on": True},
     }
+
+
+def _least(values: Sequence[float], margin: float, spread: float) -> float:
+    """A limit below the least of the values, the further the further that lies below their median."""
+    least, median = min(values), max(float(np.median(values)), 1e-6)
+    return margin * least * math.pow(least / median, spread)
 
 
 def _quantiles(values: Sequence[float]) -> list[list[float]]:

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ WINDOWS = (40, 200)  # Parts: a jump is found within the first, a drift of less 
 DEFECTIVE_SHARE = 0.25  # Of the parts of a window; more of them are themselves worth a line.
 # Each part is tested in two windows and to two sides: together less than one false alarm in 100,000 parts.
 FALSE_ALARMS = 2e-6
-CALM = 0.01  # Values are back where each side's count is no rarer than this.
+CALM, CALM_WINDOW = 0.05, 100  # Values are back where so many have, on each side, a count that is no rarer than this.
 # Light and focus differ between batches of good parts: half of a window must lie beyond this share of the good images.
 EDGE = 0.05
 
@@ -38,7 +39,6 @@ class Window:
         size: Values in it.
         low, high: Values below `low` count as low, above `high` as high.
         most_low, most_high: Counts up to which nothing has moved.
-        calm_low, calm_high: Counts up to which values that had moved are back.
     """
 
     size: int
@@ -46,27 +46,25 @@ class Window:
     high: float
     most_low: int
     most_high: int
-    calm_low: int
-    calm_high: int
 
 
 class Monitor:
     """Watches one kind of value of the parts as they come.
 
     Args:
-        windows: The shortest first.
+        windows: In each of which values may have moved, the shortest first.
+        calm: In which they are back.
         moved_up, moved_down, back: What is said when the values move, and when they are back; "{since}" is replaced.
 
     Attributes:
         moved: What was said, as long as the values have not come back; None while nothing has moved.
     """
 
-    def __init__(self, windows: Sequence[Window], moved_up: str, moved_down: str, back: str) -> None:
-        self._windows = windows
+    def __init__(self, windows: Sequence[Window], calm: Window, moved_up: str, moved_down: str, back: str) -> None:
+        self._windows, self._calm = windows, calm
         self._texts = {1: moved_up, -1: moved_down}
         self._back = back
-        self._recent: deque[tuple[float, str, datetime]] = deque(maxlen=windows[-1].size)
-        self._moved_in: Window | None = None
+        self._recent: deque[tuple[float, str, datetime]] = deque(maxlen=max(windows[-1].size, calm.size))
         self.moved: str | None = None
 
     def add(self, value: float, name: str, at: datetime | None = None) -> str | None:
@@ -83,10 +81,10 @@ class Monitor:
         if not math.isfinite(value):
             return None
         self._recent.append((value, name, at or datetime.now()))
-        if self._moved_in is None:
+        if self.moved is None:
             return self._look()
-        if all(self._is_calm(window) for window in {self._windows[0], self._moved_in}):
-            self._moved_in = self.moved = None
+        if len(self._recent) >= self._calm.size and not self._side(self._calm):
+            self.moved = None
             self._recent.clear()
             return self._back
         return None
@@ -95,25 +93,18 @@ class Monitor:
         for window in self._windows:
             if len(self._recent) < window.size:
                 break
-            low, high = self._counts(window)
-            if low > window.most_low or high > window.most_high:
-                side = 1 if high > window.most_high else -1
-                self._moved_in = window
+            if side := self._side(window):
                 self.moved = self._texts[side].format(since=self._since(window, side))
+                self._recent.clear()  # Those of before the move must not count as being back.
                 return self.moved
         return None
 
-    def _counts(self, window: Window) -> tuple[int, int]:
-        values = self._values(window)
-        return int((values < window.low).sum()), int((values > window.high).sum())
-
-    def _values(self, window: Window) -> np.ndarray[Any, Any]:
-        first = len(self._recent) - window.size
-        return np.array([self._recent[index][0] for index in range(first, len(self._recent))])
-
-    def _is_calm(self, window: Window) -> bool:
-        low, high = self._counts(window)
-        return low <= window.calm_low and high <= window.calm_high
+    def _side(self, window: Window) -> int:
+        """Where the values of a window have moved to: 1 up, -1 down, 0 nowhere."""
+        values = [value for value, _, _ in islice(reversed(self._recent), window.size)]
+        if sum(value > window.high for value in values) > window.most_high:
+            return 1
+        return -1 if sum(value < window.low for value in values) > window.most_low else 0
 
     def _since(self, window: Window, side: int) -> str:
         """The first part of the stretch up to now in which most values are beyond the limit."""
@@ -133,7 +124,9 @@ class LineMonitor:
     """
 
     def __init__(self, manifest: Manifest) -> None:
-        self._scores = score_monitor(manifest.get("good_scores"))
+        # Scores of images that were trained on may be among them: how sure the median is depends on the others.
+        held_out = (manifest.get("threshold") or {}).get("good_images")
+        self._scores = score_monitor(manifest.get("good_scores"), held_out)
         self._images = image_monitors(manifest.get("image_checks"))
 
     @property
@@ -164,20 +157,23 @@ class LineMonitor:
         return tuple(notice for notice in notices if notice is not None)
 
 
-def score_monitor(good_scores: Mapping[str, Any] | None) -> Monitor | None:
+def score_monitor(good_scores: Mapping[str, Any] | None, held_out: int | None = None) -> Monitor | None:
     """Watches scores.
 
     Args:
         good_scores: The manifest's entry: `count`, and `quantiles` as pairs of share and score.
+        held_out: How many of them the detector was not trained on; None for all.
 
     Returns:
         None where the manifest has none.
     """
     if not good_scores or not good_scores.get("quantiles"):
         return None
-    median, count = _quantile(good_scores["quantiles"], 0.5), int(good_scores["count"])
+    count = min(int(good_scores["count"]), held_out or int(good_scores["count"]))
+    median = _quantile(good_scores["quantiles"], 0.5)
     return Monitor(
-        [_rank_window(size, median, count) for size in WINDOWS],
+        [_rank_window(size, median, count, FALSE_ALARMS) for size in WINDOWS],
+        _rank_window(CALM_WINDOW, median, count, CALM),
         "scores have moved up since {since}: check light, focus and position",
         "scores have moved down since {since}: check light, focus and position",
         "scores are back where those of the good images are",
@@ -201,27 +197,24 @@ def image_monitors(image_checks: Mapping[str, Any] | None) -> dict[str, Monitor]
     for name, quantiles in ((image_checks or {}).get("quantiles") or {}).items():
         more, less, what, remedy = texts[name]
         line = "images have been {} than the good ones since {{since}}: {}"
-        window = _edge_window(WINDOWS[0], _quantile(quantiles, EDGE), _quantile(quantiles, 1 - EDGE))
+        size, low, high = WINDOWS[0], _quantile(quantiles, EDGE), _quantile(quantiles, 1 - EDGE)
+        moved, calm = Window(size, low, high, size // 2, size // 2), Window(size, low, high, size // 4, size // 4)
         back = f"{what} back where that of the good images is"
-        monitors[name] = Monitor([window], line.format(more, remedy), line.format(less, remedy), back)
+        monitors[name] = Monitor([moved], calm, line.format(more, remedy), line.format(less, remedy), back)
     return monitors
 
 
-def _rank_window(size: int, median: float, count: int) -> Window:
-    # Defective parts are not low: fewer than all parts of a window need to be.
-    fewest = _tail_counts(round(size * (1 - DEFECTIVE_SHARE)), count)
-    most = _tail_counts(size, count)
-    return Window(size, median, median, most[1], size - fewest[0], most[3], size - fewest[2])
+def _rank_window(size: int, median: float, count: int, rarity: float) -> Window:
+    # Defective parts are never low, so that only the others of a window can be.
+    fewest_low, _ = _tail_counts(round(size * (1 - DEFECTIVE_SHARE)), count, rarity)
+    _, most_low = _tail_counts(size, count, rarity)
+    return Window(size, median, median, most_low, size - fewest_low)
 
 
-def _edge_window(size: int, low: float, high: float) -> Window:
-    return Window(size, low, high, size // 2, size // 2, size // 4, size // 4)
+def _tail_counts(size: int, count: int, rarity: float) -> tuple[int, int]:
+    """Fewest and most of so many new values that lie below the median of `count` old ones.
 
-
-def _tail_counts(size: int, count: int) -> tuple[int, int, int, int]:
-    """Fewest and most of so many new values below the median of `count` old ones: at FALSE_ALARMS, then at CALM.
-
-    Counts outside these have together no more than that probability on their side, where new and old values are alike.
+    Where new and old values are alike, fewer than these have at most the probability `rarity`, and so have more.
     """
     rank = (count + 1) / 2
     logs = [
@@ -231,8 +224,8 @@ def _tail_counts(size: int, count: int) -> tuple[int, int, int, int]:
         for k in range(size + 1)
     ]  # fmt: skip
     below = np.cumsum(np.exp(logs))  # The law is symmetric about half of the size.
-    strict, loose = (int(np.searchsorted(below, share, side="right")) for share in (FALSE_ALARMS, CALM))
-    return strict, size - strict, loose, size - loose
+    fewest = int(np.searchsorted(below, rarity, side="right"))
+    return fewest, size - fewest
 
 
 def _quantile(quantiles: Sequence[Sequence[float]], share: float) -> float:

@@ -1,4 +1,4 @@
-"""The limits of an artifact that its run's good images set, besides the threshold: of the map's pixels and of images."""
+"""The limits that a run's good images set besides the threshold: of the map's pixels, and of the images themselves."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def good_limits(artifact: Path, recipe: TrainingRecipe, false_reject_rate: float, progress: Progress) -> dict[str, Any]:
     """The pixel limit and the limits of the image checks.
 
-    The pixel limit is chosen as the threshold is, from the highest value of each held-out image's map: so it promises the
-    same of the share of good images that show a region.
+    The pixel limit is chosen as the threshold is, from the highest value of each held-out image's map: so it promises
+    of regions in good images what the threshold promises of verdicts.
 
     Args:
         artifact: With its manifest beside it.
@@ -32,7 +32,7 @@ def good_limits(artifact: Path, recipe: TrainingRecipe, false_reject_rate: float
 
     Returns:
         The manifest's `pixel_limit`, None where too few images were held out, and `image_checks`, None for fewer than
-        five images.
+        ten images.
 
     Raises:
         EdgekdError: An image cannot be read.
