@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,10 @@ from edgekd.data.images import read_image
 from edgekd.engines import open_engine
 from edgekd.errors import EdgekdError, MachineError
 from edgekd.result import Verdict
+from edgekd.runner import Frame
 from edgekd.runner.inspector import Inspector
+from edgekd.runner.sources import Source
+from edgekd.verdicts.image_checks import learn_checks, statistics
 
 
 @pytest.fixture
@@ -148,3 +152,85 @@ def test_an_inference_that_fails_is_an_error_and_a_device_that_is_gone_raises(
     monkeypatch.setattr(type(engine), "broken", property(lambda engine: "the GPU is gone"))
     with pytest.raises(MachineError, match="the GPU is gone; open the artifact again"):
         inspector(image)
+
+
+@pytest.fixture(scope="module")
+def checked(exported: Path, elpv_images: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The artifact with checks learned from cells of 300 pixels, and with all limits that a manifest can hold."""
+    folder = tmp_path_factory.mktemp("checked")
+    shutil.copy(exported, folder / exported.name)
+    content = json.loads(manifest_path(exported).read_text())
+    content["image_checks"] = learn_checks([statistics(read_image(path)) for path in elpv_images[:60]])
+    with Inspector(exported, backend="openvino", threads=1) as inspector:
+        scores = np.sort([inspector(path).score for path in elpv_images[:60]])
+    content["good_scores"] = {"count": 60, "quantiles": [[0.0, scores[0]], [0.5, scores[30]], [1.0, scores[-1]]]}
+    content["threshold"] |= {"value": float(scores[-1]), "median_good": float(scores[30]), "good_images": 60}
+    content["pixel_limit"] = {"value": 0.0}
+    (folder / manifest_path(exported).name).write_text(json.dumps(content))
+    return folder / exported.name
+
+
+def test_a_covered_lens_is_an_error_with_its_reason_before_anything_is_scored(
+    checked: Path, elpv_images: list[Path], tmp_path: Path
+) -> None:
+    cell = read_image(elpv_images[70])
+    covered = np.asarray(cell * 0.02, np.uint8)
+    for name, image in (("a_cell", cell), ("b_covered", covered), ("c_cell", cell)):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), image)
+    with Inspector(checked, backend="openvino", threads=1) as inspector:
+        result = inspector(covered)
+        answers = list(inspector.stream(tmp_path, maps="none"))
+        assert inspector(cell).verdict is not Verdict.ERROR
+    for found in (result, answers[1].result):
+        assert found.verdict is Verdict.ERROR
+        assert np.isnan(found.score)
+        assert found.error is not None
+        assert found.error.startswith("too dark: mean level ")
+    assert [answer.result.verdict is Verdict.ERROR for answer in answers] == [False, True, False]
+    with Inspector(checked, backend="openvino", threads=1, ignored_checks=["dark", "flat", "blurred"]) as inspector:
+        assert inspector(covered).verdict is not Verdict.ERROR
+    with pytest.raises(EdgekdError, match="image check 'drak'"):
+        Inspector(checked, ignored_checks=["drak"])
+
+
+def test_severity_and_regions_are_those_of_the_manifests_limits(checked: Path, elpv_images: list[Path]) -> None:
+    manifest = json.loads(manifest_path(checked).read_text())["threshold"]
+    with Inspector(checked, backend="openvino", threads=1) as inspector:
+        result = inspector(elpv_images[70])
+    span = manifest["value"] - manifest["median_good"]
+    assert result.severity == pytest.approx((result.score - manifest["median_good"]) / span)
+    assert result.regions != ()
+    assert result.regions[0].peak == pytest.approx(float(result.anomaly_map.max()))
+    x, y, width, height = result.regions[0].box
+    assert 0 <= x < x + width <= 300
+    assert 0 <= y < y + height <= 300
+
+
+def test_a_camera_that_freezes_is_an_error_from_the_third_equal_frame_on(
+    checked: Path, elpv_images: list[Path]
+) -> None:
+    cells = [read_image(path) for path in elpv_images[60:64]]
+    shown = [cells[0], cells[1], cells[1], cells[1], cells[1], cells[2], cells[3]]
+    frames = [Frame(str(number), partial(np.array, image)) for number, image in enumerate(shown)]
+    with Inspector(checked, backend="openvino", threads=1) as inspector:
+        answers = list(inspector.stream(Source(iter(frames), live=False, frozen_after=3)))
+        again = list(inspector.stream(Source(iter(frames), live=False)))
+    errors = [answer.result.error for answer in answers]
+    assert [error is not None for error in errors] == [False, False, False, True, True, False, False]
+    assert errors[3] == "frozen: the same frame 3 times in a row: check the camera and its cable"
+    assert all(answer.result.error is None for answer in again)
+    with Inspector(checked, backend="openvino", threads=1, ignored_checks=["frozen"]) as inspector:
+        answers = list(inspector.stream(Source(iter(frames), live=False, frozen_after=3)))
+    assert all(answer.result.error is None for answer in answers)
+
+
+def test_a_lamp_at_half_is_told_once_though_every_frame_passes(checked: Path, elpv_images: list[Path]) -> None:
+    cells = [read_image(path) for path in elpv_images[60:140]]
+    frames = [Frame(f"part {n}", partial(np.array, cell if n < 40 else cell // 2)) for n, cell in enumerate(cells)]
+    off = ["dark", "flat", "blurred"]
+    with Inspector(checked, backend="openvino", threads=1, ignored_checks=off) as inspector:
+        answers = list(inspector.stream(Source(iter(frames), live=False)))
+        darker = [line for answer in answers for line in answer.notices if line.startswith("images have been darker")]
+        assert len(darker) == 1
+        assert darker[0] in inspector.monitor.moved
+    assert all(answer.result.error is None for answer in answers)

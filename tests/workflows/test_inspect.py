@@ -19,7 +19,7 @@ def test_answers_come_in_order_and_frames_are_kept_only_where_wanted(exported: P
     assert result.verdicts == {"OK": 0, "NG": 24, "ERROR": 0}
     assert not result.all_ok
     assert not result.live
-    assert set(result.to_dict()) == {"threshold", "verdicts", "dropped", "frames"}
+    assert set(result.to_dict()) == {"threshold", "verdicts", "dropped", "frames", "notices"}
 
 
 def test_heat_maps_are_written_for_ng_frames_or_for_all(exported: Path, good_folder: Path, tmp_path: Path) -> None:
