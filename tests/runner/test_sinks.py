@@ -88,7 +88,7 @@ def test_a_log_of_nothing_is_a_table_with_its_columns(tmp_path):
     table = pl.read_parquet(tmp_path / "v.parquet")
     assert table.height == 0
     assert table.columns[:5] == ["name", "score", "severity", "threshold", "verdict"]
-    assert table.dtypes[:5] == [pl.String, pl.Float64, pl.Float64, pl.String, pl.String]
+    assert table.dtypes[:5] == [pl.String, pl.Float64, pl.Float64, pl.Float64, pl.String]
 
 
 def test_rows_leave_memory_as_whole_files_before_the_log_ends(tmp_path):
