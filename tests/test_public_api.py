@@ -61,13 +61,13 @@ def test_the_python_of_the_design(elpv_images: list[Path], category: Path, tiny_
     data, folder = tmp_path / "good", tmp_path / "part"
     data.mkdir()
     for number, path in enumerate(elpv_images[:110]):
-        cv2.imwrite(str(data / f"{number:03}.png"), cv2.resize(cv2.imread(str(path)), (64, 64)))
+        cv2.imwrite(str(data / f"{number:03}.png"), cv2.resize(cv2.imread(str(path)), (96, 96)))
     run = edgekd.train("hkt", data=data, run=folder, teacher=str(tiny_teacher), size=64, batch=2, iterations=4)
     assert run.to_dict()
     artifact = edgekd.export(folder, precision="int8", calibration_images=16)
     assert artifact.artifact == folder / "detector_int8.onnx"
 
-    image = np.random.default_rng(0).integers(0, 256, (90, 130, 3), np.uint8)
+    image = cv2.resize(cv2.imread(str(elpv_images[150])), (96, 96))
     with edgekd.Inspector(folder / "detector_int8.onnx") as inspector:
         result = inspector(image)
         assert isinstance(result, edgekd.AnomalyResult)

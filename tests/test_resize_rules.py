@@ -10,8 +10,8 @@ from edgekd.errors import ArtifactError
 from edgekd.resize_rules import AREA, AREA_2, resize_rule
 
 PACKAGE = Path(edgekd.__file__).parent
-# They compare teachers, or choose what detectors are compared on, before there is a run.
-WITHOUT_A_RUN = {"workflows/teachers.py", "workflows/judge.py"}
+# It paints the defects that detectors are compared on, before there is a run.
+WITHOUT_A_RUN = {("workflows/judge.py", "SIDE")}
 
 
 def test_artifacts_of_before_there_were_rules_keep_the_first():
@@ -27,12 +27,12 @@ def test_a_rule_that_is_not_known_is_refused_in_one_line(rule):
     assert "\n" not in str(refused.value)
 
 
-def test_whoever_reads_frames_for_a_run_or_an_artifact_names_its_rule():
+def test_whoever_reads_frames_for_a_run_or_an_artifact_prepares_them_as_it_does():
     calls = [
-        (path.relative_to(PACKAGE).as_posix(), len(node.args) + len(node.keywords))
+        (path.relative_to(PACKAGE).as_posix(), ast.unparse(node.args[1]))
         for path in PACKAGE.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "read_frames"
     ]
     assert len(calls) >= 8
-    assert {path for path, given in calls if given < 3} == WITHOUT_A_RUN
+    assert {(path, given) for path, given in calls if "preprocessing" not in given} == WITHOUT_A_RUN
