@@ -15,7 +15,7 @@ from edgekd.data.resizing import resize_image
 from edgekd.engines import EVERY_MAP, Engine
 from edgekd.errors import EdgekdError
 from edgekd.papers.comparison import compare_with_paper
-from edgekd.preprocessing import in_pixels
+from edgekd.preprocessing import Size, in_pixels
 from edgekd.profiling.timing import device_record, summarise
 from edgekd.progress import Progress, silent
 from edgekd.reports.evaluation import EvaluationReport, ReportSample
@@ -25,7 +25,7 @@ from edgekd.runner.sources import image_frames
 from edgekd.verdicts.limits import Limits, measuring_limits
 from edgekd.workflows.evaluation_figures import PixelMetrics, decision_figures, image_figures, verdict_counts
 
-REPORT_SIDE = 256  # Of an image in the report, in pixels.
+REPORT_SIDE = 256  # The longer side of an image in the report, in pixels.
 AT_ONCE = 16  # Images that are in memory in their full size; more where a batch is larger.
 
 
@@ -109,7 +109,7 @@ def _sample(category: Category, image: TestImage, answer: Answer, mask: NDArray[
         defective=image.defective,
         score=answer.result.score,
         verdict=answer.result.verdict,
-        image=resize_image(answer.image, REPORT_SIDE, REPORT_SIDE),
+        image=resize_image(answer.image, *_report_size(answer.image)),
         anomaly_map=_for_report(answer.result.anomaly_map),
         mask=None if mask is None else _for_report(mask.astype(np.uint8)) > 0,
     )
@@ -117,10 +117,17 @@ def _sample(category: Category, image: TestImage, answer: Answer, mask: NDArray[
 
 def _for_report(values: NDArray[Any]) -> NDArray[Any]:
     """A map or mask no larger than a report shows it, since those of all images are kept in memory."""
-    height, width = values.shape
-    if max(height, width) <= REPORT_SIDE:
+    if max(values.shape) <= REPORT_SIDE:
         return values
-    return np.asarray(cv2.resize(values, (REPORT_SIDE, REPORT_SIDE), interpolation=cv2.INTER_AREA))
+    height, width = _report_size(values)
+    return np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_AREA))
+
+
+def _report_size(values: NDArray[Any]) -> Size:
+    """Height and width of an image or a map in the report, where it keeps its shape."""
+    height, width = values.shape[:2]
+    scale = REPORT_SIDE / max(height, width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def _report(

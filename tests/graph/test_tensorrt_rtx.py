@@ -16,9 +16,12 @@ from edgekd.engines.tensorrt.flavours import load_flavour
 from edgekd.engines.tensorrt.layers import bytes_moved, convolution_inputs
 from edgekd.errors import ArtifactError
 from edgekd.models.registry import SYSTEMS
+from edgekd.preprocessing import Preprocessing
+from edgekd.quantization.drift import map_noise
 from edgekd.quantization.float16 import to_float16
 from edgekd.quantization.int8_float16 import to_int8_float16
 from edgekd.quantization.lowering import to_int8
+from edgekd.quantization.running import run_graph
 
 from .graphs import graph_of
 
@@ -111,6 +114,18 @@ def test_int8_with_float16_around_it_moves_no_more_float32_than_float16_alone(sy
     for name in ("fp16", "mixed"):
         assert convolution_inputs(layers[name]).get("Float", 0) <= 1
     assert bytes_moved(layers["mixed"]).get("Float", 0) <= 1.02 * bytes_moved(layers["fp16"])["Float"]
+
+
+def test_a_rectangles_graph_compiles_in_float_and_in_int8(elpv_images, tmp_path):
+    paths, size = tuple(elpv_images[:2]), (64, 128)
+    model = graph_of("mhkd", paths, size, 1, (("teacher", "efficientnet_lite0"),))
+    frames = read_frames(paths, Preprocessing(*size))
+    lowered, _ = to_int8(model, frames, "min-max", None)
+    noise = map_noise(run_graph(model, frames).maps, run_graph(lowered, frames).maps)
+    assert 0 < noise < 0.5
+    for graph in (model, to_int8_float16(lowered)):
+        onnx.save(graph, tmp_path / "x.onnx")
+        assert len(compile_graph(tmp_path / "x.onnx").blob) > 1000
 
 
 def inputs_of_convolutions(layers, names):
