@@ -10,7 +10,7 @@ Source: J. Imaging 2025, "HKT"; counts reproduced from its Tables 4, 5 and 6.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -25,14 +25,19 @@ from edgekd.models.backbones.pdn import (
     FEATURES,
     PDN_LAYERS,
     STRIDE,
+    PDNLayer,
     grid_size,
     nearest_legal_sizes,
+    padding_of,
     reflected,
+    without_first_padding,
 )
 from edgekd.models.detector import Batch, Deployed, Targets
 from edgekd.models.maps import Score, scores_of
 from edgekd.models.patch_detector import PatchDetector
 from edgekd.models.patch_features import TEACHER_STRIDES, PatchTeacher
+
+SIDES = 4
 
 
 class StudentOutput(NamedTuple):
@@ -73,8 +78,8 @@ class HKTStudent(nn.Module):
         network: "pdn_small" for HKT, "pdn_medium" for HKT+.
         cbam: Off for the ablation without attention (Table 6).
         projectors: Off for the ablation without learnable projectors (Table 6).
-        border: Whether the outer 16 pixels have no positions, as in the paper; else the image is reflected beyond its
-            edge, so that the positions cover it.
+        border: Whether the outer 16 pixels have no positions, as in the paper; else the positions cover the image: it
+            is reflected for the first convolution, and the others pad.
     """
 
     def __init__(self, network: str, cbam: bool = True, projectors: bool = True, border: bool = True) -> None:
@@ -82,8 +87,10 @@ class HKTStudent(nn.Module):
         self.border = border
         self.layers = PDN_LAYERS[network]
         widths = sorted({layer.outputs for layer in self.layers[:-1]})
-        self.convolutions = nn.ModuleList(nn.Conv2d(layer.inputs, layer.outputs, layer.kernel) for layer in self.layers)
-        self.pool = nn.AvgPool2d(2, 2)
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(layer.inputs, layer.outputs, layer.kernel, padding=self._padding(layer)) for layer in self.layers
+        )
+        self.pool = nn.AvgPool2d(2, 2, padding=0 if border else 1)
         self.cbams = nn.ModuleDict({str(width): CBAM(width) for width in widths} if cbam else {})
         self.projectors = nn.ModuleDict({str(width): Projector(width) for width in widths} if projectors else {})
 
@@ -100,6 +107,9 @@ class HKTStudent(nn.Module):
         if not self.projectors:
             return StudentOutput(x, [])
         return StudentOutput(x, [self._project(tap, x.shape[2:]) for tap in taps])
+
+    def _padding(self, layer: PDNLayer) -> int:
+        return 0 if self.border or layer is self.layers[0] else padding_of(layer)
 
     def attend(self, x: Tensor) -> Tensor:
         """The map after the CBAM of its width; unchanged where there is none."""
@@ -124,10 +134,11 @@ class HKT(PatchDetector):
         tap_weight: The weight of the projected taps in the loss, lambda 1 of the paper.
         score: What an image's score takes from its map: "max", or "top_percent" for the mean of the highest hundredth.
         border: Whether the outer 16 pixels of an image are blind, as in the paper, where the networks do not pad; else
-            what reads an image unpadded reads it reflected by 16 pixels, and the map's positions cover all of it.
+            they pad like MHKD's, the first convolution by reflection, and the map's positions cover all of it.
     """
 
     student: HKTStudent
+    edge_factors: Tensor
 
     def __init__(
         self,
@@ -142,10 +153,14 @@ class HKT(PatchDetector):
         teacher = teacher or student
         if teacher in PDN_LAYERS and teacher != student:
             raise EdgekdError(f"the teacher of this student must be {student} or a backbone, got {teacher}")
-        # A backbone pads by itself; a PDN is as it was distilled, and its images are reflected.
-        super().__init__(teacher, padded=not border and teacher not in PDN_LAYERS)
+        super().__init__(teacher, padded=not border)
+        self.reflects = not border and isinstance(self.teacher, nn.Sequential)  # A backbone pads by itself.
+        if self.reflects:
+            without_first_padding(self.teacher)
         self.student = HKTStudent(student, cbam, projectors, border)
         self.tap_weight, self.score, self.border = tap_weight, score, border
+        if not border:
+            self.register_buffer("edge_factors", torch.ones(SIDES, BORDER))
 
     def quantizable(self) -> list[nn.Module]:
         return [self.teacher, self.student.convolutions]
@@ -153,8 +168,7 @@ class HKT(PatchDetector):
     @torch.no_grad()
     def targets(self, images: Tensor) -> Targets:
         """The teacher's features [N, 384, h, w], not standardised, at the positions of the student's."""
-        whole = self.border or isinstance(self.teacher, PatchTeacher)
-        return (self.teacher(images if whole else reflected(images)),)
+        return (self.teacher(reflected(images) if self.reflects else images),)
 
     def training_loss(self, batch: Batch) -> Tensor:
         """The squared distance of the last maps, plus that of every projected tap times its weight (eq. 1.3)."""
@@ -165,12 +179,22 @@ class HKT(PatchDetector):
             loss = loss + self.tap_weight * functional.mse_loss(tap.float(), targets)
         return loss
 
+    def fit_quantiles(self, images: Iterator[Tensor]) -> None:
+        """Fits what brings the outer positions, harder to learn on many parts, to the level of the others."""
+        if self.border:
+            return
+        self.edge_factors.fill_(1.0)
+        maps = [self.patch_map(image) for image in images]
+        if maps:
+            self.edge_factors.copy_(edge_factors_of(torch.cat(maps).mean(0)))
+
     @torch.no_grad()
     def patch_map(self, images: Tensor) -> Tensor:
         """The squared difference of the last maps, averaged over channels: [N, h, w] (eq. 1.5)."""
         (features,) = self.targets(images)
         difference: Tensor = self.standardised(features) - self.student(images).features
-        return difference.square().mean(1)
+        patches = difference.square().mean(1)
+        return patches if self.border else levelled(patches, self.edge_factors.tolist())
 
     def predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
         patches = self.patch_map(images)
@@ -190,7 +214,9 @@ class DeployedHKT(Deployed):
     def __init__(self, detector: HKT) -> None:
         super().__init__()
         detector = copy.deepcopy(detector).eval()
+        self.reflects = detector.reflects
         self.student, self.score, self.border = detector.student, detector.score, detector.border
+        self.edge_factors = [] if self.border else detector.edge_factors.tolist()
         self.student.projectors = nn.ModuleDict()
         last = self.student.convolutions[-1]
         self.student.convolutions = self.student.convolutions[:-1]
@@ -202,13 +228,15 @@ class DeployedHKT(Deployed):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Scores [N], of each map on its own grid, and maps [N, H, W] of images [N, 3, H, W]."""
-        seen = images if self.border else reflected(images)
-        x = seen
+        around = images if self.border else reflected(images)
+        x = around
         for convolution, layer in zip(self.student.convolutions, self.student.layers, strict=False):
             x = self.student.attend(functional.relu(convolution(x)))
             x = self.student.pool(x) if layer.pool else x
-        difference = self.difference(self.teacher(images if isinstance(self.teacher, PatchTeacher) else seen), x)
+        difference = self.difference(self.teacher(around if self.reflects else images), x)
         patch_map = (difference * difference).mean(1)
+        if not self.border:
+            patch_map = levelled(patch_map, self.edge_factors)
         return scores_of(patch_map, self.score), place_map(patch_map, images.shape[2:], self.border)
 
 
@@ -265,6 +293,30 @@ def _teacher_and_difference(detector: HKT, student: nn.Module) -> tuple[nn.Modul
 def _convolution(module: nn.Module) -> nn.Conv2d:
     assert isinstance(module, nn.Conv2d)
     return module
+
+
+def edge_factors_of(level: Tensor) -> Tensor:
+    """What brings the outer positions of good images' maps down to the level of the others.
+
+    Args:
+        level: The mean of good images' maps, [h, w].
+
+    Returns:
+        [4, 4], at most 1: for the top, bottom, left and right edge, outermost position first.
+    """
+    inner = level[BORDER:-BORDER, BORDER:-BORDER].mean()
+    rows, columns = level.mean(1), level.mean(0)
+    outer = [side[:BORDER] for side in (rows, rows.flip(0), columns, columns.flip(0))]
+    return (inner / torch.stack(outer).clamp_min(1e-12)).clamp_max(1.0)
+
+
+def levelled(patch_map: Tensor, factors: Sequence[Sequence[float]]) -> Tensor:
+    """A map [N, h, w], its outer positions multiplied by the factors of `edge_factors_of`; the least in corners."""
+    height, width = patch_map.shape[1:]
+    top, bottom, left, right = ([*map(float, side)] for side in factors)
+    rows = torch.tensor([*top, *[1.0] * (height - 2 * BORDER), *reversed(bottom)])
+    columns = torch.tensor([*left, *[1.0] * (width - 2 * BORDER), *reversed(right)])
+    return patch_map * torch.minimum(rows[:, None], columns[None]).to(patch_map)
 
 
 def place_map(patch_map: Tensor, size: Sequence[int], border: bool) -> Tensor:

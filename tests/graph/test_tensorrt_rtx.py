@@ -28,7 +28,11 @@ from .graphs import graph_of
 pytest.importorskip("tensorrt_rtx")
 
 # The variants whose graphs are built for other tests too.
-SWITCHES = {"dskd": (("backbone", "efficientnet_lite0"),), "hkt_plus": (("teacher", "efficientnet_lite0"),)}
+SWITCHES = {
+    "dskd": (("backbone", "efficientnet_lite0"),),
+    "hkt": (("border", False),),
+    "hkt_plus": (("border", False), ("teacher", "efficientnet_lite0")),
+}
 CAPABILITIES = ("8.6", "8.9", "12.0")
 
 

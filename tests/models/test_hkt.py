@@ -6,7 +6,15 @@ from torch.nn import functional
 from edgekd.errors import EdgekdError
 from edgekd.models.attention import CBAM
 from edgekd.models.detector import Batch
-from edgekd.models.hkt import HKT, HKTStudent, Projector, StudentOutput, place_map
+from edgekd.models.hkt import (
+    HKT,
+    HKTStudent,
+    Projector,
+    StudentOutput,
+    edge_factors_of,
+    levelled,
+    place_map,
+)
 
 from .detector_tester import DetectorTester
 
@@ -20,6 +28,20 @@ class TestHKT(DetectorTester):
 class TestHKTTaughtByABackbone(DetectorTester):
     system = "hkt"
     settings = (("teacher", "efficientnet_lite0"),)
+    illegal_size = 68
+    nearest_legal_sizes = (64, 80)
+
+
+class TestHKTWithoutABorder(DetectorTester):
+    system = "hkt"
+    settings = (("border", False),)
+    illegal_size = 66
+    nearest_legal_sizes = (64, 68)
+
+
+class TestHKTWithoutABorderTaughtByABackbone(DetectorTester):
+    system = "hkt"
+    settings = (("border", False), ("teacher", "efficientnet_lite0"))
     illegal_size = 68
     nearest_legal_sizes = (64, 80)
 
@@ -125,7 +147,7 @@ def test_a_projector_is_counted_in_the_papers_order_and_computes_at_the_grids_po
 def test_a_patch_lands_where_it_lies_in_the_image():
     patches = torch.zeros(1, 8, 8)
     patches[0, 2, 5] = 1.0
-    placed = place_map(patches, 64)[0]
+    placed = place_map(patches, (64, 64), border=True)[0]
     # Four missing cells, then cells of four pixels: row 2 lies on pixels 24..27, column 5 on 36..39.
     assert placed.shape == (64, 64)
     assert torch.equal((placed == placed.max()).nonzero(), torch.tensor([[r, c] for r in (25, 26) for c in (37, 38)]))
@@ -133,9 +155,64 @@ def test_a_patch_lands_where_it_lies_in_the_image():
     assert float((placed * rows).sum() / placed.sum()) == pytest.approx(25.5)
     assert float((placed * columns).sum() / placed.sum()) == pytest.approx(37.5)
     assert float(placed.sum()) == pytest.approx(16.0)
-    everywhere = place_map(torch.ones(1, 8, 8), 64)[0]
+    everywhere = place_map(torch.ones(1, 8, 8), (64, 64), border=True)[0]
     assert float(everywhere[:14].abs().max()) == 0
     assert float(everywhere[18:46, 18:46].min()) == 1
+
+
+def test_without_a_border_the_positions_cover_an_image_of_any_shape():
+    torch.manual_seed(0)
+    detector = HKT(border=False).eval()
+    images = torch.randn(1, 3, 40, 64)
+    assert detector.patch_map(images).shape == (1, 10, 16)
+    assert detector.anomaly_map(images).shape == (1, 40, 64)
+    patches = torch.zeros(1, 10, 16)
+    patches[0, 0, 15] = 1.0
+    placed = place_map(patches, (40, 64), border=False)[0]
+    assert (placed == 1).nonzero().tolist() == [[row, column] for row in (0, 1) for column in (62, 63)]
+
+
+@pytest.mark.parametrize("network", ["pdn_small", "pdn_medium"])
+def test_without_a_border_the_map_is_the_papers_wherever_that_has_one(network):
+    torch.manual_seed(0)
+    bare = {"student": network, "cbam": False, "projectors": False}  # CBAM looks at the whole image.
+    paper, whole = HKT(**bare).eval(), HKT(**bare, border=False).eval()
+    whole.load_state_dict(paper.state_dict(), strict=False)
+    images = torch.randn(2, 3, 64, 64)
+    torch.testing.assert_close(whole.patch_map(images)[:, 4:-4, 4:-4], paper.patch_map(images), rtol=1e-4, atol=1e-9)
+
+
+def test_outer_positions_that_good_images_make_high_are_brought_to_the_level_of_the_others():
+    level = torch.ones(16, 12)
+    level[0], level[1], level[:, -2] = 4.0, 2.0, 5.0
+    level[:, 0] = 0.5  # Lower than the others: left as it is.
+    factors = edge_factors_of(level)
+    assert factors.shape == (4, 4)
+    assert factors.max() == 1
+    # Of the top, bottom, left and right edge, outermost first, each over its whole length.
+    assert factors[0, :2].tolist() == pytest.approx([12 / (10 * 4 + 5 + 0.5), 12 / (10 * 2 + 5 + 0.5)])
+    assert float(factors[3, 1]) == pytest.approx(16 / (16 * 5))
+    assert factors[2, 0] == 1
+    placed = levelled(torch.ones(1, 16, 12), factors.tolist())[0]
+    assert torch.equal(placed[4:-4, 4:-4], torch.ones(8, 4))
+    assert placed[0, 5] == factors[0, 0]
+    assert placed[5, -2] == factors[3, 1]
+    assert placed[0, -2] == min(factors[0, 0], factors[3, 1])
+
+
+def test_the_outer_positions_are_levelled_on_held_out_good_images_and_the_papers_are_not(monkeypatch):
+    maps = torch.ones(1, 10, 16)
+    maps[:, -1] = 8.0
+    for border in (False, True):
+        detector = HKT(border=border)
+        monkeypatch.setattr(detector, "patch_map", lambda images: maps)
+        detector.fit_quantiles(iter([torch.zeros(1, 3, 40, 64)]))
+        if border:
+            assert "edge_factors" not in detector.state_dict()
+        else:
+            assert detector.edge_factors[1].tolist() == pytest.approx([1 / 8, 1, 1, 1])
+            detector.fit_quantiles(iter([]))
+            assert torch.equal(detector.edge_factors, torch.ones(4, 4))
 
 
 def test_an_odd_spot_in_the_image_lights_its_own_place_of_the_map():

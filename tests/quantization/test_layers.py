@@ -74,6 +74,17 @@ def renormalising(weight, bias):
     return helper.make_model(graph)
 
 
+@pytest.mark.parametrize(
+    ("mode", "kept"), [("reflect", {"centred": 1.0, "around": 1.0}), ("constant", {"centred": 1.0})]
+)
+def test_frames_that_are_reflected_beyond_their_edge_keep_their_steps(mode, kept):
+    model = renormalising(np.diag([1 / 58.4, 1 / 57.1, 1 / 57.4]), [0.0] * 3)
+    pad = helper.make_node("Pad", ["centred", "pads"], ["around"], mode=mode)
+    model.graph.node.insert(3, pad)
+    model.graph.initializer.append(numpy_helper.from_array(np.array([0, 0, 2, 2] * 2, np.int64), "pads"))
+    assert exact_scales(model) == kept
+
+
 def test_images_that_are_bytes_in_another_unit_keep_their_steps():
     to_rgb = np.eye(3)[::-1]
     alike = exact_scales(renormalising(to_rgb / 128, [1 / 128] * 3))  # (byte - 127) / 128

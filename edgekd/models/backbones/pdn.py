@@ -64,7 +64,8 @@ def pdn(name: str, padded: bool = False) -> nn.Sequential:
     shapes = PDN_LAYERS[name]
     modules: list[nn.Module] = []
     for shape in shapes:
-        modules.append(nn.Conv2d(shape.inputs, shape.outputs, shape.kernel, padding=_padding(shape) if padded else 0))
+        padding = padding_of(shape) if padded else 0
+        modules.append(nn.Conv2d(shape.inputs, shape.outputs, shape.kernel, padding=padding))
         if shape is not shapes[-1]:
             modules.append(nn.ReLU())
         if shape.pool:
@@ -72,7 +73,7 @@ def pdn(name: str, padded: bool = False) -> nn.Sequential:
     return nn.Sequential(*modules)
 
 
-def _padding(layer: PDNLayer) -> int:
+def padding_of(layer: PDNLayer) -> int:
     """MHKD's padding (Xmh-L/MHKD4AD, MHKD.py): 3 for the pooled convolutions, 1 for a 3 x 3, else 0."""
     return 3 if layer.pool else layer.kernel // 2 if layer.kernel == 3 else 0
 
@@ -124,8 +125,16 @@ class PDNTrunk(nn.Module):
 
 
 def reflected(images: Tensor) -> Tensor:
-    """Images continued by reflection, so that an unpadded PDN's positions cover them: [N, 3, H + 32, W + 32]."""
-    return functional.pad(images, (BORDER * STRIDE,) * 4, mode="reflect")
+    """Images continued by reflection as far as a padded PDN's first convolution reads: [N, 3, H + 6, W + 6]."""
+    return functional.pad(images, (padding_of(PDN_LAYERS["pdn_small"][0]),) * 4, mode="reflect")
+
+
+def without_first_padding(network: nn.Sequential) -> nn.Sequential:
+    """Changes a padded PDN, in place, into one that reads `reflected` images."""
+    first = network[0]
+    assert isinstance(first, nn.Conv2d)
+    first.padding = (0, 0)
+    return network
 
 
 def grid_size(size: int) -> int:
