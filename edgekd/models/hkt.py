@@ -33,11 +33,9 @@ from edgekd.models.backbones.pdn import (
     without_first_padding,
 )
 from edgekd.models.detector import Batch, Deployed, Targets
-from edgekd.models.maps import Score, scores_of
+from edgekd.models.maps import Score, edge_factors_of, levelled, scores_of, unit_edge_factors
 from edgekd.models.patch_detector import PatchDetector
 from edgekd.models.patch_features import TEACHER_STRIDES, PatchTeacher
-
-SIDES = 4
 
 
 class StudentOutput(NamedTuple):
@@ -154,13 +152,14 @@ class HKT(PatchDetector):
         if teacher in PDN_LAYERS and teacher != student:
             raise EdgekdError(f"the teacher of this student must be {student} or a backbone, got {teacher}")
         super().__init__(teacher, padded=not border)
-        self.reflects = not border and isinstance(self.teacher, nn.Sequential)  # A backbone pads by itself.
-        if self.reflects:
+        self.reflects = False
+        if not border and isinstance(self.teacher, nn.Sequential):  # A backbone pads by itself.
+            self.reflects = True
             without_first_padding(self.teacher)
         self.student = HKTStudent(student, cbam, projectors, border)
         self.tap_weight, self.score, self.border = tap_weight, score, border
         if not border:
-            self.register_buffer("edge_factors", torch.ones(SIDES, BORDER))
+            self.register_buffer("edge_factors", unit_edge_factors())
 
     def quantizable(self) -> list[nn.Module]:
         return [self.teacher, self.student.convolutions]
@@ -293,30 +292,6 @@ def _teacher_and_difference(detector: HKT, student: nn.Module) -> tuple[nn.Modul
 def _convolution(module: nn.Module) -> nn.Conv2d:
     assert isinstance(module, nn.Conv2d)
     return module
-
-
-def edge_factors_of(level: Tensor) -> Tensor:
-    """What brings the outer positions of good images' maps down to the level of the others.
-
-    Args:
-        level: The mean of good images' maps, [h, w].
-
-    Returns:
-        [4, 4], at most 1: for the top, bottom, left and right edge, outermost position first.
-    """
-    inner = level[BORDER:-BORDER, BORDER:-BORDER].mean()
-    rows, columns = level.mean(1), level.mean(0)
-    outer = [side[:BORDER] for side in (rows, rows.flip(0), columns, columns.flip(0))]
-    return (inner / torch.stack(outer).clamp_min(1e-12)).clamp_max(1.0)
-
-
-def levelled(patch_map: Tensor, factors: Sequence[Sequence[float]]) -> Tensor:
-    """A map [N, h, w], its outer positions multiplied by the factors of `edge_factors_of`; the least in corners."""
-    height, width = patch_map.shape[1:]
-    top, bottom, left, right = ([*map(float, side)] for side in factors)
-    rows = torch.tensor([*top, *[1.0] * (height - 2 * BORDER), *reversed(bottom)])
-    columns = torch.tensor([*left, *[1.0] * (width - 2 * BORDER), *reversed(right)])
-    return patch_map * torch.minimum(rows[:, None], columns[None]).to(patch_map)
 
 
 def place_map(patch_map: Tensor, size: Sequence[int], border: bool) -> Tensor:

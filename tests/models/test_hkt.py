@@ -6,15 +6,8 @@ from torch.nn import functional
 from edgekd.errors import EdgekdError
 from edgekd.models.attention import CBAM
 from edgekd.models.detector import Batch
-from edgekd.models.hkt import (
-    HKT,
-    HKTStudent,
-    Projector,
-    StudentOutput,
-    edge_factors_of,
-    levelled,
-    place_map,
-)
+from edgekd.models.hkt import HKT, HKTStudent, Projector, StudentOutput, place_map
+from edgekd.models.maps import edge_factors_of, levelled
 
 from .detector_tester import DetectorTester
 
