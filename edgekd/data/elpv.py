@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -18,10 +19,14 @@ from edgekd.errors import EdgekdError, missing_package
 
 TRAIN_GOOD, TEST_GOOD, TEST_DEFECTIVE = 300, 100, 100
 SOUND, SURELY_DEFECTIVE = 0.0, 1.0
+Kind = Literal["mono", "poly"]
 
 
-def monocrystalline_cells() -> tuple[list[Path], list[Path]]:
-    """The sound and the surely defective monocrystalline cells, sorted by name.
+def solar_cells(kind: Kind = "mono") -> tuple[list[Path], list[Path]]:
+    """The sound and the surely defective cells of a kind, sorted by name.
+
+    Args:
+        kind: "mono" for monocrystalline cells, "poly" for polycrystalline ones.
 
     Raises:
         MachineError: The package is not installed.
@@ -32,15 +37,15 @@ def monocrystalline_cells() -> tuple[list[Path], list[Path]]:
     data = Path(package.origin).parent / "data"
     sound, defective = [], []
     for line in (data / "labels.csv").read_text(encoding="utf-8").splitlines():
-        name, probability, kind = line.split()
-        if kind == "mono" and float(probability) == SOUND:
+        name, probability, kind_of_cell = line.split()
+        if kind_of_cell == kind and float(probability) == SOUND:
             sound.append(data / name)
-        if kind == "mono" and float(probability) == SURELY_DEFECTIVE:
+        if kind_of_cell == kind and float(probability) == SURELY_DEFECTIVE:
             defective.append(data / name)
     return sorted(sound), sorted(defective)
 
 
-def write_category(folder: Path, shuffle_seed: int | None = None) -> None:
+def write_category(folder: Path, shuffle_seed: int | None = None, kind: Kind = "mono") -> None:
     """Lays cells out as a category of MVTec AD: 300 sound ones to train, 100 sound and 100 defective ones to test.
 
     In the order of their numbers, as a line would see them, training and test cells come from the same few modules.
@@ -49,12 +54,13 @@ def write_category(folder: Path, shuffle_seed: int | None = None) -> None:
     Args:
         folder: The category's; images that are there already stay.
         shuffle_seed: Of the order; None for that of their numbers.
+        kind: Of the cells.
 
     Raises:
         EdgekdError: The folder holds cells of another choice, which would be trained on and tested with.
         MachineError: The package is not installed.
     """
-    sound, defective = monocrystalline_cells()
+    sound, defective = solar_cells(kind)
     if shuffle_seed is not None:
         random = np.random.default_rng(shuffle_seed)
         sound = [sound[index] for index in random.permutation(len(sound))]
