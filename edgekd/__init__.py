@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edgekd.workflows.drift import drift
     from edgekd.workflows.evaluate import evaluate
     from edgekd.workflows.export import export
+    from edgekd.workflows.threshold import threshold
     from edgekd.workflows.train import train
 
 __version__ = "0.1.0"
@@ -41,10 +42,11 @@ __all__ = [
     "models",
     "open_engine",
     "papers",
+    "threshold",
     "train",
 ]
 
-_VERBS = ("bench", "benchmark", "build", "choose", "distill", "drift", "evaluate", "export", "train")
+_VERBS = ("bench", "benchmark", "build", "choose", "distill", "drift", "evaluate", "export", "threshold", "train")
 _MODULES = {
     "AnomalyResult": "edgekd.result",
     "Inspector": "edgekd.runner.inspector",

@@ -1,10 +1,11 @@
-"""Scores of good and defective images by systems trained for a fixed number of iterations, to choose a threshold rule on.
+"""Scores of good and defective images by briefly trained systems, to choose and judge a threshold rule on.
 
     python benchmarks/thresholds/collect.py OUT --data mono /path/to/transistor --systems hkt mthf --seeds 0 1 2
 
-A row is a system, a data set and a seed: a JSON file in OUT with the scores of the images that were trained on, of those
-held out, of the test set, and of synthetic defects in the held-out images. A row that is there is not measured again;
-a training that was cut off goes on. `mono` and `poly` are the solar cells of the package elpv-dataset.
+A row is a system, a data set and a seed, trained for a fixed number of iterations: a JSON file in OUT with the scores
+of images that were trained on, of those held out, of the test set, and of synthetic defects in held-out images. A row
+that is there is not measured again; a training that was cut off goes on. `mono` and `poly` are the solar cells of the
+package elpv-dataset.
 """
 
 from __future__ import annotations
@@ -95,10 +96,10 @@ def collect(category: Path, system: str, seed: int, iterations: int, run: Path) 
     detector.to(memory_format=torch.channels_last)
     trained, held_out, test = training_images(recipe), held_out_images(recipe), read_category(category).test
     scored = sorted(np.random.default_rng(seed).permutation(len(trained))[:TRAINED])
-    defects, _ = synthetic_defects(read_frames(held_out, recipe.size, recipe.resize), SYNTHETIC, seed)
+    defects, _ = synthetic_defects(read_frames(held_out, recipe.preprocessing), SYNTHETIC, seed)
 
     def scores(paths: Sequence[Path]) -> list[dict[str, Any]]:
-        found = scores_of(read_frames(paths, recipe.size, recipe.resize))
+        found = scores_of(read_frames(paths, recipe.preprocessing))
         names = [path.relative_to(category).as_posix() for path in paths]
         return [{"name": name, "score": score} for name, score in zip(names, found, strict=True)]
 

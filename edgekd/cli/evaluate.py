@@ -82,6 +82,10 @@ def _print_verdicts(result: EvaluateResult, figures: dict[str, Any]) -> None:
     print_table("verdicts", ("metric", "at the detector's threshold", "at the best threshold"), rows)
     best = f"the best threshold, {result.f1_threshold:.6g}, is the one of the highest F1 on these test scores"
     answer.print(f"{best}: an upper bound that no detector can know in advance", soft_wrap=True)
+    if result.limits:
+        from edgekd.reports.threshold_text import COLUMNS, limit_row
+
+        print_table("limits, what they promised and what they do here", COLUMNS, list(map(limit_row, result.limits)))
     if own is not None and verdicts is not None:
         counts = ", ".join(f"{verdicts[name]} {name}" for name in ("OK", "NG", "ERROR"))
         wrong = f"{verdicts['missed_defects']} defects missed, {verdicts['false_rejects']} good images rejected"

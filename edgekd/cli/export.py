@@ -203,12 +203,15 @@ def _print(result: ExportResult) -> None:
 
 
 def _print_threshold(result: ExportResult) -> None:
+    from edgekd.verdicts.promise import promise_of, warnings_of
     from edgekd.verdicts.threshold import FEWEST_IMAGES
 
     threshold = result.threshold
     if threshold is not None:
-        rate = threshold["false_reject_rate"]
-        _say(f"threshold {threshold['value']:.6g}, for {rate:.1%} false rejects: {threshold['origin']}")
+        _say(f"threshold {threshold['value']:.6g}: {threshold['origin']}")
+        _say(promise_of(threshold))
+        for line in warnings_of(threshold):
+            _say(f"note: {line}")
     elif result.manifest["trained"]:
         held_out = result.manifest["training"]["held_out_images"]
         _say(

@@ -25,6 +25,7 @@ COMMANDS = {
     "export": "Export a run, or an untrained system, to an .onnx detector.",
     "build": "Build an engine for TensorRT or OpenVINO.",
     "drift": "Compare every exported precision with the trained network.",
+    "threshold": "Set the threshold from good images of the line, and see what it promises.",
     "bench": "Measure latency, throughput and share of the device's peak.",
     "evaluate": "Measure accuracy on a labelled test set.",
     "benchmark": "Train, evaluate and time systems on a whole dataset.",

@@ -15,6 +15,7 @@ from edgekd.data.layouts import find_good_images, find_validation_images
 from edgekd.data.preparing import prepare
 from edgekd.errors import EdgekdError
 from edgekd.preprocessing import Preprocessing, square
+from edgekd.recipe import TrainingRecipe
 
 HELD_OUT_SHARE = 0.1
 ENOUGH_FOR_A_THRESHOLD, MANY_ENOUGH_TO_SPARE_THEM = 10, 40
@@ -74,6 +75,19 @@ def split_good_images(
             held_out.setdefault(group_of[index], int(index))
     training = [path for path, group in zip(paths, group_of, strict=True) if group not in held_out]
     return training, [paths[index] for index in sorted(held_out.values())]
+
+
+def training_images(recipe: TrainingRecipe) -> list[Path]:
+    """The good images that a recipe trains on.
+
+    Args:
+        recipe: Of a run.
+
+    Raises:
+        EdgekdError: There is no image any more.
+    """
+    data, others = Path(recipe.data), {*recipe.held_out, *recipe.left_out}
+    return [path for path in find_good_images(data) if path.relative_to(data).as_posix() not in others]
 
 
 def held_out_count(images: int, share: float | None) -> int:

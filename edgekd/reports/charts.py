@@ -19,23 +19,26 @@ LEFT, RIGHT, TOP, BOTTOM = 42, 428, 22, 268
 BINS = 36
 
 
-def histogram_svg(good: Scores, defective: Scores, threshold: float | None) -> str:
+def histogram_svg(good: Scores, defective: Scores, threshold: float | None, trained: Scores | None = None) -> str:
     """Histogram of the scores: good images upwards, defective ones downwards, the threshold as a line.
 
     Args:
         good, defective: float64 [N], finite, not both empty.
         threshold: Where NG begins; None for no line.
+        trained: float64 [M], of good images that were trained on, drawn on top of the good ones; None for none.
     """
-    low, high = _span(np.concatenate([good, defective, [] if threshold is None else [threshold]]))
+    learned = np.empty(0) if trained is None else trained
+    low, high = _span(np.concatenate([good, learned, defective, [] if threshold is None else [threshold]]))
     edges = np.linspace(low, high, BINS + 1)
-    upwards, downwards = (np.histogram(scores, edges)[0] for scores in (good, defective))
-    peaks = max(int(upwards.max()), 0), max(int(downwards.max()), 0)
+    upwards, downwards, of_learned = (np.histogram(scores, edges)[0] for scores in (good, defective, learned))
+    peaks = max(int((upwards + of_learned).max()), 0), max(int(downwards.max()), 0)
     unit = (BOTTOM - TOP) / sum(peaks)
     middle = TOP + peaks[0] * unit
     step = max(1.0, nice_step(max(peaks) / 4))
     parts = [*_count_axis(middle, unit, step, peaks), *_value_axis(low, high)]
-    for counts, direction, css in ((upwards, -1, "good"), (downwards, 1, "bad")):
-        parts += _bars(counts, middle, unit * direction, css)
+    parts += _bars(upwards, middle, -unit, "good")
+    parts += _bars(of_learned, middle - upwards * unit, -unit, "trained")
+    parts += _bars(downwards, middle, unit, "bad")
     parts.append(f'<line class="axis" x1="{LEFT}" x2="{RIGHT}" y1="{middle:.1f}" y2="{middle:.1f}"/>')
     if threshold is not None:
         parts += _threshold_line(scale(threshold, low, high, LEFT, RIGHT))
@@ -82,13 +85,13 @@ def _roc_point(false_reject_rate: float, found_rate: float) -> tuple[float, floa
     return scale(false_reject_rate, 0, 1, LEFT, RIGHT), scale(found_rate, 0, 1, BOTTOM, TOP)
 
 
-def _bars(counts: NDArray[np.int64], middle: float, unit: float, css: str) -> Iterator[str]:
-    """The bars of a class from the middle line; a negative unit is upwards."""
+def _bars(counts: NDArray[np.int64], start: float | NDArray[np.float64], unit: float, css: str) -> Iterator[str]:
+    """The bars of a class from where they start, the middle line or other bars; a negative unit is upwards."""
     width = (RIGHT - LEFT) / len(counts)
-    for place, count in enumerate(counts):
+    for place, (count, foot) in enumerate(zip(counts, np.broadcast_to(start, counts.shape), strict=True)):
         if count:
             height = count * abs(unit)
-            y = middle - height if unit < 0 else middle
+            y = foot - height if unit < 0 else foot
             x = LEFT + place * width
             yield f'<rect class="{css}" x="{x + 0.5:.1f}" y="{y:.1f}" width="{width - 1:.1f}" height="{height:.1f}"/>'
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ class ReportSample:
         image: uint8 [H, W, 3], BGR, in the size for the report, such as 256 pixels; None to show none.
         anomaly_map: Raw, float32 [h, w] of any size; None where there is none.
         mask: bool [h, w] of any size, True where defective; None where there is none.
+        severity: The score on the scale of typical good images, 0, to the threshold, 1; NaN where it is not known.
     """
 
     name: str
@@ -36,6 +38,7 @@ class ReportSample:
     image: Image | None
     anomaly_map: NDArray[np.float32] | None
     mask: NDArray[np.bool_] | None
+    severity: float = math.nan
 
     @property
     def scored(self) -> bool:
@@ -103,6 +106,7 @@ class EvaluationReport:
         paper: What the system's paper reports; None where it reports nothing for this category.
         notes: What a reader must know, one sentence each.
         pixel_limit: Above which the map is in a region, which the gallery outlines; NaN where there is none.
+        limits: What the detector's limits promised and what they do to the test set, as `evaluate --json` has them.
     """
 
     title: str
@@ -117,3 +121,4 @@ class EvaluationReport:
     paper: PaperFigures | None
     notes: list[str]
     pixel_limit: float = math.nan
+    limits: Sequence[Mapping[str, Any]] = ()

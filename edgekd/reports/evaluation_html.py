@@ -14,6 +14,7 @@ from edgekd.reports.charts import Scores, histogram_svg, roc_svg
 from edgekd.reports.evaluation import EvaluationReport, ReportSample
 from edgekd.reports.gallery import gallery
 from edgekd.reports.page import Tile, render_page, write_page
+from edgekd.reports.threshold_text import COLUMNS, limit_row
 from edgekd.result import Verdict
 
 __all__ = ["EvaluationReport", "ReportSample", "write_evaluation_report"]
@@ -29,6 +30,7 @@ class ClassRow(NamedTuple):
     images: int
     rejected: str
     mean_score: str
+    mean_severity: str
     auroc: str
 
 
@@ -59,6 +61,8 @@ def _render(report: EvaluationReport) -> str:
         classes=_classes(report),
         errors=[sample.name for sample in report.samples if not sample.scored],
         statistics=STATISTICS,
+        limit_columns=COLUMNS,
+        limits=[limit_row(row) for row in report.limits],
     )
 
 
@@ -102,7 +106,9 @@ def _class_row(
     scores = [sample.score for sample in samples if sample.scored]
     rejected = NOTHING if threshold is None else _of(_count(samples, Verdict.NG), len(samples))
     mean_score = _figure(sum(scores) / len(scores)) if scores else NOTHING
-    return ClassRow(defect, len(samples), rejected, mean_score, _share(auroc))
+    severities = [sample.severity for sample in samples if math.isfinite(sample.severity)]
+    mean_severity = f"{sum(severities) / len(severities):.2f}" if severities else NOTHING
+    return ClassRow(defect, len(samples), rejected, mean_score, mean_severity, _share(auroc))
 
 
 def _scores(samples: Sequence[ReportSample], *, defective: bool) -> Scores:

@@ -99,10 +99,7 @@ def _judged(samples: Sequence[ReportSample], verdict: Verdict) -> list[ReportSam
 def _card(sample: ReportSample, low: float, high: float, pixel_limit: float) -> Card:
     if sample.image is None:
         return Card(sample, None, None)
-    height, width = sample.image.shape[:2]
-    shrink = min(1.0, LARGEST_SIDE / max(height, width))
-    image = resize_image(sample.image, max(1, round(height * shrink)), max(1, round(width * shrink)))
-    drawn = image
+    image = drawn = _shrunk(sample.image)
     if sample.anomaly_map is not None:
         drawn = overlay(image, sample.anomaly_map, low, high)
         if (found := sample.anomaly_map > pixel_limit).any():
@@ -110,6 +107,21 @@ def _card(sample: ReportSample, low: float, high: float, pixel_limit: float) -> 
     if sample.mask is not None:
         drawn = outline(drawn, sample.mask)
     return Card(sample, _data_uri(image), None if drawn is image else _data_uri(drawn))
+
+
+def shrunk_data_uri(image: Image) -> str:
+    """An image for a page, at most 256 pixels wide and high.
+
+    Args:
+        image: uint8 [H, W, 3], BGR.
+    """
+    return _data_uri(_shrunk(image))
+
+
+def _shrunk(image: Image) -> Image:
+    height, width = image.shape[:2]
+    shrink = min(1.0, LARGEST_SIDE / max(height, width))
+    return resize_image(image, max(1, round(height * shrink)), max(1, round(width * shrink)))
 
 
 def _data_uri(image: Image) -> str:

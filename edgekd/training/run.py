@@ -15,6 +15,7 @@ from torch import Tensor
 
 from edgekd.artifact import write_json
 from edgekd.data.good_images import divide_good_images, read_frames
+from edgekd.data.good_images import training_images as training_images
 from edgekd.data.layouts import find_good_images
 from edgekd.data.synthetic_anomalies import list_textures
 from edgekd.errors import EdgekdError
@@ -328,9 +329,3 @@ def load_run(run: Path) -> tuple[Detector, TrainingRecipe]:
     whole = read_weights(run / STUDENT_FILE) | {f"teacher.{key}": value for key, value in teacher_state.items()}
     put_weights(detector, whole, str(run / STUDENT_FILE), recipe.system)
     return detector.eval(), recipe
-
-
-def training_images(recipe: TrainingRecipe) -> list[Path]:
-    """The good images that a recipe trains on."""
-    data, others = Path(recipe.data), {*recipe.held_out, *recipe.left_out}
-    return [path for path in find_good_images(data) if path.relative_to(data).as_posix() not in others]

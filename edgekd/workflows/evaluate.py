@@ -57,6 +57,8 @@ class EvaluateResult:
         at_threshold: The same four figures at the detector's own threshold, with `threshold` and `threshold_origin`;
             None where it has none.
         threshold: The detector's; None where it has none.
+        limits: By the rate that was asked for: `value`, `expected` and `bound` of the detector's limits; `rejected` of
+            the `good` test images and `missed` of the `ng` ones. None where it holds no limits.
         verdicts: Images by verdict at that threshold, `false_rejects` and `missed_defects`; None without a threshold.
         size: Height and width of the network's input, in pixels.
         iterations: That the detector was trained for; None where it is untrained.
@@ -97,6 +99,7 @@ class EvaluateResult:
     engine: dict[str, str]
     device: dict[str, Any]
     paper: dict[str, Any] | None
+    limits: list[dict[str, Any]] | None = None
     by_kind: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

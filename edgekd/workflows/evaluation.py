@@ -23,7 +23,14 @@ from edgekd.reports.metric_titles import paper_figures, report_metrics
 from edgekd.runner.pipeline import STAGES, Answer, inspect_stream
 from edgekd.runner.sources import image_frames
 from edgekd.verdicts.limits import Limits, measuring_limits
-from edgekd.workflows.evaluation_figures import PixelMetrics, decision_figures, image_figures, verdict_counts
+from edgekd.verdicts.promise import promise_of, warnings_of
+from edgekd.workflows.evaluation_figures import (
+    PixelMetrics,
+    decision_figures,
+    image_figures,
+    limit_counts,
+    verdict_counts,
+)
 
 REPORT_SIDE = 256  # The longer side of an image in the report, in pixels.
 AT_ONCE = 16  # Images that are in memory in their full size; more where a batch is larger.
@@ -79,6 +86,7 @@ def evaluate_engine(engine: Engine, manifest: Manifest, category: Category, prog
         **decision_figures(samples, threshold, origin),
         "threshold": threshold,
         "verdicts": None if threshold is None else verdict_counts(samples),
+        "limits": limit_counts(samples, manifest),
         "size": (engine.spec.height, engine.spec.width),
         "iterations": manifest.get("iterations"),
         "teachers": [{key: teacher[key] for key in ("name", "sha256")} for teacher in manifest.get("teachers", [])],
@@ -112,6 +120,7 @@ def _sample(category: Category, image: TestImage, answer: Answer, mask: NDArray[
         image=resize_image(answer.image, *_report_size(answer.image)),
         anomaly_map=_for_report(answer.result.anomaly_map),
         mask=None if mask is None else _for_report(mask.astype(np.uint8)) > 0,
+        severity=answer.result.severity,
     )
 
 
@@ -151,6 +160,7 @@ def _report(
         paper=paper_figures(figures),
         notes=_notes(manifest, figures),
         pixel_limit=measuring_limits(manifest).pixel_limit,
+        limits=figures["limits"] or [],
     )
 
 
@@ -173,4 +183,7 @@ def _notes(manifest: Manifest, figures: dict[str, Any]) -> list[str]:
     empty = figures["empty_masks"]
     if empty:
         notes.append(f"Defective images whose mask marks no pixel, left out of the pixel metrics: {empty}.")
+    if manifest.get("threshold"):
+        lines = (promise_of(manifest["threshold"]), *warnings_of(manifest["threshold"]))
+        notes += [f"The threshold: {line}." for line in lines]
     return notes

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekd.artifact import Manifest
 from edgekd.data.layouts import Category, TestImage
 from edgekd.data.loco import read_regions
 from edgekd.errors import EdgekdError
@@ -108,6 +109,30 @@ def decision_figures(samples: Sequence[ReportSample], threshold: float | None, o
     own = None if threshold is None else decisions_at(threshold, origin, scores, defective)._asdict()
     named = {"f1_threshold": best.pop("threshold"), "f1_threshold_origin": best.pop("threshold_origin")}
     return best | named | {"at_threshold": own}
+
+
+def limit_counts(samples: Sequence[ReportSample], manifest: Manifest) -> list[dict[str, Any]] | None:
+    """What each limit of the detector promised, and what it does to the test set.
+
+    Args:
+        samples: The test set.
+        manifest: Of the artifact.
+
+    Returns:
+        By the rate that was asked for: `value`, `expected`, `bound`; `rejected` of the `good` images, `missed` of the
+        defective ones, `ng`. None where the artifact holds no threshold, or one of an earlier version.
+    """
+    threshold = manifest.get("threshold") or {}
+    if not threshold.get("limits"):
+        return None
+    good = np.array([sample.score for sample in samples if not sample.defective])
+    bad = np.array([sample.score for sample in samples if sample.defective])
+    return [
+        {name: limit[name] for name in ("false_reject_rate", "value", "expected", "bound")}
+        | {"good": good.size, "rejected": int(np.count_nonzero(good > limit["value"]))}
+        | {"ng": bad.size, "missed": int(np.count_nonzero(bad <= limit["value"]))}
+        for limit in threshold["limits"]
+    ]
 
 
 def verdict_counts(samples: Sequence[ReportSample]) -> dict[str, int]:

@@ -24,7 +24,7 @@ from edgekd.workflows.calibrate import CalibrateOptions, check_choice, choose_se
 from edgekd.workflows.calling import takes_options
 from edgekd.workflows.good_limits import good_limits
 from edgekd.workflows.lower import Lowering, calibration_file, check_lowering, lowering_function
-from edgekd.workflows.scoring import artifact_threshold
+from edgekd.workflows.scoring import artifact_limits
 from edgekd.workflows.triton import TritonOptions, plan_triton, plan_triton_of
 
 if TYPE_CHECKING:
@@ -252,6 +252,7 @@ def _export_untrained(options: ExportOptions, output: Path, served: TritonModel 
         "teachers": [],
         "calibration": None,
         "threshold": None,
+        "good_scores": None,
         "parity_images": "generated images",
     }
     frames = generated_frames(options.free_batch or PARITY_FRAMES, recipe.size)
@@ -279,6 +280,7 @@ def _export_run(options: ExportOptions, output: Path, served: TritonModel | None
         "teachers": read_json(folder / TEACHER_CARDS_FILE),
         "calibration": None,
         "threshold": None,
+        "good_scores": None,
         "parity_images": f"{'held-out' if held_out else 'training'} good images of the run",
     }
     if recipe.quantization_aware_from is not None and options.precision not in QUANTIZED:
@@ -288,8 +290,8 @@ def _export_run(options: ExportOptions, output: Path, served: TritonModel | None
 
     def measure(artifact: Path) -> dict[str, Any]:
         rate, is_float = options.false_reject_rate, options.precision == "fp32"
-        threshold = artifact_threshold(artifact, detector, recipe, rate, is_float, options.progress)
-        return {"threshold": threshold, **good_limits(artifact, recipe, rate, options.progress)}
+        limits = artifact_limits(artifact, detector, recipe, rate, is_float, options.progress)
+        return limits | good_limits(artifact, recipe, rate, options.progress)
 
     return _write(options, detector, recipe, frames, output, origin, served, measure)
 

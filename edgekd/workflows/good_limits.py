@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,14 +37,14 @@ def good_limits(artifact: Path, recipe: TrainingRecipe, false_reject_rate: float
         EdgekdError: An image cannot be read.
     """
     from edgekd.recipe import held_out_images
-    from edgekd.training.run import training_images
+    from edgekd.data.good_images import training_images
     from edgekd.verdicts.threshold import FEWEST_IMAGES, threshold_from_good
 
     held_out = held_out_images(recipe)
     entry = None
     if len(held_out) >= FEWEST_IMAGES:
         peaks = map_peaks(artifact, held_out, f"the highest pixels of {len(held_out)} held-out images", progress)
-        entry = asdict(threshold_from_good(peaks, false_reject_rate))
+        entry = threshold_from_good(peaks, false_reject_rate).to_dict()
     return {"pixel_limit": entry, "image_checks": image_checks([*training_images(recipe), *held_out], progress)}
 
 

@@ -77,7 +77,7 @@ def make_judge(data: Path, ng: Path | None, seed: int, folder: Path) -> Judge:
         )
     held_out = _few(held_out)
     if ng is not None:
-        _require_defective(ng)
+        require_defective(ng)
         return Judge(held_out, list_images(ng), REAL)
     return _synthetic_judge(held_out, seed, folder)
 
@@ -154,8 +154,15 @@ def _few(paths: list[Path]) -> list[Path]:
     return [paths[index] for index in np.linspace(0, len(paths) - 1, count).round().astype(int)]
 
 
-def _require_defective(ng: Path) -> None:
-    """Refuses a folder that also holds good images: they would count as defects that are missed."""
+def require_defective(ng: Path) -> None:
+    """Refuses a folder that also holds good images: they would count as defects that are missed.
+
+    Args:
+        ng: The folder.
+
+    Raises:
+        EdgekdError: It does.
+    """
     from edgekd.data.part_names import kind_of_name
     from edgekd.data.split_folders import folders_in
 

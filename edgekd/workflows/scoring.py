@@ -3,28 +3,82 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from edgekd.errors import EdgekdError
 from edgekd.progress import Progress
+from edgekd.runner.sources import Frame, image_frames
 
 if TYPE_CHECKING:
     from edgekd.models.detector import Detector
     from edgekd.recipe import TrainingRecipe
 
+MOST_TRAINED = 200  # Images that were trained on: more would only cost time.
+DEFECTS, DEFECTS_SIDE, MOST_WITH_DEFECTS = 42, 256, 60  # Synthetic ones, six of each kind.
 
-def artifact_threshold(
+
+class GoodImages(NamedTuple):
+    """The good images that a limit is chosen from.
+
+    Attributes:
+        held_out: Those that the detector was not trained on.
+        trained: Of those that it was trained on, a few hundred at most.
+        names: Of both, the held-out ones first.
+    """
+
+    held_out: list[Path]
+    trained: list[Path]
+    names: list[str]
+
+    @property
+    def paths(self) -> list[Path]:
+        """All of them, the held-out ones first."""
+        return [*self.held_out, *self.trained]
+
+
+def good_images_of(recipe: TrainingRecipe) -> GoodImages:
+    """The good images of a run that are still there.
+
+    Args:
+        recipe: Of the run; its seed chooses among very many that it was trained on.
+    """
+    from edgekd.data.good_images import training_images
+    from edgekd.recipe import held_out_images
+
+    trained = training_images(recipe)
+    chosen = sorted(np.random.default_rng(recipe.seed).permutation(len(trained))[:MOST_TRAINED])
+    return named_below(Path(recipe.data), held_out_images(recipe), [trained[index] for index in chosen])
+
+
+def named_below(folder: Path, held_out: list[Path], trained: list[Path]) -> GoodImages:
+    """Good images with their names, which are paths below a folder where they lie in it.
+
+    Args:
+        folder: With most of them.
+        held_out: Images that the detector was not trained on.
+        trained: Images that it was trained on.
+    """
+    names = [
+        path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+        for path in (*held_out, *trained)
+    ]
+    return GoodImages(held_out, trained, names)
+
+
+def artifact_limits(
     artifact: Path,
     detector: Detector,
     recipe: TrainingRecipe,
     false_reject_rate: float,
     is_float: bool,
     progress: Progress,
-) -> dict[str, Any] | None:
-    """The threshold of an artifact as it ships, from held-out good images; below float32 it is carried over.
+) -> dict[str, Any]:
+    """The limits of an artifact as it ships, from its run's good images; below float32 the threshold is carried over.
 
     Args:
         artifact: With its manifest beside it.
@@ -35,23 +89,48 @@ def artifact_threshold(
         progress: Called after each image.
 
     Returns:
-        Its entry of the manifest; None where too few images were held out.
+        The manifest's `threshold` and `good_scores`; None for each where too few images were held out.
 
     Raises:
         EdgekdError: An image cannot be read.
     """
-    from edgekd.recipe import held_out_images
+    from edgekd.verdicts.good_scores import quantiles_of
     from edgekd.verdicts.threshold import FEWEST_IMAGES, carried_threshold, threshold_from_good
+    from edgekd.verdicts.warning_signs import learned_by_heart, synthetic_overlap
 
-    images = held_out_images(recipe)
-    if len(images) < FEWEST_IMAGES:
-        return None
-    scores = engine_scores(artifact, images, f"scoring {len(images)} held-out images", progress)
+    images = good_images_of(recipe)
+    count, paths, names = len(images.held_out), images.paths, images.names
+    if count < FEWEST_IMAGES:
+        return {"threshold": None, "good_scores": None}
+    scores = np.array(engine_scores(artifact, paths, f"scoring {len(paths)} good images", progress))
     if is_float or recipe.quantization_aware_from is not None:
-        return asdict(threshold_from_good(scores, false_reject_rate))
-    step = f"scoring {len(images)} held-out images in torch"
-    float_scores = network_scores(detector, images, recipe, step, progress)
-    return asdict(carried_threshold(threshold_from_good(float_scores, false_reject_rate), float_scores, scores))
+        threshold = threshold_from_good(scores[:count], false_reject_rate, scores[count:], names)
+    else:
+        step = f"scoring {len(paths)} good images in torch"
+        before = np.array(network_scores(detector, paths, recipe, step, progress))
+        chosen = threshold_from_good(before[:count], false_reject_rate, before[count:], names)
+        threshold = carried_threshold(chosen, before, scores, count, names)
+    defects = synthetic_scores(artifact, images.held_out, recipe.seed, progress)
+    found = (learned_by_heart(scores[:count], scores[count:]), synthetic_overlap(scores[:count], defects))
+    entry = replace(threshold, warnings=tuple(line for line in found if line)).to_dict()
+    return {"threshold": entry, "good_scores": quantiles_of(scores[:count])}
+
+
+def synthetic_scores(artifact: Path, held_out: Sequence[Path], seed: int, progress: Progress) -> list[float]:
+    """An artifact's scores of synthetic defects in held-out good images, on the faster CPU back end.
+
+    Args:
+        artifact: With its manifest beside it.
+        held_out: Good images.
+        seed: Of the defects.
+        progress: Called after each image.
+    """
+    from edgekd.data.good_images import read_frames
+    from edgekd.data.synthetic_defects import synthetic_defects
+
+    defects, _ = synthetic_defects(read_frames(held_out[:MOST_WITH_DEFECTS], DEFECTS_SIDE), DEFECTS, seed)
+    frames = (Frame(str(index), lambda image=image: image) for index, image in enumerate(defects))  # type: ignore[misc]
+    return _engine_scores(artifact, frames, DEFECTS, f"scoring {DEFECTS} synthetic defects", progress)
 
 
 def engine_scores(artifact: Path, images: Sequence[Path], step: str, progress: Progress) -> list[float]:
@@ -66,16 +145,19 @@ def engine_scores(artifact: Path, images: Sequence[Path], step: str, progress: P
     Raises:
         EdgekdError: An image cannot be read.
     """
+    return _engine_scores(artifact, image_frames(images), len(images), step, progress)
+
+
+def _engine_scores(artifact: Path, frames: Iterator[Frame], count: int, step: str, progress: Progress) -> list[float]:
     from edgekd.engines import open_engine
     from edgekd.runner import inspect_stream
-    from edgekd.runner.sources import image_frames
     from edgekd.verdicts.limits import Limits
 
     results = []
     with open_engine(artifact) as engine:
-        for reply in inspect_stream(engine, image_frames(images), Limits(math.inf)):
+        for reply in inspect_stream(engine, frames, Limits(math.inf)):
             results.append(reply.result)
-            progress(step, len(results), len(images))
+            progress(step, len(results), count)
     failed = [result.error for result in results if result.error]
     if failed:
         raise EdgekdError(f"{step} failed: {failed[0]}")

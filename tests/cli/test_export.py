@@ -27,7 +27,7 @@ def test_the_steps_of_an_export_are_shown_without_a_terminal_too(trained_run, tm
     lines = capsys.readouterr().err.splitlines()
     assert "exporting the graph: done" in lines
     assert "comparing with torch on each engine: 2 of 2" in lines
-    assert "scoring 11 held-out images: 11 of 11" in lines
+    assert "scoring 110 good images: 110 of 110" in lines
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".json", ".calibration.json"])

@@ -86,6 +86,16 @@ def test_another_threshold_needs_another_engine_and_a_report_of_drift_does_not(b
     assert "has another threshold than" in reason_to_build(plan_of(graph))
 
 
+def test_an_engine_whose_threshold_was_set_since_needs_no_other_engine(built, tmp_path):
+    shutil.copytree(built, tmp_path, dirs_exist_ok=True)
+    graph = tmp_path / "detector.onnx"
+    engine = plan_of(graph).output
+    manifest = read_manifest(engine)
+    earlier = {name: value for name, value in manifest["threshold"].items() if name != "history"}
+    write_manifest(engine, manifest | {"threshold": earlier | {"value": 7.0, "history": [earlier]}})
+    assert reason_to_build(plan_of(graph)) is None
+
+
 @pytest.fixture
 def gpu(monkeypatch):
     """Sets the GPU and the version of a standard TensorRT; TensorRT for RTX stands in for it and builds on the CPU."""

@@ -46,6 +46,18 @@ REPORT = EvaluationReport(
     latency={"inference": {"min": 1, "mean": 1.5, "median": 1.25, "p90": 2, "p95": 3, "p99": 123.456}},
     paper=None,
     notes=["Trained for 10 iterations."],
+    limits=[
+        {
+            "false_reject_rate": 0.05,
+            "value": 0.5,
+            "expected": 0.0488,
+            "bound": 0.1489,
+            "good": 3,
+            "rejected": 1,
+            "ng": 3,
+            "missed": 1,
+        }
+    ],
 )
 
 
@@ -68,6 +80,10 @@ def charts_of(page: str) -> list[ElementTree.Element]:
 def images_of(page: str) -> list[NDArray[np.uint8]]:
     encoded = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page)
     return [decode_image(base64.b64decode(each), "an image of the page") for each in encoded]
+
+
+def test_the_limits_stand_beside_what_they_do_to_the_test_set(tmp_path: Path) -> None:
+    assert "5.0 % 0.5 4.9 % 15 % 1 of 3 1 of 3" in text_of(page_of(tmp_path))
 
 
 def test_the_headline_has_the_figures(tmp_path: Path) -> None:
