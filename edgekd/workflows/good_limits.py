@@ -36,8 +36,8 @@ def good_limits(artifact: Path, recipe: TrainingRecipe, false_reject_rate: float
     Raises:
         EdgekdError: An image cannot be read.
     """
-    from edgekd.recipe import held_out_images
     from edgekd.data.good_images import training_images
+    from edgekd.recipe import held_out_images
     from edgekd.verdicts.threshold import FEWEST_IMAGES, threshold_from_good
 
     held_out = held_out_images(recipe)
