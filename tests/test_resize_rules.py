@@ -10,8 +10,8 @@ from edgekd.errors import ArtifactError
 from edgekd.resize_rules import AREA, AREA_2, resize_rule
 
 PACKAGE = Path(edgekd.__file__).parent
-# It paints the defects that detectors are compared on, before there is a run.
-WITHOUT_A_RUN = {("workflows/judge.py", "SIDE")}
+# They paint defects into images, which every artifact then resizes as it needs them.
+WITHOUT_A_RUN = {("workflows/judge.py", "SIDE"), ("workflows/scoring.py", "DEFECTS_SIDE")}
 
 
 def test_artifacts_of_before_there_were_rules_keep_the_first():

@@ -65,7 +65,7 @@ class DriftResult:
 
     def to_dict(self) -> dict[str, Any]:
         """The result as JSON has it."""
-        return asdict(self)
+        return asdict(self) | {"size": list(self.size)}
 
 
 @takes_options(DriftOptions)

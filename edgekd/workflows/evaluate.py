@@ -104,7 +104,7 @@ class EvaluateResult:
 
     def to_dict(self) -> dict[str, Any]:
         """The content of `evaluate --json`."""
-        content = asdict(self)
+        content = asdict(self) | {"size": list(self.size)}
         content |= content.pop("by_kind")
         return content
 

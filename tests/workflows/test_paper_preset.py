@@ -171,9 +171,9 @@ def test_an_artifact_alone_tells_how_it_differs_from_the_paper(category, tiny_te
     root, run = category.rename(category.with_name("transistor")), tmp_path / "run"
     words = ("--data", root, "--run", run, "--teacher", tiny_teacher, "--iterations", 2, "--size", 64)
     assert main(["train", "hkt", "--preset", "paper", *words]) == 0
-    assert "0 good images are held out, 10 would set a threshold: export leaves it out" in capsys.readouterr().err
+    assert "0 good images are held out, 2 would set a threshold: export leaves it out" in capsys.readouterr().err
     assert main(["export", run]) == 0
-    complaint = "no threshold: it takes 10 good images that were held out, and there are 0; give one to edgekd inspect"
+    complaint = "no threshold: it takes 2 good images that were held out, and there are 0; give one to edgekd inspect"
     assert complaint in capsys.readouterr().out
     assert read_manifest(run / "detector.onnx")["training"] == training_record(read_recipe(run))
     (run / "detector.onnx").rename(tmp_path / "detector.onnx")

@@ -16,13 +16,13 @@ def run(forty_good, tiny_teacher, tmp_path):
     return folder
 
 
-def test_a_run_keeps_its_shape_from_the_recipe_to_the_figures(run, category, elpv_images, tmp_path, capsys):
+def test_a_run_keeps_its_shape_from_the_recipe_to_the_figures(run, forty_good, category, tmp_path, capsys):
     assert read_recipe(run).size == (64, 96)
     artifact = edgekd.export(run).artifact
     manifest = json.loads(artifact.with_suffix(".json").read_text())
     assert manifest["inputs"]["frames"]["shape"] == [1, 64, 96, 3]
     with edgekd.Inspector(artifact, backend="onnxruntime") as inspector:
-        assert inspector(elpv_images[0]).anomaly_map.shape == (64, 96)
+        assert inspector(next(forty_good.iterdir())).anomaly_map.shape == (64, 96)
     bench = edgekd.bench(artifact, backend="onnxruntime", duration=0.2)
     assert "generated, of 64 x 96 pixels (height x width)" in bench.measured["images"]
     page = tmp_path / "report.html"
