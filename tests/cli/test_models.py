@@ -28,6 +28,21 @@ def test_a_size_that_not_every_system_takes_is_no_traceback(fails):
     assert "mhkd does not take images of 100 pixels a side: use 64 or 128" in fails("models", "--size", 100)
 
 
+def test_a_rectangles_operations_follow_its_area_in_either_orientation(capsys):
+    square, wide, tall = (edgekd.models.list_systems(size, "mthf")[0] for size in (128, "128x320", (320, 128)))
+    teacher = "teacher efficientnet_lite0"
+    assert 2 * wide["parts"][teacher]["macs"] == 5 * square["parts"][teacher]["macs"]
+    assert wide["parts"] == tall["parts"]
+    assert (wide["size"], tall["size"]) == ([128, 320], [320, 128])
+    assert main(["models", "mthf", "--size", "128x320"]) == 0
+    assert "MTHF at 128 x 320" in capsys.readouterr().out
+
+
+def test_a_rectangle_that_a_system_does_not_take_names_the_nearest(fails):
+    message = fails("models", "pfadseg", "--size", "128x100")
+    assert "pfadseg does not take images of 128 x 100 pixels (height x width): use 128x64 or 128x128" in message
+
+
 @pytest.mark.parametrize("system", ["hkt", "mthf"])
 def test_the_function_and_the_command_give_the_same_answer(system, capsys):
     assert main(["models", system, "--size", 128, "--json", "-"]) == 0
