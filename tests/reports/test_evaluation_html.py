@@ -29,8 +29,8 @@ SAMPLES = [
     sample("g1", "good", 0.1),
     sample("g2", "good", 0.3),
     sample("g3", "good", 0.6),
-    sample("c1", "crack", 0.3),
-    sample("c2", "crack", 0.9),
+    sample("c1", "crack", 0.3, severity=0.5),
+    sample("c2", "crack", 0.9, severity=2.0),
     sample("s1", "stain", 0.8),
 ]
 
@@ -112,7 +112,7 @@ def test_classes_are_counted_and_compared_with_the_good(tmp_path: Path) -> None:
     text = text_of(page_of(tmp_path))
     assert "good 3 1 of 3 0.3333 \N{EN DASH}" in text
     # Crack at 0.3 beats one good, ties with one; at 0.9 it beats three: 4.5 of 6 pairs.
-    assert "crack 2 1 of 2 0.6000 0.7500" in text
+    assert "crack 2 1 of 2 0.6000 1.25 0.7500" in text
     assert "stain 1 1 of 1 0.8000 1.0000" in text
 
 
