@@ -113,7 +113,7 @@ def test_classes_are_counted_and_compared_with_the_good(tmp_path: Path) -> None:
     assert "good 3 1 of 3 0.3333 \N{EN DASH}" in text
     # Crack at 0.3 beats one good, ties with one; at 0.9 it beats three: 4.5 of 6 pairs.
     assert "crack 2 1 of 2 0.6000 1.25 0.7500" in text
-    assert "stain 1 1 of 1 0.8000 1.0000" in text
+    assert "stain 1 1 of 1 0.8000 \N{EN DASH} 1.0000" in text
 
 
 def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
