@@ -5,8 +5,8 @@
 SCORES are files of `collect.py`. For each, the threshold is chosen from the held-out images as they were, and from
 redraws of as many among all good images that the detector was not trained on, judged on the rest: the measured false
 rejects, the share expected, how often the measured ones lie within the printed 95 % bound, the missed defects, and the
-balanced error over the best possible one. Half an image is added to each kind of error, so that a best error of none can
-be divided by.
+balanced error over the best possible one. Half an image is added to each kind of error, so that a best error of none
+can be divided by.
 """
 
 from __future__ import annotations

@@ -216,7 +216,7 @@ def _print_threshold(result: ExportResult) -> None:
         held_out = result.manifest["training"]["held_out_images"]
         _say(
             f"no threshold: it takes {FEWEST_IMAGES} good images that were held out, and there are {held_out}; "
-            "give one to edgekd inspect --threshold"
+            "give one to edgekd inspect --threshold, or set one with edgekd threshold --good DIR --write"
         )
 
 
