@@ -13,6 +13,7 @@ from typing import Any
 from edgekd.artifact import frame_shape
 from edgekd.errors import EdgekdError
 from edgekd.resize_rules import CURRENT_RESIZE_RULE, resize_rule
+from edgekd.view import WHOLE, View, read_view
 
 Size = tuple[int, int]  # Height and width, in pixels.
 
@@ -57,11 +58,18 @@ class Preprocessing:
     Attributes:
         height, width: Of what the network reads, in pixels.
         resize: The rule by which images are brought to that size.
+        view: What of a frame is looked at, and how.
     """
 
     height: int
     width: int
     resize: str = CURRENT_RESIZE_RULE
+    view: View = WHOLE
+
+    @property
+    def tiles(self) -> int:
+        """Frames of the network that one frame of the camera becomes."""
+        return self.view.count
 
 
 def square(side: int, resize: str = CURRENT_RESIZE_RULE) -> Preprocessing:
@@ -84,4 +92,5 @@ def preprocessing_of(manifest: Mapping[str, Any]) -> Preprocessing:
         ArtifactError: It lacks the shape of the frames, or needs what this edgekd cannot compute.
     """
     _, height, width = frame_shape(manifest)
-    return Preprocessing(height, width, resize_rule(manifest))
+    view = read_view(manifest.get("view"), str(manifest.get("file", "the manifest")))
+    return Preprocessing(height, width, resize_rule(manifest), view)

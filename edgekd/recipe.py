@@ -13,6 +13,7 @@ from edgekd.preprocessing import Preprocessing, Size, parse_size
 from edgekd.resize_rules import AREA, CURRENT_RESIZE_RULE, known_rule
 from edgekd.resources import resource
 from edgekd.run_folder import RECIPE_FILE
+from edgekd.view import WHOLE, View, read_view
 
 Schedule = Literal["constant", "step", "cosine"]
 Preset = Literal["timed", "paper"]
@@ -56,6 +57,7 @@ class TrainingRecipe:
         initialisation: "random" as torch draws weights, or "images", scaled layer by layer on good images.
         augment: How images are changed at random: "flip_horizontal", "flip_vertical", "symmetries" (flips and quarter
             turns) or "turn" (any angle); empty for as they are.
+        view: What of an image is looked at, and how; runs of before there were views stretch whole images.
     """
 
     system: str
@@ -84,6 +86,7 @@ class TrainingRecipe:
     texture_images: int = 0
     augment: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    view: View = WHOLE
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "size", parse_size(self.size))
@@ -91,7 +94,7 @@ class TrainingRecipe:
     @property
     def preprocessing(self) -> Preprocessing:
         """How images are prepared, in training and by what is exported."""
-        return Preprocessing(*self.size, self.resize)
+        return Preprocessing(*self.size, self.resize, self.view)
 
 
 def write_recipe(run: Path, recipe: TrainingRecipe) -> None:
@@ -115,7 +118,8 @@ def read_recipe(run: Path) -> TrainingRecipe:
     older: dict[str, Any] = {"resize": AREA}
     try:
         lists = {name: tuple(content.get(name, ())) for name in ("held_out", "augment", "left_out")}
-        recipe = TrainingRecipe(**older | content | lists)
+        view = read_view(content.get("view"), str(run / RECIPE_FILE))
+        recipe = TrainingRecipe(**older | content | lists | {"view": view})
     except (TypeError, EdgekdError) as error:
         raise ArtifactError(f"{run / RECIPE_FILE} is incomplete ({error}): train again") from error
     known_rule(recipe.resize, str(run / RECIPE_FILE))

@@ -10,7 +10,7 @@ import typer
 from edgekd.cli.types import positive
 
 # The panels of the help pages.
-DATA, TRAINING, PRECISION, ENGINE, OUTPUT = "Data", "Training", "Precision", "Engine", "Output"
+DATA, VIEW, TRAINING, PRECISION, ENGINE, OUTPUT = "Data", "View", "Training", "Precision", "Engine", "Output"
 
 JsonFile = Annotated[
     Path | None,

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from edgekd.cli.options import DATA, TRAINING
+from edgekd.cli.options import DATA, TRAINING, VIEW
 from edgekd.cli.types import between, image_size, not_negative, positive
 from edgekd.recipe import AUGMENTATIONS, Preset, Schedule
+from edgekd.view import MOST_OVERLAP, MOST_ROTATION, Fit
 
 Textures = Annotated[
     Path | None,
@@ -28,6 +29,90 @@ ImageSize = Annotated[
         help="Size of the images, in pixels: the side of a square, such as 256, or height and width, such as 128x320. "
         "Default: the square that suits the time; 256 with --iterations or --preset paper.",
         rich_help_panel=DATA,
+    ),
+]
+Crop = Annotated[
+    str | None,
+    typer.Option(
+        "--crop",
+        metavar="X,Y,WIDTH,HEIGHT",
+        help="What is looked at of each image, in pixels: the upper left corner and the size. Default: all of it.",
+        rich_help_panel=VIEW,
+    ),
+]
+LookAt = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--look-at",
+        metavar="POLYGON|MASK",
+        help="Look inside this polygon only, 'X,Y X,Y X,Y' in pixels, or where this image is not black; once for each "
+        "of several. Default: everywhere.",
+        rich_help_panel=VIEW,
+    ),
+]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ignore",
+        metavar="POLYGON|MASK",
+        help="Ignore what is inside this polygon, 'X,Y X,Y X,Y' in pixels, or where this image is not black; once for "
+        "each of several. Default: nothing.",
+        rich_help_panel=VIEW,
+    ),
+]
+FitOption = Annotated[
+    Fit | None,
+    typer.Option(
+        "--fit",
+        help="How images of another shape than --size are brought to it: letterbox keeps their shape, stretch fills "
+        "the size. Default: letterbox; stretch with --preset paper.",
+        rich_help_panel=VIEW,
+    ),
+]
+Tiles = Annotated[
+    str | None,
+    typer.Option(
+        "--tiles",
+        metavar="ROWSxCOLUMNS",
+        help="Divide each image into tiles, such as 2x3, which the network reads at --size each: finer detail, at the "
+        "cost of as many inferences. Default: 1x1.",
+        rich_help_panel=VIEW,
+    ),
+]
+Overlap = Annotated[
+    float | None,
+    typer.Option(
+        parser=between(0, MOST_OVERLAP),
+        metavar="SHARE",
+        help=f"Overlap of neighbouring tiles, as a share of a tile, 0 to {MOST_OVERLAP:g}. Default: 0.1.",
+        rich_help_panel=VIEW,
+    ),
+]
+Align = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="IMAGE",
+        help="Shift and turn each image onto this reference first, one of the good images; what does not match it is "
+        "an ERROR. Default: not at all.",
+        rich_help_panel=VIEW,
+    ),
+]
+MaxShift = Annotated[
+    float | None,
+    typer.Option(
+        parser=between(0, 100_000),
+        metavar="PIXELS",
+        help="Largest shift that --align corrects. Default: a tenth of the image's shorter side.",
+        rich_help_panel=VIEW,
+    ),
+]
+MaxRotation = Annotated[
+    float | None,
+    typer.Option(
+        parser=between(0, MOST_ROTATION),
+        metavar="DEGREES",
+        help="Largest rotation that --align corrects. Default: 5.",
+        rich_help_panel=VIEW,
     ),
 ]
 Minutes = Annotated[

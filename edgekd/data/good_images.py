@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from edgekd.data.copies import group_copies
 from edgekd.data.images import read_image
 from edgekd.data.layouts import find_good_images, find_validation_images
-from edgekd.data.preparing import prepare
-from edgekd.errors import EdgekdError
+from edgekd.data.preparing import prepare_into
+from edgekd.errors import EdgekdError, ImageError
 from edgekd.preprocessing import Preprocessing, square
 from edgekd.recipe import TrainingRecipe
 
@@ -116,16 +116,21 @@ def read_frames(paths: Sequence[Path], preprocessing: Preprocessing | int) -> ND
             square.
 
     Returns:
-        uint8 [N, height, width, 3], BGR.
+        uint8 [N * tiles, height, width, 3], BGR: the tiles of the first image, then those of the second, and so on.
 
     Raises:
-        ImageError: One cannot be read; the error names it.
+        ImageError: One cannot be read, or does not suit the view; the error names it.
     """
     prepared = square(preprocessing) if isinstance(preprocessing, int) else preprocessing
-    frames = np.empty((len(paths), prepared.height, prepared.width, 3), np.uint8)
+    tiles = prepared.tiles
+    frames = np.empty((len(paths) * tiles, prepared.height, prepared.width, 3), np.uint8)
 
     def read(index: int) -> None:
-        frames[index] = prepare(read_image(paths[index]), prepared)
+        image = read_image(paths[index])
+        try:
+            prepare_into(image, frames[index * tiles : (index + 1) * tiles], prepared)
+        except ImageError as error:
+            raise ImageError(f"{paths[index]}: {error}") from error
 
     with ThreadPoolExecutor(4) as readers:
         list(readers.map(read, range(len(paths))))

@@ -24,9 +24,10 @@ from edgekd.engines.tensorrt.flavours import (
     default_flavour,
 )
 from edgekd.errors import ArtifactError, EdgekdError, unknown_name
+from edgekd.preprocessing import preprocessing_of
 
-LARGEST_BATCH = 8  # Of a graph whose batch is free, where none is asked for.
-OPT_BATCH = 1  # The batch that edgekd inspect uses with such a graph.
+LARGEST_BATCH = 8  # Of a graph whose batch is free, where none is asked for; of more tiles, those of one image.
+OPT_BATCH = 1  # Images: the batch that edgekd inspect uses with such a graph.
 
 
 class BuildChoices(NamedTuple):
@@ -226,7 +227,11 @@ def _batches(onnx_path: Path, manifest: Manifest, backend: str, choices: BuildCh
         return fixed, fixed
     if backend == OPENVINO:
         return None, None
-    largest, opt = choices.max_batch or LARGEST_BATCH, choices.opt_batch or OPT_BATCH
+    tiles = preprocessing_of(manifest).tiles
+    largest = choices.max_batch or max(LARGEST_BATCH, tiles)
+    opt = choices.opt_batch or min(largest, OPT_BATCH * tiles)
+    if largest < tiles:
+        raise EdgekdError(f"--max-batch {largest} is less than the {tiles} tiles of one image: give {tiles} or more")
     if opt > largest:
         default = "" if choices.max_batch else ", its default"
         raise EdgekdError(

@@ -27,6 +27,7 @@ from edgekd.preprocessing import Size, parse_size
 from edgekd.progress import Progress, silent
 from edgekd.recipe import read_export_recipe
 from edgekd.resize_rules import CURRENT_RESIZE_RULE
+from edgekd.view import read_view
 
 NAME_SCOPES = "pkg.torch.onnx.name_scopes"  # Metadata of a node: its modules from the outermost, then itself.
 NETWORK = "network."  # What the names of all modules begin with.
@@ -59,8 +60,9 @@ def export_detector(
         frames: Real images, uint8 [N, height, width, 3] BGR, to compare graph and network on; N as the batch, if that
             is fixed.
         output: The .onnx file; its manifest stands beside it.
-        origin: What it was made from, for the manifest: trained, made_from, threshold; and `resize`, the rule that the
-            run resized its images by, where that is not the current one.
+        origin: What it was made from, for the manifest: trained, made_from, threshold; `resize`, the rule that the run
+            resized its images by, where that is not the current one; and `view`, what it looks at, where that is not
+            the whole image.
         lower: Makes the graph that ships of the float32 one; None ships the float32 one.
         measure: Called with the artifact as it will ship, for entries of the manifest such as its threshold.
         progress: Called while it works.
@@ -73,6 +75,7 @@ def export_detector(
     """
     recipe = read_export_recipe(system)
     height, width = parse_size(size)
+    tiles = read_view(origin.get("view"), str(output)).count
     progress("exporting the graph", 0, 1)
     model = build_graph(detector, size, batch, recipe.opset)
     progress("exporting the graph", 1, 1)
@@ -87,7 +90,7 @@ def export_detector(
         },
         "resize": {"rule": CURRENT_RESIZE_RULE},
         **origin,
-        "macs": count_macs(model),
+        "macs": count_macs(model) * tiles,
         "operators": _operators(model),
         "tools": {"edgekd": __version__, "torch": torch.__version__, "onnx": onnx.__version__},
     }

@@ -25,7 +25,7 @@ from edgekd.profiling.throughput import measure_throughput
 from edgekd.profiling.timing import device_record, distribution, repeat_for, summarise
 from edgekd.progress import Progress, silent
 from edgekd.result import Verdict
-from edgekd.runner.pipeline import inspect_image
+from edgekd.runner.pipeline import images_per_batch, inspect_image, whole_batch
 from edgekd.runner.reading import default_readers
 from edgekd.verdicts.limits import measuring_limits
 
@@ -87,7 +87,7 @@ def measure_engine(
         profile = profile_layers(artifact, engine.spec, seconds)
     layers = with_floors(profile.layers, peaks, bandwidth) if profile else []
     macs = int(manifest["macs"])
-    achieved = macs * (engine.spec.batch or 1) / (latency["inference"]["median"] / 1e3)
+    achieved = macs * images_per_batch(engine) / (latency["inference"]["median"] / 1e3)
     return {
         "device": device_record(engine.spec.threads or 0)
         | {
@@ -172,7 +172,6 @@ def measure_latency(
     Returns:
         Every frame's milliseconds by stage, and the runner's median end-to-end time over that of its bare parts.
     """
-    spec = engine.spec
     stages: dict[str, list[float]] = {}
     limits = measuring_limits(manifest, 0.0)
     bare: list[float] = []
@@ -180,8 +179,8 @@ def measure_latency(
 
     def bare_parts() -> None:
         start = time.perf_counter()
-        frame = prepare(images[turn % len(images)], engine.preprocessing)
-        engine.infer(np.ascontiguousarray(np.broadcast_to(frame, (spec.batch or 1, *frame.shape))))
+        frames, _ = prepare(images[turn % len(images)], engine.preprocessing)
+        engine.infer(whole_batch(engine, frames))
         bare.append((time.perf_counter() - start) * 1e3)
 
     def through_runner() -> None:

@@ -16,6 +16,7 @@ from edgekd.engines.base import EVERY_MAP, Engine, EngineSpec, Frames
 from edgekd.errors import EdgekdError
 from edgekd.machine.power import measure_power
 from edgekd.runner.pipeline import inspect_stream
+from edgekd.runner.reading import by_image
 from edgekd.runner.sources import Frame
 from edgekd.verdicts.limits import Limits
 
@@ -49,7 +50,7 @@ def measure_throughput(
     Args:
         engine: One that takes this batch size.
         images: Decoded, uint8 [H, W, 3] BGR; taken in turn.
-        batch: Frames per batch.
+        batch: Frames per batch, each with all of its tiles.
         seconds: How long to measure each of the two.
         readers: Threads that resize; None for the runner's default.
 
@@ -109,13 +110,13 @@ def _of_the_engine(engine: Engine, images: Sequence[Image], batch: int, seconds:
 
 def _filled(engine: Engine, images: Sequence[Image], batch: int) -> Frames:
     frames = _acquired(engine, batch)
-    for index, memory in enumerate(frames):
+    for index, memory in enumerate(by_image(frames, engine.preprocessing)):
         prepare_into(images[index % len(images)], memory, engine.preprocessing)
     return frames
 
 
 def _acquired(engine: Engine, batch: int) -> Frames:
-    frames = engine.acquire(batch)
+    frames = engine.acquire(batch * engine.preprocessing.tiles)
     if frames is None:
         raise EdgekdError("no slot of the engine is free: collect what was submitted first")
     return frames

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edgekd.data.images import Image
-from edgekd.data.preparing import prepare
+from edgekd.data.preparing import Placement, assemble, frame_score, prepare
 from edgekd.engines.base import EVERY_MAP, NO_MAP, Engine, Frames, Outputs
-from edgekd.errors import EdgekdError, MachineError, one_line
+from edgekd.errors import EdgekdError, ImageError, MachineError, one_line
 from edgekd.result import AnomalyResult, error_result, verdict_of
-from edgekd.runner.reading import Read, Readers, default_readers
+from edgekd.runner.reading import Read, Readers, by_image, default_readers
 from edgekd.runner.sources import Frame
 from edgekd.verdicts.frozen import FrozenCamera
 from edgekd.verdicts.image_checks import Statistics, statistics
@@ -78,7 +78,7 @@ def inspect_image(
     """Inspects one decoded image and waits for the answer.
 
     Args:
-        engine: One with a fixed batch size gets the image that many times.
+        engine: One with a fixed batch size gets the image as often as its batch holds it.
         image: uint8 [H, W, 3], BGR, of any size.
         limits: What scores and maps are judged by.
         maps_above: The answer holds the anomaly map where the score is above it.
@@ -87,13 +87,44 @@ def inspect_image(
     started = time.perf_counter()
     if limits.checks and (failure := limits.checks.failure(seen or statistics(image))) is not None:
         return error_result(failure)
-    frame = prepare(image, engine.preprocessing)
-    frames = np.ascontiguousarray(np.broadcast_to(frame, (engine.spec.batch or 1, *frame.shape)))
+    try:
+        frames, placement = prepare(image, engine.preprocessing)
+    except ImageError as error:
+        return error_result(str(error))
+    whole = whole_batch(engine, frames)
     prepared = time.perf_counter()
-    outputs = engine.infer(frames, maps_above)
+    outputs = engine.infer(whole, maps_above)
     inferred = time.perf_counter()
     times = _Times(started, (prepared - started) * 1e3, prepared, inferred)
-    return _result(outputs, 0, image.shape[:2], limits, maps_above, times)
+    return _result(engine, outputs, 0, placement, limits, maps_above, times)
+
+
+def whole_batch(engine: Engine, frames: Frames) -> Frames:
+    """The tiles of one image as a batch that an engine takes: as often as its fixed batch holds them.
+
+    Args:
+        engine: Of any batch size.
+        frames: uint8 [tiles, h, w, 3].
+    """
+    times = images_per_batch(engine)
+    return np.ascontiguousarray(np.broadcast_to(frames, (times, *frames.shape))).reshape(-1, *frames.shape[1:])
+
+
+def images_per_batch(engine: Engine) -> int:
+    """The images of the camera in an engine's batch; 1 where it takes any.
+
+    Args:
+        engine: Whose batch counts the tiles of images.
+
+    Raises:
+        EdgekdError: Its fixed batch does not hold whole images.
+    """
+    tiles, batch = engine.preprocessing.tiles, engine.spec.batch
+    if batch is None:
+        return 1
+    if batch % tiles:
+        raise EdgekdError(f"this engine takes batches of {batch}, and an image has {tiles} tiles: export it again")
+    return batch // tiles
 
 
 def inspect_stream(
@@ -119,7 +150,8 @@ def inspect_stream(
         keep_images: Whether answers hold the image as it was read.
         live: Whether the source cannot wait, such as a camera; then the oldest waiting frames are dropped.
         readers: Threads that decode and resize; None for `default_readers`.
-        batch: Frames per batch, for an engine that takes any; None for the engine's own, or 1.
+        batch: Frames per batch, each with all of its tiles, for an engine that takes any; None for the engine's own,
+            or 1.
         frozen_after: Equal frames in a row from which on the camera counts as frozen, where the limits hold that check;
             None where frames may repeat.
 
@@ -130,7 +162,7 @@ def inspect_stream(
         MachineError: The engine's device no longer answers. Frames in flight get verdict ERROR first.
         Exception: The source's, after the frames before it are answered.
     """
-    batch = batch or engine.spec.batch or 1
+    batch = batch or images_per_batch(engine)
     readers = readers or default_readers(engine.spec)
     filling: deque[_Filling] = deque()
     running: deque[_Running] = deque()
@@ -140,7 +172,9 @@ def inspect_stream(
         try:
             while True:
                 memory = None
-                while engine.broken is None and (memory := engine.acquire(batch)) is not None:
+                while (
+                    engine.broken is None and (memory := engine.acquire(batch * engine.preprocessing.tiles)) is not None
+                ):
                     reads = reading.next_batch(memory, wait=not filling and not running)
                     if not reads:
                         engine.release(memory)
@@ -171,7 +205,7 @@ def inspect_stream(
 
 def _start(engine: Engine, filled: _Filling, maps_above: float, camera: FrozenCamera | None) -> _Running:
     reads = [_not_frozen(read.result(), camera) for read in filled.reads]
-    for read, memory in zip(reads, filled.memory, strict=False):
+    for read, memory in zip(reads, by_image(filled.memory, engine.preprocessing), strict=False):
         if read.error is None and not np.may_share_memory(read.resized, memory):  # It was read ahead.
             np.copyto(memory, read.resized)
     submitted = time.perf_counter()
@@ -207,19 +241,29 @@ def _finish(engine: Engine, running: _Running, limits: Limits, maps_above: float
             result = error_result(read.error or error or "the engine returned nothing")
         else:
             times = _Times(read.started, read.milliseconds, running.submitted, inferred)
-            result = _result(outputs, index, read.shape, limits, maps_above, times)
+            assert read.placement is not None
+            result = _result(engine, outputs, index, read.placement, limits, maps_above, times)
         yield Answer(read.name, read.image, result, read.dropped, read.seen)
 
 
 def _result(
-    outputs: Outputs, index: int, shape: tuple[int, ...], limits: Limits, maps_above: float, times: _Times
+    engine: Engine,
+    outputs: Outputs,
+    index: int,
+    placement: Placement,
+    limits: Limits,
+    maps_above: float,
+    times: _Times,
 ) -> AnomalyResult:
-    """The answer for one frame of a batch; `shape` is the frame's, as it was read."""
-    score = float(outputs.scores[index])
+    """The answer for one frame of a batch, from its tiles."""
+    preprocessing = engine.preprocessing
+    tiles = slice(index * preprocessing.tiles, (index + 1) * preprocessing.tiles)
+    score = frame_score(outputs.scores[tiles], preprocessing)
     verdict = verdict_of(score, limits.threshold)
     kept = len(outputs.anomaly_maps) and (maps_above == EVERY_MAP or score > maps_above)
     error = None if math.isfinite(score) else f"the engine's score is not finite: {score}"
-    anomaly_map = outputs.anomaly_maps[index] if kept else None
+    anomaly_map = assemble(outputs.anomaly_maps[tiles], placement, preprocessing) if kept else None
+    shape = placement.height, placement.width
     regions = NO_REGIONS if anomaly_map is None else find_regions(anomaly_map, limits.pixel_limit, *shape)
     ended = time.perf_counter()
     timings = {

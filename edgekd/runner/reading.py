@@ -11,10 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from edgekd.data.images import Image
-from edgekd.data.preparing import prepare_into
+from edgekd.data.preparing import Placement, prepare_into
 from edgekd.engines.base import Engine, EngineSpec, Frames
 from edgekd.engines.cores import usable_cores
 from edgekd.errors import EdgekdError
+from edgekd.preprocessing import Preprocessing
 from edgekd.runner.frame_queue import FrameQueue
 from edgekd.runner.sources import Frame
 from edgekd.verdicts.frozen import digest
@@ -32,7 +33,8 @@ class Read(NamedTuple):
         dropped: Frames of a live source that were dropped just before it.
         image: The decoded image; None where it was not kept.
         shape: Height and width of the decoded image, in pixels; zeros where it could not be read.
-        resized: uint8 [h, w, 3]: in the slot that it was read for, or in memory of its own.
+        placement: How the frame lies; None where it could not be read.
+        resized: Its tiles, uint8 [tiles, h, w, 3]: in the slot that it was read for, or in memory of its own.
         error: Why it could not be read, or failed a check of the image; None where it can be scored.
         seen: What the checks of the image measured; None where there are none.
         digest: What tells it from the frame before it; None where frames may repeat.
@@ -44,7 +46,8 @@ class Read(NamedTuple):
     dropped: int
     image: Image | None
     shape: tuple[int, ...]
-    resized: Image
+    placement: Placement | None
+    resized: Frames
     error: str | None
     seen: Statistics | None
     digest: bytes | None
@@ -128,21 +131,21 @@ class Readers:
         """The reading of the next frames.
 
         Args:
-            memory: A free slot's, uint8 [N, h, w, 3]. Frames that were read ahead still have to be copied there.
+            memory: A free slot's, uint8 [N * tiles, h, w, 3]. Frames that were read ahead must still be copied there.
             wait: Whether to wait for the first frame.
 
         Returns:
             N at most: fewer at the end of the source, none where no frame is ready and nobody waits.
         """
         reads: list[Future[Read]] = []
-        for frame in memory:
+        for frame in by_image(memory, self._preprocessing):
             read = self._next(frame, wait or bool(reads))
             if read is None:
                 break
             reads.append(read)
         return reads
 
-    def _next(self, memory: Image, wait: bool) -> Future[Read] | None:
+    def _next(self, memory: Frames, wait: bool) -> Future[Read] | None:
         if self._waiting is not None:
             taken = self._waiting.get(wait)
             return self._pool.submit(self._read, taken.frame, taken.dropped, memory) if taken else None
@@ -160,11 +163,12 @@ class Readers:
             if close is not None:
                 close()
 
-    def _read(self, frame: Frame, dropped: int, memory: Image | None) -> Read:
+    def _read(self, frame: Frame, dropped: int, memory: Frames | None) -> Read:
         started = time.perf_counter()
-        shape = (self._preprocessing.height, self._preprocessing.width, 3)
-        resized = np.empty(shape, np.uint8) if memory is None else memory
-        image = error = seen = frame_digest = None
+        preprocessing = self._preprocessing
+        needed = (preprocessing.tiles, preprocessing.height, preprocessing.width, 3)
+        resized = np.empty(needed, np.uint8) if memory is None else memory
+        image = error = placement = seen = frame_digest = None
         try:
             image = frame.load()
             if self._digests:
@@ -172,12 +176,17 @@ class Readers:
             if self._checks:
                 seen = statistics(image)
                 error = self._checks.failure(seen)
-            prepare_into(image, resized, self._preprocessing)
+            placement = prepare_into(image, resized, preprocessing)
         except EdgekdError as failure:
-            error = str(failure)
+            error = error or str(failure)
         except Exception as failure:  # Whatever goes wrong with one frame is that frame's ERROR, not the line's stop.
             error = f"{frame.name}: {type(failure).__name__}: {failure}"
         milliseconds = (time.perf_counter() - started) * 1e3
         kept = image if self._keep else None
         shape = (0, 0) if image is None else image.shape[:2]
-        return Read(frame.name, dropped, kept, shape, resized, error, seen, frame_digest, started, milliseconds)
+        return Read(frame.name, dropped, kept, shape, placement, resized, error, seen, frame_digest, started, milliseconds)
+
+
+def by_image(frames: Frames, preprocessing: Preprocessing) -> Frames:
+    """Frames of a network, uint8 [N * tiles, h, w, 3], as [N, tiles, h, w, 3]: a view of the same memory."""
+    return frames.reshape(-1, preprocessing.tiles, *frames.shape[1:])

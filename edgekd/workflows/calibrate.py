@@ -151,7 +151,9 @@ def _choose(
         candidates = [paths[index] for index in at_random(len(paths), max(CANDIDATES, count), seed)]
         step = f"comparing {len(candidates)} images by the teacher's features"
         options.progress(step, 0, 1)
-        indices = k_centre(image_descriptors(detector, read_frames(candidates, recipe.preprocessing)), count)
+        frames = read_frames(candidates, recipe.preprocessing)
+        # An image's tiles are one descriptor: what covers the images covers each of their places.
+        indices = k_centre(image_descriptors(detector, frames).reshape(len(candidates), -1), count)
         options.progress(step, 1, 1)
     chosen = [candidates[index] for index in indices]
     return CalibrationSet(hashed(root, chosen), str(root.resolve()), choice, seed, len(paths))

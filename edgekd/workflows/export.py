@@ -20,6 +20,7 @@ from edgekd.run_folder import (
     TEACHER_FILE,
     artifact_name,
 )
+from edgekd.view import view_entry
 from edgekd.workflows.calibrate import CalibrateOptions, check_choice, choose_set
 from edgekd.workflows.calling import takes_options
 from edgekd.workflows.good_limits import good_limits
@@ -55,7 +56,8 @@ class ExportOptions:
     Attributes:
         what: Folder of a run; name of a system, exported untrained; or with `triton` an .onnx or .engine artifact.
         precision: "fp32", "fp16", "int8" (float32 around it, for CPUs) or "int8_fp16" (for TensorRT).
-        batch: Frames a batch, or "dynamic" for any number.
+        batch: Images a batch, or "dynamic" for any number. Where a run divides images into tiles, the graph's batch is
+            all tiles of so many images.
         size: Of the frames of an untrained system, in pixels: a side, or height and width, such as "128x320" or
             (128, 320). None for 256.
         output: The .onnx file; None for detector.onnx (_fp16, _int8, _int8_fp16) in the run, or SYSTEM.onnx here.
@@ -98,8 +100,16 @@ class ExportOptions:
 
     @property
     def free_batch(self) -> int | None:
-        """Frames a batch; None where it is free."""
+        """Images a batch; None where it is free."""
         return None if self.batch == "dynamic" else self.batch
+
+    def frames_a_batch(self, tiles: int) -> int | None:
+        """Frames of the network a batch; None where it is free.
+
+        Args:
+            tiles: Of an image.
+        """
+        return None if self.free_batch is None else self.free_batch * tiles
 
 
 @dataclass(frozen=True)
@@ -111,7 +121,7 @@ class ExportResult:
         exported: Whether it was written now; False where it was there and only went to Triton.
         system: Such as "hkt".
         precision: Of the artifact.
-        macs: Multiply-accumulates for one frame.
+        macs: Multiply-accumulates for one image, all of its tiles.
         threshold: Its value, origin and false reject rate; None where too few good images were held out.
         manifest: All that is recorded of the artifact.
         triton: Folder, back end, device and largest batch of the model in Triton's repository; None without one.
@@ -146,6 +156,7 @@ def export(options: ExportOptions) -> ExportResult:
         DriftError: `max_drift` cannot be met.
     """
     from edgekd.models.registry import SYSTEMS
+    from edgekd.recipe import read_recipe
 
     _check(options)
     what, is_system = Path(options.what), str(options.what) in SYSTEMS
@@ -156,7 +167,8 @@ def export(options: ExportOptions) -> ExportResult:
     if not is_system and options.size is not None:
         raise EdgekdError("a run keeps the size it was trained with: leave --size out, or train with another")
     output = _output(options, is_system)
-    served = plan_triton(_triton(options), output, options.free_batch)
+    tiles = 1 if is_system else read_recipe(what).view.count
+    served = plan_triton(_triton(options), output, options.frames_a_batch(tiles))
     manifest = (_export_untrained if is_system else _export_run)(options, output, served)
     return _result(output, True, manifest, served)
 
@@ -274,6 +286,7 @@ def _export_run(options: ExportOptions, output: Path, served: TritonModel | None
     origin = {
         "trained": True,
         "resize": {"rule": recipe.resize},
+        "view": view_entry(recipe.view),
         "made_from": {name: sha256(folder / name) for name in (RECIPE_FILE, STUDENT_FILE, TEACHER_FILE)},
         "iterations": recipe.iterations,
         "training": training_record(recipe),
@@ -316,7 +329,7 @@ def _write(
     chosen = choose_set(detector, recipe, _calibration(options)) if options.precision in QUANTIZED else None
     set_file, progress = calibration_file(output), options.progress
     lower = lowering_function(_lowering(options), detector, recipe, chosen, set_file, progress)
-    batch = options.free_batch
+    batch = options.frames_a_batch(recipe.view.count)
     manifest = export_detector(
         detector, recipe.system, recipe.size, batch, frames, output, origin, lower, measure, progress
     )

@@ -167,7 +167,7 @@ def _engine_scores(artifact: Path, frames: Iterator[Frame], count: int, step: st
 def network_scores(
     detector: Detector, images: Sequence[Path], recipe: TrainingRecipe, step: str, progress: Progress
 ) -> list[float]:
-    """The network's own scores of images, one by one.
+    """The network's own scores of images, one by one; of several tiles the highest.
 
     Args:
         detector: Trained.
@@ -176,7 +176,10 @@ def network_scores(
         step: What this is for, to be shown.
         progress: Called after each image.
     """
+    import numpy as np
+
     from edgekd.data.good_images import read_frames
+    from edgekd.data.preparing import frame_scores
     from edgekd.graph.parity import torch_outputs
 
     frames = read_frames(images, recipe.preprocessing)
@@ -184,4 +187,4 @@ def network_scores(
     for index in range(len(frames)):
         scores.append(float(torch_outputs(detector, frames[index : index + 1])[0][0]))
         progress(step, index + 1, len(frames))
-    return scores
+    return [float(score) for score in frame_scores(np.array(scores, np.float32), recipe.preprocessing)]

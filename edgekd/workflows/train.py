@@ -16,9 +16,11 @@ from edgekd.preprocessing import Size, in_pixels, parse_size
 from edgekd.progress import Progress, silent
 from edgekd.recipe import Preset, Schedule, TrainingRecipe, held_out_images, read_recipe
 from edgekd.run_folder import RECIPE_FILE, TRAINING_FILE, checkpoint_name
+from edgekd.view import Fit, describe
 from edgekd.workflows.calling import takes_options
 from edgekd.workflows.ceiling import COMPARED_IMAGES, BelowCeiling, compare_with_ceiling
 from edgekd.workflows.training_recipe import check_training, learns_from_anomalies, recipe_for, require_same_recipe
+from edgekd.workflows.views import PolygonLike
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +56,17 @@ class TrainOptions:
             "timed".
         size: Of the images, in pixels: a side, or height and width, such as "128x320" or (128, 320). None for the side
             that suits the time, for 256 where there is none.
-        batch: Images a step.
+        crop: What is looked at of each image: x, y, width and height in pixels, such as "100,40,640,480". None for all.
+        look_at: Polygons, or mask images, outside of which nothing is looked at: points in pixels, "10,10 90,10 50,80".
+        ignore: Polygons, or mask images, inside of which nothing is looked at.
+        fit: "letterbox" to keep the shape of images that are not as `size`, "stretch" to fill it with them; None for
+            the preset's, which is "letterbox", of "paper" "stretch".
+        tiles: Rows and columns that an image is divided into, such as "2x3"; None for one.
+        overlap: Of neighbouring tiles, as a share of a tile, 0..0.5; None for 0.1.
+        align: A reference image that images are shifted and turned onto; None for none.
+        max_shift: That may be corrected, in pixels; None for a tenth of the shorter side.
+        max_rotation: That may be corrected, in degrees; None for 5.
+        batch: Images a step; of tiles, tiles.
         learning_rate: Learning rate of the first stage; later stages keep their paper's proportion to it.
         schedule: Learning-rate schedule.
         seed: Of the initial weights, the order of images and the choice of those held out; None for 0.
@@ -78,6 +90,15 @@ class TrainOptions:
     iterations: int | None = None
     preset: Preset | None = None
     size: int | str | Size | None = None
+    crop: str | Sequence[int] | None = None
+    look_at: Sequence[PolygonLike] = ()
+    ignore: Sequence[PolygonLike] = ()
+    fit: Fit | None = None
+    tiles: str | Sequence[int] | None = None
+    overlap: float | None = None
+    align: str | Path | None = None
+    max_shift: float | None = None
+    max_rotation: float | None = None
     batch: int | None = None
     learning_rate: float | None = None
     schedule: Schedule | None = None
@@ -291,6 +312,8 @@ def _log_training(recipe: TrainingRecipe, device: torch.device) -> None:
         device,
         arithmetic,
     )
+    if view := describe(recipe.view):
+        logger.info("view: %s", view)
     if learns_from_anomalies(recipe.system, recipe.settings):
         texture = f"images of {recipe.textures}" if recipe.textures else "noise; --textures takes a folder of images"
         logger.info("texture of the synthetic anomalies: %s", texture)

@@ -13,6 +13,7 @@ from edgekd.preprocessing import parse_size, size_text
 from edgekd.recipe import AUGMENTATIONS, PAPER, TIMED, TrainingRecipe, read_recipe
 from edgekd.run_folder import RECIPE_FILE
 from edgekd.workflows.settings import checked_settings
+from edgekd.workflows.views import given_parts, view_for
 
 if TYPE_CHECKING:
     from edgekd.models.detector import TrainingDefaults
@@ -60,11 +61,13 @@ def recipe_for(options: TrainOptions) -> tuple[TrainingRecipe, list[Teacher]]:
     batch = options.batch or defaults.batch
     seed = SEED if options.seed is None else options.seed
     minutes = _minutes(options)
+    view = view_for(options, data, preset)
+    counted = 0 if minutes else _paper_iterations(defaults, data, batch, seed, share, view.count)
     recipe = TrainingRecipe(
         system=system.name,
         data=str(data.resolve()),
         teachers={teacher.name: teacher.sha256 for teacher in teachers},
-        iterations=options.iterations or (0 if minutes else _paper_iterations(defaults, data, batch, seed, share)),
+        iterations=options.iterations or counted,
         size=parse_size((defaults.sizes[0] if minutes else SIZE) if options.size is None else options.size),
         batch=batch,
         learning_rate=options.learning_rate or defaults.learning_rate,
@@ -82,6 +85,7 @@ def recipe_for(options: TrainOptions) -> tuple[TrainingRecipe, list[Teacher]]:
         initialisation=defaults.initialisation,
         augment=tuple(dict.fromkeys(options.augment)),
         held_out_share=share,
+        view=view,
     )
     if options.quantization_aware:
         require_quantizable(recipe)
@@ -172,6 +176,7 @@ def require_same_recipe(options: TrainOptions) -> None:
     pairs += [("set", f"{name}={value}", f"{name}={own[name]}") for name, value in settings.items()]
     if options.teacher is not None:
         pairs.append(("teacher", " ".join(_teacher_names(options, system)), " ".join(recipe.teachers)))
+    pairs += [(name, value, getattr(recipe.view, name)) for name, value in given_parts(options).items()]
     if options.quantization_aware and recipe.quantization_aware_from is None:
         raise EdgekdError(f"{run} was trained without --quantization-aware: leave it out, or use another folder")
     for name, given, kept in pairs:
@@ -217,12 +222,14 @@ def _require_what_the_paper_takes(options: TrainOptions, system: System, names: 
         )
 
 
-def _paper_iterations(training: TrainingDefaults, data: Path, batch: int, seed: int, share: float | None) -> int:
-    """A paper's iterations; of epochs, those of the images that are trained on."""
+def _paper_iterations(
+    training: TrainingDefaults, data: Path, batch: int, seed: int, share: float | None, tiles: int
+) -> int:
+    """A paper's iterations; of epochs, those of the images that are trained on, or of their tiles."""
     from edgekd.data.good_images import divide_good_images
 
     if training.epochs is None:
         assert training.iterations is not None
         return training.iterations
     images, _ = divide_good_images(data, seed, share)
-    return training.epochs * math.ceil(len(images) / batch)
+    return training.epochs * math.ceil(len(images) * tiles / batch)

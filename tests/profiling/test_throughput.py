@@ -49,7 +49,7 @@ def test_resizing_is_never_done_by_the_thread_that_submits(monkeypatch, images):
     def noted(list_of_threads):
         def prepare(*words):
             list_of_threads.append(threading.current_thread())
-            prepare_into(*words)
+            return prepare_into(*words)
 
         return prepare
 

@@ -1,0 +1,185 @@
+"""From the options of a training to its view: what of an image is looked at, and how."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekd.errors import EdgekdError
+from edgekd.recipe import PAPER
+from edgekd.view import LETTERBOX, STRETCH, Alignment, Polygon, View
+
+if TYPE_CHECKING:
+    from edgekd.workflows.train import TrainOptions
+
+OVERLAP = 0.1  # Of tiles, where none is given: a defect on a seam is whole in one of them.
+MAX_SHIFT, MAX_ROTATION = 0.1, 5.0  # Of a frame's shorter side; degrees.
+
+PolygonLike = str | Path | Sequence[tuple[int, int]]
+NEEDS = {"overlap": "tiles", "max_shift": "align", "max_rotation": "align"}
+
+
+def view_for(options: TrainOptions, data: Path, preset: str) -> View:
+    """The view that options ask for.
+
+    Args:
+        options: Of `train`.
+        data: Good images, as `train` takes them; the first tells the size of frames that a crop and the like are for.
+        preset: "timed" letterboxes images of another shape, "paper" stretches them.
+
+    Raises:
+        EdgekdError: An option does not fit the images or the others, or a file cannot be read.
+    """
+    for name, needed in NEEDS.items():
+        if getattr(options, name) is not None and getattr(options, needed) is None:
+            raise EdgekdError(f"{_flag(name)} needs {_flag(needed)}, which is not given")
+    tiles = (1, 1) if options.tiles is None else parse_tiles(options.tiles)
+    several = tiles != (1, 1)
+    if options.overlap is not None and not several:
+        raise EdgekdError("--overlap is for several tiles: give --tiles of more than 1x1, or leave it out")
+    frame = None
+    if options.crop is not None or options.align is not None or options.look_at or options.ignore:
+        frame = _frame_size(data)
+    view = View(
+        frame=frame,
+        crop=None if options.crop is None else parse_crop(options.crop),
+        look_at=_polygons(options.look_at, frame),
+        ignore=_polygons(options.ignore, frame),
+        fit=options.fit or (STRETCH if preset == PAPER else LETTERBOX),
+        tiles=tiles,
+        overlap=(OVERLAP if options.overlap is None else options.overlap) if several else 0.0,
+        align=None if frame is None else _alignment(options, frame),
+    )
+    _require_something(view)
+    return view
+
+
+def given_parts(options: TrainOptions) -> dict[str, Any]:
+    """The parts of a view that options name, as `View` holds them; for comparison with those of a run.
+
+    Args:
+        options: Of `train`.
+    """
+    parts: dict[str, Any] = {}
+    if options.crop is not None:
+        parts["crop"] = parse_crop(options.crop)
+    if options.tiles is not None:
+        parts["tiles"] = parse_tiles(options.tiles)
+    for name in ("fit", "overlap"):
+        if getattr(options, name) is not None:
+            parts[name] = getattr(options, name)
+    return parts
+
+
+def parse_tiles(tiles: str | Sequence[int]) -> tuple[int, int]:
+    """Rows and columns of tiles.
+
+    Args:
+        tiles: ROWSxCOLUMNS, such as "2x3", or both numbers.
+
+    Raises:
+        EdgekdError: It is neither.
+    """
+    if isinstance(tiles, str):
+        found = re.fullmatch(r"(\d+)x(\d+)", tiles.strip().lower())
+        tiles = (int(found[1]), int(found[2])) if found else ()
+    if len(tiles) != 2:
+        raise EdgekdError("--tiles must be ROWSxCOLUMNS, such as 2x3")
+    return tiles[0], tiles[1]
+
+
+def parse_crop(crop: str | Sequence[int]) -> tuple[int, int, int, int]:
+    """x, y, width and height of a crop.
+
+    Args:
+        crop: "X,Y,WIDTH,HEIGHT" in pixels of the frame, or the four numbers.
+
+    Raises:
+        EdgekdError: It is neither.
+    """
+    if isinstance(crop, str):
+        numbers = crop.split(",")
+        crop = [int(number) for number in numbers] if all(each.strip().isdigit() for each in numbers) else ()
+    if len(crop) != 4:
+        raise EdgekdError("--crop must be X,Y,WIDTH,HEIGHT in pixels of the frame, such as 100,40,640,480")
+    return crop[0], crop[1], crop[2], crop[3]
+
+
+def _polygons(given: Sequence[PolygonLike], frame: tuple[int, int] | None) -> tuple[Polygon, ...]:
+    """Polygons from points, or from the contours of mask images."""
+    polygons: list[Polygon] = []
+    for each in given:
+        if isinstance(each, (str, Path)) and Path(each).is_file():
+            assert frame is not None
+            polygons += _of_mask(Path(each), frame)
+        elif isinstance(each, Path):
+            raise EdgekdError(f"no such mask image: {each}")
+        else:
+            polygons.append(_parse_polygon(each) if isinstance(each, str) else tuple((int(x), int(y)) for x, y in each))
+    return tuple(polygons)
+
+
+def _parse_polygon(text: str) -> Polygon:
+    if not re.fullmatch(r"\s*\d+,\d+(\s+\d+,\d+){2,}\s*", text):
+        raise EdgekdError(
+            f"a polygon must be at least 3 points 'X,Y X,Y X,Y' in pixels of the frame, or a mask image; got '{text}'"
+        )
+    points = [point.split(",") for point in text.split()]
+    return tuple((int(x), int(y)) for x, y in points)
+
+
+def _of_mask(path: Path, frame: tuple[int, int]) -> tuple[Polygon, ...]:
+    """The polygons of a mask image: of all that is not black."""
+    from edgekd.data.images import read_image
+    from edgekd.data.view_geometry import mask_polygons
+
+    mask = read_image(path).any(axis=2)
+    if mask.shape != frame:
+        raise EdgekdError(
+            f"the mask {path} is {mask.shape[1]} x {mask.shape[0]} pixels, and the images are {frame[1]} x {frame[0]}"
+        )
+    polygons = mask_polygons(mask)
+    if not polygons:
+        raise EdgekdError(f"the mask {path} marks nothing: what is meant must not be black")
+    return polygons
+
+
+def _alignment(options: TrainOptions, frame: tuple[int, int]) -> Alignment | None:
+    from edgekd.data.alignment import encode_reference
+    from edgekd.data.images import read_image
+
+    if options.align is None:
+        return None
+    reference = read_image(Path(options.align))
+    if reference.shape[:2] != frame:
+        raise EdgekdError(
+            f"the reference {options.align} is {reference.shape[1]} x {reference.shape[0]} pixels, and the images are "
+            f"{frame[1]} x {frame[0]}: give one of the good images"
+        )
+    return Alignment(
+        encode_reference(reference),
+        round(MAX_SHIFT * min(frame)) if options.max_shift is None else options.max_shift,
+        MAX_ROTATION if options.max_rotation is None else options.max_rotation,
+    )
+
+
+def _frame_size(data: Path) -> tuple[int, int]:
+    from edgekd.data.images import read_image
+    from edgekd.data.layouts import find_good_images
+
+    height, width = read_image(find_good_images(data)[0]).shape[:2]
+    return height, width
+
+
+def _require_something(view: View) -> None:
+    """Refuses a view that ignores everything; the size that the network reads does not matter for that."""
+    from edgekd.data.view_geometry import looking_tiles
+    from edgekd.preprocessing import Preprocessing
+
+    looking_tiles(Preprocessing(32, 32, view=view))
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
