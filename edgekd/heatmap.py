@@ -12,6 +12,7 @@ from edgekd.data.images import Image
 
 STRONGEST = 0.8  # Of the colour at `high`; the rest is the image, which should stay recognisable.
 FAINTEST_COLOUR = 0.35  # Where the colormap starts: its lower end is black, which would darken and not glow.
+GREY, VEIL = 128, 0.75  # Over what is not looked at; the rest of it is the image, without its colours.
 OUTLINE = (255, 255, 0)  # Cyan, BGR: the colormap has nothing like it.
 REGION = (255, 255, 255)
 SMALLEST_TEXT, PIXELS_AT_FULL_SIZE = 0.4, 900  # Of OpenCV's font, and the side from which letters grow with the image.
@@ -22,7 +23,7 @@ def overlay(image: Image, anomaly_map: NDArray[np.float32], low: float, high: fl
 
     Args:
         image: uint8 [H, W, 3], BGR.
-        anomaly_map: float32 [h, w] of any size, stretched to the image; what is not a number is not drawn.
+        anomaly_map: float32 [h, w] of any size, stretched to the image; NaN, where nothing is looked at, is grey.
         low: Of the map: at and below it the image shows unchanged.
         high: Of the map: at and above it the colour is strongest.
 
@@ -37,7 +38,26 @@ def overlay(image: Image, anomaly_map: NDArray[np.float32], low: float, high: fl
     index = np.round(255 * (FAINTEST_COLOUR + (1 - FAINTEST_COLOUR) * strength))
     colours = cv2.applyColorMap(np.asarray(index, dtype=np.uint8), cv2.COLORMAP_INFERNO)
     share = (STRONGEST * strength)[:, :, np.newaxis]
-    return np.asarray(np.round(image * (1 - share) + colours * share), dtype=np.uint8)
+    drawn = np.asarray(np.round(image * (1 - share) + colours * share), dtype=np.uint8)
+    unseen = np.isnan(anomaly_map)
+    return veil(drawn, unseen) if unseen.any() else drawn
+
+
+def veil(image: Image, unseen: NDArray[np.bool_]) -> Image:
+    """Greys what is not looked at, so that nobody takes it for good.
+
+    Args:
+        image: uint8 [H, W, 3], BGR.
+        unseen: bool [h, w] of any size, stretched to the image.
+
+    Returns:
+        uint8 [H, W, 3], BGR, a new array.
+    """
+    height, width = image.shape[:2]
+    veiled = cv2.resize(unseen.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0
+    drawn = np.array(image)
+    drawn[veiled] = np.round(VEIL * GREY + (1 - VEIL) * drawn[veiled].mean(axis=1, keepdims=True))
+    return drawn
 
 
 def outline(image: Image, mask: NDArray[np.bool_], colour: tuple[int, int, int] = OUTLINE) -> Image:

@@ -123,7 +123,9 @@ def _print_throughput(result: BenchResult) -> None:
 
 def _peak_share(result: BenchResult) -> str:
     """What the graph reaches of the device's peak, in a sentence."""
-    speed = f"{result.macs / 1e9:.2f} GMACs per frame, {result.macs_per_second / 1e9:.0f} GMAC/s"
+    tiles = result.engine["tiles"]
+    per_frame = "per frame" if tiles == 1 else f"per frame of {tiles} tiles"
+    speed = f"{result.macs / 1e9:.2f} GMACs {per_frame}, {result.macs_per_second / 1e9:.0f} GMAC/s"
     if result.peak_share is None:
         reason = "without OpenVINO" if result.device["threads"] else "on a GPU"
         return f"{speed}; the device's {result.peak_share_of} peak is not measured {reason}"

@@ -60,6 +60,20 @@ def decode_reference(reference: str) -> Grey:
     return decoded
 
 
+def reference_image(alignment: Alignment, height: int, width: int) -> Image:
+    """The reference as a frame, blurred as it was reduced: for measurements of time.
+
+    Args:
+        alignment: With the reference.
+        height, width: Of the frame, in pixels.
+
+    Returns:
+        uint8 [height, width, 3], BGR, grey.
+    """
+    enlarged = cv2.resize(decode_reference(alignment.reference), (width, height), interpolation=cv2.INTER_LINEAR)
+    return cv2.cvtColor(np.asarray(enlarged.round(), np.uint8), cv2.COLOR_GRAY2BGR).astype(np.uint8)
+
+
 def find_transform(image: Image, alignment: Alignment) -> Transform:
     """Measures how a frame lies against the reference.
 

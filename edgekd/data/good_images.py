@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgekd.data.copies import group_copies
 from edgekd.data.images import read_image
 from edgekd.data.layouts import find_good_images, find_validation_images
-from edgekd.data.preparing import prepare_into
+from edgekd.data.preparing import Placement, prepare_into
 from edgekd.errors import EdgekdError, ImageError
 from edgekd.preprocessing import Preprocessing, square
 from edgekd.recipe import TrainingRecipe
@@ -108,6 +108,17 @@ def _require_enough(paths: Sequence[Path], different: int | None = None) -> None
 
 
 def read_frames(paths: Sequence[Path], preprocessing: Preprocessing | int) -> NDArray[np.uint8]:
+    """Reads images and prepares them for a network; see `read_placed_frames`.
+
+    Returns:
+        uint8 [N * tiles, height, width, 3], BGR: the tiles of the first image, then those of the second, and so on.
+    """
+    return read_placed_frames(paths, preprocessing)[0]
+
+
+def read_placed_frames(
+    paths: Sequence[Path], preprocessing: Preprocessing | int
+) -> tuple[NDArray[np.uint8], list[Placement]]:
     """Reads images and prepares them for a network.
 
     Args:
@@ -116,7 +127,8 @@ def read_frames(paths: Sequence[Path], preprocessing: Preprocessing | int) -> ND
             square.
 
     Returns:
-        uint8 [N * tiles, height, width, 3], BGR: the tiles of the first image, then those of the second, and so on.
+        uint8 [N * tiles, height, width, 3], BGR: the tiles of the first image, then those of the second, and so on; and
+        how each image lies.
 
     Raises:
         ImageError: One cannot be read, or does not suit the view; the error names it.
@@ -125,13 +137,12 @@ def read_frames(paths: Sequence[Path], preprocessing: Preprocessing | int) -> ND
     tiles = prepared.tiles
     frames = np.empty((len(paths) * tiles, prepared.height, prepared.width, 3), np.uint8)
 
-    def read(index: int) -> None:
+    def read(index: int) -> Placement:
         image = read_image(paths[index])
         try:
-            prepare_into(image, frames[index * tiles : (index + 1) * tiles], prepared)
+            return prepare_into(image, frames[index * tiles : (index + 1) * tiles], prepared)
         except ImageError as error:
             raise ImageError(f"{paths[index]}: {error}") from error
 
     with ThreadPoolExecutor(4) as readers:
-        list(readers.map(read, range(len(paths))))
-    return frames
+        return frames, list(readers.map(read, range(len(paths))))

@@ -101,7 +101,7 @@ def prepare_into(image: Image, out: Frames, preprocessing: Preprocessing) -> Pla
         return Placement(height, width)
     placement = place(image, preprocessing)
     if placement.transform is not None:
-        image = _aligned(image, placement.transform)
+        image = aligned(image, placement.transform)
     geometry, looked_at = geometry_of(preprocessing, height, width), pixels_looked_at(preprocessing.view)
     for tile, memory in zip(geometry.tiles, out, strict=True):
         part = tile.of(image)
@@ -111,8 +111,13 @@ def prepare_into(image: Image, out: Frames, preprocessing: Preprocessing) -> Pla
     return placement
 
 
-def _aligned(image: Image, transform: Transform) -> Image:
-    """The frame as it would lie if it lay as the reference does."""
+def aligned(image: Image, transform: Transform) -> Image:
+    """The frame as it would lie if it lay as the reference does.
+
+    Args:
+        image: uint8 [H, W, 3], BGR.
+        transform: From pixels of the reference to those of the frame.
+    """
     height, width = image.shape[:2]
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(
@@ -172,7 +177,7 @@ def assemble(maps: Map, placement: Placement, preprocessing: Preprocessing) -> M
     if is_whole(preprocessing, height, width):
         return maps[0]
     geometry = geometry_of(preprocessing, height, width)
-    assembled = np.full(geometry.canvas, np.nan, np.float32)
+    assembled: Map = np.full(geometry.canvas, np.nan, np.float32)
     rows, columns = geometry.rows, geometry.columns
     assembled[rows[0].first : rows[-1].last, columns[0].first : columns[-1].last] = 0
     for number, tile_map in enumerate(maps):
@@ -185,7 +190,7 @@ def assemble(maps: Map, placement: Placement, preprocessing: Preprocessing) -> M
         assembled[ignored] = np.nan
     if transform is not None:
         return _back_to_the_frame(assembled, transform, height, width)
-    return np.asarray(assembled)
+    return assembled
 
 
 def _sampled(tile_map: Map, row: Blend, column: Blend) -> Map:

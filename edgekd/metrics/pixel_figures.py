@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edgekd.metrics.auroc import pixel_auroc_of
 from edgekd.metrics.average_precision import pixel_ap
 from edgekd.metrics.iap import instance_average_precision
-from edgekd.metrics.pixel_scores import PixelScores, Region, connected_regions
+from edgekd.metrics.pixel_scores import PixelScores, Region, connected_regions, seen
 from edgekd.metrics.pro import SPRO_FURTHER_LIMITS, SPRO_LIMIT, pro, pro_rd4ad
 
 
@@ -19,10 +19,12 @@ class PixelFigures:
 
     Attributes:
         empty_masks: Defective images whose mask marks no pixel. They are left out: where the defect is, is unknown.
+        unseen_defects: Defective images whose defect lies wholly where the view does not look. They are left out.
     """
 
     def __init__(self) -> None:
-        self.empty_masks = 0
+        self.empty_masks = self.unseen_defects = 0
+        self._unseen = self._all = 0
         self._scores = PixelScores()
         self._pros: list[float] = []
 
@@ -30,19 +32,33 @@ class PixelFigures:
         """Counts an image.
 
         Args:
-            anomaly_map: float32 [H, W], higher is more anomalous.
+            anomaly_map: float32 [H, W], higher is more anomalous; NaN where the view does not look.
             mask: bool [H, W], True where defective; None for a good image.
 
         Raises:
-            EdgekdError: Map and mask differ in size, or a pixel's score is not finite.
+            EdgekdError: Map and mask differ in size, or a pixel's score is infinite.
         """
-        regions = [] if mask is None else connected_regions(mask)
-        if mask is not None and not regions:
+        if mask is not None and not mask.any():
             self.empty_masks += 1
             return
-        self._scores.add(anomaly_map, np.zeros(anomaly_map.shape, np.bool_) if mask is None else mask, regions)
-        if mask is not None and not mask.all():
-            self._pros.append(pro_rd4ad(anomaly_map, regions))
+        unseen = np.isnan(anomaly_map)
+        self._unseen += int(np.count_nonzero(unseen))
+        self._all += unseen.size
+        seen_mask = None if mask is None or mask.shape != unseen.shape else mask & ~unseen
+        if seen_mask is not None and not seen_mask.any():
+            self.unseen_defects += 1
+            return
+        defective = np.zeros(anomaly_map.shape, np.bool_) if mask is None else mask
+        regions = [] if mask is None else connected_regions(mask)
+        scores, defective, regions = seen(anomaly_map, defective, regions)
+        self._scores.add(scores, defective, regions)
+        if mask is not None and not defective.all():
+            self._pros.append(pro_rd4ad(scores, regions))
+
+    @property
+    def unseen_pixels(self) -> float:
+        """Pixels where the view does not look, as a share of all."""
+        return self._unseen / self._all if self._all else 0.0
 
     def figures(self) -> dict[str, float | None]:
         """The figures, 0..1, by their names; "pro_rd4ad" is None where no image has good and defective pixels.
@@ -74,7 +90,8 @@ class SproFigures:
         """Counts an image.
 
         Args:
-            anomaly_map: float32 [H, W], in the size of the original image, higher is more anomalous.
+            anomaly_map: float32 [H, W], in the size of the original image, higher is more anomalous; NaN where the
+                view does not look.
             kind: The kind of its anomaly; None for a good image.
             regions: The image's defects; pixels outside all of them are good.
 
@@ -85,7 +102,7 @@ class SproFigures:
         for region in regions:
             mask.ravel()[region.pixels] = True
         for each in self._scores if kind is None else [kind]:
-            self._scores[each].add(anomaly_map, mask, regions)
+            self._scores[each].add(*seen(anomaly_map, mask, regions))
 
     def figures(self) -> dict[str, float]:
         """The figures, 0..1: "spro" and "spro_<kind>" to a false positive rate of 0.05, "spro_to_<limit>" beyond.

@@ -106,11 +106,38 @@ def connected_regions(mask: NDArray[np.bool_]) -> list[Region]:
     return [Region(part, part.size) for part in parts]
 
 
+def seen(
+    anomaly_map: NDArray[np.float32], mask: NDArray[np.bool_], regions: Sequence[Region]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], list[Region]]:
+    """Leaves out the pixels of an image where the view does not look.
+
+    Args:
+        anomaly_map: float32 [H, W]; NaN where the view does not look.
+        mask: bool [H, W], True where defective.
+        regions: The mask's.
+
+    Returns:
+        All three as they are where there is no such pixel; else float32 [n] and bool [n], and what is left of the
+        regions, with indices into those; the saturation area of a region shrinks as the region does.
+    """
+    unseen = np.isnan(anomaly_map)
+    if np.shape(anomaly_map) != np.shape(mask) or not unseen.any():
+        return anomaly_map, mask, list(regions)
+    places = np.cumsum(~unseen.ravel()) - 1
+    left = []
+    for region in regions:
+        pixels = region.pixels[~unseen.ravel()[region.pixels]]
+        if pixels.size:
+            area = max(1, round(region.saturation_area * pixels.size / region.pixels.size))
+            left.append(Region(places[pixels], area))
+    return anomaly_map[~unseen], mask[~unseen], left
+
+
 def collect(maps: Iterable[NDArray[np.float32]], masks: Iterable[NDArray[np.bool_]]) -> PixelLevels:
     """Counts the pixels of a test set, with the connected components of its masks as regions.
 
     Args:
-        maps: One anomaly map per image, float32 [H, W], higher is more anomalous.
+        maps: One anomaly map per image, float32 [H, W], higher is more anomalous; NaN where the view does not look.
         masks: One mask per image, bool [H, W] of the same size, True where defective; all False for a good image.
 
     Raises:
@@ -118,7 +145,7 @@ def collect(maps: Iterable[NDArray[np.float32]], masks: Iterable[NDArray[np.bool
     """
     scores = PixelScores()
     for anomaly_map, mask in zip(maps, masks, strict=True):
-        scores.add(anomaly_map, mask, connected_regions(mask))
+        scores.add(*seen(anomaly_map, mask, connected_regions(mask)))
     return scores.levels()
 
 

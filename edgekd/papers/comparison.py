@@ -13,7 +13,8 @@ from edgekd.data.images import read_image
 from edgekd.papers.rows import PaperValue, paper_value
 from edgekd.papers.tables import read_table
 from edgekd.papers.training import training_differences
-from edgekd.preprocessing import size_text
+from edgekd.preprocessing import preprocessing_of, size_text
+from edgekd.view import describe
 
 DATASETS = {
     "mvtec_ad": "MVTec AD",
@@ -72,6 +73,9 @@ def _differences(
     size = frame_shape(manifest)[1:]
     if not setup.has_size(*size):
         yield f"size: {size_text(size)} pixels; the paper's {setup.size_words}"
+    view = preprocessing_of(manifest).view
+    if view.is_partial or view.align is not None or view.count > 1:
+        yield f"view: {describe(view)}; the paper's networks read the whole image"
     if manifest["precision"] != "fp32":
         yield f"precision: {manifest['precision']}; the paper's networks compute in float"
     if manifest["system"] == AT_ORIGINAL_SIZE and any(metric.startswith("pixel") for metric in found):

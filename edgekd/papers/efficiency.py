@@ -8,7 +8,7 @@ from typing import Any
 from edgekd.artifact import Manifest, frame_shape
 from edgekd.paper_setups import PAPER_SETUPS
 from edgekd.papers.tables import efficiency_rows
-from edgekd.preprocessing import size_text
+from edgekd.preprocessing import preprocessing_of, size_text
 
 OURS = (
     "macs are multiply-accumulates of the deployed graph, teacher and student together; "
@@ -65,6 +65,8 @@ def _differences(manifest: Manifest, rows: list[dict[str, Any]], on_cpu: bool) -
     size = frame_shape(manifest)[1:]
     if not setup.has_size(*size):
         yield f"size: {size_text(size)} pixels; the paper's {setup.size_words}"
+    if (tiles := preprocessing_of(manifest).tiles) > 1:
+        yield f"tiles: {tiles} of each image here; the paper's network reads an image once"
     if manifest["precision"] != "fp32":
         yield f"precision: {manifest['precision']}; the paper's networks compute in float"
     own = next(row for row in rows if row["method"] == OWN_NAMES[manifest["system"]])

@@ -28,6 +28,7 @@ from edgekd.result import Verdict
 from edgekd.runner.pipeline import images_per_batch, inspect_image, whole_batch
 from edgekd.runner.reading import default_readers
 from edgekd.verdicts.limits import measuring_limits
+from edgekd.view import describe
 
 WARM_UP_SECONDS = 1.0
 PEAK_METHOD = (
@@ -131,6 +132,8 @@ def _engine_record(engine: Engine, manifest: Manifest) -> dict[str, Any]:
         "system": manifest["system"],
         "precision": manifest["precision"],
         "trained": manifest.get("trained"),
+        "tiles": engine.preprocessing.tiles,
+        "view": describe(engine.preprocessing.view),
         "file": manifest["file"],
         "sha256": manifest["sha256"],
     }

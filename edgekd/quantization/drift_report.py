@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekd.data.layouts import Category, read_mask
+from edgekd.data.preparing import Placement, assemble, frame_scores
 from edgekd.engines import Engine, Frames
 from edgekd.metrics.auroc import image_auroc, pixel_auroc
-from edgekd.preprocessing import Size
+from edgekd.preprocessing import Preprocessing, Size
 from edgekd.quantization.drift import measure_drift, verdict_flips
 from edgekd.quantization.running import GraphOutputs, in_batches
 
@@ -48,41 +49,73 @@ def outputs_of(engine: Engine, frames: Frames, on_frames: Callable[[int], None] 
     return GraphOutputs(scores, np.concatenate([outputs.anomaly_maps[:count] for outputs, count in batches]))
 
 
-def masks_of(category: Category, size: Size) -> NDArray[np.bool_] | None:
-    """The masks of a category's test images, bool [N, height, width]; None where it has none."""
+class Prepared(NamedTuple):
+    """How test images became the frames that were computed.
+
+    Attributes:
+        preprocessing: Of the run.
+        placements: Of each image.
+    """
+
+    preprocessing: Preprocessing
+    placements: Sequence[Placement]
+
+    def scores(self, outputs: GraphOutputs) -> NDArray[np.float32]:
+        """The scores of the images, float32 [N]."""
+        return frame_scores(outputs.scores, self.preprocessing)
+
+    def maps(self, outputs: GraphOutputs) -> list[NDArray[np.float32]]:
+        """The anomaly maps of the whole images."""
+        tiles = self.preprocessing.tiles
+        return [
+            assemble(outputs.maps[index * tiles : (index + 1) * tiles], placement, self.preprocessing)
+            for index, placement in enumerate(self.placements)
+        ]
+
+
+def masks_of(category: Category, sizes: Sequence[Size]) -> list[NDArray[np.bool_]] | None:
+    """The masks of a category's test images, bool [height, width]; None where it has none.
+
+    Args:
+        category: Of the images.
+        sizes: Of their anomaly maps.
+    """
     if not category.has_masks:
         return None
-    empty = np.zeros(size, np.bool_)
-    return np.stack([read_mask(test.mask, *size) if test.mask else empty for test in category.test])
+    return [
+        read_mask(test.mask, *size) if test.mask else np.zeros(size, np.bool_)
+        for test, size in zip(category.test, sizes, strict=True)
+    ]
 
 
-def drift_report(
-    rows: Sequence[Row], defective: Sequence[bool], masks: NDArray[np.bool_] | None
-) -> list[dict[str, Any]]:
+def drift_report(rows: Sequence[Row], prepared: Prepared, category: Category) -> list[dict[str, Any]]:
     """The drift of each row from the first.
 
     Args:
         rows: The reference first.
-        defective: Of every test image.
-        masks: Of their defective pixels; None where they are not known.
+        prepared: How the test images became what was computed.
+        category: Of the images, with their masks where they are known.
 
     Returns:
         A row of figures each: precision, backend, noise, largest, mean, rank_correlation, image_auroc, pixel_auroc,
         threshold, verdict_flips.
     """
-    reference = rows[0]
+    reference, defective = rows[0], [test.defective for test in category.test]
+    expected = prepared.scores(reference.outputs)
+    masks = masks_of(category, [(each.shape[0], each.shape[1]) for each in prepared.maps(reference.outputs)])
     report = []
     for row in rows:
-        drift = measure_drift(reference.outputs.maps, row.outputs.maps, reference.outputs.scores, row.outputs.scores)
+        scores = prepared.scores(row.outputs)
+        drift = measure_drift(reference.outputs.maps, row.outputs.maps, expected, scores)
         flips = None
         if reference.threshold is not None and row.threshold is not None:
-            flips = verdict_flips(reference.outputs.scores, reference.threshold, row.outputs.scores, row.threshold)
+            flips = verdict_flips(expected, reference.threshold, scores, row.threshold)
         report.append(
             {"precision": row.precision, "backend": row.backend}
             | drift._asdict()
             | {
-                "image_auroc": image_auroc(row.outputs.scores, list(defective)),
-                "pixel_auroc": None if masks is None else pixel_auroc(list(row.outputs.maps), list(masks)),
+                "image_auroc": image_auroc(scores, defective),
+                "pixel_auroc": None if masks is None else pixel_auroc(prepared.maps(row.outputs), masks),
                 "threshold": row.threshold,
                 "verdict_flips": flips,
             }

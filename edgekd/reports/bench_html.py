@@ -220,6 +220,8 @@ def _record(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """How and on what the figures were measured."""
     engine, device, measured = figures["engine"], figures["device"], figures["measured"]
     yield "Engine", f"{engine['file']}, SHA-256 {engine['sha256']}"
+    if engine.get("view"):
+        yield "View", f"{engine['view']}: MACs and times are those of a frame with all of its tiles"
     yield "Back end", f"{engine['backend']} {engine['version']} on {engine['device']}"
     if device["threads"]:
         yield "Threads", str(device["threads"])

@@ -107,6 +107,8 @@ class EvaluationReport:
         notes: What a reader must know, one sentence each.
         pixel_limit: Above which the map is in a region, which the gallery outlines; NaN where there is none.
         limits: What the detector's limits promised and what they do to the test set, as `evaluate --json` has them.
+        view: What of an image is looked at, in words; empty where that is the whole image, stretched.
+        view_image: The view drawn over a test image, uint8 [h, w, 3] BGR; None where the whole image is looked at.
     """
 
     title: str
@@ -122,3 +124,5 @@ class EvaluationReport:
     notes: list[str]
     pixel_limit: float = math.nan
     limits: Sequence[Mapping[str, Any]] = ()
+    view: str = ""
+    view_image: Image | None = None

@@ -12,7 +12,7 @@ import numpy as np
 from edgekd.metrics.auroc import image_auroc
 from edgekd.reports.charts import Scores, histogram_svg, roc_svg
 from edgekd.reports.evaluation import EvaluationReport, ReportSample
-from edgekd.reports.gallery import gallery
+from edgekd.reports.gallery import data_uri, gallery
 from edgekd.reports.page import Tile, render_page, write_page
 from edgekd.reports.threshold_text import COLUMNS, limit_row
 from edgekd.result import Verdict
@@ -59,6 +59,7 @@ def _render(report: EvaluationReport) -> str:
         roc=roc_svg(good, defective, report.threshold) if good.size and defective.size else None,
         groups=gallery(report),
         classes=_classes(report),
+        view_image=None if report.view_image is None else data_uri(report.view_image),
         errors=[sample.name for sample in report.samples if not sample.scored],
         statistics=STATISTICS,
         limit_columns=COLUMNS,

@@ -106,16 +106,16 @@ def _card(sample: ReportSample, low: float, high: float, pixel_limit: float) -> 
             drawn = outline(drawn, found, REGION)
     if sample.mask is not None:
         drawn = outline(drawn, sample.mask)
-    return Card(sample, _data_uri(image), None if drawn is image else _data_uri(drawn))
+    return Card(sample, data_uri(image), None if drawn is image else data_uri(drawn))
 
 
-def shrunk_data_uri(image: Image) -> str:
+def shrunkdata_uri(image: Image) -> str:
     """An image for a page, at most 256 pixels wide and high.
 
     Args:
         image: uint8 [H, W, 3], BGR.
     """
-    return _data_uri(_shrunk(image))
+    return data_uri(_shrunk(image))
 
 
 def _shrunk(image: Image) -> Image:
@@ -124,6 +124,7 @@ def _shrunk(image: Image) -> Image:
     return resize_image(image, max(1, round(height * shrink)), max(1, round(width * shrink)))
 
 
-def _data_uri(image: Image) -> str:
+def data_uri(image: Image) -> str:
+    """An image as a JPEG inside a page; uint8 [H, W, 3], BGR."""
     _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")

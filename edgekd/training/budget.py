@@ -128,10 +128,11 @@ def measured_cost(recipe: TrainingRecipe, teachers: Sequence[Teacher], device: t
     with torch.no_grad():
         detector.predict(normalised_images(frames[:1], device))
     predicting = _elapsed(start, device)
-    held_out = len(held_out_images(recipe))
-    fixed = (reading + target) * len(paths) + scaling + (reading + predicting) * held_out
+    tiles = recipe.view.count
+    held_out, trained = len(held_out_images(recipe)) * tiles, len(paths) * tiles
+    fixed = (reading + target) * trained + scaling + (reading + predicting) * held_out
     search = SEARCH_SECONDS * len(teachers)
-    comparing = target * len(paths) + (predicting + target + search) * compared if compared else 0.0
+    comparing = target * trained + (predicting + target + search) * compared if compared else 0.0
     return Cost(fixed + comparing, sum(steps))
 
 

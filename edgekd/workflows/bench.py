@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekd.artifact import find_artifact, read_manifest
 from edgekd.errors import EdgekdError
-from edgekd.preprocessing import Size, in_pixels
+from edgekd.preprocessing import Preprocessing, in_pixels
 from edgekd.progress import Progress, silent
 from edgekd.workflows.calling import takes_options
 
@@ -31,7 +31,8 @@ class BenchOptions:
     Attributes:
         engine: Artifact to measure, an .onnx or .engine file, or a run that was exported.
         images: Folder of images to measure on, of which the first 32 are taken; None for generated images.
-        batch: Batch sizes to measure throughput at; None for the graph's own, or 1 and 4 where it takes any.
+        batch: Batch sizes, in images, to measure throughput at; None for the graph's own, or 1 and 4 where it takes
+            any.
         duration: Seconds for each figure.
         backend: Back end that computes; None for the faster one on the CPU, measured once.
         threads: CPU threads for one inference; None for all.
@@ -71,7 +72,7 @@ class BenchResult:
         throughput_fps_engine: Batch size -> frames per second of frames that are resized already.
         overlap: Batch size -> how many stages of the device ran at once on average; None where it reports none.
         power: Batch size -> watts, joules per frame and temperature; None where nothing measures them.
-        macs: Multiply-accumulates per frame, teacher and student together.
+        macs: Multiply-accumulates per frame with all of its tiles, teacher and student together.
         macs_per_second: Reached by one inference after the other.
         peak_share: That over the device's measured peak, 0..1; None where the peak is not measured.
         peak_share_of: Precision of that peak, "fp32" or "int8".
@@ -131,7 +132,7 @@ def bench(options: BenchOptions) -> BenchResult:
     html = require_report(options.html, artifact)
     manifest = read_manifest(artifact)
     with open_engine(artifact, options.backend, options.threads, options.device, options.slots) as engine:
-        images, images_from = _images(options.images, (engine.spec.height, engine.spec.width))
+        images, images_from = _images(options.images, engine.preprocessing)
         figures = measure_engine(
             engine,
             artifact,
@@ -157,7 +158,9 @@ def _batches(wanted: int | Sequence[int] | None, engine: Engine) -> list[int]:
     Raises:
         EdgekdError: The engine does not take one of them; reported before anything is measured.
     """
-    own = engine.spec.batch
+    from edgekd.runner.pipeline import images_per_batch
+
+    own = None if engine.spec.batch is None else images_per_batch(engine)
     if wanted is None:
         return [own] if own else [1, 4]
     sizes = [wanted] if isinstance(wanted, int) else list(wanted)
@@ -169,11 +172,20 @@ def _batches(wanted: int | Sequence[int] | None, engine: Engine) -> list[int]:
     return sizes
 
 
-def _images(folder: str | Path | None, size: Size) -> tuple[list[Image], str]:
+def _images(folder: str | Path | None, preprocessing: Preprocessing) -> tuple[list[Image], str]:
     """Images to measure on, and what they are, for the record."""
+    view = preprocessing.view
+    if folder is None and view.align is not None:  # Generated ones would not match the reference.
+        from edgekd.data.alignment import reference_image
+
+        assert view.frame is not None
+        image = reference_image(view.align, *view.frame)
+        return [image], f"the reference of the alignment, enlarged to {in_pixels(view.frame)}"
     if folder is None:
         from edgekd.data.generated_images import generated_frames
 
+        rows, columns = view.tiles
+        size = view.frame or (preprocessing.height * rows, preprocessing.width * columns)
         return list(generated_frames(GENERATED, size)), f"{GENERATED} generated, of {in_pixels(size)}"
     from edgekd.data.images import list_images, read_image
 

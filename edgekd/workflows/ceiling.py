@@ -77,7 +77,8 @@ def compare_with_ceiling(run: Path, recipe: TrainingRecipe, progress: Progress) 
     held_out = held_out_images(recipe)[:MOST_GOOD]
     if len(held_out) < FEWEST_HELD_OUT:
         return None
-    good = read_frames(held_out, recipe.preprocessing)
+    good = read_frames(held_out, recipe.preprocessing)  # Tiles count as images.
+    good = good[np.linspace(0, len(good) - 1, min(MOST_GOOD, len(good))).round().astype(int)]
     defective, _ = synthetic_defects(good, DEFECTS, recipe.seed)
     test, labels = np.concatenate([good, defective]), [False] * len(good) + [True] * DEFECTS
     detector, _ = load_run(run)

@@ -81,10 +81,10 @@ def drift(options: DriftOptions) -> DriftResult:
         EdgekdError: The folder is not a run or holds no artifact, or the data is not a category.
         ArtifactError: An artifact is damaged, or was made of other weights than the run holds now.
     """
-    from edgekd.data.good_images import read_frames
+    from edgekd.data.good_images import read_placed_frames
     from edgekd.data.layouts import read_category
     from edgekd.metrics.auroc import scikit_learn_metrics
-    from edgekd.quantization.drift_report import drift_report, masks_of
+    from edgekd.quantization.drift_report import Prepared, drift_report
     from edgekd.recipe import read_recipe
 
     run = Path(options.run)
@@ -94,13 +94,13 @@ def drift(options: DriftOptions) -> DriftResult:
         require_current(path, read_manifest(path), run)
     scikit_learn_metrics()  # Where it is missing, that is reported before the work.
     category = read_category(Path(options.data))
-    frames = read_frames([test.path for test in category.test], recipe.preprocessing)
+    frames, placements = read_placed_frames([test.path for test in category.test], recipe.preprocessing)
     rows = [_in_torch(run, artifacts, frames, options.progress)]
     for path in artifacts:
         rows += _on_engines(path, frames, options.progress)
-    report = drift_report(rows, [test.defective for test in category.test], masks_of(category, recipe.size))
+    report = drift_report(rows, Prepared(recipe.preprocessing, placements), category)
     learned = recipe.quantization_aware_from is not None
-    result = DriftResult(recipe.system, recipe.iterations, category.name, len(frames), recipe.size, learned, report)
+    result = DriftResult(recipe.system, recipe.iterations, category.name, len(placements), recipe.size, learned, report)
     for path in artifacts:
         _record(path, result)
     if learned:

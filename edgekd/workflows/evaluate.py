@@ -52,6 +52,8 @@ class EvaluateResult:
             of anomalies.
         pixel_auroc, pixel_ap, pro, pro_rd4ad, iap, iap_at_90: Good against defective pixels; None without masks.
         empty_masks: Defective images without a marked pixel, left out of the pixel metrics; None without masks.
+        unseen_defects: Defective images whose defect lies where the view does not look, left out of the pixel metrics.
+        unseen_pixels: Share of the pixels where it does not look, left out too; None without masks.
         f1, accuracy, sensitivity, specificity: At `f1_threshold`.
         f1_threshold, f1_threshold_origin: The threshold of the highest F1 on the test scores, and how it was chosen.
         at_threshold: The same four figures at the detector's own threshold, with `threshold` and `threshold_origin`;
@@ -84,6 +86,8 @@ class EvaluateResult:
     iap: float | None
     iap_at_90: float | None
     empty_masks: int | None
+    unseen_defects: int | None
+    unseen_pixels: float | None
     f1: float
     accuracy: float
     sensitivity: float

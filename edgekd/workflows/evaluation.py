@@ -10,20 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekd.artifact import Manifest
+from edgekd.data.images import Image
 from edgekd.data.layouts import Category, TestImage, read_mask
 from edgekd.data.resizing import resize_image
 from edgekd.engines import EVERY_MAP, Engine
 from edgekd.errors import EdgekdError
 from edgekd.papers.comparison import compare_with_paper
-from edgekd.preprocessing import Size, in_pixels
+from edgekd.preprocessing import Size, in_pixels, preprocessing_of
 from edgekd.profiling.timing import device_record, summarise
 from edgekd.progress import Progress, silent
 from edgekd.reports.evaluation import EvaluationReport, ReportSample
 from edgekd.reports.metric_titles import paper_figures, report_metrics
-from edgekd.runner.pipeline import STAGES, Answer, inspect_stream
+from edgekd.reports.view_image import draw_view
+from edgekd.runner.pipeline import STAGES, Answer, images_per_batch, inspect_stream
 from edgekd.runner.sources import image_frames
 from edgekd.verdicts.limits import Limits, measuring_limits
 from edgekd.verdicts.promise import promise_of, warnings_of
+from edgekd.view import View, describe
 from edgekd.workflows.evaluation_figures import (
     PixelMetrics,
     decision_figures,
@@ -63,15 +66,19 @@ def evaluate_engine(engine: Engine, manifest: Manifest, category: Category, prog
     threshold = manifest["threshold"]["value"] if manifest.get("threshold") else None
     origin = manifest["threshold"]["origin"] if manifest.get("threshold") else "the artifact holds no threshold"
     samples, timings, pixels = [], [], PixelMetrics(category)
+    example: Image | None = None
     step, total = f"evaluating {len(category.test)} images", len(category.test)
     for image, answer in _answers(engine, category, measuring_limits(manifest)):
         if answer.result.error:
             raise EdgekdError(f"the evaluation stopped: {answer.result.error}")
-        mask = read_mask(image.mask, engine.spec.height, engine.spec.width) if image.mask else None
+        assert answer.result.anomaly_map is not None
+        mask = read_mask(image.mask, *answer.result.anomaly_map.shape) if image.mask else None
         pixels.add(image, answer, mask)
         samples.append(_sample(category, image, answer, mask))
         timings.append(answer.result.timings)
         progress(step, len(samples), total)
+        if example is None and _is_worth_drawing(engine.preprocessing.view) and answer.image is not None:
+            example = draw_view(answer.image, engine.preprocessing)
     latency = {stage: summarise([times[stage] for times in timings]) for stage in STAGES}
     defective = [sample.defective for sample in samples]
     figures = {
@@ -94,12 +101,16 @@ def evaluate_engine(engine: Engine, manifest: Manifest, category: Category, prog
         "device": device_record(engine.spec.threads or 0),
     }
     figures["paper"] = compare_with_paper(manifest, category, figures)
-    return Evaluation(figures, _report(engine, manifest, origin, figures, samples, latency))
+    return Evaluation(figures, _report(engine, manifest, origin, figures, samples, latency, example))
+
+
+def _is_worth_drawing(view: View) -> bool:
+    return view.is_partial or view.align is not None or view.count > 1
 
 
 def _answers(engine: Engine, category: Category, limits: Limits) -> Iterator[tuple[TestImage, Answer]]:
     """The answers to the test images; the engine rests, and is not timed, while they are looked at."""
-    batch = engine.spec.batch or 1
+    batch = images_per_batch(engine)
     at_once = batch * max(1, AT_ONCE // batch)
     for first in range(0, len(category.test), at_once):
         images = category.test[first : first + at_once]
@@ -146,6 +157,7 @@ def _report(
     figures: dict[str, Any],
     samples: list[ReportSample],
     latency: dict[str, dict[str, float]],
+    example: Image | None,
 ) -> EvaluationReport:
     return EvaluationReport(
         title=f"{manifest['system'].upper().replace('_PLUS', '+')} on {figures['category']}",
@@ -161,6 +173,8 @@ def _report(
         notes=_notes(manifest, figures),
         pixel_limit=measuring_limits(manifest).pixel_limit,
         limits=figures["limits"] or [],
+        view=describe(engine.preprocessing.view),
+        view_image=example,
     )
 
 
@@ -170,6 +184,7 @@ def _provenance(engine: Engine, manifest: Manifest) -> dict[str, str]:
     device = device_record(spec.threads or 0)
     return {
         "System": f"{manifest['system']}, {manifest['precision']}, {in_pixels((spec.height, spec.width))}",
+        "View": describe(preprocessing_of(manifest).view) or "the whole image, stretched",
         "Training": f"{manifest['iterations']} iterations" if manifest.get("trained") else "none: scores mean nothing",
         "Teacher": "; ".join(teachers) or "none",
         "Graph": f"{manifest['file']}, SHA-256 {manifest['sha256'][:16]}",
@@ -181,6 +196,11 @@ def _provenance(engine: Engine, manifest: Manifest) -> dict[str, str]:
 def _notes(manifest: Manifest, figures: dict[str, Any]) -> list[str]:
     notes = [] if manifest.get("trained") else ["This detector is untrained: its scores mean nothing."]
     empty = figures["empty_masks"]
+    if figures["unseen_defects"]:
+        notes.append(
+            "Defective images whose defect lies wholly where the view does not look, left out of the pixel metrics: "
+            f"{figures['unseen_defects']}."
+        )
     if empty:
         notes.append(f"Defective images whose mask marks no pixel, left out of the pixel metrics: {empty}.")
     if manifest.get("threshold"):

@@ -23,6 +23,7 @@ from edgekd.result import Verdict
 from edgekd.runner.pipeline import Answer
 
 PIXEL_METRICS = ("pixel_auroc", "pixel_ap", "pro", "pro_rd4ad", "iap", "iap_at_90")
+COUNTED = ("empty_masks", "unseen_defects", "unseen_pixels")  # What the pixel metrics leave out.
 
 
 class PixelMetrics:
@@ -70,9 +71,9 @@ class PixelMetrics:
 
     def figures(self) -> dict[str, float | None]:
         """The figures, 0..1, by their names; None where the category has no masks."""
-        figures: dict[str, float | None] = dict.fromkeys((*PIXEL_METRICS, "empty_masks"))
+        figures: dict[str, float | None] = dict.fromkeys((*PIXEL_METRICS, *COUNTED))
         if self._pixels is not None:
-            figures |= self._pixels.figures() | {"empty_masks": self._pixels.empty_masks}
+            figures |= self._pixels.figures() | {name: getattr(self._pixels, name) for name in COUNTED}
         return figures | (self._spro.figures() if self._spro is not None else {})
 
 
