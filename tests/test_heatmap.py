@@ -44,9 +44,14 @@ def test_a_small_map_is_stretched_over_the_image() -> None:
     assert not drawn[:, 16:].any()
 
 
-def test_what_is_not_a_number_is_not_drawn() -> None:
+def test_what_is_not_looked_at_is_grey() -> None:
     image = some_image()
-    np.testing.assert_array_equal(overlay(image, np.full((6, 8), np.nan, np.float32), 0, 1), image)
+    anomaly_map = np.zeros((6, 8), np.float32)
+    anomaly_map[:, :4] = np.nan
+    drawn = overlay(image, anomaly_map, 0, 1)
+    np.testing.assert_array_equal(drawn[:, 16:], image[:, 16:])
+    expected = 0.75 * 128 + 0.25 * image[:, :16].mean(axis=2, keepdims=True)
+    np.testing.assert_allclose(drawn[:, :16], np.broadcast_to(expected, (24, 16, 3)), atol=0.51)
 
 
 def test_equal_bounds_are_a_plain_limit() -> None:

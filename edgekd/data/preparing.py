@@ -175,7 +175,8 @@ def assemble(maps: Map, placement: Placement, preprocessing: Preprocessing) -> M
     """
     height, width, transform = placement
     if is_whole(preprocessing, height, width):
-        return maps[0]
+        whole: Map = maps[0]
+        return whole
     geometry = geometry_of(preprocessing, height, width)
     assembled: Map = np.full(geometry.canvas, np.nan, np.float32)
     rows, columns = geometry.rows, geometry.columns

@@ -13,7 +13,7 @@ from edgekd.preprocessing import parse_size, size_text
 from edgekd.recipe import AUGMENTATIONS, PAPER, TIMED, TrainingRecipe, read_recipe
 from edgekd.run_folder import RECIPE_FILE
 from edgekd.workflows.settings import checked_settings
-from edgekd.workflows.views import given_parts, view_for
+from edgekd.workflows.views import view_for, view_options
 
 if TYPE_CHECKING:
     from edgekd.models.detector import TrainingDefaults
@@ -176,7 +176,7 @@ def require_same_recipe(options: TrainOptions) -> None:
     pairs += [("set", f"{name}={value}", f"{name}={own[name]}") for name, value in settings.items()]
     if options.teacher is not None:
         pairs.append(("teacher", " ".join(_teacher_names(options, system)), " ".join(recipe.teachers)))
-    pairs += [(name, value, getattr(recipe.view, name)) for name, value in given_parts(options).items()]
+    pairs += view_options(options, recipe.view)
     if options.quantization_aware and recipe.quantization_aware_from is None:
         raise EdgekdError(f"{run} was trained without --quantization-aware: leave it out, or use another folder")
     for name, given, kept in pairs:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from edgekd.errors import EdgekdError
 from edgekd.recipe import PAPER
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 OVERLAP = 0.1  # Of tiles, where none is given: a defect on a seam is whole in one of them.
 MAX_SHIFT, MAX_ROTATION = 0.1, 5.0  # Of a frame's shorter side; degrees.
 
-PolygonLike = str | Path | Sequence[tuple[int, int]]
+PolygonLike: TypeAlias = str | Path | Sequence[tuple[int, int]]
 NEEDS = {"overlap": "tiles", "max_shift": "align", "max_rotation": "align"}
 
 
@@ -56,21 +57,43 @@ def view_for(options: TrainOptions, data: Path, preset: str) -> View:
     return view
 
 
-def given_parts(options: TrainOptions) -> dict[str, Any]:
-    """The parts of a view that options name, as `View` holds them; for comparison with those of a run.
+def view_options(options: TrainOptions, kept: View) -> list[tuple[str, str, str]]:
+    """The options of a view that are given, beside those of a run that exists: name, given, kept, as the user writes.
 
     Args:
         options: Of `train`.
+        kept: The run's.
     """
-    parts: dict[str, Any] = {}
+    pairs = []
     if options.crop is not None:
-        parts["crop"] = parse_crop(options.crop)
+        pairs.append(("crop", _listed(parse_crop(options.crop)), _listed(kept.crop or ("none",))))
     if options.tiles is not None:
-        parts["tiles"] = parse_tiles(options.tiles)
+        pairs.append(("tiles", _listed(parse_tiles(options.tiles), "x"), _listed(kept.tiles, "x")))
     for name in ("fit", "overlap"):
         if getattr(options, name) is not None:
-            parts[name] = getattr(options, name)
-    return parts
+            pairs.append((name, str(getattr(options, name)), str(getattr(kept, name))))
+    for name in ("look_at", "ignore"):
+        if getattr(options, name):
+            given = _polygons(getattr(options, name), kept.frame or (0, 0))
+            pairs.append((name, _points(given), _points(getattr(kept, name))))
+    if options.align is not None:
+        from edgekd.data.alignment import encode_reference
+        from edgekd.data.images import read_image
+
+        same = kept.align is not None and kept.align.reference == encode_reference(read_image(Path(options.align)))
+        pairs.append(("align", str(options.align), str(options.align) if same else "another reference, or none"))
+    for name in ("max_shift", "max_rotation"):
+        if getattr(options, name) is not None:
+            pairs.append((name, f"{getattr(options, name):g}", f"{getattr(kept.align, name, math.nan):g}"))
+    return pairs
+
+
+def _listed(values: Sequence[object], separator: str = ",") -> str:
+    return separator.join(map(str, values))
+
+
+def _points(polygons: Sequence[Polygon]) -> str:
+    return "; ".join(" ".join(_listed(point) for point in polygon) for polygon in polygons) or "none"
 
 
 def parse_tiles(tiles: str | Sequence[int]) -> tuple[int, int]:
