@@ -85,6 +85,11 @@ class View:
         """Whether something of a frame is not looked at."""
         return self.crop is not None or bool(self.look_at or self.ignore)
 
+    @property
+    def leaves_out(self) -> bool:
+        """Whether an anomaly map may have NaN where nothing is looked at: outside, or beside an aligned frame."""
+        return self.is_partial or self.align is not None
+
 
 def _check(view: View) -> None:
     if view.fit not in FITS:

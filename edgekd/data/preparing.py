@@ -180,12 +180,15 @@ def assemble(maps: Map, placement: Placement, preprocessing: Preprocessing) -> M
     geometry = geometry_of(preprocessing, height, width)
     assembled: Map = np.full(geometry.canvas, np.nan, np.float32)
     rows, columns = geometry.rows, geometry.columns
-    assembled[rows[0].first : rows[-1].last, columns[0].first : columns[-1].last] = 0
+    region = np.s_[rows[0].first : rows[-1].last, columns[0].first : columns[-1].last]
+    assembled[region] = 0
     for number, tile_map in enumerate(maps):
         row, column = (
             blends[index] for blends, index in zip((rows, columns), divmod(number, len(columns)), strict=True)
         )
         assembled[row.first : row.last, column.first : column.last] += _sampled(tile_map, row, column)
+    if not np.isfinite(maps).all():  # Not to be taken for what is not looked at.
+        assembled[region] = np.inf
     ignored = ignored_in_map(preprocessing.view, geometry.canvas)
     if ignored is not None:
         assembled[ignored] = np.nan
@@ -210,7 +213,7 @@ def _back_to_the_frame(assembled: Map, transform: Transform, height: int, width:
     offset = 0.5 * (1 / scale - 1)  # The centre of the map's first pixel, in the frame.
     moved = scale * (transform[:, :2] @ offset + transform[:, 2] - offset)
     matrix = np.column_stack([linear, moved])
-    known = np.isfinite(assembled).astype(np.float32)
+    known = (~np.isnan(assembled)).astype(np.float32)
     share = cv2.warpAffine(known, matrix, (columns, rows), flags=cv2.INTER_LINEAR)
     values = cv2.warpAffine(np.where(known > 0, assembled, 0), matrix, (columns, rows), flags=cv2.INTER_LINEAR)
     back = np.full(assembled.shape, np.nan, np.float32)

@@ -28,29 +28,33 @@ class PixelFigures:
         self._scores = PixelScores()
         self._pros: list[float] = []
 
-    def add(self, anomaly_map: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> None:
+    def add(
+        self,
+        anomaly_map: NDArray[np.float32],
+        mask: NDArray[np.bool_] | None,
+        unseen: NDArray[np.bool_] | None = None,
+    ) -> None:
         """Counts an image.
 
         Args:
-            anomaly_map: float32 [H, W], higher is more anomalous; NaN where the view does not look.
+            anomaly_map: float32 [H, W], higher is more anomalous.
             mask: bool [H, W], True where defective; None for a good image.
+            unseen: bool [H, W], True where the view does not look; None where it looks everywhere.
 
         Raises:
-            EdgekdError: Map and mask differ in size, or a pixel's score is infinite.
+            EdgekdError: Map and mask differ in size, or the score of a pixel that is looked at is not finite.
         """
         if mask is not None and not mask.any():
             self.empty_masks += 1
             return
-        unseen = np.isnan(anomaly_map)
-        self._unseen += int(np.count_nonzero(unseen))
-        self._all += unseen.size
-        seen_mask = None if mask is None or mask.shape != unseen.shape else mask & ~unseen
-        if seen_mask is not None and not seen_mask.any():
+        self._all += anomaly_map.size
+        self._unseen += 0 if unseen is None else int(np.count_nonzero(unseen))
+        if mask is not None and unseen is not None and not (mask & ~unseen).any():
             self.unseen_defects += 1
             return
         defective = np.zeros(anomaly_map.shape, np.bool_) if mask is None else mask
         regions = [] if mask is None else connected_regions(mask)
-        scores, defective, regions = seen(anomaly_map, defective, regions)
+        scores, defective, regions = seen(anomaly_map, defective, regions, unseen)
         self._scores.add(scores, defective, regions)
         if mask is not None and not defective.all():
             self._pros.append(pro_rd4ad(scores, regions))
@@ -86,14 +90,20 @@ class SproFigures:
     def __init__(self, kinds: Sequence[str]) -> None:
         self._scores = {kind: PixelScores() for kind in kinds}
 
-    def add(self, anomaly_map: NDArray[np.float32], kind: str | None, regions: Sequence[Region]) -> None:
+    def add(
+        self,
+        anomaly_map: NDArray[np.float32],
+        kind: str | None,
+        regions: Sequence[Region],
+        unseen: NDArray[np.bool_] | None = None,
+    ) -> None:
         """Counts an image.
 
         Args:
-            anomaly_map: float32 [H, W], in the size of the original image, higher is more anomalous; NaN where the
-                view does not look.
+            anomaly_map: float32 [H, W], in the size of the original image, higher is more anomalous.
             kind: The kind of its anomaly; None for a good image.
             regions: The image's defects; pixels outside all of them are good.
+            unseen: bool [H, W], True where the view does not look; None where it looks everywhere.
 
         Raises:
             EdgekdError: A pixel's score is not finite.
@@ -102,7 +112,7 @@ class SproFigures:
         for region in regions:
             mask.ravel()[region.pixels] = True
         for each in self._scores if kind is None else [kind]:
-            self._scores[each].add(*seen(anomaly_map, mask, regions))
+            self._scores[each].add(*seen(anomaly_map, mask, regions, unseen))
 
     def figures(self) -> dict[str, float]:
         """The figures, 0..1: "spro" and "spro_<kind>" to a false positive rate of 0.05, "spro_to_<limit>" beyond.

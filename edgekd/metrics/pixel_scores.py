@@ -107,21 +107,24 @@ def connected_regions(mask: NDArray[np.bool_]) -> list[Region]:
 
 
 def seen(
-    anomaly_map: NDArray[np.float32], mask: NDArray[np.bool_], regions: Sequence[Region]
+    anomaly_map: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    regions: Sequence[Region],
+    unseen: NDArray[np.bool_] | None,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], list[Region]]:
     """Leaves out the pixels of an image where the view does not look.
 
     Args:
-        anomaly_map: float32 [H, W]; NaN where the view does not look.
+        anomaly_map: float32 [H, W].
         mask: bool [H, W], True where defective.
         regions: The mask's.
+        unseen: bool [H, W], True where the view does not look; None where it looks everywhere.
 
     Returns:
         All three as they are where there is no such pixel; else float32 [n] and bool [n], and what is left of the
         regions, with indices into those; the saturation area of a region shrinks as the region does.
     """
-    unseen = np.isnan(anomaly_map)
-    if np.shape(anomaly_map) != np.shape(mask) or not unseen.any():
+    if unseen is None or np.shape(anomaly_map) != np.shape(mask) or not unseen.any():
         return anomaly_map, mask, list(regions)
     places = np.cumsum(~unseen.ravel()) - 1
     left = []
@@ -137,7 +140,7 @@ def collect(maps: Iterable[NDArray[np.float32]], masks: Iterable[NDArray[np.bool
     """Counts the pixels of a test set, with the connected components of its masks as regions.
 
     Args:
-        maps: One anomaly map per image, float32 [H, W], higher is more anomalous; NaN where the view does not look.
+        maps: One anomaly map per image, float32 [H, W], higher is more anomalous.
         masks: One mask per image, bool [H, W] of the same size, True where defective; all False for a good image.
 
     Raises:
@@ -145,7 +148,7 @@ def collect(maps: Iterable[NDArray[np.float32]], masks: Iterable[NDArray[np.bool
     """
     scores = PixelScores()
     for anomaly_map, mask in zip(maps, masks, strict=True):
-        scores.add(*seen(anomaly_map, mask, connected_regions(mask)))
+        scores.add(anomaly_map, mask, connected_regions(mask))
     return scores.levels()
 
 

@@ -64,6 +64,14 @@ class Prepared(NamedTuple):
         """The scores of the images, float32 [N]."""
         return frame_scores(outputs.scores, self.preprocessing)
 
+    def pixel_auroc(self, outputs: GraphOutputs, masks: Sequence[NDArray[np.bool_]]) -> float:
+        """Good against defective pixels of the whole images, of those that are looked at."""
+        maps, looked_at = self.maps(outputs), list(masks)
+        if self.preprocessing.view.leaves_out:
+            looked_at = [mask[~np.isnan(each)] for mask, each in zip(masks, maps, strict=True)]
+            maps = [each[~np.isnan(each)] for each in maps]
+        return pixel_auroc(maps, looked_at)
+
     def maps(self, outputs: GraphOutputs) -> list[NDArray[np.float32]]:
         """The anomaly maps of the whole images."""
         tiles = self.preprocessing.tiles
@@ -115,7 +123,7 @@ def drift_report(rows: Sequence[Row], prepared: Prepared, category: Category) ->
             | drift._asdict()
             | {
                 "image_auroc": image_auroc(scores, defective),
-                "pixel_auroc": None if masks is None else pixel_auroc(prepared.maps(row.outputs), masks),
+                "pixel_auroc": None if masks is None else prepared.pixel_auroc(row.outputs, masks),
                 "threshold": row.threshold,
                 "verdict_flips": flips,
             }

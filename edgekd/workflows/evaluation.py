@@ -65,7 +65,7 @@ def evaluate_engine(engine: Engine, manifest: Manifest, category: Category, prog
     """
     threshold = manifest["threshold"]["value"] if manifest.get("threshold") else None
     origin = manifest["threshold"]["origin"] if manifest.get("threshold") else "the artifact holds no threshold"
-    samples, timings, pixels = [], [], PixelMetrics(category)
+    samples, timings, pixels = [], [], PixelMetrics(category, engine.preprocessing.view)
     example: Image | None = None
     step, total = f"evaluating {len(category.test)} images", len(category.test)
     for image, answer in _answers(engine, category, measuring_limits(manifest)):

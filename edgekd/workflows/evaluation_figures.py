@@ -21,6 +21,7 @@ from edgekd.metrics.pixel_scores import Region
 from edgekd.reports.evaluation import ReportSample
 from edgekd.result import Verdict
 from edgekd.runner.pipeline import Answer
+from edgekd.view import WHOLE, View
 
 PIXEL_METRICS = ("pixel_auroc", "pixel_ap", "pro", "pro_rd4ad", "iap", "iap_at_90")
 COUNTED = ("empty_masks", "unseen_defects", "unseen_pixels")  # What the pixel metrics leave out.
@@ -31,9 +32,11 @@ class PixelMetrics:
 
     Args:
         category: Whose test images are evaluated.
+        view: Of the detector.
     """
 
-    def __init__(self, category: Category) -> None:
+    def __init__(self, category: Category, view: View = WHOLE) -> None:
+        self._leaves_out = view.leaves_out
         self._pixels = PixelFigures() if category.has_masks else None
         self._rules = category.saturation_rules
         self._spro = SproFigures(_kinds(category)) if self._rules is not None else None
@@ -52,7 +55,7 @@ class PixelMetrics:
         anomaly_map = answer.result.anomaly_map
         assert anomaly_map is not None
         if self._pixels is not None:
-            self._pixels.add(anomaly_map, mask)
+            self._pixels.add(anomaly_map, mask, np.isnan(anomaly_map) if self._leaves_out else None)
         if self._spro is None:
             return
         # sPRO is defined in the size of the original image, as its saturation areas are.
@@ -67,7 +70,9 @@ class PixelMetrics:
                     f"the masks in {image.mask} differ in size from {image.path}: copy both from the dataset again"
                 )
         regions = [Region(np.flatnonzero(region.mask), region.saturation_area) for region in found]
-        self._spro.add(np.asarray(full, np.float32), _kind(image.defect) if image.defective else None, regions)
+        unseen = np.isnan(full) if self._leaves_out else None
+        kind = _kind(image.defect) if image.defective else None
+        self._spro.add(np.asarray(full, np.float32), kind, regions, unseen)
 
     def figures(self) -> dict[str, float | None]:
         """The figures, 0..1, by their names; None where the category has no masks."""

@@ -62,7 +62,7 @@ def recipe_for(options: TrainOptions) -> tuple[TrainingRecipe, list[Teacher]]:
     seed = SEED if options.seed is None else options.seed
     minutes = _minutes(options)
     view = view_for(options, data, preset)
-    counted = 0 if minutes else _paper_iterations(defaults, data, batch, seed, share, view.count)
+    counted = 0 if minutes or options.iterations else _paper_iterations(defaults, data, batch, seed, share, view.count)
     recipe = TrainingRecipe(
         system=system.name,
         data=str(data.resolve()),

@@ -221,6 +221,15 @@ def test_a_reference_is_small_whatever_the_frame():
     assert len(encode_reference(noise)) < 100_000
 
 
+@pytest.mark.parametrize("name", ["crop", "all"])
+def test_a_map_that_is_not_finite_is_not_taken_for_what_is_not_looked_at(name):
+    preprocessing = Preprocessing(64, 80, view=VIEWS[name])
+    frames, placement = prepare(scene(), preprocessing)
+    maps = brightness(frames)
+    maps[0, 30, 30] = np.nan
+    assert np.isinf(assemble(maps, placement, preprocessing)).mean() > 0.2
+
+
 def test_the_frames_of_a_slot_are_written_into_it():
     preprocessing = Preprocessing(64, 80, view=VIEWS["tiles, letterbox"])
     slot = np.zeros((6, 64, 80, 3), np.uint8)

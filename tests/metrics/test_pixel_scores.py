@@ -9,6 +9,7 @@ from edgekd.metrics import score_histogram
 from edgekd.metrics.auroc import pixel_auroc, pixel_auroc_of
 from edgekd.metrics.average_precision import pixel_ap
 from edgekd.metrics.iap import instance_average_precision
+from edgekd.metrics.pixel_figures import PixelFigures
 from edgekd.metrics.pixel_scores import PixelScores, collect, connected_regions
 from edgekd.metrics.pro import pro
 from edgekd.metrics.score_histogram import ScoreHistogram, ordered_keys
@@ -88,3 +89,25 @@ def test_a_region_holds_the_pixels_of_its_component() -> None:
 def test_a_mask_of_another_size_is_refused() -> None:
     with pytest.raises(EdgekdError, match=r"map of shape \(2, 2\) needs a mask of the same shape, got \(1, 4\)"):
         PixelScores().add(np.zeros((2, 2), np.float32), np.zeros((1, 4), np.bool_))
+
+
+def test_pixels_that_are_not_looked_at_are_left_out_and_counted():
+    rng = np.random.default_rng(2)
+    good, scored = rng.normal(0, 1, (2, 20, 30)).astype(np.float32)
+    mask = np.zeros((20, 30), np.bool_)
+    mask[4:8, 3:9] = mask[12:16, 20:26] = True
+    scored[mask] += 1.5
+    unseen = np.zeros((20, 30), np.bool_)
+    unseen[:, 15:] = True
+    seen_part, whole = PixelFigures(), PixelFigures()
+    for anomaly_map, marked in ((good, None), (scored, mask)):
+        covered = np.where(unseen, np.nan, anomaly_map).astype(np.float32)
+        seen_part.add(covered, marked, unseen)
+        whole.add(anomaly_map[:, :15], None if marked is None else marked[:, :15])
+    assert seen_part.figures() == pytest.approx(whole.figures())
+    assert (seen_part.unseen_pixels, seen_part.unseen_defects) == (0.5, 0)
+    elsewhere = np.zeros((20, 30), np.bool_)
+    elsewhere[12:16, 20:26] = True
+    seen_part.add(np.where(unseen, np.nan, scored).astype(np.float32), elsewhere, unseen)
+    assert seen_part.unseen_defects == 1
+    assert seen_part.figures() == pytest.approx(whole.figures())
