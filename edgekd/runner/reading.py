@@ -184,7 +184,8 @@ class Readers:
         milliseconds = (time.perf_counter() - started) * 1e3
         kept = image if self._keep else None
         shape = (0, 0) if image is None else image.shape[:2]
-        return Read(frame.name, dropped, kept, shape, placement, resized, error, seen, frame_digest, started, milliseconds)
+        measured = (error, seen, frame_digest, started, milliseconds)
+        return Read(frame.name, dropped, kept, shape, placement, resized, *measured)
 
 
 def by_image(frames: Frames, preprocessing: Preprocessing) -> Frames:
