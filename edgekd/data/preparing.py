@@ -215,6 +215,9 @@ def _back_to_the_frame(assembled: Map, transform: Transform, height: int, width:
     matrix = np.column_stack([linear, moved])
     known = (~np.isnan(assembled)).astype(np.float32)
     share = cv2.warpAffine(known, matrix, (columns, rows), flags=cv2.INTER_LINEAR)
-    values = cv2.warpAffine(np.where(known > 0, assembled, 0), matrix, (columns, rows), flags=cv2.INTER_LINEAR)
     back = np.full(assembled.shape, np.nan, np.float32)
+    if np.isinf(assembled).any():
+        back[share >= 0.5] = np.inf
+        return back
+    values = cv2.warpAffine(np.where(known > 0, assembled, 0), matrix, (columns, rows), flags=cv2.INTER_LINEAR)
     return np.asarray(np.divide(values, share, out=back, where=share >= 0.5))

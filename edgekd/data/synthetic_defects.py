@@ -8,12 +8,13 @@ scars, Li et al., CutPaste (CVPR 2021). The other kinds are what lines see: stai
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekd.data.resizing import resize_image
 from edgekd.data.synthetic_anomalies import corrupt
 
 Frame = NDArray[np.float32]  # [H, W, 3], BGR, 0..255.
@@ -52,11 +53,35 @@ def synthetic_defects(frames: NDArray[np.uint8], count: int, seed: int) -> tuple
     return images, masks
 
 
+def varied_defects(
+    images: Sequence[NDArray[np.uint8]], count: int, seed: int
+) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]]:
+    """Makes defective images from good ones of any sizes; see `synthetic_defects`.
+
+    Args:
+        images: Good ones, uint8 [H, W, 3], BGR.
+        count: Defective images to make.
+        seed: Of all that is drawn.
+
+    Returns:
+        The images, and their masks, uint8 [H, W].
+    """
+    order = np.random.default_rng(seed).permutation(len(images))
+    pairs = [
+        _defective(images[order[index % len(images)]], images, index, np.random.default_rng([seed, index]))
+        for index in range(count)
+    ]
+    return [image for image, _ in pairs], [mask for _, mask in pairs]
+
+
 def _defective(
-    frame: NDArray[np.uint8], frames: NDArray[np.uint8], index: int, rng: np.random.Generator
+    frame: NDArray[np.uint8],
+    frames: NDArray[np.uint8] | Sequence[NDArray[np.uint8]],
+    index: int,
+    rng: np.random.Generator,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     for attempt in itertools.count(index):
-        other = frames[int(rng.integers(len(frames)))]
+        other = resize_image(frames[int(rng.integers(len(frames)))], *frame.shape[:2])
         changed, shape = KINDS[attempt % len(KINDS)](frame.astype(np.float32), other.astype(np.float32), rng)
         if _is_grey(frame):
             changed = changed.mean(2, keepdims=True)

@@ -41,7 +41,9 @@ def verdict(figures: Mapping[str, Any]) -> list[str]:
 
 def title(row: Mapping[str, Any]) -> str:
     """A candidate's name for people."""
-    return f"{row['system']} at {size_text(row['size'])} pixels"
+    view = row.get("view") or ""
+    how = f" in {view} tiles" if "x" in view else f", {view}ed" if view else ""
+    return f"{row['system']} at {size_text(row['size'])} pixels{how}"
 
 
 def judged_on(figures: Mapping[str, Any]) -> str:
@@ -61,6 +63,9 @@ def longer_training(figures: Mapping[str, Any]) -> str:
     teachers = [word for name in best["teachers"] for word in ("--teacher", name)]
     minutes = max(1, round(LONGER * best["minutes"]))
     size = size_text(best["size"])
-    run = str(Path(figures["out"]) / f"{best['system']}_{size}_longer")
+    view = best.get("view") or ""
+    name = "_".join(filter(None, [best["system"], size, view, "longer"]))
+    options = ["--tiles", view] if "x" in view else ["--fit", view] if view else []
+    run = str(Path(figures["out"]) / name)
     words = ["edgekd", "train", best["system"], "--data", figures["data"], "--run", run, "--size", size]
-    return shlex.join(map(str, [*words, *teachers, "--minutes", minutes]))
+    return shlex.join(map(str, [*words, *options, *teachers, "--minutes", minutes]))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
@@ -14,12 +15,12 @@ from edgekd.preprocessing import Size, parse_size, size_text
 from edgekd.progress import Progress, prefixed
 from edgekd.recipe import read_recipe
 from edgekd.run_folder import DETECTOR_FILE, TRIAL_FILE, artifact_name
+from edgekd.workflows.candidate_views import SQUARES, SizeAndView, preprocessing_for
 from edgekd.workflows.export import export
 from edgekd.workflows.finishing import finish_training, is_current
 from edgekd.workflows.judge import Judge, judge_detector
 from edgekd.workflows.train import TrainOptions
 
-SIZES: tuple[Size, ...] = ((128, 128), (256, 256))
 PRECISION = "int8"
 # Of the export of a trial: with the usual limit, the search for sensitive layers takes longer than a short training.
 # What is taken is exported as usual afterwards.
@@ -27,22 +28,29 @@ CALIBRATION_IMAGES, MAX_DRIFT = 16, 0.1
 
 
 class Candidate(NamedTuple):
-    """A system at an image size.
+    """A system at an image size, and how images are brought to it.
 
     Attributes:
         system: Its name.
         size: Height and width of the images, in pixels.
         teachers: By name, or by file.
+        view: "stretch", or tiles as ROWSxCOLUMNS; empty for letterboxed images.
     """
 
     system: str
     size: Size
     teachers: tuple[str, ...]
+    view: str = ""
 
     @property
     def name(self) -> str:
-        """Such as "hkt_128" or "hkt_128x320", also of its folder."""
-        return f"{self.system}_{size_text(self.size)}"
+        """Such as "hkt_128", "hkt_128x320" or "hkt_256_2x2", also of its folder."""
+        return "_".join([self.system, size_text(self.size), *([self.view] if self.view else [])])
+
+    @property
+    def pixels(self) -> int:
+        """That the network reads of an image, in all tiles."""
+        return math.prod(self.size) * preprocessing_for(self.size, self.view).tiles
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,7 @@ class Trial:
     """A candidate that was trained, exported and judged.
 
     Attributes:
-        system, size, teachers: Of the candidate.
+        system, size, teachers, view: Of the candidate.
         round: In which it was trained, from 1 on.
         run: Its run folder.
         minutes: Given to its training.
@@ -64,6 +72,7 @@ class Trial:
     system: str
     size: Size
     teachers: tuple[str, ...]
+    view: str
     round: int
     run: str
     minutes: float
@@ -76,7 +85,7 @@ class Trial:
     @property
     def candidate(self) -> Candidate:
         """What was tried."""
-        return Candidate(self.system, self.size, self.teachers)
+        return Candidate(self.system, self.size, self.teachers, self.view)
 
 
 class TrialTask(NamedTuple):
@@ -95,22 +104,23 @@ class TrialTask(NamedTuple):
     judge: Judge
 
 
-def find_candidates(teacher: str | None) -> Iterator[Candidate]:
+def find_candidates(teacher: str | None, views: Sequence[SizeAndView] = SQUARES) -> Iterator[Candidate]:
     """Each system at each size that it takes, the small sizes first.
 
     Args:
         teacher: Of all; None for each system's own, or where these are not here, for one that comes as a package.
+        views: Sizes, and how images are brought to them, as `views_for` finds them.
     """
     import torch
 
     from edgekd.models.registry import SYSTEMS
 
-    for size in SIZES:
+    for size, view in views:
         for system in SYSTEMS.values():
             with torch.device("meta"):
                 legal_near = system.detector(size).legal_sizes_near
             if all(legal_near(side) == (side,) for side in size):
-                yield Candidate(system.name, size, (teacher,) if teacher else _teachers_here(system.teachers))
+                yield Candidate(system.name, size, (teacher,) if teacher else _teachers_here(system.teachers), view)
 
 
 def replaced_teachers(candidates: list[Candidate]) -> list[str]:
@@ -203,5 +213,6 @@ def read_trial(run: Path) -> Trial:
         ArtifactError: Its file is damaged.
     """
     content = read_json(run / TRIAL_FILE)
+    content = {"view": ""} | content
     known = {each.name: content[each.name] for each in fields(Trial)}
     return Trial(**known | {"size": parse_size(content["size"]), "teachers": tuple(content["teachers"])})

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from edgekd.artifact import read_manifest, require_writable
+from edgekd.data.layouts import find_good_images
 from edgekd.errors import EdgekdError
-from edgekd.preprocessing import Size, size_text
+from edgekd.preprocessing import size_text
 from edgekd.progress import Progress, prefixed, silent
 from edgekd.recipe import TIMED
+from edgekd.view import LETTERBOX, STRETCH
 from edgekd.workflows.calling import takes_options
+from edgekd.workflows.candidate_views import preprocessing_for, shape_of, views_for
 from edgekd.workflows.candidates import (
     Candidate,
     Trial,
@@ -33,6 +36,7 @@ from edgekd.workflows.training_recipe import settings_of
 
 JUDGE_FOLDER = "judge"
 TIMING_SECONDS, TIMING_IMAGES = 1.5, 8
+OF_SQUARES = ("symmetries", "turn")  # Ways to augment that take squares alone.
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +88,8 @@ class ChooseResult:
         out: The folder of the runs.
         data: That the candidates were trained on.
         take: The run to take; None where no candidate is fast enough.
-        rows: A row for each candidate, the best first: `system`, `size` (height and width), `teachers`, `round`, `run`,
+        rows: A row for each candidate, the best first: `system`, `size` (height and width), `teachers`, `view`
+            ("stretch", tiles such as "2x2", or empty for letterboxed images), `round`, `run`,
             `minutes`, `iterations`, `image_auroc` and `seconds` of its best training, `macs`, `latency_ms`, the
             `ceiling` of its teacher (None where it was not measured) and whether it would hardly be higher,
             `fast_enough`, `error`.
@@ -140,7 +145,8 @@ def choose(options: ChooseOptions) -> ChooseResult:
     judge = make_judge(
         Path(options.data), None if options.ng is None else Path(options.ng), options.seed, out / JUDGE_FOLDER
     )
-    candidates = list(find_candidates(None if options.teacher is None else str(options.teacher)))
+    views = views_for(shape_of(find_good_images(Path(options.data))), squares=bool({*options.augment} & {*OF_SQUARES}))
+    candidates = list(find_candidates(None if options.teacher is None else str(options.teacher), views))
     notes = [] if options.teacher else replaced_teachers(candidates)
     for note in notes:
         logger.info("%s", note)
@@ -244,6 +250,8 @@ def _training(options: ChooseOptions, number: int, candidate: Candidate, minutes
         run=Path(options.out) / f"round{number}" / candidate.name,
         minutes=minutes,
         size=candidate.size,
+        fit=STRETCH if candidate.view == STRETCH else LETTERBOX,
+        tiles=None if candidate.view in ("", STRETCH) else candidate.view,
         seed=options.seed,
         teacher=candidate.teachers,
         textures=options.textures if textured else None,
@@ -279,16 +287,17 @@ def _latency_ms(artifact: Path, images: Sequence[Path]) -> float:
 def _measure_ceiling(candidate: Candidate, options: ChooseOptions, judge: Judge, record: ChooseRecord) -> None:
     """Measures the ceiling of a candidate's teachers at its size, once."""
     for teacher in candidate.teachers:
-        key = _ceiling_key(teacher, candidate.size)
+        key = _ceiling_key(teacher, candidate)
         if key not in record.ceilings:
             progress = prefixed(f"ceiling of {teacher}", options.progress)
-            ceiling = judge_teacher(teacher, candidate.size, Path(options.data), judge, options.seed, progress)
+            preprocessing = preprocessing_for(candidate.size, candidate.view)
+            ceiling = judge_teacher(teacher, preprocessing, Path(options.data), judge, options.seed, progress)
             record.ceilings[key] = (ceiling.image_auroc, ceiling.stands_still)
             record.save(Path(options.out))
 
 
-def _ceiling_key(teacher: str, size: Size) -> str:
-    return f"{teacher} {size_text(size)}"
+def _ceiling_key(teacher: str, candidate: Candidate) -> str:
+    return f"{teacher} {size_text(candidate.size)} {candidate.view}".rstrip()
 
 
 def _result(
@@ -318,7 +327,7 @@ def _result(
 
 def _row(trial: Trial, record: ChooseRecord, fast_enough: bool) -> dict[str, Any]:
     """A trial with its candidate's latency, and with the ceiling: of several teachers the highest."""
-    keys = [_ceiling_key(teacher, trial.size) for teacher in trial.teachers]
+    keys = [_ceiling_key(teacher, trial.candidate) for teacher in trial.teachers]
     known = [record.ceilings[key] for key in keys if key in record.ceilings]
     ceiling, stands_still = max(known) if len(known) == len(keys) else (None, None)
     return asdict(trial) | {

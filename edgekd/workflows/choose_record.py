@@ -67,7 +67,10 @@ def open_record(out: Path, asked: dict[str, Any]) -> ChooseRecord:
     try:
         rounds = [
             Round(
-                [Candidate(system, parse_size(size), tuple(teachers)) for system, size, teachers in each["candidates"]],
+                [
+                    Candidate(system, parse_size(size), tuple(teachers), *view)
+                    for system, size, teachers, *view in each["candidates"]
+                ],
                 each["minutes"],
             )
             for each in content["rounds"]

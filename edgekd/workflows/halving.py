@@ -43,8 +43,8 @@ def first_round(candidates: Sequence[Candidate], seconds: float, at_once: int) -
     taken = list(candidates)
     each = _seconds_each(len(taken), seconds / ROUNDS, at_once, OVERHEAD)
     if each < LEAST_SECONDS:
-        smallest = min(math.prod(candidate.size) for candidate in taken)
-        taken = [candidate for candidate in taken if math.prod(candidate.size) == smallest]
+        smallest = min(candidate.pixels for candidate in taken)
+        taken = [candidate for candidate in taken if candidate.pixels == smallest]
         each = max(LEAST_SECONDS, _seconds_each(len(taken), seconds / ROUNDS, at_once, OVERHEAD))
     return Round(taken, each / 60)
 

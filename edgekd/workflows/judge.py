@@ -5,6 +5,7 @@ Good images that none of them was trained on, against defective ones: real where
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgekd.artifact import write_beside
 from edgekd.errors import EdgekdError
-from edgekd.preprocessing import Preprocessing, Size
+from edgekd.preprocessing import Preprocessing
 from edgekd.progress import Progress
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ REAL, SYNTHETIC = "real", "synthetic"
 FEWEST_GOOD = 40  # From so many on ten are held out.
 MOST_GOOD = 120  # Held-out ones that are scored.
 DEFECTS_EACH, FEWEST_DEFECTS = 3, 140  # Synthetic: of each good image; in all, twenty of each kind.
-SIDE = 256  # Of images with synthetic defects, in pixels: the largest that systems are tried at.
+SIDE = 256  # Of images with synthetic defects, in pixels, the longer one: the largest that systems are tried at.
+MOST_SIDE = 512  # The same for larger images, which are tried in tiles.
 
 
 class Judge(NamedTuple):
@@ -100,12 +102,14 @@ def judge_detector(artifact: Path, judge: Judge, progress: Progress) -> float:
     return image_auroc(scores, judge.labels)
 
 
-def judge_teacher(teacher: str, size: Size, data: Path, judge: Judge, seed: int, progress: Progress) -> Ceiling:
+def judge_teacher(
+    teacher: str, preprocessing: Preprocessing, data: Path, judge: Judge, seed: int, progress: Progress
+) -> Ceiling:
     """A teacher's ceiling on the images that its students are judged on.
 
     Args:
         teacher: Its name or file.
-        size: Height and width of the images, in pixels.
+        preprocessing: Of the students.
         data: Good images, as `edgekd.train` takes them.
         judge: What the students are judged on.
         seed: Of the trainings, which decides what they train on.
@@ -121,25 +125,33 @@ def judge_teacher(teacher: str, size: Size, data: Path, judge: Judge, seed: int,
 
     training, _ = divide_good_images(data, seed)
     network = teacher_network(load_teacher(teacher))
-    preprocessing = Preprocessing(*size)
     good, test = read_frames(training, preprocessing), read_frames(judge.images, preprocessing)
-    return teacher_ceiling(network, good, test, judge.labels, seed, progress=progress)
+    return teacher_ceiling(network, good, test, judge.labels, seed, progress=progress, tiles=preprocessing.tiles)
 
 
 def _synthetic_judge(held_out: list[Path], seed: int, folder: Path) -> Judge:
     """Paints defects into held-out good images; these go through the same resize, so that only the defect differs."""
-    from edgekd.data.good_images import read_frames
-    from edgekd.data.synthetic_defects import synthetic_defects
+    from edgekd.data.images import read_image
+    from edgekd.data.synthetic_defects import varied_defects
 
-    frames = read_frames(held_out, SIDE)
-    defects, masks = synthetic_defects(frames, max(FEWEST_DEFECTS, DEFECTS_EACH * len(frames)), seed)
+    frames = [_reduced(read_image(path)) for path in held_out]
+    defects, masks = varied_defects(frames, max(FEWEST_DEFECTS, DEFECTS_EACH * len(frames)), seed)
     good = _write(folder / "test" / "good", frames)
     defective = _write(folder / "test" / SYNTHETIC, defects)
-    _write(folder / "ground_truth" / SYNTHETIC, masks * 255, "_mask")
+    _write(folder / "ground_truth" / SYNTHETIC, [mask * np.uint8(255) for mask in masks], "_mask")
     return Judge(good, defective, SYNTHETIC)
 
 
-def _write(folder: Path, images: NDArray[np.uint8], suffix: str = "") -> list[Path]:
+def _reduced(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The image in a size that shows what candidates can see, in its own shape."""
+    from edgekd.data.resizing import resize_image
+
+    height, width = image.shape[:2]
+    scale = min(max(max(height, width), SIDE), MOST_SIDE) / max(height, width)
+    return resize_image(image, max(1, round(height * scale)), max(1, round(width * scale)))
+
+
+def _write(folder: Path, images: Sequence[NDArray[np.uint8]], suffix: str = "") -> list[Path]:
     paths = [folder / f"{index:03}{suffix}.png" for index in range(len(images))]
     for path, image in zip(paths, images, strict=True):
         if not path.exists():

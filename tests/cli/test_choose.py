@@ -32,7 +32,7 @@ def run(forty_good, out):
 def two_candidates(monkeypatch, tiny_teacher):
     """HKT at 64 pixels, and a system that fails since its teacher is not there; little time is for them."""
     both = [Candidate("hkt", (64, 64), (str(tiny_teacher),)), Candidate("dskd", (64, 64), ("wide_resnet101_2",))]
-    monkeypatch.setattr(workflow, "find_candidates", lambda teacher: iter(both))
+    monkeypatch.setattr(workflow, "find_candidates", lambda teacher, views: iter(both))
     monkeypatch.setattr(workflow, "TIMING_SECONDS", 0.1)
     monkeypatch.setattr(halving, "LEAST_SECONDS", 1.0)
 

@@ -62,6 +62,7 @@ def teacher_ceiling(
     seed: int = 0,
     most: int = MOST_PATCHES,
     progress: Progress = silent,
+    tiles: int = 1,
 ) -> Ceiling:
     """Measures a teacher by nearest neighbours, with a memory that doubles until the image AUROC stands still.
 
@@ -69,10 +70,11 @@ def teacher_ceiling(
         network: From normalised images [N, 3, H, W] to features [N, 384, grid, grid]; see `teacher_network`.
         good: Frames uint8 [N, H, W, 3] BGR whose patches are remembered.
         test: Frames of the same size to score.
-        defective: Whether each of them is.
+        defective: Whether each image of them is.
         seed: Of the draw of patches.
         most: Patches to remember; fewer where the machine's memory is small.
         progress: Called while it works.
+        tiles: Frames of an image, whose score is the highest of them.
 
     Raises:
         EdgekdError: Good or defective images are missing in the test.
@@ -89,6 +91,7 @@ def teacher_ceiling(
             features = kept[index] if index < len(kept) else memory.standardise(patch_features(network, test[index]))
             scores.append(search.score(features, memory, patches))
             progress(f"comparing with {patches} patches", index + 1, len(test))
+        scores = np.reshape(scores, (-1, tiles)).max(axis=1).tolist()
         growth.append((patches, image_auroc(scores, defective)))
         stands_still = len(growth) > 1 and abs(growth[-1][1] - growth[-2][1]) < STILL
         if stands_still:
