@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ SHAPES_READ = 24  # Images whose shape is looked at.
 SAME_SHAPE = 0.1  # By which height over width may vary in images of one shape.
 OBLONG = 0.2  # By which the sides of images must differ for a rectangle to be worth it.
 LARGE = 384  # Pixels of the shorter side from which on 2 x 2 tiles of 256 show more than the whole image at 256.
-STEP = 32  # Of a rectangle's sides, in pixels: what every system takes.
+STEP = 64  # Of a rectangle's sides, in pixels: what every system takes.
 
 
 class Shape(NamedTuple):
@@ -78,10 +79,14 @@ def views_for(shape: Shape, squares: bool) -> list[SizeAndView]:
 
 
 def _rectangle(size: Size, ratio: float) -> Size:
-    """A rectangle of a shape, in steps that every system takes."""
-    side = math.sqrt(math.prod(size))
-    height, width = (max(STEP, STEP * round(side * each / STEP)) for each in (math.sqrt(ratio), 1 / math.sqrt(ratio)))
-    return height, width
+    """The rectangle, in steps that every system takes, that is nearest to a shape and to the pixels of a square."""
+    sides = range(STEP, 4 * max(size) + 1, STEP)
+
+    def distance(sides: Size) -> float:
+        height, width = sides
+        return abs(math.log(height / width / ratio)) + 0.5 * abs(math.log(height * width / math.prod(size)))
+
+    return min(itertools.product(sides, sides), key=distance)
 
 
 def preprocessing_for(size: Size, view: str) -> Preprocessing:
