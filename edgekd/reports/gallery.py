@@ -109,7 +109,7 @@ def _card(sample: ReportSample, low: float, high: float, pixel_limit: float) -> 
     return Card(sample, data_uri(image), None if drawn is image else data_uri(drawn))
 
 
-def shrunkdata_uri(image: Image) -> str:
+def shrunk_data_uri(image: Image) -> str:
     """An image for a page, at most 256 pixels wide and high.
 
     Args:
