@@ -98,6 +98,23 @@ def require_frame(view: View, height: int, width: int) -> None:
         )
 
 
+def cropped(image: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
+    """What a view looks at of a frame, as far as its crop says: what checks of the image go by.
+
+    Args:
+        image: uint8 [H, W, 3], as it was read.
+        view: Of the run or the artifact.
+
+    Raises:
+        ImageError: The view is for frames of another size.
+    """
+    require_frame(view, *image.shape[:2])
+    if view.crop is None:
+        return image
+    left, top, width, height = view.crop
+    return Box(top, left, height, width).of(image)
+
+
 @lru_cache(KEPT)
 def geometry_of(preprocessing: Preprocessing, height: int, width: int) -> Geometry:
     """The geometry of a view of frames of one size.

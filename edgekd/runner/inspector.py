@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgekd.artifact import find_artifact, read_manifest
 from edgekd.data.images import Image, as_bgr8, read_image
+from edgekd.data.view_geometry import cropped
 from edgekd.engines import EVERY_MAP, NO_MAP, Engine, open_engine
 from edgekd.errors import ImageError, MachineError, one_line
 from edgekd.result import AnomalyResult, error_result
@@ -100,8 +101,10 @@ class Inspector:
                 raise
             return error_result(str(error))
         try:
-            seen = statistics(frame) if self.limits.checks else None
+            seen = statistics(cropped(frame, self._engine.preprocessing.view)) if self.limits.checks else None
             result = inspect_image(self._engine, frame, self.limits, seen=seen)
+        except ImageError as error:
+            return error_result(str(error))
         except Exception as error:
             if self._engine.broken is not None:
                 raise MachineError(f"{self._engine.broken}; open the artifact again") from error

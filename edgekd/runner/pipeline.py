@@ -14,6 +14,7 @@ import numpy as np
 
 from edgekd.data.images import Image
 from edgekd.data.preparing import Placement, assemble, frame_score, prepare
+from edgekd.data.view_geometry import cropped
 from edgekd.engines.base import EVERY_MAP, NO_MAP, Engine, Frames, Outputs
 from edgekd.errors import EdgekdError, ImageError, MachineError, one_line
 from edgekd.result import AnomalyResult, error_result, verdict_of
@@ -85,9 +86,11 @@ def inspect_image(
         seen: What the checks of the image go by, where the caller has measured it.
     """
     started = time.perf_counter()
-    if limits.checks and (failure := limits.checks.failure(seen or statistics(image))) is not None:
-        return error_result(failure)
     try:
+        if limits.checks:
+            seen = seen or statistics(cropped(image, engine.preprocessing.view))
+            if (failure := limits.checks.failure(seen)) is not None:
+                return error_result(failure)
         frames, placement = prepare(image, engine.preprocessing)
     except ImageError as error:
         return error_result(str(error))

@@ -12,6 +12,7 @@ import numpy as np
 
 from edgekd.data.images import Image
 from edgekd.data.preparing import Placement, prepare_into
+from edgekd.data.view_geometry import cropped
 from edgekd.engines.base import Engine, EngineSpec, Frames
 from edgekd.engines.cores import usable_cores
 from edgekd.errors import EdgekdError
@@ -174,7 +175,7 @@ class Readers:
             if self._digests:
                 frame_digest = digest(image)
             if self._checks:
-                seen = statistics(image)
+                seen = statistics(cropped(image, preprocessing.view))
                 error = self._checks.failure(seen)
             placement = prepare_into(image, resized, preprocessing)
         except EdgekdError as failure:

@@ -12,6 +12,7 @@ import numpy as np
 
 from edgekd.errors import EdgekdError
 from edgekd.progress import Progress
+from edgekd.view import WHOLE, View
 
 if TYPE_CHECKING:
     from edgekd.recipe import TrainingRecipe
@@ -45,7 +46,8 @@ def good_limits(artifact: Path, recipe: TrainingRecipe, false_reject_rate: float
     if len(held_out) >= FEWEST_IMAGES:
         peaks = map_peaks(artifact, held_out, f"the highest pixels of {len(held_out)} held-out images", progress)
         entry = threshold_from_good(peaks, false_reject_rate).to_dict()
-    return {"pixel_limit": entry, "image_checks": image_checks([*training_images(recipe), *held_out], progress)}
+    checks = image_checks([*training_images(recipe), *held_out], progress, recipe.view)
+    return {"pixel_limit": entry, "image_checks": checks}
 
 
 def map_peaks(artifact: Path, images: Sequence[Path], step: str, progress: Progress) -> list[float]:
@@ -75,22 +77,24 @@ def map_peaks(artifact: Path, images: Sequence[Path], step: str, progress: Progr
     return peaks
 
 
-def image_checks(images: Sequence[Path], progress: Progress) -> dict[str, Any] | None:
+def image_checks(images: Sequence[Path], progress: Progress, view: View = WHOLE) -> dict[str, Any] | None:
     """The limits of the image checks that good images pass.
 
     Args:
         images: All good images of a run.
         progress: Called after each image.
+        view: Of the run.
 
     Raises:
         EdgekdError: An image cannot be read.
     """
     from edgekd.data.images import read_image
+    from edgekd.data.view_geometry import cropped
     from edgekd.verdicts.image_checks import Statistics, learn_checks, statistics
 
     step, seen = f"learning image checks from {len(images)} good images", list[Statistics]()
     with ThreadPoolExecutor(4) as readers:
-        for each in readers.map(lambda path: statistics(read_image(path)), images):
+        for each in readers.map(lambda path: statistics(cropped(read_image(path), view)), images):
             seen.append(each)
             progress(step, len(seen), len(images))
     return learn_checks(seen)

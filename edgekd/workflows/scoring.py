@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from edgekd.artifact import read_manifest
 from edgekd.errors import EdgekdError
+from edgekd.preprocessing import preprocessing_of
 from edgekd.progress import Progress
 from edgekd.runner.sources import Frame, image_frames
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from edgekd.recipe import TrainingRecipe
 
 MOST_TRAINED = 200  # Images that were trained on: more would only cost time.
-DEFECTS, DEFECTS_SIDE, MOST_WITH_DEFECTS = 42, 256, 60  # Synthetic ones, six of each kind.
+DEFECTS, MOST_WITH_DEFECTS = 42, 60  # Synthetic ones, six of each kind.
 
 
 class GoodImages(NamedTuple):
@@ -127,10 +129,19 @@ def synthetic_scores(artifact: Path, held_out: Sequence[Path], seed: int, progre
     """
     from edgekd.data.good_images import read_frames
     from edgekd.data.synthetic_defects import synthetic_defects
+    from edgekd.engines import NO_MAP, open_engine
 
-    defects, _ = synthetic_defects(read_frames(held_out[:MOST_WITH_DEFECTS], DEFECTS_SIDE), DEFECTS, seed)
-    frames = (Frame(str(index), lambda image=image: image) for index, image in enumerate(defects))  # type: ignore[misc]
-    return _engine_scores(artifact, frames, DEFECTS, f"scoring {DEFECTS} synthetic defects", progress)
+    # Painted into what the network reads: nothing of a defect may lie where the view does not look.
+    frames = read_frames(held_out[:MOST_WITH_DEFECTS], preprocessing_of(read_manifest(artifact)))
+    defects, _ = synthetic_defects(frames, DEFECTS, seed)
+    scores: list[float] = []
+    with open_engine(artifact) as engine:
+        batch = engine.spec.batch or 1
+        while len(scores) < DEFECTS:
+            part = defects[np.arange(len(scores), len(scores) + batch) % DEFECTS]
+            scores += engine.infer(part, NO_MAP).scores.tolist()
+            progress(f"scoring {DEFECTS} synthetic defects", min(len(scores), DEFECTS), DEFECTS)
+    return scores[:DEFECTS]
 
 
 def engine_scores(artifact: Path, images: Sequence[Path], step: str, progress: Progress) -> list[float]:
