@@ -16,7 +16,7 @@ from edgekd.data.resizing import resize_image
 from edgekd.engines import EVERY_MAP, Engine
 from edgekd.errors import EdgekdError
 from edgekd.papers.comparison import compare_with_paper
-from edgekd.preprocessing import Size, in_pixels, preprocessing_of
+from edgekd.preprocessing import Size, in_pixels
 from edgekd.profiling.timing import device_record, summarise
 from edgekd.progress import Progress, silent
 from edgekd.reports.evaluation import EvaluationReport, ReportSample
@@ -184,7 +184,7 @@ def _provenance(engine: Engine, manifest: Manifest) -> dict[str, str]:
     device = device_record(spec.threads or 0)
     return {
         "System": f"{manifest['system']}, {manifest['precision']}, {in_pixels((spec.height, spec.width))}",
-        "View": describe(preprocessing_of(manifest).view) or "the whole image, stretched",
+        "View": describe(engine.preprocessing.view) or "the whole image, stretched",
         "Training": f"{manifest['iterations']} iterations" if manifest.get("trained") else "none: scores mean nothing",
         "Teacher": "; ".join(teachers) or "none",
         "Graph": f"{manifest['file']}, SHA-256 {manifest['sha256'][:16]}",
