@@ -123,7 +123,7 @@ def _print_throughput(result: BenchResult) -> None:
 
 def _peak_share(result: BenchResult) -> str:
     """What the graph reaches of the device's peak, in a sentence."""
-    tiles = result.engine["tiles"]
+    tiles = result.engine.get("tiles", 1)
     per_frame = "per frame" if tiles == 1 else f"per frame of {tiles} tiles"
     speed = f"{result.macs / 1e9:.2f} GMACs {per_frame}, {result.macs_per_second / 1e9:.0f} GMAC/s"
     if result.peak_share is None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from edgekd.artifact import Manifest
 from edgekd.backends import ONNXRUNTIME, OPENVINO, TENSORRT
 from edgekd.errors import ArtifactError
-from edgekd.preprocessing import preprocessing_of
+from edgekd.view import read_view
 
 CONFIG_FILE, ONNX_FILE, PLAN_FILE = "config.pbtxt", "model.onnx", "model.plan"
 VERSION = 1
@@ -133,7 +133,7 @@ def _settings(model: TritonModel) -> dict[str, str]:
 def _facts(manifest: Manifest) -> dict[str, str]:
     """What a client needs for a verdict, and what made the scores. Back ends skip parameters that they do not know."""
     facts: dict[str, str] = {key: str(manifest[key]) for key in ("system", "precision", "sha256") if key in manifest}
-    tiles = preprocessing_of(manifest).view.tiles
+    tiles = read_view(manifest.get("view"), "the manifest").tiles
     if tiles != (1, 1):
         facts["tiles"] = f"{tiles[0]}x{tiles[1]}"
     facts["trained"] = "true" if manifest.get("trained") else "false"
