@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgekd.artifact import frame_shape
-from edgekd.errors import EdgekdError
+from edgekd.errors import ArtifactError, EdgekdError
 from edgekd.resize_rules import CURRENT_RESIZE_RULE, resize_rule
 from edgekd.view import WHOLE, View, read_view
 
+BIT_DEPTHS = range(9, 17)
 Size = tuple[int, int]  # Height and width, in pixels.
 
 
@@ -59,12 +60,14 @@ class Preprocessing:
         height, width: Of what the network reads, in pixels.
         resize: The rule by which images are brought to that size.
         view: What of a frame is looked at, and how.
+        bit_depth: Bits that images of 16 bits use, 9..16; None where it is not stated, as for images of 8 bits.
     """
 
     height: int
     width: int
     resize: str = CURRENT_RESIZE_RULE
     view: View = WHOLE
+    bit_depth: int | None = None
 
     @property
     def tiles(self) -> int:
@@ -92,5 +95,23 @@ def preprocessing_of(manifest: Mapping[str, Any]) -> Preprocessing:
         ArtifactError: It lacks the shape of the frames, or needs what this edgekd cannot compute.
     """
     _, height, width = frame_shape(manifest)
-    view = read_view(manifest.get("view"), str(manifest.get("file", "the manifest")))
-    return Preprocessing(height, width, resize_rule(manifest), view)
+    name = str(manifest.get("file", "the artifact"))
+    view = read_view(manifest.get("view"), name)
+    return Preprocessing(height, width, resize_rule(manifest), view, known_bit_depth(manifest.get("bit_depth"), name))
+
+
+def known_bit_depth(bit_depth: object, name: str) -> int | None:
+    """Checks a bit depth.
+
+    Args:
+        bit_depth: Bits that images of 16 bits use; None where it is not stated.
+        name: What states it, for the error.
+
+    Raises:
+        ArtifactError: It is not an integer from 9 to 16.
+    """
+    if bit_depth is None:
+        return None
+    if not isinstance(bit_depth, int) or bit_depth not in BIT_DEPTHS:
+        raise ArtifactError(f"{name} states the bit depth {bit_depth!r}: expected {BIT_DEPTHS[0]} to {BIT_DEPTHS[-1]}")
+    return bit_depth

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from edgekd.artifact import read_json, write_json
 from edgekd.errors import ArtifactError, EdgekdError
-from edgekd.preprocessing import Preprocessing, Size, parse_size
+from edgekd.preprocessing import Preprocessing, Size, known_bit_depth, parse_size
 from edgekd.resize_rules import AREA, CURRENT_RESIZE_RULE, known_rule
 from edgekd.resources import resource
 from edgekd.run_folder import RECIPE_FILE
@@ -40,6 +40,7 @@ class TrainingRecipe:
         schedule: Of the learning rate: "constant", "step" (a tenth of it for the last twentieth) or "cosine" (to 0).
         seed: Of the weights, the order of images and which are held out.
         held_out: Good images that are not trained on, relative to `data`; they set the threshold.
+        bit_depth: Bits that images of 16 bits use, 9..16; None where it was not stated.
         left_out: Good images that are copies of held-out ones, relative to `data`: neither trained on nor scored.
         held_out_share: Share of the good images to hold out, where the dataset has none of its own for that; None for
             ours, as `edgekd.data.good_images.split_good_images` has it.
@@ -87,6 +88,7 @@ class TrainingRecipe:
     augment: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     view: View = WHOLE
+    bit_depth: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "size", parse_size(self.size))
@@ -94,7 +96,7 @@ class TrainingRecipe:
     @property
     def preprocessing(self) -> Preprocessing:
         """How images are prepared, in training and by what is exported."""
-        return Preprocessing(*self.size, self.resize, self.view)
+        return Preprocessing(*self.size, self.resize, self.view, self.bit_depth)
 
 
 def write_recipe(run: Path, recipe: TrainingRecipe) -> None:
@@ -123,6 +125,7 @@ def read_recipe(run: Path) -> TrainingRecipe:
     except (TypeError, EdgekdError) as error:
         raise ArtifactError(f"{run / RECIPE_FILE} is incomplete ({error}): train again") from error
     known_rule(recipe.resize, str(run / RECIPE_FILE))
+    known_bit_depth(recipe.bit_depth, str(run / RECIPE_FILE))
     return recipe
 
 

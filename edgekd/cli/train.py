@@ -14,6 +14,7 @@ from edgekd.cli.progress import show_progress
 from edgekd.cli.training import (
     Align,
     Augment,
+    BitDepth,
     Crop,
     FitOption,
     Ignore,
@@ -62,6 +63,7 @@ def train(
     align: Align = None,
     max_shift: MaxShift = None,
     max_rotation: MaxRotation = None,
+    bit_depth: BitDepth = None,
     teacher: Annotated[
         list[str] | None,
         typer.Option(
@@ -119,6 +121,7 @@ def train(
             align=align,
             max_shift=max_shift,
             max_rotation=max_rotation,
+            bit_depth=bit_depth,
             batch=batch,
             learning_rate=learning_rate,
             schedule=schedule,

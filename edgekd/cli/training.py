@@ -115,6 +115,17 @@ MaxRotation = Annotated[
         rich_help_panel=VIEW,
     ),
 ]
+BitDepth = Annotated[
+    int | None,
+    typer.Option(
+        "--bit-depth",
+        parser=positive,
+        metavar="BITS",
+        help="Bits that images of 16 bits use, 9 to 16, such as 12; kept for everything that follows. Default: images "
+        "have 8 bits, or use all 16.",
+        rich_help_panel=DATA,
+    ),
+]
 Minutes = Annotated[
     float | None,
     typer.Option(

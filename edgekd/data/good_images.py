@@ -138,7 +138,7 @@ def read_placed_frames(
     frames = np.empty((len(paths) * tiles, prepared.height, prepared.width, 3), np.uint8)
 
     def read(index: int) -> Placement:
-        image = read_image(paths[index])
+        image = read_image(paths[index], prepared.bit_depth)
         try:
             return prepare_into(image, frames[index * tiles : (index + 1) * tiles], prepared)
         except ImageError as error:

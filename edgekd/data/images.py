@@ -24,6 +24,12 @@ SYSTEM_FOLDERS = frozenset(
     | {"system volume information", "thumbs", "thumbnails", "__pycache__"}
 )
 SMALLEST_SIDE = 16
+CHANNELS = ((), (1,), (3,), (4,))
+EXPECTED = (
+    "uint8, uint16 or floating point of shape [height, width] (mono) or [height, width, channels] with 1, 3 (BGR) or 4"
+)
+FEWEST_OF_16_BITS = 4096  # A file whose largest value is below may use 12 bits, or fewer.
+FLOAT_ROUNDING = 1e-3
 
 Image = NDArray[np.uint8]  # [H, W, 3], BGR, as OpenCV and cameras give it
 
@@ -62,22 +68,27 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
-def read_image(path: Path) -> Image:
+def read_image(path: Path, bit_depth: int | None = None) -> Image:
     """Reads an image of any common kind as 8-bit BGR.
 
-    Grey becomes three equal channels, 16 bits are scaled to 8, transparency is dropped.
+    Grey becomes three equal channels, transparency is dropped. A file of 16 bits is scaled to 8 by its bit depth, the
+    same for every image, however dark. Where the depth is not stated, a file that holds values from 4096 upward is
+    taken to use all 16 bits, and one that does not is refused: 10 or 12 bits would become nearly black. What a PNG or
+    PGM itself says of its depth does not count, for many writers say what the image happens to hold.
 
     Args:
         path: The file.
+        bit_depth: Bits that a file of 16 bits uses, 9..16, the lowest ones; None where it is not stated. Files of 8
+            bits stay as they are.
 
     Returns:
         uint8 [H, W, 3], BGR.
 
     Raises:
-        ImageError: The file is missing, not an image, cut off, holds several images, or is smaller than 16 pixels a
-            side.
+        ImageError: The file is missing, not an image, cut off, holds several images, is smaller than 16 pixels a side,
+            or its values do not suit the bit depth.
     """
-    return decode_image(_read_bytes(path), str(path))
+    return decode_image(_read_bytes(path), str(path), bit_depth)
 
 
 def read_pixels(path: Path) -> NDArray[Any]:
@@ -95,14 +106,18 @@ def read_pixels(path: Path) -> NDArray[Any]:
     return decode_pixels(_read_bytes(path), str(path))
 
 
-def decode_image(data: bytes, name: str) -> Image:
+def decode_image(data: bytes, name: str, bit_depth: int | None = None) -> Image:
     """Decodes the bytes of an image file; see `read_image`.
 
     Args:
         data: The file's bytes.
         name: What to call it in an error.
+        bit_depth: Bits that a file of 16 bits uses; None where it is not stated.
     """
-    return as_bgr8(decode_pixels(data, name), name)
+    pixels = decode_pixels(data, name)
+    if pixels.dtype == np.uint16 and bit_depth is None:
+        bit_depth = _whole_depth(pixels, name)
+    return as_bgr8(pixels, name, bit_depth)
 
 
 def decode_pixels(data: bytes, name: str) -> NDArray[Any]:
@@ -135,29 +150,63 @@ def _read_bytes(path: Path) -> bytes:
         raise ImageError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def as_bgr8(image: NDArray[Any], name: str) -> Image:
-    """Brings a decoded image to uint8 BGR.
+def as_bgr8(image: NDArray[Any], name: str, bit_depth: int | None = None) -> Image:
+    """Brings an image from memory to uint8 BGR, or refuses it: every array that is inspected passes through here.
 
     Args:
-        image: [H, W] or [H, W, 1, 3 or 4]; uint8, uint16, or floating point in 0..1.
+        image: [H, W], or [H, W, C] with 1 (mono), 3 (BGR) or 4 channels (BGRA, whose alpha is dropped); uint8, uint16
+            of a stated bit depth, or floating point in 0..1.
         name: What to call it in an error.
+        bit_depth: Bits that uint16 values use, 9..16, the lowest ones; None where it is not stated.
+
+    Returns:
+        uint8 [H, W, 3]; the image itself where it is that already.
 
     Raises:
-        ImageError: It is smaller than 16 pixels a side, or of another type or shape.
+        ImageError: It is smaller than 16 pixels a side, of another type or shape, or holds values beyond its range.
     """
+    if not isinstance(image, np.ndarray) or image.ndim not in (2, 3) or image.shape[2:] not in CHANNELS:
+        raise ImageError(f"{name} must be {EXPECTED}, got {_kind_of(image)}")
     height, width = image.shape[:2]
     if min(height, width) < SMALLEST_SIDE:
         raise ImageError(f"{name} is {width} x {height} pixels: it must be at least {SMALLEST_SIDE} a side")
-    if image.dtype == np.uint16:
-        image = (image >> 8).astype(np.uint8)
-    elif np.issubdtype(image.dtype, np.floating):
-        image = (np.clip(np.nan_to_num(image), 0, 1) * 255).round().astype(np.uint8)
-    elif image.dtype != np.uint8:
-        raise ImageError(f"{name} has pixels of type {image.dtype}: they must be uint8, uint16 or float")
+    if image.dtype != np.uint8:
+        image = _in_8_bits(image, name, bit_depth)
     if image.ndim == 2 or image.shape[2] == 1:
         return np.repeat(image.reshape(height, width, 1), 3, axis=2)
-    if image.shape[2] == 4:
-        return np.ascontiguousarray(image[:, :, :3])
-    if image.shape[2] != 3:
-        raise ImageError(f"{name} has {image.shape[2]} channels: it must have 1, 3 or 4")
-    return image
+    return image if image.shape[2] == 3 else np.ascontiguousarray(image[:, :, :3])
+
+
+def _in_8_bits(image: NDArray[Any], name: str, bit_depth: int | None) -> NDArray[np.uint8]:
+    if image.dtype == np.uint16:
+        if bit_depth is None:
+            raise ImageError(
+                f"{name} has 16 bits of which it is not known how many are used: convert it to uint8, or state it in "
+                "training, such as --bit-depth 12"
+            )
+        largest = int(image.max())
+        if largest >> bit_depth:
+            raise ImageError(f"{name} holds the value {largest}, but {bit_depth} bits were stated: check the camera")
+        return (image >> (bit_depth - 8)).astype(np.uint8)
+    if not np.issubdtype(image.dtype, np.floating):
+        raise ImageError(f"{name} must be {EXPECTED}, got {_kind_of(image)}")
+    low, high = float(image.min()), float(image.max())
+    if not (low >= -FLOAT_ROUNDING and high <= 1 + FLOAT_ROUNDING):  # NaN is neither.
+        raise ImageError(f"{name} holds values from {low:g} to {high:g}: floating point must be in 0..1, or use uint8")
+    return (image.clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def _whole_depth(pixels: NDArray[Any], name: str) -> int:
+    """The depth of a file's pixels, uint16, where none is stated: 16, if they can be."""
+    if (largest := int(pixels.max())) < FEWEST_OF_16_BITS:
+        raise ImageError(
+            f"{name} has 16 bits and no value above {largest}: state how many bits its camera uses in training, such "
+            "as --bit-depth 12"
+        )
+    return 16
+
+
+def _kind_of(image: object) -> str:
+    if isinstance(image, np.ndarray):
+        return f"{image.dtype} of shape {list(image.shape)}"
+    return f"a {type(image).__name__}"

@@ -6,14 +6,14 @@ the size that the network reads. `assemble` goes the other way with the tiles' a
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekd.data.alignment import Transform, find_transform
-from edgekd.data.images import Image
+from edgekd.data.images import Image, as_bgr8
 from edgekd.data.resizing import resize_image, resize_into
 from edgekd.data.view_geometry import (
     Blend,
@@ -27,6 +27,7 @@ from edgekd.data.view_geometry import (
 )
 from edgekd.preprocessing import Preprocessing
 
+THE_IMAGE = "the image"  # In errors.
 FILL = 128  # Of what is ignored: nothing of its pixels may reach the network, and grey is the same in every frame.
 
 Frames = NDArray[np.uint8]
@@ -62,11 +63,11 @@ def place(image: Image, preprocessing: Preprocessing) -> Placement:
     return Placement(height, width, find_transform(image, view.align) if view.align is not None else None)
 
 
-def prepare(image: Image, preprocessing: Preprocessing) -> tuple[Frames, Placement]:
+def prepare(image: NDArray[Any], preprocessing: Preprocessing) -> tuple[Frames, Placement]:
     """Prepares an image for a network.
 
     Args:
-        image: uint8 [H, W, 3], BGR, of any size.
+        image: As `edgekd.data.images.as_bgr8` takes it, of any size from 16 pixels a side.
         preprocessing: Of the run or the artifact that the frame is for.
 
     Returns:
@@ -74,8 +75,10 @@ def prepare(image: Image, preprocessing: Preprocessing) -> tuple[Frames, Placeme
         the frame lies, for `assemble`.
 
     Raises:
-        ImageError: The view is for frames of another size, or the frame lies too far from the reference.
+        ImageError: The image is of another type or shape, the view is for frames of another size, or the frame lies too
+            far from the reference.
     """
+    image = as_bgr8(image, THE_IMAGE, preprocessing.bit_depth)
     height, width = image.shape[:2]
     if is_whole(preprocessing, height, width):
         frame = resize_image(image, preprocessing.height, preprocessing.width, preprocessing.resize)
@@ -84,17 +87,18 @@ def prepare(image: Image, preprocessing: Preprocessing) -> tuple[Frames, Placeme
     return frames, prepare_into(image, frames, preprocessing)
 
 
-def prepare_into(image: Image, out: Frames, preprocessing: Preprocessing) -> Placement:
+def prepare_into(image: NDArray[Any], out: Frames, preprocessing: Preprocessing) -> Placement:
     """Prepares an image into existing memory; see `prepare`.
 
     Args:
-        image: uint8 [H, W, 3], BGR, of any size.
+        image: As `edgekd.data.images.as_bgr8` takes it, of any size from 16 pixels a side.
         out: uint8 [tiles, height, width, 3], C-contiguous.
         preprocessing: Of the artifact that the frame is for.
 
     Returns:
         How the frame lies, for `assemble`.
     """
+    image = as_bgr8(image, THE_IMAGE, preprocessing.bit_depth)
     height, width = image.shape[:2]
     if is_whole(preprocessing, height, width):
         resize_into(image, out[0], preprocessing.resize)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekd.data.images import Image
+from edgekd.errors import ImageError
 from edgekd.resize_rules import AREA, AREA_2, CURRENT_RESIZE_RULE, known_rule
 
 STRIP_BYTES = 1 << 20  # Of intermediate rows: they stay in the cache of one core.
@@ -30,7 +32,9 @@ def resize_image(image: Image, height: int, width: int, rule: str = CURRENT_RESI
 
     Raises:
         ArtifactError: There is no such rule.
+        ImageError: The image is of another type or shape.
     """
+    _require_bgr8(image)
     if image.shape[:2] == (height, width):
         return image
     resized = np.empty((height, width, 3), np.uint8)
@@ -45,18 +49,37 @@ def resize_into(image: Image, out: Image, rule: str = CURRENT_RESIZE_RULE) -> No
         image: uint8 [H, W, 3].
         out: uint8 [h, w, 3], C-contiguous.
         rule: One of `RESIZE_RULES`.
+
+    Raises:
+        ArtifactError: There is no such rule.
+        ImageError: The image, or the memory, is of another type or shape; nothing was written.
     """
+    _require_bgr8(image)
+    _require_bgr8(out)
     known_rule(rule, "this call")
     height, width = out.shape[:2]
     if image.shape == out.shape:
         np.copyto(out, image)
     elif image.shape[0] < height or image.shape[1] < width:
-        cv2.resize(image, (width, height), dst=out, interpolation=cv2.INTER_LINEAR)
+        _resize_by_opencv(image, out, cv2.INTER_LINEAR)
     elif rule == AREA:
-        cv2.resize(image, (width, height), dst=out, interpolation=cv2.INTER_AREA)
+        _resize_by_opencv(image, out, cv2.INTER_AREA)
     else:
         assert rule == AREA_2
         _shrink_by_area(image, out)
+
+
+def _require_bgr8(image: Image) -> None:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ImageError(f"only uint8 of shape [height, width, 3] is resized, got {image.dtype} of {list(image.shape)}")
+
+
+def _resize_by_opencv(image: NDArray[Any], out: NDArray[Any], interpolation: int) -> None:
+    """Resizes into existing memory. OpenCV would allocate other memory where that does not fit, and say nothing."""
+    height, width = out.shape[:2]
+    written = cv2.resize(image, (width, height), dst=out, interpolation=interpolation)
+    if written is not out:
+        np.copyto(out, written)
 
 
 def _shrink_by_area(image: Image, out: Image) -> None:
@@ -127,4 +150,4 @@ def _shrink_columns(flat: NDArray[np.float32], out: NDArray[np.float32]) -> None
     if pixels.shape[1] == width:
         np.copyto(out, pixels)
     else:
-        cv2.resize(pixels, (width, count), dst=out, interpolation=cv2.INTER_AREA)
+        _resize_by_opencv(pixels, out, cv2.INTER_AREA)

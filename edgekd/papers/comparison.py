@@ -9,7 +9,7 @@ import polars as pl
 
 from edgekd.artifact import Manifest, frame_shape
 from edgekd.data.category import Category
-from edgekd.data.images import read_image
+from edgekd.data.images import read_pixels
 from edgekd.papers.rows import PaperValue, paper_value
 from edgekd.papers.tables import read_table
 from edgekd.papers.training import training_differences
@@ -101,6 +101,6 @@ def _of_images(category: Category) -> Iterator[str]:
         if count != theirs[metric]:
             yield f"{what}: {count}; MVTec AD's {category.name} has {theirs[metric]}"
     side = theirs["side_px"]
-    height, width = read_image(category.test[0].path).shape[:2]
+    height, width = read_pixels(category.test[0].path).shape[:2]
     if (height, width) != (side, side):
         yield f"images: {width} x {height} pixels; MVTec AD's are {side} x {side}"

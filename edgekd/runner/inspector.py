@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 from edgekd.artifact import find_artifact, read_manifest
-from edgekd.data.images import Image, as_bgr8, read_image
+from edgekd.data.images import as_bgr8, read_image
 from edgekd.data.view_geometry import cropped
 from edgekd.engines import EVERY_MAP, NO_MAP, Engine, open_engine
 from edgekd.errors import ImageError, MachineError, one_line
@@ -80,11 +79,12 @@ class Inspector:
         """Scores above it are NG."""
         return self.limits.threshold
 
-    def __call__(self, image: NDArray[np.uint8] | str | Path) -> AnomalyResult:
+    def __call__(self, image: NDArray[Any] | str | Path) -> AnomalyResult:
         """Inspects one image and waits for the result.
 
         Args:
-            image: uint8 [H, W, 3] BGR or [H, W] mono, of any size from 16 pixels a side; or the path of an image file.
+            image: [H, W, 3] BGR, [H, W] or [H, W, 1] mono, or [H, W, 4] BGRA, of any size from 16 pixels a side; uint8,
+                floating point in 0..1, or uint16 of the bit depth that the artifact states; or the path of a file.
 
         Returns:
             The result, with the anomaly map. Verdict ERROR where the file cannot be read or the inference failed.
@@ -95,11 +95,14 @@ class Inspector:
         """
         self._engine.require_open()
         try:
-            frame = checked_image(image) if isinstance(image, np.ndarray) else read_image(Path(image))
+            if isinstance(image, (str, Path)):
+                frame = read_image(Path(image), self._bit_depth)
+            else:
+                frame = as_bgr8(image, "the image", self._bit_depth)
         except ImageError as error:
-            if isinstance(image, np.ndarray):
-                raise
-            return error_result(str(error))
+            if isinstance(image, (str, Path)):
+                return error_result(str(error))
+            raise
         try:
             seen = statistics(cropped(frame, self._engine.preprocessing.view)) if self.limits.checks else None
             result = inspect_image(self._engine, frame, self.limits, seen=seen)
@@ -109,7 +112,7 @@ class Inspector:
             if self._engine.broken is not None:
                 raise MachineError(f"{self._engine.broken}; open the artifact again") from error
             return error_result(f"the engine failed: {one_line(error)}")
-        self.monitor.add(result, seen, "" if isinstance(image, np.ndarray) else Path(image).name)
+        self.monitor.add(result, seen, Path(image).name if isinstance(image, (str, Path)) else "")
         return result
 
     def stream(
@@ -131,7 +134,7 @@ class Inspector:
             EdgekdError: The source does not exist, or nothing in it can be read.
             MachineError: While iterating: the engine's device no longer answers.
         """
-        opened = source if isinstance(source, Source) else open_source(source)
+        opened = source if isinstance(source, Source) else open_source(source, self._bit_depth)
         maps_above = {"all": EVERY_MAP, "ng": self.limits.threshold, "none": NO_MAP}[maps]
         answers = inspect_stream(
             self._engine,
@@ -150,6 +153,10 @@ class Inspector:
             notices = self.monitor.add(answer.result, answer.seen, answer.name)
             yield answer._replace(notices=notices) if notices else answer
 
+    @property
+    def _bit_depth(self) -> int | None:
+        return self._engine.preprocessing.bit_depth
+
     def close(self) -> None:
         """Releases what the engine holds. Closing twice does no harm."""
         self._engine.close()
@@ -161,20 +168,3 @@ class Inspector:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-
-def checked_image(image: NDArray[np.uint8]) -> Image:
-    """An image from memory as uint8 [H, W, 3] BGR.
-
-    Args:
-        image: uint8 [H, W, 3] BGR or [H, W] mono.
-
-    Raises:
-        ImageError: It has another type or shape, or is smaller than 16 pixels a side.
-    """
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
-        raise ImageError(
-            "an image must be uint8 of shape [height, width, 3] (BGR) or [height, width] (mono), "
-            f"got {image.dtype} of shape {list(image.shape)}"
-        )
-    return as_bgr8(image, "the image")

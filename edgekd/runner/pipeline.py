@@ -11,8 +11,9 @@ from concurrent.futures import Future
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from edgekd.data.images import Image
+from edgekd.data.images import Image, as_bgr8
 from edgekd.data.preparing import Placement, assemble, frame_score, prepare
 from edgekd.data.view_geometry import cropped
 from edgekd.engines.base import EVERY_MAP, NO_MAP, Engine, Frames, Outputs
@@ -74,18 +75,26 @@ class _Times(NamedTuple):
 
 
 def inspect_image(
-    engine: Engine, image: Image, limits: Limits, maps_above: float = EVERY_MAP, seen: Statistics | None = None
+    engine: Engine,
+    image: NDArray[Any],
+    limits: Limits,
+    maps_above: float = EVERY_MAP,
+    seen: Statistics | None = None,
 ) -> AnomalyResult:
     """Inspects one decoded image and waits for the answer.
 
     Args:
         engine: One with a fixed batch size gets the image as often as its batch holds it.
-        image: uint8 [H, W, 3], BGR, of any size.
+        image: As `edgekd.data.images.as_bgr8` takes it, of any size from 16 pixels a side.
         limits: What scores and maps are judged by.
         maps_above: The answer holds the anomaly map where the score is above it.
         seen: What the checks of the image go by, where the caller has measured it.
+
+    Raises:
+        ImageError: The image is of another type or shape.
     """
     started = time.perf_counter()
+    image = as_bgr8(image, "the image", engine.preprocessing.bit_depth)
     try:
         if limits.checks:
             seen = seen or statistics(cropped(image, engine.preprocessing.view))
@@ -209,13 +218,15 @@ def inspect_stream(
 def _start(engine: Engine, filled: _Filling, maps_above: float, camera: FrozenCamera | None) -> _Running:
     reads = [_not_frozen(read.result(), camera) for read in filled.reads]
     for read, memory in zip(reads, by_image(filled.memory, engine.preprocessing), strict=False):
-        if read.error is None and not np.may_share_memory(read.resized, memory):  # It was read ahead.
+        if read.error is not None:
+            memory[:] = 0  # Not what the slot held before: no answer may come from another part's image.
+        elif not np.may_share_memory(read.resized, memory):  # It was read ahead.
             np.copyto(memory, read.resized)
     submitted = time.perf_counter()
     if all(read.error for read in reads):
         engine.release(filled.memory)
         return _Running(reads, None, submitted, None)
-    try:  # Where a frame could not be read the slot holds what it held before; its output is not used.
+    try:
         return _Running(reads, engine.submit(filled.memory, maps_above), submitted, None)
     except Exception as failure:
         engine.release(filled.memory)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgekd.data.images import Image
+from edgekd.data.images import Image, as_bgr8
 from edgekd.data.preparing import Placement, prepare_into
 from edgekd.data.view_geometry import cropped
 from edgekd.engines.base import Engine, EngineSpec, Frames
@@ -171,7 +171,7 @@ class Readers:
         resized = np.empty(needed, np.uint8) if memory is None else memory
         image = error = placement = seen = frame_digest = None
         try:
-            image = frame.load()
+            image = as_bgr8(frame.load(), frame.name, self._preprocessing.bit_depth)
             if self._digests:
                 frame_digest = digest(image)
             if self._checks:

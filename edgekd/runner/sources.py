@@ -12,7 +12,7 @@ import cv2
 from numpy.typing import NDArray
 
 from edgekd.data.ignored_files import count_ignored, describe_ignored
-from edgekd.data.images import Image, as_bgr8, list_images, read_image
+from edgekd.data.images import Image, list_images, read_image
 from edgekd.errors import EdgekdError, ImageError
 from edgekd.verdicts.frozen import LIVE_FRAMES, VIDEO_FRAMES
 
@@ -26,11 +26,11 @@ class Frame(NamedTuple):
 
     Attributes:
         name: A path inside the folder, or the frame's number.
-        load: Reads it; raises ImageError where that fails.
+        load: Reads it, as `edgekd.data.images.as_bgr8` takes it; raises ImageError where that fails.
     """
 
     name: str
-    load: Callable[[], Image]
+    load: Callable[[], NDArray[Any]]
 
 
 class Source(NamedTuple):
@@ -47,11 +47,12 @@ class Source(NamedTuple):
     frozen_after: int | None = None
 
 
-def open_source(source: str | Path | int) -> Source:
+def open_source(source: str | Path | int, bit_depth: int | None = None) -> Source:
     """The frames of a folder, an image, a video file, or a camera.
 
     Args:
         source: A path, or a camera's number such as 0 or "0".
+        bit_depth: Bits that files of 16 bits use, as the artifact has it; see `edgekd.data.images.read_image`.
 
     Raises:
         EdgekdError: It does not exist, or nothing in it can be read.
@@ -59,9 +60,9 @@ def open_source(source: str | Path | int) -> Source:
     source = str(source)
     path = Path(source)
     if path.is_dir():
-        return Source(iter([_image_frame(image, path) for image in _images_in(path)]), live=False)
+        return Source(iter([_image_frame(image, path, bit_depth) for image in _images_in(path)]), live=False)
     if path.is_file() and path.suffix.lower() not in VIDEO_SUFFIXES:
-        return Source(iter([_image_frame(path, path.parent)]), live=False)
+        return Source(iter([_image_frame(path, path.parent, bit_depth)]), live=False)
     if not path.is_file() and not source.isdigit():
         raise EdgekdError(f"no such folder, image, video or camera: {source}")
     if path.is_file():
@@ -79,13 +80,13 @@ def _images_in(folder: Path) -> list[Path]:
     return images
 
 
-def image_frames(paths: Iterable[Path]) -> Iterator[Frame]:
-    """The frames of image files, named by their paths."""
-    return (Frame(str(path), partial(read_image, path)) for path in paths)
+def image_frames(paths: Iterable[Path], bit_depth: int | None = None) -> Iterator[Frame]:
+    """The frames of image files, named by their paths; `bit_depth` is as `open_source` takes it."""
+    return (Frame(str(path), partial(read_image, path, bit_depth)) for path in paths)
 
 
-def _image_frame(path: Path, folder: Path) -> Frame:
-    return Frame(str(path.relative_to(folder)), partial(read_image, path))
+def _image_frame(path: Path, folder: Path, bit_depth: int | None) -> Frame:
+    return Frame(str(path.relative_to(folder)), partial(read_image, path, bit_depth))
 
 
 def _opened(capture: cv2.VideoCapture, name: str) -> cv2.VideoCapture:
@@ -120,4 +121,4 @@ def _camera_frames(capture: cv2.VideoCapture, name: str) -> Iterator[Frame]:
 
 
 def _captured_frame(image: NDArray[Any], name: str) -> Frame:
-    return Frame(name, lambda: as_bgr8(image, name))
+    return Frame(name, lambda: image)

@@ -17,6 +17,7 @@ from edgekd.workflows.calling import takes_options
 if TYPE_CHECKING:
     from edgekd.data.images import Image
     from edgekd.engines import Engine
+    from edgekd.preprocessing import Preprocessing
 
 logger = logging.getLogger(__name__)
 
@@ -191,4 +192,4 @@ def _images(folder: str | Path | None, preprocessing: Preprocessing) -> tuple[li
 
     folder = Path(folder)
     paths = list_images(folder)[:MOST_IMAGES]
-    return [read_image(path) for path in paths], f"{len(paths)} of {folder.name}"
+    return [read_image(path, preprocessing.bit_depth) for path in paths], f"{len(paths)} of {folder.name}"

@@ -280,7 +280,8 @@ def _latency_ms(artifact: Path, images: Sequence[Path]) -> float:
     from edgekd.profiling.timing import summarise
 
     with open_engine(artifact) as engine:
-        stages, _ = measure_latency(engine, read_manifest(artifact), list(map(read_image, images)), TIMING_SECONDS)
+        frames = [read_image(image, engine.preprocessing.bit_depth) for image in images]
+        stages, _ = measure_latency(engine, read_manifest(artifact), frames, TIMING_SECONDS)
     return summarise(stages["end_to_end"])["median"]
 
 

@@ -114,7 +114,7 @@ def _answers(engine: Engine, category: Category, limits: Limits) -> Iterator[tup
     at_once = batch * max(1, AT_ONCE // batch)
     for first in range(0, len(category.test), at_once):
         images = category.test[first : first + at_once]
-        frames = image_frames([image.path for image in images])
+        frames = image_frames([image.path for image in images], engine.preprocessing.bit_depth)
         answers = list(inspect_stream(engine, frames, limits, EVERY_MAP, keep_images=True))
         yield from zip(images, answers, strict=True)
 

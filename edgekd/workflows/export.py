@@ -287,6 +287,7 @@ def _export_run(options: ExportOptions, output: Path, served: TritonModel | None
         "trained": True,
         "resize": {"rule": recipe.resize},
         "view": view_entry(recipe.view),
+        "bit_depth": recipe.bit_depth,
         "made_from": {name: sha256(folder / name) for name in (RECIPE_FILE, STUDENT_FILE, TEACHER_FILE)},
         "iterations": recipe.iterations,
         "training": training_record(recipe),

@@ -46,7 +46,7 @@ def good_limits(artifact: Path, recipe: TrainingRecipe, false_reject_rate: float
     if len(held_out) >= FEWEST_IMAGES:
         peaks = map_peaks(artifact, held_out, f"the highest pixels of {len(held_out)} held-out images", progress)
         entry = threshold_from_good(peaks, false_reject_rate).to_dict()
-    checks = image_checks([*training_images(recipe), *held_out], progress, recipe.view)
+    checks = image_checks([*training_images(recipe), *held_out], progress, recipe.view, recipe.bit_depth)
     return {"pixel_limit": entry, "image_checks": checks}
 
 
@@ -69,7 +69,8 @@ def map_peaks(artifact: Path, images: Sequence[Path], step: str, progress: Progr
 
     peaks: list[float] = []
     with open_engine(artifact) as engine:
-        for reply in inspect_stream(engine, image_frames(images), Limits(math.inf), EVERY_MAP):
+        frames = image_frames(images, engine.preprocessing.bit_depth)
+        for reply in inspect_stream(engine, frames, Limits(math.inf), EVERY_MAP):
             if reply.result.anomaly_map is None:
                 raise EdgekdError(f"{step} failed: {reply.result.error}")
             peaks.append(float(np.nanmax(reply.result.anomaly_map)))
@@ -77,11 +78,14 @@ def map_peaks(artifact: Path, images: Sequence[Path], step: str, progress: Progr
     return peaks
 
 
-def image_checks(images: Sequence[Path], progress: Progress, view: View = WHOLE) -> dict[str, Any] | None:
+def image_checks(
+    images: Sequence[Path], progress: Progress, view: View = WHOLE, bit_depth: int | None = None
+) -> dict[str, Any] | None:
     """The limits of the image checks that good images pass.
 
     Args:
         images: All good images of a run.
+        bit_depth: Bits that images of 16 bits use; None where it is not stated.
         progress: Called after each image.
         view: Of the run.
 
@@ -94,7 +98,7 @@ def image_checks(images: Sequence[Path], progress: Progress, view: View = WHOLE)
 
     step, seen = f"learning image checks from {len(images)} good images", list[Statistics]()
     with ThreadPoolExecutor(4) as readers:
-        for each in readers.map(lambda path: statistics(cropped(read_image(path), view)), images):
+        for each in readers.map(lambda path: statistics(cropped(read_image(path, bit_depth), view)), images):
             seen.append(each)
             progress(step, len(seen), len(images))
     return learn_checks(seen)

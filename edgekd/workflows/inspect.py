@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from edgekd.artifact import find_artifact, read_manifest
+from edgekd.preprocessing import preprocessing_of
 from edgekd.result import AnomalyResult, Verdict
 from edgekd.runner import Answer, watchdog
 from edgekd.runner.inspector import Inspector, Maps
@@ -115,7 +117,8 @@ def inspect(options: InspectOptions) -> InspectResult:
         EdgekdError: The artifact or the source cannot be opened, or there is no threshold.
         MachineError: The back end is not installed, or its device no longer answers.
     """
-    source = open_source(options.source)
+    artifact = find_artifact(Path(options.engine))
+    source = open_source(options.source, preprocessing_of(read_manifest(artifact)).bit_depth)
     out = Path(options.out) if options.out is not None else None
     counts: Counter[Verdict] = Counter()
     frames: list[dict[str, Any]] = []

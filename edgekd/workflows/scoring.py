@@ -156,7 +156,11 @@ def engine_scores(artifact: Path, images: Sequence[Path], step: str, progress: P
     Raises:
         EdgekdError: An image cannot be read.
     """
-    return _engine_scores(artifact, image_frames(images), len(images), step, progress)
+    return _engine_scores(artifact, image_frames(images, _bit_depth(artifact)), len(images), step, progress)
+
+
+def _bit_depth(artifact: Path) -> int | None:
+    return preprocessing_of(read_manifest(artifact)).bit_depth
 
 
 def _engine_scores(artifact: Path, frames: Iterator[Frame], count: int, step: str, progress: Progress) -> list[float]:

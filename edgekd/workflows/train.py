@@ -66,6 +66,7 @@ class TrainOptions:
         align: A reference image that images are shifted and turned onto; None for none.
         max_shift: That may be corrected, in pixels; None for a tenth of the shorter side.
         max_rotation: That may be corrected, in degrees; None for 5.
+        bit_depth: Bits that images of 16 bits use, 9..16, the same in training and on the line; None for 8-bit images.
         batch: Images a step; of tiles, tiles.
         learning_rate: Learning rate of the first stage; later stages keep their paper's proportion to it.
         schedule: Learning-rate schedule.
@@ -99,6 +100,7 @@ class TrainOptions:
     align: str | Path | None = None
     max_shift: float | None = None
     max_rotation: float | None = None
+    bit_depth: int | None = None
     batch: int | None = None
     learning_rate: float | None = None
     schedule: Schedule | None = None

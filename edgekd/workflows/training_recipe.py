@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from edgekd.errors import EdgekdError, unknown_name
 from edgekd.paper_setups import DTD_MEGABYTES, DTD_URL
-from edgekd.preprocessing import parse_size, size_text
+from edgekd.preprocessing import BIT_DEPTHS, parse_size, size_text
 from edgekd.recipe import AUGMENTATIONS, PAPER, TIMED, TrainingRecipe, read_recipe
 from edgekd.run_folder import RECIPE_FILE
 from edgekd.workflows.settings import checked_settings
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edgekd.workflows.train import TrainOptions
 
 SIZE, SEED, MINUTES = 256, 0, 10.0  # Where none is given.
-COMPARED = ("preset", "minutes", "iterations", "batch", "learning_rate", "schedule", "seed")
+COMPARED = ("preset", "minutes", "iterations", "bit_depth", "batch", "learning_rate", "schedule", "seed")
 
 
 def recipe_for(options: TrainOptions) -> tuple[TrainingRecipe, list[Teacher]]:
@@ -56,6 +56,8 @@ def recipe_for(options: TrainOptions) -> tuple[TrainingRecipe, list[Teacher]]:
     for name in options.augment:
         if name not in AUGMENTATIONS:
             raise unknown_name("way to augment images", name, AUGMENTATIONS)
+    if options.bit_depth is not None and options.bit_depth not in BIT_DEPTHS:
+        raise EdgekdError(f"--bit-depth must be from {BIT_DEPTHS[0]} to {BIT_DEPTHS[-1]}, got {options.bit_depth}")
     defaults = system.defaults(preset)
     share = system.setup.held_out_share if preset == PAPER else None
     batch = options.batch or defaults.batch
@@ -86,6 +88,7 @@ def recipe_for(options: TrainOptions) -> tuple[TrainingRecipe, list[Teacher]]:
         augment=tuple(dict.fromkeys(options.augment)),
         held_out_share=share,
         view=view,
+        bit_depth=options.bit_depth,
     )
     if options.quantization_aware:
         require_quantizable(recipe)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgekd.data.images import list_images, read_image
+from edgekd.data.images import as_bgr8, list_images, read_image
 from edgekd.data.resizing import resize_image
 from edgekd.errors import EdgekdError, ImageError
 
@@ -92,3 +92,33 @@ def test_shrinking_averages_areas():
     checks = np.zeros((8, 8, 3), np.uint8)
     checks[::2] = 200
     assert np.array_equal(resize_image(checks, 4, 4), np.full((4, 4, 3), 100, np.uint8))
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+@pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
+def test_a_stated_bit_depth_scales_every_image_the_same(tmp_path, bits, suffix):
+    for name, largest in (("bright", 2**bits - 1), ("dark", 2 ** (bits - 3))):
+        values = np.linspace(0, largest, 400).astype(np.uint16).reshape(20, 20)
+        image = read_image(write(tmp_path / f"{name}.{suffix}", values), bits)
+        assert np.array_equal(image[:, :, 1], values >> (bits - 8))
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+def test_few_bits_in_16_are_refused_where_no_depth_is_stated(tmp_path, bits):
+    path = write(tmp_path / "few.png", np.full((20, 20), 2**bits - 1, np.uint16))
+    with pytest.raises(ImageError, match=rf"few\.png .* no value above {2**bits - 1}: .* such as --bit-depth 12"):
+        read_image(path)
+
+
+def test_values_beyond_the_stated_depth_are_refused(tmp_path):
+    path = write(tmp_path / "deep.png", np.full((20, 20), 5000, np.uint16))
+    with pytest.raises(ImageError, match=r"deep\.png holds the value 5000, but 12 bits were stated"):
+        read_image(path, 12)
+
+
+def test_files_of_8_bits_stay_as_they_are_under_a_stated_depth(tmp_path, colours):
+    assert np.array_equal(read_image(write(tmp_path / "a.png", colours), 12), colours)
+
+
+def test_what_is_8_bit_bgr_already_is_not_copied(colours):
+    assert as_bgr8(colours, "it", 12) is colours

@@ -6,7 +6,7 @@ import pytest
 
 from edgekd.data.images import read_image
 from edgekd.data.resizing import resize_image, resize_into
-from edgekd.errors import ArtifactError
+from edgekd.errors import ArtifactError, ImageError
 from edgekd.resize_rules import AREA, AREA_2, RESIZE_RULES
 
 
@@ -99,3 +99,15 @@ def test_resizing_writes_into_the_memory_it_is_given_and_nowhere_else(rule, size
 def test_an_unknown_rule_is_refused_with_those_there_are():
     with pytest.raises(ArtifactError, match="'lanczos'; this edgekd has area, area-2"):
         resize_image(image(40, 40), 20, 20, "lanczos")
+
+
+@pytest.mark.parametrize("rule", RESIZE_RULES)
+@pytest.mark.parametrize(("shape", "kind"), [((40, 40), np.uint8), ((40, 40, 3), np.float32), ((40, 40, 4), np.uint8)])
+def test_what_is_not_8_bit_bgr_is_refused_before_anything_is_written(shape, kind, rule):
+    wrong = np.zeros(shape, kind)
+    memory = np.full((20, 20, 3), 77, np.uint8)
+    with pytest.raises(ImageError, match=r"only uint8 of shape \[height, width, 3\] is resized, got "):
+        resize_into(wrong, memory, rule)
+    with pytest.raises(ImageError, match="is resized"):
+        resize_image(wrong, 40, 40, rule)
+    assert np.all(memory == 77)

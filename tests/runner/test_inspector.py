@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -63,20 +64,65 @@ def test_a_file_that_cannot_be_read_is_an_error_and_never_ok(inspector: Inspecto
 
 
 @pytest.mark.parametrize(
-    ("array", "got"),
+    ("array", "message"),
     [
-        (np.zeros((64, 64, 3), np.float32), r"float32 of shape \[64, 64, 3\]"),
-        (np.zeros((64, 64), np.uint16), r"uint16 of shape \[64, 64\]"),
-        (np.zeros((64, 64, 4), np.uint8), r"uint8 of shape \[64, 64, 4\]"),
-        (np.zeros((1, 64, 64, 3), np.uint8), r"uint8 of shape \[1, 64, 64, 3\]"),
-        (np.zeros(64, np.uint8), r"uint8 of shape \[64\]"),
+        (np.zeros((64, 64), np.int16), r"got int16 of shape \[64, 64\]"),
+        (np.zeros((64, 64, 2), np.uint8), r"got uint8 of shape \[64, 64, 2\]"),
+        (np.zeros((1, 64, 64, 3), np.uint8), r"got uint8 of shape \[1, 64, 64, 3\]"),
+        (np.zeros(64, np.uint8), r"got uint8 of shape \[64\]"),
+        ([[0, 1], [2, 3]], "got a list"),
+        (np.full((64, 64), 5000, np.uint16), "not known how many are used: convert it to uint8, or state it"),
+        (np.full((64, 64, 3), 128.0), "values from 128 to 128: floating point must be in 0..1, or use uint8"),
+        (np.full((64, 64, 3), np.nan, np.float32), "values from nan to nan"),
     ],
 )
-def test_a_wrong_array_is_refused_with_what_was_expected(inspector: Inspector, array: np.ndarray, got: str) -> None:
-    expected = r"must be uint8 of shape \[height, width, 3\] \(BGR\) or \[height, width\] \(mono\), got "
-    with pytest.raises(EdgekdError, match=expected + got) as raised:
+def test_a_wrong_array_is_refused_with_what_was_expected(inspector: Inspector, array: Any, message: str) -> None:
+    with pytest.raises(EdgekdError, match=message) as raised:
         inspector(array)
     assert "\n" not in str(raised.value)
+
+
+def test_arrays_of_every_kind_get_the_verdict_of_the_same_image(inspector: Inspector, good_folder: Path) -> None:
+    image = read_image(next(good_folder.iterdir()))
+    grey = image[:, :, 0]
+    alpha = np.random.default_rng(0).integers(0, 256, grey.shape, np.uint8)
+    kinds: list[np.ndarray] = [grey, grey[:, :, None], np.dstack([image, alpha]), image / 255, np.float32(grey) / 255]
+    expected = inspector(image).score
+    assert [inspector(kind).score for kind in kinds] == [expected] * len(kinds)
+    frames = [Frame("another", lambda: 255 - image)] * 4 + [Frame("kind", partial(np.copy, kind)) for kind in kinds]
+    answers = list(inspector.stream(Source(iter(frames), live=False)))
+    assert [answer.result.score for answer in answers[4:]] == [expected] * len(kinds)
+    assert answers[0].result.score != expected
+
+
+def test_an_array_that_is_refused_in_a_stream_is_an_error_not_another_frames_verdict(inspector: Inspector) -> None:
+    image = np.full((64, 64, 3), 120, np.uint8)
+    bad = [np.zeros((64, 64), np.int32), np.zeros((64, 64, 5), np.uint8), np.zeros((64, 64), np.uint16)]
+    frames = [Frame("good", lambda: image)] * 4 + [Frame("bad", partial(np.copy, array)) for array in bad]
+    with Inspector(inspector.artifact, backend="openvino", threads=1, threshold=1e9) as lenient:
+        results = [answer.result for answer in lenient.stream(Source(iter(frames), live=False))]
+    assert [result.verdict for result in results] == [Verdict.OK] * 4 + [Verdict.ERROR] * 3
+
+
+def test_16_bits_are_scaled_by_the_depth_that_the_artifact_states(exported: Path, tmp_path: Path) -> None:
+    artifact = tmp_path / exported.name
+    shutil.copy(exported, artifact)
+    content = json.loads(manifest_path(exported).read_text())
+    manifest_path(artifact).write_text(json.dumps(content | {"bit_depth": 12}))
+    image = np.random.default_rng(0).integers(0, 128, (64, 64), np.uint8)  # Darker than half.
+    deep = image.astype(np.uint16) * 16 + 9
+    assert cv2.imwrite(str(tmp_path / "deep.png"), deep)
+    with Inspector(artifact, backend="openvino", threads=1) as inspector:
+        expected = inspector(image).score
+        assert inspector(deep).score == inspector(tmp_path / "deep.png").score == expected
+        (streamed,) = inspector.stream(tmp_path / "deep.png", keep_images=True)
+        assert streamed.result.score == expected
+        assert np.array_equal(streamed.image[:, :, 1], image)
+        too_deep = np.full((64, 64), 4096, np.uint16)
+        with pytest.raises(EdgekdError, match="the value 4096, but 12 bits were stated"):
+            inspector(too_deep)
+    with Inspector(exported, backend="openvino", threads=1) as inspector:
+        assert "state how many bits" in (inspector(tmp_path / "deep.png").error or "")
 
 
 def test_an_array_that_is_too_small_is_refused(inspector: Inspector) -> None:

@@ -74,6 +74,27 @@ def test_answers_keep_the_order_of_frames_that_are_read_in_any(slots, batch):
     assert said == [f"{level} is damaged" if level % 7 == 3 else level for level in range(60)]
 
 
+@pytest.mark.parametrize("live", [False, True])
+def test_a_frame_that_cannot_be_read_leaves_nothing_of_another_in_its_slot(live):
+    submitted = []
+
+    class Noted(FirstPixel):
+        def submit(self, frames, maps_above=0.0):
+            submitted.append(frames.copy())
+            return super().submit(frames, maps_above)
+
+    engine = Noted(slots=1, batch=4)
+    poison = engine.acquire(4)
+    poison[:] = 255
+    engine.release(poison)
+    arrays = [of_level(7), np.zeros((16, 16, 2), np.uint8), of_level(9, side=40), of_level(3).astype(np.int16)]
+    loads = [Frame(str(number), partial(np.copy, array)) for number, array in enumerate(arrays)]
+    answers = list(inspect_stream(engine, loads, Limits(1000.0), live=live, batch=4))
+    assert [np.unique(frames).tolist() for frames in submitted] == [[0, 7, 9]]
+    assert [answer.result.score for answer in answers if answer.result.error is None] == [7, 9]
+    assert [answer.result.verdict.value for answer in answers] == ["OK", "ERROR", "OK", "ERROR"]
+
+
 def test_nothing_is_read_ahead_of_a_slot_where_frames_cannot_wait():
     loaded, go_on = [], threading.Event()
 
