@@ -24,6 +24,17 @@ def test_a_rule_that_this_version_lacks_is_refused():
         preprocessing_of(manifest(resize={"rule": "area-9"}))
 
 
+def test_a_manifest_states_the_bit_depth_and_one_of_before_none():
+    assert preprocessing_of(manifest(bit_depth=12)) == Preprocessing(64, 96, AREA, bit_depth=12)
+    assert preprocessing_of(manifest(bit_depth=None)).bit_depth is preprocessing_of(manifest()).bit_depth is None
+
+
+@pytest.mark.parametrize("bit_depth", [8, 17, 12.5, "12", True])
+def test_a_bit_depth_that_is_none_is_refused(bit_depth):
+    with pytest.raises(ArtifactError, match=r"x\.onnx states the bit depth .*: expected 9 to 16"):
+        preprocessing_of(manifest(bit_depth=bit_depth))
+
+
 def test_a_manifest_without_the_shape_of_its_frames_is_refused():
     with pytest.raises(ArtifactError, match="lacks the shape"):
         preprocessing_of({"inputs": {}})

@@ -76,7 +76,7 @@ def open_source(source: str | Path | int, bit_depth: int | None = None) -> Sourc
 def _images_in(folder: Path) -> list[Path]:
     images = list_images(folder)
     if ignored := describe_ignored(count_ignored(folder, images)):
-        logger.info("found %d images; %s", len(images), ignored)
+        logger.info("found %d %s; %s", len(images), "image" if len(images) == 1 else "images", ignored)
     return images
 
 

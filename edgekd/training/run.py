@@ -16,6 +16,7 @@ from torch import Tensor
 from edgekd.artifact import write_json
 from edgekd.data.good_images import divide_good_images, read_frames
 from edgekd.data.good_images import training_images as training_images
+from edgekd.data.images import read_image
 from edgekd.data.layouts import find_good_images
 from edgekd.data.synthetic_anomalies import list_textures
 from edgekd.errors import EdgekdError
@@ -100,9 +101,11 @@ def with_images(recipe: TrainingRecipe) -> TrainingRecipe:
 
     Raises:
         EdgekdError: There are too few good images, or no textures where it names a folder of them.
+        ImageError: The first image cannot be read.
     """
     data = Path(recipe.data)
     training, held_out = divide_good_images(data, recipe.seed, recipe.held_out_share)
+    read_image(training[0], recipe.bit_depth)  # A bit depth that was not stated shows before anything is made.
     used = {*training, *held_out}
     return replace(
         recipe,

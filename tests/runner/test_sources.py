@@ -55,6 +55,29 @@ def test_a_folder_gives_its_images_by_their_paths_in_it(good_folder):
     assert frames[0].load().shape == (96, 96, 3)
 
 
+def test_what_is_left_out_of_a_folder_is_logged_by_its_reason(good_folder, caplog):
+    caplog.set_level("INFO", "edgekd")
+    assert len(list(open_source(good_folder).frames)) == 24
+    assert caplog.messages == []
+    for name in (".ipynb_checkpoints", "@eaDir"):
+        (good_folder / name).mkdir()
+        (good_folder / name / "a.png").write_bytes(b"")
+    (good_folder / "a.heic").write_bytes(b"")
+    assert len(list(open_source(good_folder).frames)) == 24
+    reasons = "1 hidden, 1 in thumbnail and system folders, 1 not an image (.heic)"
+    assert caplog.messages == [f"found 24 images; ignored 3 files: {reasons}"]
+
+
+def test_files_of_16_bits_are_read_by_the_depth_that_is_given(tmp_path):
+    values = np.arange(400, dtype=np.uint16).reshape(20, 20)
+    cv2.imwrite(str(tmp_path / "a.png"), values)
+    for source in (tmp_path, tmp_path / "a.png"):
+        (frame,) = open_source(source, 10).frames
+        assert np.array_equal(frame.load()[:, :, 0], values >> 2)
+    (frame,) = image_frames([tmp_path / "a.png"], 9)
+    assert np.array_equal(frame.load()[:, :, 0], values >> 1)
+
+
 def test_images_are_read_only_when_they_are_loaded(good_folder):
     frames = list(open_source(str(good_folder)).frames)
     (good_folder / "003.png").write_bytes(b"")

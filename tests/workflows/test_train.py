@@ -1,15 +1,20 @@
 import logging
 import os
 import shlex
+import shutil
 from dataclasses import replace
 
+import cv2
+import numpy as np
 import pytest
 
+from edgekd.data.good_images import read_frames
 from edgekd.errors import EdgekdError
 from edgekd.models.mthf import PAPER_LIKE_GROUPS
 from edgekd.models.registry import find_system
 from edgekd.recipe import TrainingRecipe, read_recipe, write_recipe
 from edgekd.training import loop
+from edgekd.training.run import training_images
 from edgekd.workflows.train import (
     TrainOptions,
     check_training,
@@ -137,6 +142,7 @@ def test_options_that_contradict_a_run_are_refused_and_those_left_out_are_its_ow
         ({"iterations": 4}, "with --iterations 3, not 4: leave it out, or use another folder"),
         ({"size": 128}, "with --size 64, not 128"),
         ({"size": "64x96"}, "with --size 64, not 64x96"),
+        ({"bit_depth": 12}, "with --bit-depth None, not 12"),
         ({"learning_rate": 0.5}, "with --learning-rate 0.001, not 0.5"),
         ({"schedule": "constant"}, "with --schedule cosine, not constant"),
         ({"preset": "paper"}, "with --preset timed, not paper"),
@@ -205,6 +211,7 @@ def test_a_time_decides_about_size_and_iterations_and_the_student_is_compared(fo
     [
         ({"minutes": 5.0}, "--minutes and --iterations exclude each other: give one of them"),
         ({"minutes": 5.0, "iterations": None, "preset": "paper"}, "leave out --minutes, or the preset"),
+        ({"bit_depth": 8}, "--bit-depth must be from 9 to 16, got 8"),
         ({"augment": ["turm"]}, "unknown way to augment images 'turm': did you mean turn"),
     ],
 )
@@ -226,3 +233,31 @@ def test_symmetries_are_part_of_the_recipe_and_change_the_weights(options, tmp_p
     assert read_recipe(tmp_path / "turned").augment == ("symmetries",)
     weights = [(run / "student.safetensors").read_bytes() for run in (options.run, tmp_path / "turned")]
     assert weights[0] != weights[1]
+
+
+def test_copies_are_counted_and_none_of_a_held_out_image_is_trained_on(options, caplog):
+    caplog.set_level("INFO", "edgekd")
+    good = sorted(options.data.iterdir())
+    for path in good:
+        for number in range(2):
+            shutil.copy(path, path.with_name(f"{path.stem}_copy{number}.png"))
+    result = train(**vars(options))
+    recipe = read_recipe(options.run)
+    assert (result.images, result.copies, result.held_out, len(recipe.left_out)) == (72, 48, 2, 4)
+    found = "found 72 good images, 48 of them copies of others: 66 to train on, 2 held out"
+    assert f"{found}, 4 left out as copies of those held out" in caplog.messages
+    held_out = {name[:3] for name in recipe.held_out}
+    assert len(held_out) == 2
+    assert {path.name[:3] for path in training_images(recipe)} == {path.stem for path in good} - held_out
+
+
+def test_the_bit_depth_is_kept_and_values_of_few_bits_are_refused_without_it(options):
+    for path in options.data.iterdir():
+        cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_GRAYSCALE).astype(np.uint16) * 16)
+    with pytest.raises(EdgekdError, match=r"000\.png has 16 bits .* such as --bit-depth 12"):
+        train(**vars(options))
+    assert not options.run.exists()
+    train(**same_as(options, bit_depth=12))
+    recipe = read_recipe(options.run)
+    assert recipe.bit_depth == recipe.preprocessing.bit_depth == 12
+    assert read_frames(training_images(recipe)[:1], recipe.preprocessing).max() > 100  # Not nearly black.
