@@ -185,8 +185,8 @@ def test_an_artifact_keeps_the_rule_that_its_run_resized_images_by(trained_run, 
         resize_into(image, out, rule)
 
     monkeypatch.setattr("edgekd.data.resizing.resize_into", resize)  # Of parity's frames.
-    monkeypatch.setattr("edgekd.runner.reading.resize_into", resize)  # Of the threshold's.
-    monkeypatch.setattr("edgekd.data.good_images.read_image", lambda path: read_image(path).repeat(2, 0))
+    monkeypatch.setattr("edgekd.data.preparing.resize_into", resize)  # Of the threshold's.
+    monkeypatch.setattr("edgekd.data.good_images.read_image", lambda path, bits: read_image(path, bits).repeat(2, 0))
     assert main(["export", str(run)]) == 0
     assert used == {rule}
     assert read_manifest(run / "detector.onnx")["resize"] == {"rule": rule}
