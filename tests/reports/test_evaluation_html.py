@@ -198,7 +198,7 @@ def test_an_image_without_a_score_is_counted_named_and_left_out(tmp_path: Path) 
     text = text_of(page)
     assert "OK 3 · NG 3 · ERROR 1" in text
     assert "1 image without a score" in text
-    assert "crack 3 1 of 3 0.6000 0.7500" in text
+    assert "crack 3 1 of 3 0.6000 1.25 0.7500" in text
     assert page.count("broken.png") == 1
 
 
