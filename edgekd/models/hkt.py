@@ -33,7 +33,7 @@ from edgekd.models.backbones.pdn import (
     without_first_padding,
 )
 from edgekd.models.detector import Batch, Deployed, Targets
-from edgekd.models.maps import Score, edge_factors_of, levelled, scores_of, unit_edge_factors
+from edgekd.models.maps import Score, factors_of, levelled, scores_of, unit_factors
 from edgekd.models.patch_detector import PatchDetector
 from edgekd.models.patch_features import TEACHER_STRIDES, PatchTeacher
 
@@ -136,7 +136,7 @@ class HKT(PatchDetector):
     """
 
     student: HKTStudent
-    edge_factors: Tensor
+    place_factors: Tensor
 
     def __init__(
         self,
@@ -159,7 +159,7 @@ class HKT(PatchDetector):
         self.student = HKTStudent(student, cbam, projectors, border)
         self.tap_weight, self.score, self.border = tap_weight, score, border
         if not border:
-            self.register_buffer("edge_factors", unit_edge_factors())
+            self.register_buffer("place_factors", unit_factors())
 
     def quantizable(self) -> list[nn.Module]:
         return [self.teacher, self.student.convolutions]
@@ -179,21 +179,21 @@ class HKT(PatchDetector):
         return loss
 
     def fit_quantiles(self, images: Iterator[Tensor]) -> None:
-        """Fits what brings the outer positions, harder to learn on many parts, to the level of the others."""
+        """Fits what brings places that are harder to learn, such as the edge on many parts, to the others' level."""
         if self.border:
             return
-        self.edge_factors.fill_(1.0)
-        maps = [self.patch_map(image) for image in images]
+        self.place_factors.fill_(1.0)
+        maps = [self.patch_map(image).mean(0) for image in images]
         if maps:
-            self.edge_factors.copy_(edge_factors_of(torch.cat(maps).mean(0)))
+            self.place_factors.copy_(factors_of(torch.stack(maps).mean(0)))
 
     @torch.no_grad()
     def patch_map(self, images: Tensor) -> Tensor:
-        """The squared difference of the last maps, averaged over channels: [N, h, w] (eq. 1.5)."""
+        """The squared difference of the last maps, averaged over channels: [N, h, w] (eq. 1.5); levelled, if whole."""
         (features,) = self.targets(images)
         difference: Tensor = self.standardised(features) - self.student(images).features
         patches = difference.square().mean(1)
-        return patches if self.border else levelled(patches, self.edge_factors.tolist())
+        return patches if self.border else levelled(patches, self.place_factors)
 
     def predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
         patches = self.patch_map(images)
@@ -210,12 +210,15 @@ class HKT(PatchDetector):
 class DeployedHKT(Deployed):
     """Teacher and student as one network that computes their difference, without the projectors."""
 
+    place_factors: Tensor
+
     def __init__(self, detector: HKT) -> None:
         super().__init__()
         detector = copy.deepcopy(detector).eval()
         self.reflects = detector.reflects
         self.student, self.score, self.border = detector.student, detector.score, detector.border
-        self.edge_factors = [] if self.border else detector.edge_factors.tolist()
+        if not self.border:
+            self.register_buffer("place_factors", detector.place_factors)
         self.student.projectors = nn.ModuleDict()
         last = self.student.convolutions[-1]
         self.student.convolutions = self.student.convolutions[:-1]
@@ -235,7 +238,7 @@ class DeployedHKT(Deployed):
         difference = self.difference(self.teacher(around if self.reflects else images), x)
         patch_map = (difference * difference).mean(1)
         if not self.border:
-            patch_map = levelled(patch_map, self.edge_factors)
+            patch_map = levelled(patch_map, self.place_factors)
         return scores_of(patch_map, self.score), place_map(patch_map, images.shape[2:], self.border)
 
 

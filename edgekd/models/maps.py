@@ -150,36 +150,32 @@ def resize_and_smooth(inputs: Sequence[int], outputs: Sequence[int], sigma: floa
     return SeparableMap(down, across)
 
 
-EDGE = 4  # Outer positions of a map that have factors of their own.
+FACTORS_GRID = 16  # Places a side, whatever the size of the map.
+HIGHEST_FACTOR = 2.0  # Where good images hardly differ, rounding and dust must not become the highest score.
 
 
-def unit_edge_factors() -> Tensor:
-    """Factors [4, 4] of the outer positions before they are fitted."""
-    return torch.ones(4, EDGE, device="cpu")
+def unit_factors() -> Tensor:
+    """Factors [16, 16] of the places of a map before they are fitted."""
+    return torch.ones(FACTORS_GRID, FACTORS_GRID, device="cpu")
 
 
-def edge_factors_of(level: Tensor) -> Tensor:
-    """What brings the outer positions of good images' maps down to the level of the others.
+def factors_of(level: Tensor) -> Tensor:
+    """What brings all places of good images' maps to one level.
 
     Args:
         level: The mean of good images' maps, [h, w].
 
     Returns:
-        [4, 4], at most 1: for the top, bottom, left and right edge, outermost position first.
+        [16, 16], at most 2: the mean of all places over that of each.
     """
-    inner = level[EDGE:-EDGE, EDGE:-EDGE].mean()
-    rows, columns = level.mean(1), level.mean(0)
-    outer = [side[:EDGE] for side in (rows, rows.flip(0), columns, columns.flip(0))]
-    return (inner / torch.stack(outer).clamp_min(1e-12)).clamp_max(1.0)
+    places = functional.interpolate(level[None, None], (FACTORS_GRID, FACTORS_GRID), mode="area")[0, 0]
+    return (places.mean() / places.clamp_min(1e-12)).clamp_max(HIGHEST_FACTOR)
 
 
-def levelled(patch_map: Tensor, factors: Sequence[Sequence[float]]) -> Tensor:
-    """A map [N, h, w], its outer positions multiplied by the factors of `edge_factors_of`; the least in corners."""
-    height, width = patch_map.shape[1:]
-    top, bottom, left, right = ([*map(float, side)] for side in factors)
-    rows = torch.tensor([*top, *[1.0] * (height - 2 * EDGE), *reversed(bottom)])
-    columns = torch.tensor([*left, *[1.0] * (width - 2 * EDGE), *reversed(right)])
-    return patch_map * torch.minimum(rows[:, None], columns[None]).to(patch_map)
+def levelled(maps: Tensor, factors: Tensor) -> Tensor:
+    """Maps [N, h, w] times the factors [16, 16] of their places, resized bilinear."""
+    size = (maps.shape[1], maps.shape[2])
+    return maps * functional.interpolate(factors[None, None], size, mode="bilinear", align_corners=False)[0]
 
 
 QUANTILES = (0.9, 0.995)  # Of good images' pixels; Xmh-L/MHKD4AD, MHKD.py, as EfficientAD.

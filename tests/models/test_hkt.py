@@ -7,7 +7,7 @@ from edgekd.errors import EdgekdError
 from edgekd.models.attention import CBAM
 from edgekd.models.detector import Batch
 from edgekd.models.hkt import HKT, HKTStudent, Projector, StudentOutput, place_map
-from edgekd.models.maps import edge_factors_of, levelled
+from edgekd.models.maps import factors_of, levelled
 
 from .detector_tester import DetectorTester
 
@@ -175,37 +175,29 @@ def test_without_a_border_the_map_is_the_papers_wherever_that_has_one(network):
     torch.testing.assert_close(whole.patch_map(images)[:, 4:-4, 4:-4], paper.patch_map(images), rtol=1e-4, atol=1e-9)
 
 
-def test_outer_positions_that_good_images_make_high_are_brought_to_the_level_of_the_others():
-    level = torch.ones(16, 12)
-    level[0], level[1], level[:, -2] = 4.0, 2.0, 5.0
-    level[:, 0] = 0.5  # Lower than the others: left as it is.
-    factors = edge_factors_of(level)
-    assert factors.shape == (4, 4)
-    assert factors.max() == 1
-    # Of the top, bottom, left and right edge, outermost first, each over its whole length.
-    assert factors[0, :2].tolist() == pytest.approx([12 / (10 * 4 + 5 + 0.5), 12 / (10 * 2 + 5 + 0.5)])
-    assert float(factors[3, 1]) == pytest.approx(16 / (16 * 5))
-    assert factors[2, 0] == 1
-    placed = levelled(torch.ones(1, 16, 12), factors.tolist())[0]
-    assert torch.equal(placed[4:-4, 4:-4], torch.ones(8, 4))
-    assert placed[0, 5] == factors[0, 0]
-    assert placed[5, -2] == factors[3, 1]
-    assert placed[0, -2] == min(factors[0, 0], factors[3, 1])
-
-
-def test_the_outer_positions_are_levelled_on_held_out_good_images_and_the_papers_are_not(monkeypatch):
-    maps = torch.ones(1, 10, 16)
-    maps[:, -1] = 8.0
+def test_the_places_of_good_images_are_brought_to_one_level_and_the_papers_are_not(monkeypatch):
+    level = torch.ones(1, 32, 48)
+    level[:, -2:] = 9.0  # The last row of the 16 x 16 places.
     for border in (False, True):
         detector = HKT(border=border)
-        monkeypatch.setattr(detector, "patch_map", lambda images: maps)
-        detector.fit_quantiles(iter([torch.zeros(1, 3, 40, 64)]))
+        monkeypatch.setattr(detector, "patch_map", lambda images: level)
+        detector.fit_quantiles(iter([torch.zeros(1, 3, 128, 192)]))
         if border:
-            assert "edge_factors" not in detector.state_dict()
+            assert "place_factors" not in detector.state_dict()
         else:
-            assert detector.edge_factors[1].tolist() == pytest.approx([1 / 8, 1, 1, 1])
+            assert detector.place_factors[-1].tolist() == pytest.approx([1.5 / 9] * 16)
+            assert detector.place_factors[:-1].flatten().tolist() == pytest.approx([1.5] * 240)
+            placed = levelled(level, detector.place_factors)[0]
+            assert placed[:28].flatten().tolist() == pytest.approx([1.5] * 28 * 48)
+            assert placed[-1].tolist() == pytest.approx([1.5] * 48)
             detector.fit_quantiles(iter([]))
-            assert torch.equal(detector.edge_factors, torch.ones(4, 4))
+            assert torch.equal(detector.place_factors, torch.ones(16, 16))
+
+
+def test_a_place_where_good_images_never_differ_is_not_made_louder_than_twice():
+    level = torch.ones(16, 16)
+    level[3, 4] = 0
+    assert float(factors_of(level)[3, 4]) == 2
 
 
 def test_an_odd_spot_in_the_image_lights_its_own_place_of_the_map():
