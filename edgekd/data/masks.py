@@ -29,7 +29,7 @@ def read_mask(path: Path, height: int, width: int) -> Mask:
     Raises:
         ImageError: A file is not a complete image, or the images of a folder differ in size.
     """
-    mask = _defective_pixels(path).astype(np.float32)
+    mask = marked_pixels(path).astype(np.float32)
     return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR) >= 0.5)
 
 
@@ -80,13 +80,23 @@ def _masks_in(folder: Path) -> Iterable[Path]:
             yield path
 
 
-def _defective_pixels(path: Path) -> Mask:
-    """The union of a mask's images, bool [H, W], in their own size."""
+def marked_pixels(path: Path) -> Mask:
+    """The pixels of a mask that are not black, in its own size.
+
+    Args:
+        path: An image, or a folder of images, whose union counts.
+
+    Returns:
+        bool [H, W].
+
+    Raises:
+        ImageError: A file is not a complete image, or the images of a folder differ in size.
+    """
     if not path.is_dir():
         # Any value but zero is a defect: some datasets write 1 or the number of the defect's class, not 255, in 8 or
         # in 16 bits.
         return np.asarray(read_pixels(path).any(axis=2))
-    masks = [_defective_pixels(part) for part in list_images(path)]
+    masks = [marked_pixels(part) for part in list_images(path)]
     if any(mask.shape != masks[0].shape for mask in masks):
         raise ImageError(f"the masks in {path} differ in size: they belong to one image and must have the same size")
     return np.asarray(np.any(masks, axis=0))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from edgekd.data.images import read_image
 from edgekd.errors import ImageError
+from edgekd.preprocessing import BIT_DEPTHS
 from edgekd.reports.charts import Scores, histogram_svg
 from edgekd.reports.gallery import shrunk_data_uri
 from edgekd.reports.page import Tile, render_page, write_page
@@ -101,7 +102,7 @@ def _sentence(text: str) -> str:
 
 def _card(image: ScoredImage) -> Card:
     try:
-        encoded = shrunk_data_uri(read_image(image.path))
+        encoded = shrunk_data_uri(read_image(image.path, BIT_DEPTHS[-1]))
     except ImageError:
         encoded = None
     return Card(image.name, f"{image.score:.4g}", encoded)

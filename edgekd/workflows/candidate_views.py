@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from edgekd.preprocessing import Preprocessing, Size
+from edgekd.preprocessing import BIT_DEPTHS, Preprocessing, Size
 from edgekd.view import LETTERBOX, STRETCH, View
 from edgekd.workflows.views import OVERLAP, parse_tiles
 
@@ -51,7 +51,8 @@ def shape_of(images: Sequence[Path]) -> Shape:
     from edgekd.data.images import read_image
 
     read = images[:: max(1, len(images) // SHAPES_READ)][:SHAPES_READ]
-    sides = np.array([read_image(path).shape[:2] for path in read], np.float64)
+    # Only their sizes count: any depth of 16-bit images will do.
+    sides = np.array([read_image(path, BIT_DEPTHS[-1]).shape[:2] for path in read], np.float64)
     ratios = sides[:, 0] / sides[:, 1]
     varies = bool(ratios.max() > (1 + SAME_SHAPE) * ratios.min())
     return Shape(float(np.median(ratios)), varies, float(np.median(sides.min(axis=1))))

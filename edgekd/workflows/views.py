@@ -42,7 +42,7 @@ def view_for(options: TrainOptions, data: Path, preset: str) -> View:
         raise EdgekdError("--overlap is for several tiles: give --tiles of more than 1x1, or leave it out")
     frame = None
     if options.crop is not None or options.align is not None or options.look_at or options.ignore:
-        frame = _frame_size(data)
+        frame = _frame_size(data, options.bit_depth)
     view = View(
         frame=frame,
         crop=None if options.crop is None else parse_crop(options.crop),
@@ -80,7 +80,9 @@ def view_options(options: TrainOptions, kept: View) -> list[tuple[str, str, str]
         from edgekd.data.alignment import encode_reference
         from edgekd.data.images import read_image
 
-        same = kept.align is not None and kept.align.reference == encode_reference(read_image(Path(options.align)))
+        same = kept.align is not None and kept.align.reference == encode_reference(
+            read_image(Path(options.align), options.bit_depth)
+        )
         pairs.append(("align", str(options.align), str(options.align) if same else "another reference, or none"))
     for name in ("max_shift", "max_rotation"):
         if getattr(options, name) is not None:
@@ -155,10 +157,10 @@ def _parse_polygon(text: str) -> Polygon:
 
 def _of_mask(path: Path, frame: tuple[int, int]) -> tuple[Polygon, ...]:
     """The polygons of a mask image: of all that is not black."""
-    from edgekd.data.images import read_image
+    from edgekd.data.masks import marked_pixels
     from edgekd.data.view_geometry import mask_polygons
 
-    mask = read_image(path).any(axis=2)
+    mask = marked_pixels(path)
     if mask.shape != frame:
         raise EdgekdError(
             f"the mask {path} is {mask.shape[1]} x {mask.shape[0]} pixels, and the images are {frame[1]} x {frame[0]}"
@@ -175,7 +177,7 @@ def _alignment(options: TrainOptions, frame: tuple[int, int]) -> Alignment | Non
 
     if options.align is None:
         return None
-    reference = read_image(Path(options.align))
+    reference = read_image(Path(options.align), options.bit_depth)
     if reference.shape[:2] != frame:
         raise EdgekdError(
             f"the reference {options.align} is {reference.shape[1]} x {reference.shape[0]} pixels, and the images are "
@@ -188,11 +190,11 @@ def _alignment(options: TrainOptions, frame: tuple[int, int]) -> Alignment | Non
     )
 
 
-def _frame_size(data: Path) -> tuple[int, int]:
+def _frame_size(data: Path, bit_depth: int | None) -> tuple[int, int]:
     from edgekd.data.images import read_image
     from edgekd.data.layouts import find_good_images
 
-    height, width = read_image(find_good_images(data)[0]).shape[:2]
+    height, width = read_image(find_good_images(data)[0], bit_depth).shape[:2]
     return height, width
 
 
