@@ -20,14 +20,7 @@ OPSET = 18
 TRAINED_ON, UNSEEN = 80, 20
 LITE0, LITE1 = "efficientnet_lite0", "efficientnet_lite1"
 # The iterations in which a system learns enough, and its teacher.
-MOMENTS = {
-    "hkt": (60, LITE1),
-    "hkt_plus": (60, LITE1),
-    "mhkd": (60, LITE1),
-    "pfadseg": (60, LITE0),
-    "dskd": (60, LITE0),
-    "mthf": (60, LITE0),
-}
+MOMENTS = {"hkt": (60, LITE1), "dskd": (60, LITE0), "mthf": (60, LITE0)}
 
 
 def marked(frames, top, left):
