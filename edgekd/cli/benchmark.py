@@ -11,6 +11,7 @@ import typer
 from edgekd.cli.options import DATA, ENGINE, OUTPUT, PRECISION, TRAINING, JsonFile
 from edgekd.cli.training import (
     Augment,
+    BitDepth,
     ImageSize,
     Iterations,
     LearningRate,
@@ -94,6 +95,7 @@ def benchmark(
     learning_rate: LearningRate = None,
     schedule: LearningRateSchedule = None,
     augment: Augment = None,
+    bit_depth: BitDepth = None,
     set_: Settings = None,
     quantization_aware: QuantizationAware = False,
     seed: Seed = None,
@@ -133,6 +135,7 @@ def benchmark(
             teacher=_teachers(teacher or ()),
             textures=textures,
             augment=augment or (),
+            bit_depth=bit_depth,
             settings=settings,
             quantization_aware=quantization_aware,
             device=device,

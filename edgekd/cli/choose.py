@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgekd.cli.options import DATA, ENGINE, OUTPUT, TRAINING, JsonFile
-from edgekd.cli.training import Augment, RayAddress, Seed, Textures, TrainingDevice
+from edgekd.cli.training import Augment, BitDepth, RayAddress, Seed, Textures, TrainingDevice
 from edgekd.cli.types import between
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def choose(
         ),
     ] = None,
     augment: Augment = None,
+    bit_depth: BitDepth = None,
     seed: Seed = None,
     device: TrainingDevice = "auto",
     ray: RayAddress = None,
@@ -103,6 +104,7 @@ def choose(
             teacher=teacher,
             textures=textures,
             augment=augment or (),
+            bit_depth=bit_depth,
             seed=seed or 0,
             device=device,
             ray=ray,

@@ -60,6 +60,7 @@ class BenchmarkOptions:
         textures: Folder of images that synthetic anomalies take their texture from, for the systems that learn from
             such; None for noise.
         augment: How training images are changed at random: "flip_horizontal", "flip_vertical", "symmetries" or "turn".
+        bit_depth: Bits that images of 16 bits use, 9..16; None for 8-bit images.
         settings: Settings where they differ from the papers', such as {"cbam": False}; each system must have them.
         quantization_aware: Whether to train with INT8 arithmetic (hkt, hkt_plus).
         device: What trains: "auto" for a GPU where there is one, "cpu", "cuda" or "cuda:1".
@@ -86,6 +87,7 @@ class BenchmarkOptions:
     teacher: Teachers | Mapping[str, Teachers] | None = None
     textures: str | Path | None = None
     augment: Sequence[str] = ()
+    bit_depth: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     quantization_aware: bool = False
     device: str = "auto"

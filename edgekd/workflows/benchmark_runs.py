@@ -105,6 +105,7 @@ def _trainings(options: BenchmarkOptions) -> list[TrainOptions]:
             teacher=teachers.get(name),
             textures=textures.get(name),
             augment=options.augment,
+            bit_depth=options.bit_depth,
             settings=of_system,
             quantization_aware=options.quantization_aware,
             device=options.device,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,7 @@ class ChooseOptions:
         textures: Folder of images that synthetic anomalies take their texture from, for the systems that learn from
             such; None for noise.
         augment: How training images are changed at random: "flip_horizontal", "flip_vertical", "symmetries" or "turn".
+        bit_depth: Bits that images of 16 bits use, 9..16; None for 8-bit images.
         seed: Of the initial weights, the order of images, the choice of those held out, and the synthetic defects.
         device: What trains: "auto" for a GPU where there is one, "cpu", "cuda" or "cuda:1".
         ray: Ray that runs the trainings side by side: "local" for this machine, "auto" for the cluster that it belongs
@@ -73,6 +74,7 @@ class ChooseOptions:
     teacher: str | Path | None = None
     textures: str | Path | None = None
     augment: Sequence[str] = ()
+    bit_depth: int | None = None
     seed: int = 0
     device: str = "auto"
     ray: str | None = None
@@ -143,7 +145,11 @@ def choose(options: ChooseOptions) -> ChooseResult:
     out = Path(options.out)
     record = open_record(out, _asked(options))
     judge = make_judge(
-        Path(options.data), None if options.ng is None else Path(options.ng), options.seed, out / JUDGE_FOLDER
+        Path(options.data),
+        None if options.ng is None else Path(options.ng),
+        options.seed,
+        out / JUDGE_FOLDER,
+        options.bit_depth,
     )
     views = views_for(shape_of(find_good_images(Path(options.data))), squares=bool({*options.augment} & {*OF_SQUARES}))
     candidates = list(find_candidates(None if options.teacher is None else str(options.teacher), views))
@@ -191,6 +197,7 @@ def _asked(options: ChooseOptions) -> dict[str, Any]:
     return resolved | {
         "teacher": teacher,
         "augment": " ".join(options.augment) or None,
+        "bit_depth": options.bit_depth,
         "seed": options.seed,
         "latency": options.latency,
         "minutes": options.minutes,
@@ -256,6 +263,7 @@ def _training(options: ChooseOptions, number: int, candidate: Candidate, minutes
         teacher=candidate.teachers,
         textures=options.textures if textured else None,
         augment=options.augment,
+        bit_depth=options.bit_depth,
         device=options.device,
         ceiling=False,  # Measured once for each teacher and size.
     )
@@ -292,6 +300,7 @@ def _measure_ceiling(candidate: Candidate, options: ChooseOptions, judge: Judge,
         if key not in record.ceilings:
             progress = prefixed(f"ceiling of {teacher}", options.progress)
             preprocessing = preprocessing_for(candidate.size, candidate.view)
+            preprocessing = replace(preprocessing, bit_depth=options.bit_depth)
             ceiling = judge_teacher(teacher, preprocessing, Path(options.data), judge, options.seed, progress)
             record.ceilings[key] = (ceiling.image_auroc, ceiling.stands_still)
             record.save(Path(options.out))

@@ -89,4 +89,5 @@ def open_record(out: Path, asked: dict[str, Any]) -> ChooseRecord:
 
 
 def _written(name: str, value: Any) -> str:
-    return f"without --{name}" if value is None else f"with --{name} {value}"
+    option = f"--{name.replace('_', '-')}"
+    return f"without {option}" if value is None else f"with {option} {value}"

@@ -56,7 +56,7 @@ class Judge(NamedTuple):
         return f"{len(self.good)} held-out good images against {len(self.defective)} with {self.defects} defects"
 
 
-def make_judge(data: Path, ng: Path | None, seed: int, folder: Path) -> Judge:
+def make_judge(data: Path, ng: Path | None, seed: int, folder: Path, bit_depth: int | None = None) -> Judge:
     """Chooses, or makes, the images that detectors are compared on.
 
     Args:
@@ -64,6 +64,7 @@ def make_judge(data: Path, ng: Path | None, seed: int, folder: Path) -> Judge:
         ng: A folder of defective images; None for synthetic defects.
         seed: Of the trainings, which decides what they hold out; and of the defects.
         folder: For images with synthetic defects, in the layout of MVTec AD; nothing is written into it for real ones.
+        bit_depth: Bits that images of 16 bits use; None where it is not stated.
 
     Raises:
         EdgekdError: There are fewer than 40 good images, or the folders do not suit.
@@ -81,7 +82,7 @@ def make_judge(data: Path, ng: Path | None, seed: int, folder: Path) -> Judge:
     if ng is not None:
         require_defective(ng)
         return Judge(held_out, list_images(ng), REAL)
-    return _synthetic_judge(held_out, seed, folder)
+    return _synthetic_judge(held_out, seed, folder, bit_depth)
 
 
 def judge_detector(artifact: Path, judge: Judge, progress: Progress) -> float:
@@ -129,12 +130,12 @@ def judge_teacher(
     return teacher_ceiling(network, good, test, judge.labels, seed, progress=progress, tiles=preprocessing.tiles)
 
 
-def _synthetic_judge(held_out: list[Path], seed: int, folder: Path) -> Judge:
+def _synthetic_judge(held_out: list[Path], seed: int, folder: Path, bit_depth: int | None) -> Judge:
     """Paints defects into held-out good images; these go through the same resize, so that only the defect differs."""
     from edgekd.data.images import read_image
     from edgekd.data.synthetic_defects import varied_defects
 
-    frames = [_reduced(read_image(path)) for path in held_out]
+    frames = [_reduced(read_image(path, bit_depth)) for path in held_out]
     defects, masks = varied_defects(frames, max(FEWEST_DEFECTS, DEFECTS_EACH * len(frames)), seed)
     good = _write(folder / "test" / "good", frames)
     defective = _write(folder / "test" / SYNTHETIC, defects)

@@ -6,7 +6,7 @@ import pytest
 
 from edgekd.data.good_images import read_frames, split_good_images
 from edgekd.data.layouts import read_category
-from edgekd.errors import EdgekdError
+from edgekd.errors import EdgekdError, ImageError
 from edgekd.workflows.judge import judge_detector, make_judge
 
 from ..conftest import copy_images, monocrystalline
@@ -28,6 +28,18 @@ def test_without_defects_they_are_painted_into_the_good_images_that_no_training_
     mask = cv2.imread(str(tmp_path / "judge" / "ground_truth" / "synthetic" / "000_mask.png"), cv2.IMREAD_GRAYSCALE)
     assert set(np.unique(mask)) == {0, 255}
     assert not (frame != image)[mask == 0].any()
+
+
+def test_images_of_twelve_bits_are_judged_as_the_runs_read_them(elpv_images, tmp_path):
+    (tmp_path / "good").mkdir()
+    for number, path in enumerate(elpv_images[:40]):
+        image = cv2.resize(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), (64, 64)).astype(np.uint16) << 4
+        cv2.imwrite(str(tmp_path / "good" / f"{number:02}.png"), image)
+    judge = make_judge(tmp_path / "good", None, 0, tmp_path / "judge", bit_depth=12)
+    darkest = cv2.imread(str(judge.good[0]), cv2.IMREAD_GRAYSCALE)
+    assert darkest.mean() > 50  # As the same cells of 8 bits have it: read as 16 bits it would be below 8.
+    with pytest.raises(ImageError, match="--bit-depth"):
+        make_judge(tmp_path / "good", None, 0, tmp_path / "unstated")
 
 
 def test_the_same_seed_makes_the_same_images(forty_good, tmp_path):
