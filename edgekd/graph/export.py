@@ -15,7 +15,7 @@ import onnxsim
 import torch
 
 from edgekd import __version__
-from edgekd.artifact import Manifest, manifest_path, sha256, write_beside, write_manifest
+from edgekd.artifact import Manifest, manifest_path, read_json, write_beside, write_manifest
 from edgekd.engines import Frames
 from edgekd.errors import EdgekdError
 from edgekd.graph.frames import FrameNetwork
@@ -106,7 +106,7 @@ def export_detector(
             with _manifest_beside(part, manifest):
                 manifest |= measure(part)
     write_manifest(output, manifest)
-    return manifest | {"sha256": sha256(output)}
+    return dict(read_json(manifest_path(output)))
 
 
 @contextlib.contextmanager

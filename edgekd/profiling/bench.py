@@ -132,6 +132,7 @@ def _engine_record(engine: Engine, manifest: Manifest) -> dict[str, Any]:
         "system": manifest["system"],
         "precision": manifest["precision"],
         "trained": manifest.get("trained"),
+        "resize": engine.preprocessing.resize,
         "tiles": engine.preprocessing.tiles,
         "view": describe(engine.preprocessing.view),
         "file": manifest["file"],

@@ -342,6 +342,7 @@ def _row(trial: Trial, record: ChooseRecord, fast_enough: bool) -> dict[str, Any
     ceiling, stands_still = max(known) if len(known) == len(keys) else (None, None)
     return asdict(trial) | {
         "teachers": list(trial.teachers),
+        "size": list(trial.size),
         "latency_ms": record.latency_ms.get(trial.candidate.name),
         "ceiling": ceiling,
         "ceiling_stands_still": stands_still,
