@@ -56,9 +56,8 @@ def trained_moments(system, images, folder):
     return folder / "run"
 
 
-@pytest.mark.parametrize(
-    "system", [name if name == "hkt" else pytest.param(name, marks=pytest.mark.slow) for name in MOMENTS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("system", MOMENTS)
 def test_a_mark_is_found_at_the_edge_and_in_the_corner_as_often_as_in_the_middle(system, elpv_images, tmp_path):
     # Neighbouring files are cells of one module: mixed, those held out look like those judged.
     chosen = np.random.default_rng(0).permutation(len(elpv_images))[: TRAINED_ON + UNSEEN]

@@ -35,7 +35,7 @@ def test_the_pixel_limit_is_chosen_from_the_highest_pixels_of_held_out_maps(expo
 
 def test_all_good_images_pass_the_checks_that_are_learned_from_them(elpv_images: list[Path]) -> None:
     counted: list[int] = []
-    entry = image_checks(elpv_images[:40], None, lambda step, done, of: counted.append(done))
+    entry = image_checks(elpv_images[:40], lambda step, done, of: counted.append(done))
     assert entry is not None
     assert counted == list(range(1, 41))
     assert entry["good_images"] == 40

@@ -16,6 +16,7 @@ def run(forty_good, tiny_teacher, tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_keeps_its_shape_from_the_recipe_to_the_figures(run, forty_good, category, tmp_path, capsys):
     assert read_recipe(run).size == (64, 96)
     artifact = edgekd.export(run).artifact

@@ -67,15 +67,13 @@ def images(viewed):
     return sorted((viewed.parent / "good").iterdir())
 
 
-def test_the_artifact_holds_the_view_and_a_batch_is_an_image_with_all_of_its_tiles(viewed, tmp_path):
+def test_the_artifact_holds_the_view_and_a_batch_is_an_image_with_all_of_its_tiles(viewed):
     manifest = read_manifest(viewed / "detector.onnx")
     assert manifest["inputs"]["frames"]["shape"] == [4, 64, 64, 3]
     view = preprocessing_of(manifest).view
     assert (view.crop, view.tiles, view.fit, view.frame) == ((16, 8, 144, 96), (2, 2), "letterbox", (HEIGHT, WIDTH))
     assert manifest["threshold"]["good_images"] >= 10
     assert manifest["macs"] == 4 * count_macs(onnx.load(viewed / "detector.onnx"))
-    two = export(viewed, batch=2, output=tmp_path / "two.onnx").manifest
-    assert two["inputs"]["frames"]["shape"][0] == 8
 
 
 def test_the_score_is_that_of_the_network_and_the_map_covers_the_frame(viewed, images):
@@ -116,6 +114,13 @@ def test_a_frame_of_another_size_is_an_error_with_its_reason(viewed, images, tmp
         assert "100 x 80 pixels, and the view is for frames of 176 x 112" in result.error
 
 
+@pytest.mark.slow
+def test_a_batch_of_two_images_holds_the_tiles_of_both(viewed, tmp_path):
+    two = export(viewed, batch=2, output=tmp_path / "two.onnx").manifest
+    assert two["inputs"]["frames"]["shape"][0] == 8
+
+
+@pytest.mark.slow
 def test_a_free_batch_holds_whole_images(viewed, images, tmp_path):
     artifact = export(viewed, batch="dynamic", output=tmp_path / "free.onnx").artifact
     with open_engine(artifact, "onnxruntime") as engine:
