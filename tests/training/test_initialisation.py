@@ -24,7 +24,7 @@ def drawn(network):
     [
         lambda: HKTStudent("pdn_small"),
         lambda: HKTStudent("pdn_medium", cbam=False),
-        lambda: MHKDStudent(16, 384, True, 0.2),
+        lambda: MHKDStudent((16, 16), 384, True, 0.2),
     ],
 )
 def test_outputs_that_were_almost_dead_have_mean_0_and_deviation_1(student, images):
