@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import edgekd.profiling.bench as bench_module
+import edgekd.workflows.scoring as scoring
 from edgekd.data.images import read_image
 from edgekd.data.resizing import resize_image
 from edgekd.models.backbones.pdn import pdn
@@ -85,6 +86,15 @@ def forty_good(elpv_images: list[Path], tmp_path: Path) -> Path:
     """A folder with 40 real good images of 64 pixels a side: enough to hold ten of them out."""
     copy_images(elpv_images[:40], tmp_path / "forty", 64)
     return tmp_path / "forty"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_scores() -> Iterator[None]:
+    """Export scores a few of the images that were trained on, and a few synthetic defects: hundreds of tests export."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scoring, "MOST_TRAINED", 10)
+        patch.setattr(scoring, "DEFECTS", 7)  # One of each kind.
+        yield
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edgekd.models.detector import Detector
     from edgekd.recipe import TrainingRecipe
 
-MOST_TRAINED = 200  # Images that were trained on: more would only cost time.
+MOST_TRAINED = 100  # Images that were trained on: more would cost a minute of export and hardly move a limit.
 DEFECTS, MOST_WITH_DEFECTS = 42, 60  # Synthetic ones, six of each kind.
 
 
@@ -29,7 +29,7 @@ class GoodImages(NamedTuple):
 
     Attributes:
         held_out: Those that the detector was not trained on.
-        trained: Of those that it was trained on, a few hundred at most.
+        trained: Of those that it was trained on, a hundred at most.
         names: Of both, the held-out ones first.
     """
 

@@ -121,7 +121,10 @@ class TeacherCheck:
 
     def to_dict(self) -> dict[str, Any]:
         """What `edgekd teachers check --json` writes."""
-        return asdict(self) | {"teachers": [asdict(teacher) for teacher in self.teachers], "size": list(self.size)}
+        return asdict(self) | {
+            "teachers": [asdict(teacher) for teacher in self.teachers],
+            "size": self.size and list(self.size),
+        }
 
 
 def list_teachers() -> list[TeacherEntry]:

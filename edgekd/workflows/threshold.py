@@ -150,16 +150,17 @@ def threshold(options: ThresholdOptions) -> ThresholdResult:
 
 def _good_images(options: ThresholdOptions, artifact: Path, manifest: Manifest) -> GoodImages:
     """The fresh images where some are given, else those that the run held out; and those that it was trained on."""
+    from edgekd.data.good_images import training_images
     from edgekd.data.layouts import find_good_images
     from edgekd.recipe import read_recipe
 
     run = artifact.parent
-    of_run = None
+    of_run, known = None, list[Path]()
     if (run / RECIPE_FILE).is_file() and RECIPE_FILE in manifest.get("made_from", {}):
         require_current(artifact, manifest, run)
         recipe = read_recipe(run)
         if options.good is None or Path(recipe.data).is_dir():
-            of_run = good_images_of(recipe)
+            of_run, known = good_images_of(recipe), training_images(recipe)
     if options.good is None:
         if of_run is None:
             raise EdgekdError(f"{artifact} lies in no run folder, so its good images are not known: give --good")
@@ -167,7 +168,7 @@ def _good_images(options: ThresholdOptions, artifact: Path, manifest: Manifest) 
     folder = Path(options.good)
     fresh = find_good_images(folder)
     trained = [] if of_run is None else of_run.trained
-    _refuse_known(fresh, trained, folder)
+    _refuse_known(fresh, known, folder)
     return named_below(folder, fresh, trained)
 
 

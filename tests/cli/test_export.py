@@ -27,7 +27,7 @@ def test_the_steps_of_an_export_are_shown_without_a_terminal_too(trained_run, tm
     lines = capsys.readouterr().err.splitlines()
     assert "exporting the graph: done" in lines
     assert "comparing with torch on each engine: 2 of 2" in lines
-    assert "scoring 110 good images: 110 of 110" in lines
+    assert "scoring 21 good images: 21 of 21" in lines
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".json", ".calibration.json"])

@@ -37,7 +37,7 @@ def test_the_page_shows_the_scores_the_limits_and_the_missed_defects(words, tmp_
     page = tmp_path / "threshold.html"
     assert main([*words, "--false-reject-rate", "0", "--html", page]) == 0
     text = page.read_text()
-    assert "20 good images that the detector has not seen, 99 that it was trained on,\n3 defective" in text
+    assert "20 good images that the detector has not seen, 10 that it was trained on,\n3 defective" in text
     assert '<tr class="chosen"><th>0.0 %</th>' in text
     assert "Nothing was changed" in text
     missed = int(re.search(r"(\d) of 3 \(", text).group(1))
