@@ -136,6 +136,7 @@ def test_a_free_batch_holds_whole_images(viewed, images, tmp_path):
     assert scores[1] == pytest.approx(scores[0], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_calibration_set_is_of_images_not_of_tiles(viewed, images):
     chosen = calibrate(viewed, images=9)
     assert len(set(chosen.images)) == 9
