@@ -49,6 +49,7 @@ def trained(monkeypatch):
     return names
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("two_candidates")
 def test_it_names_the_run_to_take_and_goes_on_where_it_was_interrupted(
     run, out, trained, capsys, monkeypatch, tmp_path

@@ -84,6 +84,7 @@ def test_gradients_pass_the_rounding(trained_run):
     assert second.weight.grad.abs().sum() > 0
 
 
+@pytest.mark.slow
 def test_a_float_run_goes_on_as_int8_and_resumes_to_the_same_weights(float_run, tmp_path):
     with pytest.raises(EdgekdError, match="has done 20 iterations in float"):
         become_quantization_aware(float_run, 20)
@@ -98,6 +99,7 @@ def test_a_float_run_goes_on_as_int8_and_resumes_to_the_same_weights(float_run, 
     assert all(torch.equal(once[name], twice[name]) for name in once)
 
 
+@pytest.mark.slow
 def test_what_was_trained_as_int8_ships_whole_and_uncorrected(float_run, capsys):
     become_quantization_aware(float_run, 24)
     train(float_run, CPU, lambda done, loss: None)
