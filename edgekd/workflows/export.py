@@ -23,9 +23,8 @@ from edgekd.run_folder import (
 from edgekd.view import view_entry
 from edgekd.workflows.calibrate import CalibrateOptions, check_choice, choose_set
 from edgekd.workflows.calling import takes_options
-from edgekd.workflows.good_limits import good_limits
+from edgekd.workflows.good_limits import artifact_limits
 from edgekd.workflows.lower import Lowering, calibration_file, check_lowering, lowering_function
-from edgekd.workflows.scoring import artifact_limits
 from edgekd.workflows.triton import TritonOptions, plan_triton, plan_triton_of
 
 if TYPE_CHECKING:
@@ -304,8 +303,7 @@ def _export_run(options: ExportOptions, output: Path, served: TritonModel | None
 
     def measure(artifact: Path) -> dict[str, Any]:
         rate, is_float = options.false_reject_rate, options.precision == "fp32"
-        limits = artifact_limits(artifact, detector, recipe, rate, is_float, options.progress)
-        return limits | good_limits(artifact, recipe, rate, options.progress)
+        return artifact_limits(artifact, detector, recipe, rate, is_float, options.progress)
 
     return _write(options, detector, recipe, frames, output, origin, served, measure)
 

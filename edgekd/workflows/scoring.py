@@ -1,22 +1,20 @@
-"""Scores of good images, and the threshold of an artifact from those that its run held out."""
+"""Scores of images: by an artifact on an engine, and by the network that it was exported from."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from edgekd.artifact import read_manifest
 from edgekd.errors import EdgekdError
-from edgekd.preprocessing import preprocessing_of
 from edgekd.progress import Progress
-from edgekd.runner.sources import Frame, image_frames
+from edgekd.runner.sources import image_frames
 
 if TYPE_CHECKING:
+    from edgekd.engines import Engine
     from edgekd.models.detector import Detector
     from edgekd.recipe import TrainingRecipe
 
@@ -72,111 +70,88 @@ def named_below(folder: Path, held_out: list[Path], trained: list[Path]) -> Good
     return GoodImages(held_out, trained, names)
 
 
-def artifact_limits(
-    artifact: Path,
-    detector: Detector,
-    recipe: TrainingRecipe,
-    false_reject_rate: float,
-    is_float: bool,
-    progress: Progress,
-) -> dict[str, Any]:
-    """The limits of an artifact as it ships, from its run's good images; below float32 the threshold is carried over.
+class Measured(NamedTuple):
+    """What an engine answered to images.
+
+    Attributes:
+        scores: Of each.
+        peaks: The highest pixel of the map of each of the first ones, as many as were asked for.
+    """
+
+    scores: list[float]
+    peaks: list[float]
+
+
+def measure_images(
+    engine: Engine, images: Sequence[Path], step: str, progress: Progress, with_peaks: int = 0
+) -> Measured:
+    """Runs images through an engine.
 
     Args:
-        artifact: With its manifest beside it.
-        detector: That it was exported from.
-        recipe: Of its run.
-        false_reject_rate: Share of good images that the threshold may reject, 0..0.5.
-        is_float: Whether the artifact computes in float32.
+        engine: Of an artifact.
+        images: Their files.
+        step: What this is for, to be shown.
         progress: Called after each image.
-
-    Returns:
-        The manifest's `threshold` and `good_scores`; None for each where too few images were held out.
+        with_peaks: Of how many, the first ones, the map is wanted too.
 
     Raises:
         EdgekdError: An image cannot be read.
     """
-    from edgekd.verdicts.good_scores import quantiles_of
-    from edgekd.verdicts.threshold import FEWEST_IMAGES, carried_threshold, threshold_from_good
-    from edgekd.verdicts.warning_signs import learned_by_heart, synthetic_overlap
+    from edgekd.engines import EVERY_MAP, NO_MAP
+    from edgekd.runner import inspect_stream
+    from edgekd.verdicts.limits import Limits
 
-    images = good_images_of(recipe)
-    count, paths, names = len(images.held_out), images.paths, images.names
-    if count < FEWEST_IMAGES:
-        return {"threshold": None, "good_scores": None}
-    scores = np.array(engine_scores(artifact, paths, f"scoring {len(paths)} good images", progress))
-    if is_float or recipe.quantization_aware_from is not None:
-        threshold = threshold_from_good(scores[:count], false_reject_rate, scores[count:], names)
-    else:
-        step = f"scoring {len(paths)} good images in torch"
-        before = np.array(network_scores(detector, paths, recipe, step, progress))
-        chosen = threshold_from_good(before[:count], false_reject_rate, before[count:], names)
-        threshold = carried_threshold(chosen, before, scores, count, names)
-    defects = synthetic_scores(artifact, images.held_out, recipe.seed, progress)
-    found = (learned_by_heart(scores[:count], scores[count:]), synthetic_overlap(scores[:count], defects))
-    entry = replace(threshold, warnings=tuple(line for line in found if line)).to_dict()
-    return {"threshold": entry, "good_scores": quantiles_of(scores[:count])}
-
-
-def synthetic_scores(artifact: Path, held_out: Sequence[Path], seed: int, progress: Progress) -> list[float]:
-    """An artifact's scores of synthetic defects in held-out good images, on the faster CPU back end.
-
-    Args:
-        artifact: With its manifest beside it.
-        held_out: Good images.
-        seed: Of the defects.
-        progress: Called after each image.
-    """
-    from edgekd.data.good_images import read_frames
-    from edgekd.data.synthetic_defects import synthetic_defects
-    from edgekd.engines import NO_MAP, open_engine
-
-    # Painted into what the network reads: nothing of a defect may lie where the view does not look.
-    frames = read_frames(held_out[:MOST_WITH_DEFECTS], preprocessing_of(read_manifest(artifact)))
-    defects, _ = synthetic_defects(frames, DEFECTS, seed)
-    scores: list[float] = []
-    with open_engine(artifact) as engine:
-        batch = engine.spec.batch or 1
-        while len(scores) < DEFECTS:
-            part = defects[np.arange(len(scores), len(scores) + batch) % DEFECTS]
-            scores += engine.infer(part, NO_MAP).scores.tolist()
-            progress(f"scoring {DEFECTS} synthetic defects", min(len(scores), DEFECTS), DEFECTS)
-    return scores[:DEFECTS]
+    measured = Measured([], [])
+    for part, maps_above in ((images[:with_peaks], EVERY_MAP), (images[with_peaks:], NO_MAP)):
+        frames = image_frames(part, engine.preprocessing.bit_depth)
+        for reply in inspect_stream(engine, frames, Limits(math.inf), maps_above):
+            if reply.result.error:
+                raise EdgekdError(f"{step} failed: {reply.result.error}")
+            measured.scores.append(reply.result.score)
+            if reply.result.anomaly_map is not None:
+                measured.peaks.append(float(np.nanmax(reply.result.anomaly_map)))
+            progress(step, len(measured.scores), len(images))
+    return measured
 
 
 def engine_scores(artifact: Path, images: Sequence[Path], step: str, progress: Progress) -> list[float]:
-    """An artifact's scores of images, on the faster CPU back end.
+    """An artifact's scores of images, on the faster CPU back end; see `measure_images`.
 
     Args:
         artifact: With its manifest beside it.
         images: Their files.
         step: What this is for, to be shown.
         progress: Called after each image.
-
-    Raises:
-        EdgekdError: An image cannot be read.
     """
-    return _engine_scores(artifact, image_frames(images, _bit_depth(artifact)), len(images), step, progress)
-
-
-def _bit_depth(artifact: Path) -> int | None:
-    return preprocessing_of(read_manifest(artifact)).bit_depth
-
-
-def _engine_scores(artifact: Path, frames: Iterator[Frame], count: int, step: str, progress: Progress) -> list[float]:
     from edgekd.engines import open_engine
-    from edgekd.runner import inspect_stream
-    from edgekd.verdicts.limits import Limits
 
-    results = []
     with open_engine(artifact) as engine:
-        for reply in inspect_stream(engine, frames, Limits(math.inf)):
-            results.append(reply.result)
-            progress(step, len(results), count)
-    failed = [result.error for result in results if result.error]
-    if failed:
-        raise EdgekdError(f"{step} failed: {failed[0]}")
-    return [result.score for result in results]
+        return measure_images(engine, images, step, progress).scores
+
+
+def synthetic_scores(engine: Engine, held_out: Sequence[Path], seed: int, progress: Progress) -> list[float]:
+    """An engine's scores of synthetic defects in held-out good images.
+
+    Args:
+        engine: Of an artifact.
+        held_out: Good images.
+        seed: Of the defects.
+        progress: Called after each image.
+    """
+    from edgekd.data.good_images import read_frames
+    from edgekd.data.synthetic_defects import synthetic_defects
+    from edgekd.engines import NO_MAP
+
+    # Painted into what the network reads: nothing of a defect may lie where the view does not look.
+    frames = read_frames(held_out[:MOST_WITH_DEFECTS], engine.preprocessing)
+    defects, _ = synthetic_defects(frames, DEFECTS, seed)
+    scores: list[float] = []
+    batch = engine.spec.batch or 1
+    while len(scores) < DEFECTS:
+        part = defects[np.arange(len(scores), len(scores) + batch) % DEFECTS]
+        scores += engine.infer(part, NO_MAP).scores.tolist()
+        progress(f"scoring {DEFECTS} synthetic defects", min(len(scores), DEFECTS), DEFECTS)
+    return scores[:DEFECTS]
 
 
 def network_scores(
@@ -191,8 +166,6 @@ def network_scores(
         step: What this is for, to be shown.
         progress: Called after each image.
     """
-    import numpy as np
-
     from edgekd.data.good_images import read_frames
     from edgekd.data.preparing import frame_scores
     from edgekd.graph.parity import torch_outputs

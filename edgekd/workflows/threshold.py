@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgekd.artifact import Manifest, find_artifact, read_manifest, require_current, sha256, write_manifest
+from edgekd.engines import Engine, open_engine
 from edgekd.errors import EdgekdError
 from edgekd.progress import Progress, silent
 from edgekd.run_folder import RECIPE_FILE
@@ -21,7 +22,7 @@ from edgekd.verdicts.promise import promise_of, warnings_of
 from edgekd.verdicts.threshold import Threshold, threshold_from_good
 from edgekd.verdicts.warning_signs import learned_by_heart, synthetic_overlap
 from edgekd.workflows.calling import takes_options
-from edgekd.workflows.scoring import GoodImages, engine_scores, good_images_of, named_below, synthetic_scores
+from edgekd.workflows.scoring import GoodImages, good_images_of, measure_images, named_below, synthetic_scores
 
 logger = logging.getLogger(__name__)
 
@@ -112,11 +113,12 @@ def threshold(options: ThresholdOptions) -> ThresholdResult:
     if options.ng is not None:
         require_defective(Path(options.ng))
     defective = [] if options.ng is None else list_images(Path(options.ng))
-    scores = np.array(_scores(artifact, images.paths, "good", options.progress))
-    bad = np.array(_scores(artifact, defective, "defective", options.progress))
+    with open_engine(artifact) as engine:
+        scores = np.array(_scores(engine, images.paths, "good", options.progress))
+        bad = np.array(_scores(engine, defective, "defective", options.progress))
+        synthetic = synthetic_scores(engine, images.held_out, 0, options.progress)
     unseen, trained = scores[: len(images.held_out)], scores[len(images.held_out) :]
     chosen = threshold_from_good(unseen, options.false_reject_rate, trained, images.names)
-    synthetic = synthetic_scores(artifact, images.held_out, 0, options.progress)
     signs = (learned_by_heart(unseen, trained), synthetic_overlap(unseen, synthetic))
     chosen = replace(chosen, origin=_origin(chosen, options), warnings=tuple(sign for sign in signs if sign))
     old = manifest.get("threshold")
@@ -185,8 +187,8 @@ def _refuse_known(fresh: Sequence[Path], trained: Sequence[Path], folder: Path) 
         )
 
 
-def _scores(artifact: Path, paths: Sequence[Path], kind: str, progress: Progress) -> list[float]:
-    return engine_scores(artifact, paths, f"scoring {len(paths)} {kind} images", progress) if paths else []
+def _scores(engine: Engine, paths: Sequence[Path], kind: str, progress: Progress) -> list[float]:
+    return measure_images(engine, paths, f"scoring {len(paths)} {kind} images", progress).scores
 
 
 def _origin(chosen: Threshold, options: ThresholdOptions) -> str:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-import edgekd.workflows.scoring as scoring
+import edgekd.workflows.good_limits as good_limits
 from edgekd.artifact import read_manifest, sha256
 from edgekd.data.images import read_image
 from edgekd.data.resizing import resize_image
@@ -139,10 +139,10 @@ def test_what_was_there_stays_when_an_export_ends_while_the_threshold_is_set(run
     shutil.copytree(run, folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(scoring, "engine_scores", interrupted)
+    monkeypatch.setattr(good_limits, "measure_images", interrupted)
     assert main(["export", str(folder), *INT8, "--calibration-images", "9"]) == 130
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 

@@ -44,7 +44,6 @@ def test_an_export_returns_what_its_manifest_records_and_reports_each_step(train
         "comparing with torch on each engine": (2, 2),
         "scoring 21 good images": (21, 21),
         "scoring 7 synthetic defects": (7, 7),
-        "the highest pixels of 11 held-out images": (11, 11),
         "learning image checks from 110 good images": (110, 110),
     }
 

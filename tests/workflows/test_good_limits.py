@@ -14,9 +14,10 @@ from edgekd.progress import silent
 from edgekd.recipe import held_out_images, read_recipe
 from edgekd.runner import inspect_stream
 from edgekd.runner.sources import image_frames
+from edgekd.training.run import load_run
 from edgekd.verdicts.image_checks import CHECKS, checks_of, statistics
 from edgekd.verdicts.limits import Limits, limits_of
-from edgekd.workflows.good_limits import good_limits, image_checks
+from edgekd.workflows.good_limits import artifact_limits, image_checks
 
 
 def test_the_pixel_limit_is_chosen_from_the_highest_pixels_of_held_out_maps(exported: Path) -> None:
@@ -28,7 +29,8 @@ def test_the_pixel_limit_is_chosen_from_the_highest_pixels_of_held_out_maps(expo
     peaks = sorted(float(answer.result.anomaly_map.max()) for answer in answers)
     assert peaks[0] < stored["value"] <= peaks[-1] * (1 + 1e-5)
     assert limits_of(json.loads(manifest_path(exported).read_text())).pixel_limit == stored["value"]
-    half = good_limits(exported, recipe, 0.5, silent)["pixel_limit"]
+    detector, _ = load_run(exported.parent)
+    half = artifact_limits(exported, detector, recipe, 0.5, True, silent)["pixel_limit"]
     assert half["value"] < stored["value"]
     assert sum(peak > half["value"] for peak in peaks) == pytest.approx(len(peaks) / 2, abs=1)
 
