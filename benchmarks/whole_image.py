@@ -56,7 +56,7 @@ def main() -> None:
         detector = build(arguments.system, arguments.size, border)
         iterations = train(detector, good[HELD_OUT:], arguments.seconds, arguments.seed)
         maps = patch_maps(detector, good[:HELD_OUT])
-        detector.fit_quantiles(normalised_images(frame[None], CPU) for frame in good[:HELD_OUT])
+        detector.fit_places(normalised_images(frame[None], CPU) for frame in good[:HELD_OUT])
         scores = np.concatenate([detector.image_scores(normalised_images(frame[None], CPU)) for frame in test])
         outer = "none" if border else f"{outer_mean(maps):.3f}"
         inner = maps if border else maps[:, OUTER:-OUTER, OUTER:-OUTER]

@@ -21,7 +21,7 @@ import torch
 
 import edgekd.training.run as training
 from edgekd.data.good_images import read_frames
-from edgekd.data.layouts import TestImage, read_category
+from edgekd.data.layouts import read_category
 from edgekd.metrics.auroc import image_auroc
 from edgekd.models.detector import Detector
 from edgekd.recipe import held_out_images, read_recipe
@@ -86,6 +86,9 @@ class Samples:
         assert self.detector is not None
         recipe, device = read_recipe(self._run), next(self.detector.parameters()).device
         held_out = _frames(held_out_images(recipe), recipe)
+        if hasattr(self.detector, "fit_places"):
+            trained = _frames(_some(training.training_images(recipe)), recipe)
+            self.detector.fit_places(normalised_images(trained[i : i + 1], device) for i in range(len(trained)))
         self.detector.fit_quantiles(normalised_images(held_out[i : i + 1], device) for i in range(len(held_out)))
         if self._frames is None:
             self._frames = _frames([image.path for image in self._test], recipe)
@@ -98,7 +101,7 @@ class Samples:
         return image_auroc(np.nan_to_num(scores), [image.defective for image in self._test])
 
 
-def _some(images: list[TestImage]) -> list[TestImage]:
+def _some(images: list[Any]) -> list[Any]:
     """At most `MOST_IMAGES` of them, evenly over the list."""
     count = min(MOST_IMAGES, len(images))
     return [images[round(index)] for index in np.linspace(0, len(images) - 1, count)]

@@ -178,7 +178,7 @@ class HKT(PatchDetector):
             loss = loss + self.tap_weight * functional.mse_loss(tap.float(), targets)
         return loss
 
-    def fit_quantiles(self, images: Iterator[Tensor]) -> None:
+    def fit_places(self, images: Iterator[Tensor]) -> None:
         """Fits what brings places that are harder to learn, such as the edge on many parts, to the others' level."""
         if self.border:
             return

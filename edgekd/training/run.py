@@ -35,7 +35,7 @@ from edgekd.training.teachers.loading import Teacher, put_pretrained
 from edgekd.training.weight_files import put_weights, read_weights, write_weights
 
 FEWEST_TO_SETTLE = 3
-RANGE_IMAGES = 32  # That the ranges of a quantized teacher are measured on.
+MEASURED_IMAGES = 32  # That the ranges of a quantized teacher, and the levels of a map's places, are measured on.
 INITIAL_IMAGES = 16  # That initial weights are scaled on.
 
 
@@ -231,6 +231,7 @@ def train(run: Path, device: torch.device, on_step: OnStep) -> None:
             checkpoint = checkpoint_of(run, stage.name)
             train_stage(stage, iterations, recipe, batches.at, checkpoint, device, _counted_from(done, on_step))
             done += iterations
+    detector.fit_places(normalised_images(frame[None], device) for frame in _few(frames))
     detector.fit_quantiles(normalised_images(held_out[index : index + 1], device) for index in range(len(held_out)))
     state = {key: value for key, value in detector.state_dict().items() if not key.startswith("teacher.")}
     write_weights(run / STUDENT_FILE, state, {"system": recipe.system})
@@ -275,8 +276,15 @@ def _arithmetic(
     """Float, or that of the INT8 graph."""
     if recipe.quantization_aware_from is None:
         return nullcontext()
-    few = frames[np.linspace(0, len(frames) - 1, min(RANGE_IMAGES, len(frames))).round().astype(int)]
-    return rounded_to_int8(detector, (normalised_images(few[index : index + 1], device) for index in range(len(few))))
+    return rounded_to_int8(detector, (normalised_images(frame[None], device) for frame in _few(frames)))
+
+
+def _few(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A few of the frames, evenly over all: enough to measure ranges and levels on."""
+    few: NDArray[np.uint8] = frames[
+        np.linspace(0, len(frames) - 1, min(MEASURED_IMAGES, len(frames))).round().astype(int)
+    ]
+    return few
 
 
 def become_quantization_aware(run: Path, iterations: int) -> TrainingRecipe:

@@ -90,6 +90,7 @@ def trained_and_exported(system, change, size, elpv_images, tmp_path):
             optimizer.step()
             assert math.isfinite(loss.item())
         stage.trainable.eval()
+    detector.fit_places(image[None] for image in images)
     detector.fit_quantiles(image[None] for image in images)
     detector.requires_grad_(False)
     frames = read_frames(elpv_images[3:4], Preprocessing(*parse_size(size)))

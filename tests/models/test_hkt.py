@@ -181,7 +181,7 @@ def test_the_places_of_good_images_are_brought_to_one_level_and_the_papers_are_n
     for border in (False, True):
         detector = HKT(border=border)
         monkeypatch.setattr(detector, "patch_map", lambda images: level)
-        detector.fit_quantiles(iter([torch.zeros(1, 3, 128, 192)]))
+        detector.fit_places(iter([torch.zeros(1, 3, 128, 192)]))
         if border:
             assert "place_factors" not in detector.state_dict()
         else:
@@ -190,7 +190,7 @@ def test_the_places_of_good_images_are_brought_to_one_level_and_the_papers_are_n
             placed = levelled(level, detector.place_factors)[0]
             assert placed[:28].flatten().tolist() == pytest.approx([1.5] * 28 * 48)
             assert placed[-1].tolist() == pytest.approx([1.5] * 48)
-            detector.fit_quantiles(iter([]))
+            detector.fit_places(iter([]))
             assert torch.equal(detector.place_factors, torch.ones(16, 16))
 
 
