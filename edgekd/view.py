@@ -166,11 +166,13 @@ def read_view(entry: Mapping[str, Any] | None, name: str) -> View:
 
 
 def describe(view: View) -> str:
-    """A view in words, for logs and reports; empty where whole frames are stretched."""
+    """A view in words, for logs and reports."""
     parts = []
     if view.align is not None:
         parts.append(f"aligned within {view.align.max_shift:g} pixels and {view.align.max_rotation:g} degrees")
-    if view.crop is not None:
+    if view.crop is None:
+        parts.append("the whole image")
+    else:
         x, y, width, height = view.crop
         parts.append(f"crop {width} x {height} at {x}, {y}")
     if view.look_at:
@@ -180,6 +182,5 @@ def describe(view: View) -> str:
     if view.count > 1:
         overlap = f", {100 * view.overlap:.3g} % overlap" if view.overlap else ""
         parts.append(f"{view.tiles[0]} x {view.tiles[1]} tiles{overlap}")
-    if view.fit == LETTERBOX:
-        parts.append("letterboxed")
+    parts.append("letterboxed where its shape differs" if view.fit == LETTERBOX else "stretched")
     return ", ".join(parts)

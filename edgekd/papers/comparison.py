@@ -13,8 +13,8 @@ from edgekd.data.images import read_pixels
 from edgekd.papers.rows import PaperValue, paper_value
 from edgekd.papers.tables import read_table
 from edgekd.papers.training import training_differences
-from edgekd.preprocessing import preprocessing_of, size_text
-from edgekd.view import describe
+from edgekd.preprocessing import Size, preprocessing_of, size_text
+from edgekd.view import LETTERBOX, describe
 
 DATASETS = {
     "mvtec_ad": "MVTec AD",
@@ -76,6 +76,8 @@ def _differences(
     view = preprocessing_of(manifest).view
     if view.is_partial or view.align is not None or view.count > 1:
         yield f"view: {describe(view)}; the paper's networks read the whole image"
+    elif view.fit == LETTERBOX and _has_other_shape(category, size):
+        yield "view: images are letterboxed; the paper's are stretched to a square"
     if manifest["precision"] != "fp32":
         yield f"precision: {manifest['precision']}; the paper's networks compute in float"
     if manifest["system"] == AT_ORIGINAL_SIZE and any(metric.startswith("pixel") for metric in found):
@@ -84,6 +86,12 @@ def _differences(
         yield from _of_images(category)
     else:
         yield f"images: taken for {DATASETS[dataset]}'s by layout and name; their number is not checked"
+
+
+def _has_other_shape(category: Category, size: Size) -> bool:
+    """Whether the images of a category have another shape than what the network reads."""
+    height, width = read_pixels(category.test[0].path).shape[:2]
+    return bool(height * size[1] != width * size[0])
 
 
 def _of_images(category: Category) -> Iterator[str]:

@@ -221,7 +221,8 @@ def _record(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     engine, device, measured = figures["engine"], figures["device"], figures["measured"]
     yield "Engine", f"{engine['file']}, SHA-256 {engine['sha256']}"
     if engine.get("view"):
-        yield "View", f"{engine['view']}: MACs and times are those of a frame with all of its tiles"
+        tiled = ": MACs and times are those of a frame with all of its tiles" if engine.get("tiles", 1) > 1 else ""
+        yield "View", f"{engine['view']}{tiled}"
     yield "Back end", f"{engine['backend']} {engine['version']} on {engine['device']}"
     if device["threads"]:
         yield "Threads", str(device["threads"])

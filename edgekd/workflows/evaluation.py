@@ -184,7 +184,7 @@ def _provenance(engine: Engine, manifest: Manifest) -> dict[str, str]:
     device = device_record(spec.threads or 0)
     return {
         "System": f"{manifest['system']}, {manifest['precision']}, {in_pixels((spec.height, spec.width))}",
-        "View": describe(engine.preprocessing.view) or "the whole image, stretched",
+        "View": describe(engine.preprocessing.view),
         "Training": f"{manifest['iterations']} iterations" if manifest.get("trained") else "none: scores mean nothing",
         "Teacher": "; ".join(teachers) or "none",
         "Graph": f"{manifest['file']}, SHA-256 {manifest['sha256'][:16]}",

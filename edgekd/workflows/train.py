@@ -314,8 +314,7 @@ def _log_training(recipe: TrainingRecipe, device: torch.device) -> None:
         device,
         arithmetic,
     )
-    if view := describe(recipe.view):
-        logger.info("view: %s", view)
+    logger.info("view: %s", describe(recipe.view))
     if learns_from_anomalies(recipe.system, recipe.settings):
         texture = f"images of {recipe.textures}" if recipe.textures else "noise; --textures takes a folder of images"
         logger.info("texture of the synthetic anomalies: %s", texture)

@@ -169,7 +169,8 @@ def test_pixel_metrics_are_of_what_is_looked_at_and_the_rest_is_counted(viewed, 
     assert result.unseen_pixels == pytest.approx(1 - seen, abs=0.03)
     assert 0 <= result.pixel_auroc <= 1
     page = (tmp_path / "report.html").read_text()
-    assert "crop 144 x 96 at 16, 8, without 1 polygon, 2 x 2 tiles, 20 % overlap, letterboxed" in page
+    words = "crop 144 x 96 at 16, 8, without 1 polygon, 2 x 2 tiles, 20 % overlap, letterboxed where its shape differs"
+    assert words in page
     assert "The view over an example image" in page
     assert "lies wholly where the view does not look" in page
 
