@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgekd.cli.options import DATA, OUTPUT, PRECISION, JsonFile
+from edgekd.cli.options import OUTPUT, PRECISION, FalseRejectRate, JsonFile
 from edgekd.cli.output import answer, write_json_to
 from edgekd.cli.progress import show_progress
 from edgekd.cli.types import between, image_size, not_negative, positive
@@ -106,15 +106,7 @@ def export(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
-    false_reject_rate: Annotated[
-        float,
-        typer.Option(
-            parser=between(0.0, 0.5),
-            metavar="SHARE",
-            help="Share of good images that the threshold may reject, 0 to 0.5.",
-            rich_help_panel=DATA,
-        ),
-    ] = 0.01,
+    false_reject_rate: FalseRejectRate = 0.01,
     output: Annotated[
         Path | None,
         typer.Option(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgekd.cli.types import positive
+from edgekd.cli.types import between, positive
 
 # The panels of the help pages.
 DATA, VIEW, TRAINING, PRECISION, ENGINE, OUTPUT = "Data", "View", "Training", "Precision", "Engine", "Output"
@@ -16,6 +16,15 @@ JsonFile = Annotated[
     Path | None,
     typer.Option(
         "--json", metavar="FILE|-", help="Write the answer as JSON; - for standard output.", rich_help_panel=OUTPUT
+    ),
+]
+FalseRejectRate = Annotated[
+    float,
+    typer.Option(
+        parser=between(0.0, 0.5),
+        metavar="SHARE",
+        help="Share of good images that the threshold may reject, 0 to 0.5.",
+        rich_help_panel=DATA,
     ),
 ]
 EngineFile = Annotated[

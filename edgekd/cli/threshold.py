@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgekd.cli.options import DATA, OUTPUT, JsonFile
+from edgekd.cli.options import DATA, OUTPUT, FalseRejectRate, JsonFile
 from edgekd.cli.output import answer, print_table, require_outputs, write_json_to
 from edgekd.cli.progress import show_progress
-from edgekd.cli.types import between
 
 if TYPE_CHECKING:
     from edgekd.workflows.threshold import ThresholdResult
@@ -46,15 +45,7 @@ def threshold(
             rich_help_panel=DATA,
         ),
     ] = None,
-    false_reject_rate: Annotated[
-        float,
-        typer.Option(
-            parser=between(0.0, 0.5),
-            metavar="SHARE",
-            help="Share of good images that the threshold may reject, 0 to 0.5.",
-            rich_help_panel=DATA,
-        ),
-    ] = 0.01,
+    false_reject_rate: FalseRejectRate = 0.01,
     write: Annotated[
         bool,
         typer.Option(
