@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -170,6 +170,20 @@ def carried_threshold(
             _promised(limit.false_reject_rate, limit.value + median, count, pooled) for limit in threshold.limits
         ),
     )
+
+
+def history_with(earlier: Mapping[str, Any] | None) -> tuple[dict[str, Any], ...]:
+    """The history of a threshold that takes the place of an earlier one.
+
+    Args:
+        earlier: The entry `threshold` of the manifest; None where it holds none.
+
+    Returns:
+        The earlier thresholds, the last one first, each without its own history.
+    """
+    if earlier is None:
+        return ()
+    return ({name: value for name, value in earlier.items() if name != "history"}, *earlier.get("history", ()))
 
 
 def _checked(scores: ArrayLike, trained: ArrayLike) -> tuple[Scores, Scores]:

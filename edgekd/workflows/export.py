@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from edgekd.artifact import Manifest, manifest_path, read_json, read_manifest, require_writable, sha256
-from edgekd.errors import EdgekdError, unknown_name
+from edgekd.errors import ArtifactError, EdgekdError, unknown_name
 from edgekd.precisions import QUANTIZED
 from edgekd.preprocessing import Size, parse_size
 from edgekd.progress import Progress, silent
@@ -20,6 +21,7 @@ from edgekd.run_folder import (
     TEACHER_FILE,
     artifact_name,
 )
+from edgekd.verdicts.threshold import history_with
 from edgekd.view import view_entry
 from edgekd.workflows.calibrate import CalibrateOptions, check_choice, choose_set
 from edgekd.workflows.calling import takes_options
@@ -244,13 +246,15 @@ def _result(artifact: Path, exported: bool, manifest: Manifest, served: TritonMo
 
 def _export_untrained(options: ExportOptions, output: Path, served: TritonModel | None) -> Manifest:
     from edgekd.data.generated_images import generated_frames
+    from edgekd.models.registry import find_system
     from edgekd.recipe import TrainingRecipe
     from edgekd.training.run import untrained_detector
+    from edgekd.workflows.training_recipe import settings_of
 
     system = str(options.what)
-    recipe = TrainingRecipe(
-        system, "", {}, iterations=0, size=parse_size(SIZE if options.size is None else options.size)
-    )
+    size = parse_size(SIZE if options.size is None else options.size)
+    settings = settings_of(find_system(system), {}, None)  # As `edgekd train` builds it: that is what will run.
+    recipe = TrainingRecipe(system, "", {}, iterations=0, size=size, settings=settings)
     detector = untrained_detector(recipe)
     logger.info(
         "%s is exported untrained, with %s for a teacher: its speed is real, its scores mean nothing",
@@ -259,7 +263,7 @@ def _export_untrained(options: ExportOptions, output: Path, served: TritonModel 
     )
     origin = {
         "trained": False,
-        "made_from": {"seed": recipe.seed},
+        "made_from": {"seed": recipe.seed, "settings": recipe.settings},
         "teachers": [],
         "calibration": None,
         "threshold": None,
@@ -301,11 +305,26 @@ def _export_run(options: ExportOptions, output: Path, served: TritonModel | None
             "this run was trained with INT8 rounding; in %s it is not the network that was trained", options.precision
         )
 
+    earlier = _earlier_threshold(output)
+
     def measure(artifact: Path) -> dict[str, Any]:
         rate, is_float = options.false_reject_rate, options.precision == "fp32"
-        return artifact_limits(artifact, detector, recipe, rate, is_float, options.progress)
+        limits = artifact_limits(artifact, detector, recipe, rate, is_float, options.progress)
+        if earlier is not None and limits["threshold"] is not None:
+            limits["threshold"]["history"] = list(history_with(earlier))
+            logger.info(
+                "the threshold %.6g (%s) is replaced, and kept in the history", earlier["value"], earlier["origin"]
+            )
+        return limits
 
     return _write(options, detector, recipe, frames, output, origin, served, measure)
+
+
+def _earlier_threshold(output: Path) -> dict[str, Any] | None:
+    """The threshold of the artifact that an export replaces, which somebody may have set; None where there is none."""
+    with contextlib.suppress(ArtifactError):
+        return dict(read_json(manifest_path(output)).get("threshold") or {}) or None
+    return None
 
 
 def _write(

@@ -28,7 +28,7 @@ class GoodImages(NamedTuple):
     Attributes:
         held_out: Those that the detector was not trained on.
         trained: Of those that it was trained on, a hundred at most.
-        names: Of both, the held-out ones first.
+        names: Of both, the held-out ones first; no two are the same.
     """
 
     held_out: list[Path]
@@ -50,24 +50,20 @@ def good_images_of(recipe: TrainingRecipe) -> GoodImages:
     from edgekd.data.good_images import training_images
     from edgekd.recipe import held_out_images
 
-    trained = training_images(recipe)
+    held_out, trained = held_out_images(recipe), training_images(recipe)
     chosen = sorted(np.random.default_rng(recipe.seed).permutation(len(trained))[:MOST_TRAINED])
-    return named_below(Path(recipe.data), held_out_images(recipe), [trained[index] for index in chosen])
+    trained = [trained[index] for index in chosen]
+    return GoodImages(held_out, trained, names_below(Path(recipe.data), [*held_out, *trained]))
 
 
-def named_below(folder: Path, held_out: list[Path], trained: list[Path]) -> GoodImages:
-    """Good images with their names, which are paths below a folder where they lie in it.
+def names_below(folder: Path, paths: Sequence[Path]) -> list[str]:
+    """Names of images: their paths below a folder where they lie in it.
 
     Args:
         folder: With most of them.
-        held_out: Images that the detector was not trained on.
-        trained: Images that it was trained on.
+        paths: Of the images.
     """
-    names = [
-        path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
-        for path in (*held_out, *trained)
-    ]
-    return GoodImages(held_out, trained, names)
+    return [path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path) for path in paths]
 
 
 class Measured(NamedTuple):

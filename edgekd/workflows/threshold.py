@@ -19,10 +19,10 @@ from edgekd.run_folder import RECIPE_FILE
 from edgekd.verdicts.false_rejects import share_bound
 from edgekd.verdicts.good_scores import Scores, quantiles_of
 from edgekd.verdicts.promise import promise_of, warnings_of
-from edgekd.verdicts.threshold import Threshold, threshold_from_good
+from edgekd.verdicts.threshold import Threshold, history_with, threshold_from_good
 from edgekd.verdicts.warning_signs import learned_by_heart, synthetic_overlap
 from edgekd.workflows.calling import takes_options
-from edgekd.workflows.scoring import GoodImages, good_images_of, measure_images, named_below, synthetic_scores
+from edgekd.workflows.scoring import GoodImages, good_images_of, measure_images, names_below, synthetic_scores
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +113,7 @@ def threshold(options: ThresholdOptions) -> ThresholdResult:
     if options.ng is not None:
         require_defective(Path(options.ng))
     defective = [] if options.ng is None else list_images(Path(options.ng))
+    _refuse_both(images.paths, defective)
     with open_engine(artifact) as engine:
         scores = np.array(_scores(engine, images.paths, "good", options.progress))
         bad = np.array(_scores(engine, defective, "defective", options.progress))
@@ -122,7 +123,7 @@ def threshold(options: ThresholdOptions) -> ThresholdResult:
     signs = (learned_by_heart(unseen, trained), synthetic_overlap(unseen, synthetic))
     chosen = replace(chosen, origin=_origin(chosen, options), warnings=tuple(sign for sign in signs if sign))
     old = manifest.get("threshold")
-    entry = replace(chosen, history=_history(old)).to_dict()
+    entry = replace(chosen, history=history_with(old)).to_dict()
     result = ThresholdResult(
         artifact=artifact,
         threshold=entry,
@@ -169,9 +170,14 @@ def _good_images(options: ThresholdOptions, artifact: Path, manifest: Manifest) 
         return of_run
     folder = Path(options.good)
     fresh = find_good_images(folder)
-    trained = [] if of_run is None else of_run.trained
     _refuse_known(fresh, known, folder)
-    return named_below(folder, fresh, trained)
+    names = names_below(folder, fresh)
+    if of_run is None:
+        return GoodImages(fresh, [], names)
+    of_trained = of_run.names[len(of_run.held_out) :]
+    if not set(names).isdisjoint(of_trained):  # 001.png in both folders.
+        of_trained = [str(path) for path in of_run.trained]
+    return GoodImages(fresh, of_run.trained, [*names, *of_trained])
 
 
 def _refuse_known(fresh: Sequence[Path], trained: Sequence[Path], folder: Path) -> None:
@@ -187,6 +193,13 @@ def _refuse_known(fresh: Sequence[Path], trained: Sequence[Path], folder: Path) 
         )
 
 
+def _refuse_both(good: Sequence[Path], defective: Sequence[Path]) -> None:
+    """Refuses images that are given as good and as defective."""
+    both = {path.resolve() for path in good} & {path.resolve() for path in defective}
+    if both:
+        raise EdgekdError(f"{len(both)} images are given as good and as defective, the first is {min(both)}")
+
+
 def _scores(engine: Engine, paths: Sequence[Path], kind: str, progress: Progress) -> list[float]:
     return measure_images(engine, paths, f"scoring {len(paths)} {kind} images", progress).scores
 
@@ -196,15 +209,8 @@ def _origin(chosen: Threshold, options: ThresholdOptions) -> str:
     origin = chosen.origin
     if options.good is not None:
         origin = origin.replace("held-out", "fresh").replace("held out", "fresh")
-        origin += f"; the fresh ones are those of {Path(options.good).name}"
+        origin += f"; fresh images: {Path(options.good).name}"
     return f"{origin}; set on {today}"
-
-
-def _history(old: dict[str, Any] | None) -> tuple[dict[str, Any], ...]:
-    """The earlier thresholds, the last one first, each without its own history."""
-    if old is None:
-        return ()
-    return ({name: value for name, value in old.items() if name != "history"}, *old.get("history", ()))
 
 
 def _counted(limit: dict[str, Any], good: Scores, bad: Scores) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edgekd.artifact import read_manifest
+from edgekd.artifact import read_manifest, write_manifest
 from edgekd.data.good_images import read_frames
 from edgekd.errors import EdgekdError
 from edgekd.models.registry import find_system
@@ -46,6 +46,18 @@ def test_an_export_returns_what_its_manifest_records_and_reports_each_step(train
         "scoring 7 synthetic defects": (7, 7),
         "learning image checks from 110 good images": (110, 110),
     }
+
+
+def test_a_threshold_that_somebody_set_is_kept_in_the_history_of_the_next_export(trained_run, tmp_path, caplog):
+    artifact = export(trained_run, output=tmp_path / "x.onnx").artifact
+    manifest = read_manifest(artifact)
+    by_hand = manifest["threshold"] | {"value": 123.0, "origin": "set by hand", "history": []}
+    write_manifest(artifact, manifest | {"threshold": by_hand})
+    with caplog.at_level("INFO"):
+        again = export(trained_run, output=artifact).threshold
+    assert again["value"] == manifest["threshold"]["value"]
+    assert [entry["value"] for entry in again["history"]] == [123.0]
+    assert "the threshold 123 (set by hand) is replaced, and kept in the history" in caplog.text
 
 
 def test_an_int8_export_reports_calibration_and_the_layers_that_it_tries(trained_run, tmp_path):

@@ -7,8 +7,10 @@ import pytest
 
 from edgekd.artifact import manifest_path, read_json, read_manifest
 from edgekd.errors import EdgekdError
+from edgekd.recipe import read_recipe
+from edgekd.training.run import training_images
 from edgekd.workflows.scoring import engine_scores
-from edgekd.workflows.threshold import threshold
+from edgekd.workflows.threshold import ThresholdOptions, _good_images, threshold
 
 from ..conftest import copy_images, monocrystalline
 
@@ -41,6 +43,24 @@ def test_without_other_images_it_is_what_export_chose(run):
     assert manifest_path(run / "detector.onnx").read_bytes() == before
 
 
+def test_images_of_the_same_name_among_fresh_ones_and_those_trained_on_are_told_apart(run, elpv_images, tmp_path):
+    recipe = read_recipe(run)
+    same = training_images(recipe)[0].relative_to(recipe.data)
+    folder = copy_images(elpv_images[300:320], tmp_path / "fresh", 64)[0].parent
+    (folder / same).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(next(folder.iterdir()), folder / same)
+    options = ThresholdOptions(run, good=folder)
+    images = _good_images(options, run / "detector.onnx", read_manifest(run / "detector.onnx"))
+    assert same.as_posix() in images.names
+    assert len(set(images.names)) == len(images.names) == len(images.paths)
+
+
+def test_images_that_are_given_as_good_and_as_defective_are_refused(run, fresh):
+    good, _ = fresh
+    with pytest.raises(EdgekdError, match=r"^20 images are given as good and as defective, the first is "):
+        threshold(run, good=good, ng=good)
+
+
 def test_fresh_images_of_the_line_set_it_and_the_earlier_one_is_kept(run, fresh):
     good, bad = fresh
     artifact = run / "detector.onnx"
@@ -50,7 +70,7 @@ def test_fresh_images_of_the_line_set_it_and_the_earlier_one_is_kept(run, fresh)
     assert written["threshold"]["value"] == result.threshold["value"] != first["value"]
     assert written["threshold"]["good_images"] == 20
     assert "20 fresh good images" in written["threshold"]["origin"]
-    assert "those of fresh; set on 20" in written["threshold"]["origin"]
+    assert "; fresh images: fresh; set on 20" in written["threshold"]["origin"]
     assert written["good_scores"]["count"] == 20
     earlier = {name: value for name, value in first.items() if name != "history"}
     assert written["threshold"]["history"] == [earlier]
