@@ -46,9 +46,10 @@ def test_without_other_images_it_is_what_export_chose(run):
 def test_images_of_the_same_name_among_fresh_ones_and_those_trained_on_are_told_apart(run, elpv_images, tmp_path):
     recipe = read_recipe(run)
     same = training_images(recipe)[0].relative_to(recipe.data)
-    folder = copy_images(elpv_images[300:320], tmp_path / "fresh", 64)[0].parent
+    fresh = copy_images(elpv_images[300:320], tmp_path / "fresh", 64)
+    folder = fresh[0].parent
     (folder / same).parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(next(folder.iterdir()), folder / same)
+    fresh[-1].replace(folder / same)
     options = ThresholdOptions(run, good=folder)
     images = _good_images(options, run / "detector.onnx", read_manifest(run / "detector.onnx"))
     assert same.as_posix() in images.names
