@@ -2,8 +2,9 @@
 
     python compare.py --before COMMIT --data NAME=CATEGORY... --work FOLDER --json FILE [--systems ...] [--seeds ...]
 
-Each pair trains the earlier version for the minutes, then this one for the same minutes, on the same images and with
-the same teachers. Rows that the file holds are not measured again, so that it can be interrupted at any time.
+Each pair trains the earlier version for the minutes of CPU time on one core, then this one for the same minutes, on
+the same images and with the same teachers. Rows that the file holds are not measured again, so that it can be
+interrupted at any time.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ def main() -> None:
     parser.add_argument("--systems", nargs="+", default=SYSTEMS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--minutes", type=float, default=5.0)
-    parser.add_argument("--cores", help="such as 0, for taskset; all by default")
+    parser.add_argument("--core", type=int, default=0, help="the one to train on")
     arguments = parser.parse_args()
     data = dict(entry.split("=", 1) for entry in arguments.data)
-    before, device = _earlier(arguments.before, arguments.work), device_record(1 if arguments.cores else 2)
+    before, device = _earlier(arguments.before, arguments.work), device_record(1)
     for seed in arguments.seeds:
         for system in arguments.systems:
             for name, folder in data.items():
@@ -70,8 +71,7 @@ def _train(tree: Path, system: str, data: str, seed: int, arguments: argparse.Na
     result.unlink(missing_ok=True)
     command = [sys.executable, str(HERE / "one.py"), system, "--data", data, "--run", str(run), "--seed", str(seed)]
     command += ["--minutes", str(arguments.minutes), "--json", str(result), "--teachers", *TEACHERS.get(system, LIGHT)]
-    if arguments.cores:
-        command = ["taskset", "-c", arguments.cores, *command]
+    command = ["taskset", "-c", str(arguments.core), *command]
     subprocess.run(command, env=os.environ | {"PYTHONPATH": str(tree)}, check=True)
     return dict(json.loads(result.read_text(encoding="utf-8")))
 
