@@ -37,7 +37,7 @@ from edgekd.workflows.train import TrainOptions
 
 CELLS = ("mono", "poly")
 SIZE = 128
-ITERATIONS = {"hkt_plus": 60, "mhkd": 60}  # They take three to four times as long a step as the others.
+ITERATIONS = {"hkt_plus": 120, "mhkd": 120}  # They take three to four times as long a step as the others.
 TRAINED = 120  # Of the images that were trained on are scored.
 SYNTHETIC = 42  # Six of each kind.
 AT_ONCE = 16
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", required=True, help="mono, poly or folders of categories")
     parser.add_argument("--systems", nargs="+", default=list(SYSTEMS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--iterations", type=int, default=100, help="of the systems that take none of their own")
+    parser.add_argument("--iterations", type=int, default=200, help="of the systems that take none of their own")
     parser.add_argument("--most-trained", type=int, default=300, help="good images to train on and hold out, at most")
     parser.add_argument("--every", type=int, default=1, help="test images: every so many")
     arguments = parser.parse_args()
