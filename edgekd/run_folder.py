@@ -1,6 +1,6 @@
-"""A run folder: the names of the files in it, and which of its artifacts is meant.
+"""The names of files that commands agree upon: those of a run folder, and those of a folder of verdicts.
 
-`edgekd train` makes the folder; each later command adds to it. `edgekd distill` makes one of its own.
+`edgekd train` makes a run folder; each later command adds to it. `edgekd distill` makes one of its own.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ CALIBRATION_SUFFIX = ".calibration.json"
 EVALUATION_SUFFIX = ".evaluation.json"
 BENCH_SUFFIX = ".bench.json"
 TRIAL_FILE = "trial.json"
+# What `edgekd inspect --out DIR` writes into DIR.
+VERDICTS_FILE = "verdicts.sqlite"
+IMAGES_FOLDER = "heat_maps"  # Of NG frames the originals too.
+HEAT_MAP_SUFFIX, ORIGINAL_SUFFIX = ".heat.jpg", ".original.png"
 
 
 def artifact_name(file: str, precision: str) -> str:

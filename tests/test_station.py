@@ -24,7 +24,7 @@ def test_a_station_inspects_with_neither_torch_nor_onnx(exported, good_folder, t
     verdicts = json.loads(answer.stdout)["verdicts"]
     assert verdicts["ERROR"] == 0
     assert sum(verdicts.values()) == len(list(good_folder.iterdir()))
-    assert (tmp_path / "out" / "verdicts.parquet").exists()
+    assert (tmp_path / "out" / "verdicts.sqlite").exists()
     lacking = subprocess.run(
         [command[0], "train", "hkt", "--data", good_folder, "--run", tmp_path / "run"], capture_output=True, text=True
     )

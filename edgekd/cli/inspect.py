@@ -11,7 +11,7 @@ import typer
 
 from edgekd.cli.options import DATA, OUTPUT, Backend, EngineOrRun, GpuDevice, JsonFile, Readers, Slots, Threads
 from edgekd.cli.output import answer, require_writable, write_json_to
-from edgekd.cli.types import between
+from edgekd.cli.types import between, not_negative, size_in_bytes
 
 if TYPE_CHECKING:
     from edgekd.result import AnomalyResult
@@ -62,14 +62,48 @@ def inspect(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Write Parquet tables of verdicts, and heat maps, into this folder. Default: none.",
+            help="Add every verdict to the log in this folder, with heat maps and originals beside it; read it with "
+            "'edgekd log DIR'. Default: none.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
     heat_maps: Annotated[
-        Literal["ng", "all"],
+        Literal["ng", "all", "none"],
         typer.Option(help="Frames to write heat maps for, with --out.", rich_help_panel=OUTPUT),
     ] = "ng",
+    keep_originals: Annotated[
+        Literal["ng", "all", "none"],
+        typer.Option(help="Frames whose image is kept beside the heat map, with --out.", rich_help_panel=OUTPUT),
+    ] = "ng",
+    keep_days: Annotated[
+        float | None,
+        typer.Option(
+            parser=between(0, 36500),
+            metavar="DAYS",
+            help="Remove heat maps and originals that are older. Verdicts always stay. Default: no limit.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    keep_images: Annotated[
+        int | None,
+        typer.Option(
+            parser=not_negative,
+            metavar="N",
+            help="Keep at most so many heat maps and originals: the oldest of OK parts go first, of NG last. Default: "
+            "no limit.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    keep_free: Annotated[
+        int | None,
+        typer.Option(
+            parser=size_in_bytes,
+            metavar="SIZE",
+            help="Keep so much of the disk free, such as 5GB: heat maps and originals are removed in the same order. "
+            "Default: nothing is removed, and new ones are left out before the disk is full.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     fail_on_ng: Annotated[
         bool,
         typer.Option("--fail-on-ng", help="Exit with code 1 if any frame is NG or ERROR.", rich_help_panel=OUTPUT),
@@ -90,6 +124,10 @@ def inspect(
         threshold=threshold,
         ignored_checks=ignore_check or (),
         heat_maps=heat_maps,
+        keep_originals=keep_originals,
+        keep_days=keep_days,
+        keep_images=keep_images,
+        keep_free=keep_free,
         backend=backend,
         threads=threads,
         device=device,
@@ -107,10 +145,12 @@ def inspect(
 def _print(reply: Answer) -> None:
     from rich.text import Text
 
+    from edgekd.verdicts.text import printable
+
     result = reply.result
     what = result.error or _figures(result)
     verdict = (f"{result.verdict.value:5}", COLOURS[result.verdict.value])
-    answer.print(Text.assemble(verdict, f" {reply.name}  {what}"), soft_wrap=True)
+    answer.print(Text.assemble(verdict, f" {printable(reply.name)}  {printable(what)}"), soft_wrap=True)
     _warn(reply)
 
 
@@ -133,4 +173,6 @@ def _figures(result: AnomalyResult) -> str:
 def _summary(result: InspectResult) -> str:
     parts = [f"{count} {name}" for name, count in result.verdicts.items()]
     parts += [f"{result.dropped} dropped"] if result.live else []
+    parts += [f"{result.images_not_written} images not written"] if result.images_not_written else []
+    parts += [f"{result.images_removed} images removed"] if result.images_removed else []
     return f"{sum(result.verdicts.values())} frames: " + ", ".join(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import typer
@@ -22,6 +23,14 @@ def not_negative(text: str) -> int:
     if not str(text).isdigit():
         raise typer.BadParameter(f"must be an integer of at least 0, got '{text}'")
     return int(text)
+
+
+def size_in_bytes(text: str) -> int:
+    """Parses a size on a disk, such as 500MB or 1.5GB; a bare number counts bytes."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?B?)", str(text).strip().upper())
+    if found is None:
+        raise typer.BadParameter(f"must be a size such as 500MB or 5GB, got '{text}'")
+    return int(float(found[1]) * 1000 ** " KMGT".index((found[2] or " ").replace("B", "")[:1] or " "))
 
 
 def image_size(text: str) -> Size:

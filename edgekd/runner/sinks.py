@@ -1,201 +1,223 @@
-"""Where answers go: a Parquet log, heat maps."""
+"""Where the images of answers go: heat maps, and the frames they are of."""
 
 from __future__ import annotations
 
-import json
+import logging
 import math
-import os
-import re
 import shutil
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
-from datetime import datetime, timezone
+from collections import Counter
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
 
 from edgekd.artifact import write_beside
 from edgekd.data.images import Image
+from edgekd.errors import EdgekdError, one_line
 from edgekd.heatmap import outline_regions, overlay, write_text
-from edgekd.result import AnomalyResult
-from edgekd.runner.pipeline import STAGES, Answer
+from edgekd.result import AnomalyResult, Verdict
+from edgekd.run_folder import HEAT_MAP_SUFFIX, IMAGES_FOLDER, ORIGINAL_SUFFIX
+from edgekd.runner.pipeline import Answer
+from edgekd.verdicts.limits import Limits
+from edgekd.verdicts.log import ImageKind, VerdictLog
+from edgekd.verdicts.retention import KeepImages, Retention, megabytes
+from edgekd.verdicts.text import printable, safe_file_name
 
-if TYPE_CHECKING:
-    import polars as pl
+logger = logging.getLogger(__name__)
 
 SMALLEST_HEAT_MAP = 256  # Pixels a side.
-ROWS_AT_ONCE = 4096  # Closing a table of 60,000 rows takes four times as long with 256: a camera waits meanwhile.
+LONGEST_HEAT_MAP = 32_000  # Pixels a side: what OpenCV draws on; JPEG takes 65,535.
+# Room that is left to verdicts: a day's worth at 10 a second, or of a small disk as much as can be spared.
+RESERVED_BYTES, RESERVED_SHARE = 64_000_000, 0.05
+FAST_PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1)
+IN_WORDS = {"heat_map": "heat map", "original": "original"}
+
+Frames = Literal["ng", "all", "none"]
 
 
-class ParquetLog:
-    """A table of answers, one row a frame; see `parquet_log`.
+class Wanted(NamedTuple):
+    """Frames whose images are written: those that are NG, all, or none.
 
-    Polars cannot add rows to a Parquet file. Every few thousand rows therefore become a small file of their own, in a
-    folder beside the table, and `close` streams them into the table: memory does not grow with the rows, and a process
-    that is killed leaves whole files.
+    Attributes:
+        heat_maps: Of the frames that have an anomaly map.
+        originals: Of the frames that could be read.
     """
 
-    def __init__(self, path: Path, threshold: float) -> None:
-        import polars as pl  # When a log is written, not when the runner is imported: it takes a quarter of a second.
+    heat_maps: Frames = "ng"
+    originals: Frames = "ng"
 
-        self._path, self._threshold = path, threshold
-        self._folder = path.with_suffix(".rows")
-        self._parts: list[Path] = []
-        self._rows: list[dict[str, object]] = []
-        text, number = pl.String(), pl.Float64()
-        columns = {"name": text, "score": number, "severity": number, "threshold": number, "verdict": text}
-        columns |= {"error": text, "regions": text, "notice": text}
-        self._schema = pl.Schema({**columns, **{f"{stage}_ms": number for stage in STAGES}})
-        path.touch()  # A place that cannot be written is refused before the first answer.
 
-    def write(self, name: str, result: AnomalyResult, notices: Sequence[str] = ()) -> None:
-        """Adds an answer."""
-        row: dict[str, object] = {
-            "name": name,
-            "score": result.score,
-            "severity": result.severity,
-            "threshold": self._threshold,
-            "verdict": result.verdict.value,
-            "error": result.error,
-            "regions": json.dumps([asdict(region) for region in result.regions]),
-            "notice": "; ".join(notices) or None,
-        }
-        self._rows.append(row | {f"{stage}_ms": result.timings.get(stage) for stage in STAGES})
-        if len(self._rows) >= ROWS_AT_ONCE:
-            self._flush()
+class ImageSink:
+    """Writes the images of answers beside the log, and notes them in it. An image that cannot be written costs a count.
+
+    An image's name is the frame's, made safe, and the number of its row in the log: shift/part.png.000012.heat.jpg.
+
+    Args:
+        log: The verdicts; images go into a folder beside it.
+        limits: Where the colours of heat maps begin and end.
+        wanted: Frames whose images are written.
+        keep: How long images are kept.
+
+    Attributes:
+        not_written: How many images could not be written.
+    """
+
+    def __init__(self, log: VerdictLog, limits: Limits, wanted: Wanted, keep: KeepImages) -> None:
+        self._log, self._limits, self._wanted = log, limits, wanted
+        self._folder = log.path.parent
+        total = shutil.disk_usage(self._folder).total
+        self._reserved = max(min(RESERVED_BYTES, int(RESERVED_SHARE * total)), keep.free or 0)
+        self._retention = Retention(self._folder, log, keep)
+        self._warned: Counter[str] = Counter()
+        self.not_written = 0
+        self._retention.tidy()
+
+    @property
+    def removed(self) -> int:
+        """How many images were removed, since they were older or more than shall be kept."""
+        return self._retention.removed
+
+    def write(self, answer: Answer, verdict_id: int) -> None:
+        """Writes what is wanted of an answer.
+
+        Args:
+            answer: With its image, and with its map where a heat map is wanted.
+            verdict_id: Of its row in the log.
+        """
+        verdict, has_map = answer.result.verdict, answer.result.anomaly_map is not None
+        if answer.image is None:
+            return
+        kinds: list[ImageKind] = []
+        if has_map and verdict is not Verdict.ERROR and _is_wanted(self._wanted.heat_maps, verdict):
+            kinds.append("heat_map")
+        if _is_wanted(self._wanted.originals, verdict):
+            kinds.append("original")
+        for kind in kinds:
+            try:
+                self._write(answer, verdict_id, kind)
+            except Exception as error:  # Verdicts are what counts: an image must not end the run.
+                self._not_written(answer.name, kind, error)
 
     def close(self) -> None:
-        """Writes the table."""
-        import polars as pl
+        """Puts on record how many images are missing."""
+        if self.not_written:
+            count = self.not_written
+            self._log.event("images_not_written", f"{count} images could not be written in this run", count)
 
-        before = [pl.scan_parquet(self._parts)] if self._parts else []
+    def _write(self, answer: Answer, verdict_id: int, kind: ImageKind) -> None:
+        self._require_room()
+        suffix = HEAT_MAP_SUFFIX if kind == "heat_map" else ORIGINAL_SUFFIX
+        relative = f"{IMAGES_FOLDER}/{safe_file_name(answer.name)}.{verdict_id:06}{suffix}"
+        path = self._folder / relative
+        assert answer.image is not None
+        if kind == "heat_map":
+            low, high = 0.5 * self._limits.threshold, 2 * self._limits.threshold
+            write_heat_map(path, answer.image, answer.result, low, high, self._limits.pixel_limit)
+        else:
+            write_original(path, answer.image)
         try:
-            with _writes():
-                pl.concat([*before, self._frame().lazy()]).sink_parquet(self._path)
-        finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _flush(self) -> None:
-        self._folder.mkdir(exist_ok=True)
-        part = self._folder / f"{len(self._parts):08}.parquet"
-        with _writes():
-            self._frame().write_parquet(part)
-        self._parts.append(part)
-        self._rows.clear()
-
-    def _frame(self) -> pl.DataFrame:
-        import polars as pl
-
-        return pl.DataFrame(self._rows, schema=self._schema)
-
-
-@contextmanager
-def _writes() -> Iterator[None]:
-    """Turns what polars reports of a failed write into the operating system's error that it was.
-
-    Raises:
-        OSError: The disk is full, or the like.
-    """
-    import polars as pl
-
-    try:
-        yield
-    except pl.exceptions.PolarsError as error:
-        found = re.search(r"os error (\d+)", str(error))
-        if found is None:
+            self._log.add_image(verdict_id, answer.result.verdict, kind, relative, path.stat().st_size)
+        except EdgekdError:
+            path.unlink()  # The log would not know of it, and so nobody would ever remove it.
             raise
-        raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
+        self._retention.added()
+        self._retention.tidy()
+
+    def _require_room(self) -> None:
+        """Leaves the last of a disk to verdicts.
+
+        Raises:
+            OSError: So little is free that no image should be written.
+        """
+        if shutil.disk_usage(self._folder).free >= self._reserved:
+            return
+        self._retention.tidy()
+        self._log.save_room()
+        if (free := shutil.disk_usage(self._folder).free) < self._reserved:
+            kept_free = megabytes(self._reserved)
+            raise OSError(f"{megabytes(free)} are free on the disk, and {kept_free} are kept for verdicts")
+
+    def _not_written(self, name: str, kind: ImageKind, error: Exception) -> None:
+        """Warns of the first of a kind of failure; of a thousand more the count is enough."""
+        self.not_written += 1
+        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        reason = f"{type(cause).__name__} {getattr(cause, 'errno', None)}"
+        self._warned[reason] += 1
+        if self._warned[reason] > 1:
+            return
+        line = f"{printable(name)}: the {IN_WORDS[kind]} was not written: {one_line(error)}"
+        logger.warning("%s", line)
+        try:
+            self._log.event("image_not_written", line)
+        except EdgekdError:
+            logger.debug("that is not in the log either")
 
 
-@contextmanager
-def parquet_log(path: Path, threshold: float) -> Iterator[ParquetLog]:
-    """A Parquet file of answers that is whole even when the block is interrupted.
+def _is_wanted(frames: Frames, verdict: Verdict) -> bool:
+    return frames == "all" or (frames == "ng" and verdict is Verdict.NG)
+
+
+def write_original(path: Path, image: Image) -> None:
+    """Writes a frame as it was inspected, without loss.
 
     Args:
-        path: The file; its folder is made.
-        threshold: Written into every row.
+        path: Ends in .png.
+        image: uint8 [H, W, 3], BGR.
 
     Raises:
-        EdgekdError: The file cannot be written.
-        MachineError: The disk is full.
+        EdgekdError: It cannot be written.
     """
-    with write_beside(path) as part:
-        log = ParquetLog(part, threshold)
-        failure: BaseException | None = None
-        try:
-            yield log
-        except BaseException as error:  # What was answered before stays answered; the error goes on below.
-            failure = error
-        log.close()
-    if failure is not None:
-        raise failure
+    _write_image(path, image, FAST_PNG)
 
 
-class RotatingLog:
-    """Parquet files of answers, one after the other, so that a power cut costs the last of them alone.
+def write_heat_map(
+    path: Path, image: Image, result: AnomalyResult, low: float, high: float, pixel_limit: float = math.nan
+) -> None:
+    """Writes a frame's heat map over its image, with verdict, score, severity and regions.
+
+    A small image is enlarged until the text can be read, one that is too long is shrunk.
 
     Args:
-        folder: Where the files go; a file is named after the time of its first answer, in UTC.
-        threshold: Written into every row.
-        seconds: How long a file grows until the next one is begun.
-    """
-
-    def __init__(self, folder: Path, threshold: float, seconds: float = 600.0) -> None:
-        self._folder, self._threshold, self._seconds = folder, threshold, seconds
-        self._file = ExitStack()
-        self._log: ParquetLog | None = None
-        self._begun = 0.0
-
-    def write(self, name: str, result: AnomalyResult, notices: Sequence[str] = ()) -> None:
-        """Adds an answer."""
-        if self._log is None or time.monotonic() - self._begun >= self._seconds:
-            self._file.close()
-            path = self._folder / f"{datetime.now(timezone.utc):%Y-%m-%dT%H%M%S.%fZ}.parquet"
-            self._log = self._file.enter_context(parquet_log(path, self._threshold))
-            self._begun = time.monotonic()
-        self._log.write(name, result, notices)
-
-    def __enter__(self) -> RotatingLog:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._file.close()
-
-
-def write_heat_map(folder: Path, answer: Answer, low: float, high: float, pixel_limit: float = math.nan) -> Path:
-    """Writes a frame's heat map over its image, with verdict, score, severity and regions: part.png.heat.jpg.
-
-    A small image is enlarged until the text can be read.
-
-    Args:
-        folder: Where it goes; folders inside the frame's name are kept.
-        answer: An answer that has its image and its map.
+        path: Ends in .jpg; its folder is made.
+        image: uint8 [H, W, 3], BGR.
+        result: The frame's, with its map.
         low, high: Raw map values at which the colours begin and end.
         pixel_limit: Above it the map is in a region; NaN for no regions.
+
+    Raises:
+        EdgekdError: It cannot be written.
     """
-    assert answer.image is not None
-    assert answer.result.anomaly_map is not None
-    path = folder / f"{answer.name}.heat.jpg"
+    _write_image(path, _drawn(image, result, low, high, pixel_limit))
+
+
+def _write_image(path: Path, image: Image, parameters: tuple[int, ...] = ()) -> None:
+    written, encoded = cv2.imencode(path.suffix, image, parameters)
+    if not written:
+        height, width = image.shape[:2]
+        raise EdgekdError(f"an image of {width} x {height} pixels cannot be encoded as {path.suffix}")
     with write_beside(path) as part:
-        _, encoded = cv2.imencode(".jpg", _drawn(answer.image, answer.result, low, high, pixel_limit))
         part.write_bytes(encoded.tobytes())
-    return path
 
 
 def _drawn(image: Image, result: AnomalyResult, low: float, high: float, pixel_limit: float) -> Image:
     assert result.anomaly_map is not None
-    times = math.ceil(SMALLEST_HEAT_MAP / min(image.shape[:2]))
-    enlarged = np.repeat(np.repeat(image, times, axis=0), times, axis=1) if times > 1 else image
-    drawn = overlay(enlarged, result.anomaly_map, low, high)
+    image, scale = _legible(image)
+    drawn = overlay(image, result.anomaly_map, low, high)
     if result.regions:
-        corners = [(times * region.box[0], times * region.box[1]) for region in result.regions]
+        corners = [(round(scale * region.box[0]), round(scale * region.box[1])) for region in result.regions]
         drawn = outline_regions(drawn, result.anomaly_map > pixel_limit, corners)
     severity = f"  severity {result.severity:.2f}" if math.isfinite(result.severity) else ""
     return write_text(drawn, f"{result.verdict.value}  {result.score:.4g}{severity}", 0, 0)
+
+
+def _legible(image: Image) -> tuple[Image, float]:
+    """An image in a size that can be drawn on and read, and how much larger it is than before."""
+    height, width = image.shape[:2]
+    if max(height, width) > LONGEST_HEAT_MAP:
+        scale = LONGEST_HEAT_MAP / max(height, width)
+        size = max(1, round(scale * width)), max(1, round(scale * height))
+        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8), scale
+    times = min(math.ceil(SMALLEST_HEAT_MAP / min(height, width)), LONGEST_HEAT_MAP // max(height, width))
+    enlarged = np.repeat(np.repeat(image, times, axis=0), times, axis=1) if times > 1 else image
+    return enlarged, float(times)

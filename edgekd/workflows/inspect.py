@@ -1,4 +1,4 @@
-"""`edgekd inspect`: verdicts for the frames of a folder, a video or a camera, with a log and heat maps."""
+"""`edgekd inspect`: verdicts for the frames of a folder, a video or a camera, with a log and images."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from types import TracebackType
+from typing import Any
 
-from edgekd.artifact import find_artifact, read_manifest
+from edgekd import __version__
+from edgekd.artifact import Manifest, find_artifact, read_manifest
+from edgekd.errors import EdgekdError
 from edgekd.preprocessing import preprocessing_of
-from edgekd.result import AnomalyResult, Verdict
+from edgekd.result import Verdict
+from edgekd.run_folder import VERDICTS_FILE
 from edgekd.runner import Answer, watchdog
 from edgekd.runner.inspector import Inspector, Maps
-from edgekd.runner.sinks import RotatingLog, parquet_log, write_heat_map
+from edgekd.runner.sinks import Frames, ImageSink, Wanted
 from edgekd.runner.sources import open_source
-from edgekd.verdicts.limits import Limits
+from edgekd.verdicts.log import Session, VerdictLog
+from edgekd.verdicts.retention import KeepImages
 from edgekd.workflows.calling import takes_options
-
-HeatMaps = Literal["ng", "all"]
 
 
 def ignore(answer: Answer) -> None:
@@ -33,9 +36,13 @@ class InspectOptions:
     Attributes:
         engine: Artifact to run, an .onnx or .engine file, or a run that was exported.
         source: Folder, image, video file, or a camera by its number.
-        out: Folder for tables of verdicts and heat maps; None to write none.
+        out: Folder for the log of verdicts, and for heat maps and originals; what is in it stays. None to write none.
         threshold: Scores above it are NG; None for the artifact's own.
-        heat_maps: Frames to write heat maps for: those that are NG, or all.
+        heat_maps: Frames to write heat maps for: those that are NG, all, or none.
+        keep_originals: Frames whose image is kept beside the heat map: those that are NG, all, or none.
+        keep_days: Heat maps and originals that are older, in days, are removed; None for no such limit.
+        keep_images: How many heat maps and originals are kept at most; None for no such limit.
+        keep_free: Bytes of the disk that stay free of heat maps and originals; None for no such limit.
         backend: Back end that computes; None for the faster one on the CPU, measured once.
         threads: CPU threads for one inference; None for all.
         device: NVIDIA GPU, such as "cuda:1"; None for the first.
@@ -50,7 +57,11 @@ class InspectOptions:
     source: str | Path | int
     out: str | Path | None = None
     threshold: float | None = None
-    heat_maps: HeatMaps = "ng"
+    heat_maps: Frames = "ng"
+    keep_originals: Frames = "ng"
+    keep_days: float | None = None
+    keep_images: int | None = None
+    keep_free: int | None = None
     backend: str | None = None
     threads: int | None = None
     device: str | None = None
@@ -73,6 +84,8 @@ class InspectResult:
             kept.
         live: Whether the source was a camera.
         notices: What the monitor said of the line, a line each.
+        images_not_written: Heat maps and originals that could not be written.
+        images_removed: Heat maps and originals that were removed to keep to the limits.
     """
 
     threshold: float
@@ -81,6 +94,8 @@ class InspectResult:
     frames: list[dict[str, Any]]
     live: bool
     notices: list[str] = field(default_factory=list)
+    images_not_written: int = 0
+    images_removed: int = 0
 
     @property
     def all_ok(self) -> bool:
@@ -94,11 +109,68 @@ class InspectResult:
         return content
 
 
-class Log(Protocol):
-    """A table of verdicts."""
+class _Record:
+    """What a run writes down: verdicts into the log, then their images beside it.
 
-    def write(self, name: str, result: AnomalyResult, notices: Sequence[str] = ()) -> None:
-        """Adds an answer."""
+    Args:
+        options: The run's.
+        inspector: What judges.
+    """
+
+    def __init__(self, options: InspectOptions, inspector: Inspector) -> None:
+        assert options.out is not None
+        manifest, artifact = inspector.manifest, inspector.artifact
+        session = Session(
+            source=_place(options.source),
+            artifact=str(artifact),
+            artifact_sha256=manifest["sha256"],
+            system=manifest.get("system"),
+            good_scores=_good_scores(manifest),
+        )
+        self._threshold = inspector.threshold
+        self._log = VerdictLog(Path(options.out) / VERDICTS_FILE, session, __version__)
+        keep = KeepImages(options.keep_days, options.keep_images, options.keep_free)
+        try:
+            self.images = ImageSink(
+                self._log, inspector.limits, Wanted(options.heat_maps, options.keep_originals), keep
+            )
+        except BaseException:
+            self._log.close()
+            raise
+
+    def write(self, answer: Answer) -> None:
+        """Puts an answer on record; then it may be given."""
+        row = self._log.write(answer.name, answer.result, self._threshold, answer.notices, answer.seen, answer.dropped)
+        self.images.write(answer, row)
+
+    def __enter__(self) -> _Record:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(EdgekdError):  # The disk may be full by now; the verdicts are in the log.
+            self.images.close()
+            self._log.event("ended", "ended" if kind is None else f"ended by {_reason(kind, error)}")
+        self._log.close()
+
+
+def _place(source: str | Path | int) -> str:
+    """A source as it is found again from anywhere: the whole path, or a camera's number."""
+    path = Path(str(source))
+    return str(path.absolute()) if path.exists() else str(source)
+
+
+def _good_scores(manifest: Manifest) -> dict[str, Any] | None:
+    """The good images' scores as the log keeps them, with what `LineMonitor` takes from the threshold."""
+    if not (good := manifest.get("good_scores")):
+        return None
+    return {**good, "held_out": (manifest.get("threshold") or {}).get("good_images")}
+
+
+def _reason(kind: type[BaseException], error: BaseException | None) -> str:
+    text = str(error)
+    return f"{kind.__name__}: {text}" if text else kind.__name__
 
 
 @takes_options(InspectOptions)
@@ -119,30 +191,43 @@ def inspect(options: InspectOptions) -> InspectResult:
     """
     artifact = find_artifact(Path(options.engine))
     source = open_source(options.source, preprocessing_of(read_manifest(artifact)).bit_depth)
-    out = Path(options.out) if options.out is not None else None
     counts: Counter[Verdict] = Counter()
     frames: list[dict[str, Any]] = []
     notices: list[str] = []
     dropped = 0
     with contextlib.ExitStack() as stack:
         inspector = stack.enter_context(_inspector(options))
-        log = _log(stack, out, inspector.threshold, source.live) if out is not None else None
-        maps: Maps = "none" if out is None else options.heat_maps
+        record = stack.enter_context(_Record(options, inspector)) if options.out is not None else None
         stack.callback(watchdog.stopping)
         watchdog.ready()
-        for answer in inspector.stream(source, maps=maps, keep_images=out is not None):
+        for answer in inspector.stream(source, maps=_maps(options), keep_images=options.out is not None):
             counts[answer.result.verdict] += 1
             dropped += answer.dropped
             notices += answer.notices
             watchdog.alive()
-            if log is not None and out is not None:
-                log.write(answer.name, answer.result, answer.notices)
-                _heat_map(out, answer, inspector.limits, options.heat_maps)
+            if record is not None:
+                record.write(answer)
             if options.keep_frames:
                 frames.append(_row(answer))
             options.on_answer(answer)
-    verdicts = {verdict.value: counts[verdict] for verdict in Verdict}
-    return InspectResult(inspector.threshold, verdicts, dropped, frames, source.live, notices)
+    images = record.images if record is not None else None
+    return InspectResult(
+        inspector.threshold,
+        {verdict.value: counts[verdict] for verdict in Verdict},
+        dropped,
+        frames,
+        source.live,
+        notices,
+        images.not_written if images else 0,
+        images.removed if images else 0,
+    )
+
+
+def _maps(options: InspectOptions) -> Maps:
+    """The frames whose maps are needed; those of NG frames hold the regions, whatever is drawn."""
+    if options.out is None:
+        return "none"
+    return "all" if options.heat_maps == "all" else "ng"
 
 
 def _inspector(options: InspectOptions) -> Inspector:
@@ -156,19 +241,6 @@ def _inspector(options: InspectOptions) -> Inspector:
         threshold=options.threshold,
         ignored_checks=options.ignored_checks,
     )
-
-
-def _log(stack: contextlib.ExitStack, out: Path, threshold: float, live: bool) -> Log:
-    """One table for a source that ends, a table every ten minutes for one that does not."""
-    if live:
-        return stack.enter_context(RotatingLog(out / "verdicts", threshold))
-    return stack.enter_context(parquet_log(out / "verdicts.parquet", threshold))
-
-
-def _heat_map(out: Path, answer: Answer, limits: Limits, wanted: HeatMaps) -> None:
-    if answer.result.verdict is Verdict.NG or (wanted == "all" and answer.result.verdict is Verdict.OK):
-        low, high = 0.5 * limits.threshold, 2 * limits.threshold
-        write_heat_map(out / "heat_maps", answer, low, high, limits.pixel_limit)
 
 
 def _row(answer: Answer) -> dict[str, Any]:

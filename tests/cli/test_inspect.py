@@ -1,14 +1,22 @@
 """`edgekd inspect`: verdicts by frame, a log, heat maps, and what is refused."""
 
+import contextlib
 import json
+import os
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 
 import cv2
 import numpy as np
-import polars as pl
+import pytest
 
 from edgekd.artifact import manifest_path
+from edgekd.cli.types import size_in_bytes
+from edgekd.run_folder import VERDICTS_FILE
+from edgekd.verdicts.log_reading import LogReader
 from edgekd.workflows.inspect import inspect
 
 from ..run_command import main
@@ -63,12 +71,108 @@ def test_inspect_writes_a_log_row_for_each_frame_and_heat_maps_of_the_ng_ones(ex
     out = tmp_path / "out"
     words = ["inspect", "--engine", exported, "--source", good_folder, "--out", out, "--threshold", "0"]
     assert main([str(word) for word in words]) == 0
-    log = pl.read_parquet(out / "verdicts.parquet").to_dict(as_series=False)
+    log = rows_of(out)
     images = sorted(path.name for path in good_folder.iterdir())
-    assert log["name"] == images
+    assert log["name"].to_list() == images
     assert set(log["verdict"]) == {"NG"}
-    assert len(list((out / "heat_maps").iterdir())) == len(images)
+    for kind, suffix in (("heat_map", "heat.jpg"), ("original", "original.png")):
+        assert log[kind].to_list() == [f"heat_maps/{name}.{row:06}.{suffix}" for row, name in enumerate(images, 1)]
+        assert all((out / path).is_file() for path in log[kind])
     assert main([*map(str, words), "--fail-on-ng"]) == 1
+
+
+def rows_of(out):
+    with LogReader(out / VERDICTS_FILE) as reader:
+        return reader.verdicts(("name", "name_bytes", "verdict", "heat_map", "original"))
+
+
+def command_of(*words):
+    return [sys.executable, "-m", "edgekd", "inspect", *map(str, words)]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no SIGKILL")
+def test_a_killed_inspection_leaves_every_verdict_that_it_printed(exported, good_folder, tmp_path):
+    out = tmp_path / "out"
+    words = ("--engine", exported, "--source", good_folder, "--out", out, "--threshold", "0", "--threads", "1")
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(command_of(*words), stdout=subprocess.PIPE, env=environment)
+    printed = [process.stdout.readline() for _ in range(5)]
+    os.kill(process.pid, signal.SIGKILL)
+    printed += process.stdout.readlines()
+    process.wait()
+    names = [line.split()[1].decode() for line in printed if line.endswith(b"\n")]
+    assert rows_of(out)["name"].to_list()[: len(names)] == names
+    assert main(["log", out, "--json", tmp_path / "log.json"]) == 0
+    content = json.loads((tmp_path / "log.json").read_text())
+    assert content["sessions"] == {"total": 1, "open": 1}
+    assert content["verdicts"]["NG"] >= len(names)
+
+
+def test_a_disk_that_is_full_ends_the_run_with_every_verdict_that_was_given(exported, good_folder, small_disk):
+    words = ("--engine", exported, "--source", good_folder, "--out", small_disk / "out", "--threshold", "0")
+    process = subprocess.Popen(
+        command_of(*words),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    printed = [process.stdout.readline() for _ in range(3)]
+    with (small_disk / "another program's").open("wb", buffering=0) as other:
+        while process.poll() is None:
+            with contextlib.suppress(OSError):
+                other.write(bytes(4096))
+    printed += process.stdout.readlines()
+    said = process.stderr.read()
+    assert process.returncode == 3, said
+    assert "edgekd: no room left on the disk" in said
+    assert "Traceback" not in said
+    assert 3 <= len(printed) < 24
+    assert rows_of(small_disk / "out").height - len(printed) in (0, 1)  # Read though the disk is full.
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_that_are_no_text_too_long_or_with_control_characters_are_on_record(exported, good_folder, tmp_path):
+    source = tmp_path / "odd"
+    source.mkdir()
+    names = [b"b_\xe4.png", b"a\n\x1b[2J.png", b"x" * 244 + b".png", "部品.png".encode()]
+    for name in names:
+        shutil.copy(good_folder / "000.png", os.fsencode(source) + b"/" + name)
+    words = ("--engine", exported, "--source", source, "--out", tmp_path / "out", "--threshold", "0")
+    done = subprocess.run(command_of(*words), capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b"\x1b" not in done.stdout
+    assert done.stdout.count(b"\n") == 4
+    rows = rows_of(tmp_path / "out")
+    exact = {kept or name.encode() for name, kept in rows.select("name", "name_bytes").iter_rows()}
+    assert exact == set(names)
+    assert all((tmp_path / "out" / path).is_file() for path in (*rows["heat_map"], *rows["original"]))
+
+
+def test_a_frame_that_is_too_long_for_a_heat_map_does_not_end_the_run(exported, good_folder, tmp_path):
+    source = tmp_path / "line_scan"
+    source.mkdir()
+    cv2.imwrite(str(source / "1.png"), np.full((20, 70_000, 3), 90, np.uint8))
+    shutil.copy(good_folder / "000.png", source / "2.png")
+    words = ("--engine", exported, "--source", source, "--out", tmp_path / "out", "--heat-maps", "all")
+    assert main(["inspect", *words, "--threshold", "100"]) == 0
+    rows = rows_of(tmp_path / "out")
+    assert rows["name"].to_list() == ["1.png", "2.png"]
+    assert None not in rows["heat_map"].to_list()
+
+
+def test_images_are_kept_within_the_limit_and_what_was_removed_is_told(exported, good_folder, tmp_path, capsys):
+    words = ["inspect", "--engine", exported, "--source", good_folder, "--out", tmp_path / "out", "--threshold", "0"]
+    assert main([*words, "--keep-images", "4", "--keep-originals", "none"]) == 0
+    assert "24 frames: 0 OK, 24 NG, 0 ERROR, 20 images removed" in capsys.readouterr().err
+    assert len(list((tmp_path / "out" / "heat_maps").iterdir())) == 4
+    assert main([*words, "--keep-free", "lots"]) == 2
+    assert "must be a size such as 500MB or 5GB, got 'lots'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("text", "size"), [("5GB", 5 * 10**9), ("500mb", 5 * 10**8), ("1.5 G", 15 * 10**8), ("7", 7)])
+def test_a_size_is_read_as_people_write_it(text, size):
+    assert size_in_bytes(text) == size
 
 
 def test_an_artifact_without_threshold_asks_for_one(exported, good_folder, tmp_path, capsys):

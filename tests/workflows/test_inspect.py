@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
+import pytest
+
+from edgekd.artifact import read_manifest
+from edgekd.run_folder import VERDICTS_FILE
 from edgekd.runner import Answer
+from edgekd.verdicts.log_reading import LogReader
 from edgekd.workflows.inspect import inspect
 
 
@@ -19,7 +25,8 @@ def test_answers_come_in_order_and_frames_are_kept_only_where_wanted(exported: P
     assert result.verdicts == {"OK": 0, "NG": 24, "ERROR": 0}
     assert not result.all_ok
     assert not result.live
-    assert set(result.to_dict()) == {"threshold", "verdicts", "dropped", "frames", "notices"}
+    counted = {"images_not_written", "images_removed"}
+    assert set(result.to_dict()) == {"threshold", "verdicts", "dropped", "frames", "notices", *counted}
 
 
 def test_heat_maps_are_written_for_ng_frames_or_for_all(exported: Path, good_folder: Path, tmp_path: Path) -> None:
@@ -28,10 +35,49 @@ def test_heat_maps_are_written_for_ng_frames_or_for_all(exported: Path, good_fol
     middle = (ordered[11] + ordered[12]) / 2
     ng = inspect(exported, good_folder, backend="openvino", out=tmp_path / "ng", threshold=middle)
     assert ng.verdicts == {"OK": 12, "NG": 12, "ERROR": 0}
-    assert len(list((tmp_path / "ng" / "heat_maps").iterdir())) == 12
-    assert (tmp_path / "ng" / "verdicts.parquet").is_file()
+    assert len(list((tmp_path / "ng" / "heat_maps").glob("*.heat.jpg"))) == 12
+    assert len(list((tmp_path / "ng" / "heat_maps").glob("*.original.png"))) == 12
+    assert (tmp_path / "ng" / VERDICTS_FILE).is_file()
     inspect(exported, good_folder, backend="openvino", out=tmp_path / "all", threshold=middle, heat_maps="all")
-    assert len(list((tmp_path / "all" / "heat_maps").iterdir())) == 24
+    assert len(list((tmp_path / "all" / "heat_maps").glob("*.heat.jpg"))) == 24
+
+
+def test_each_verdict_is_on_record_before_it_is_given(exported: Path, good_folder: Path, tmp_path: Path) -> None:
+    recorded: list[int] = []
+
+    def count(answer: Answer) -> None:
+        with LogReader(tmp_path / "out" / VERDICTS_FILE) as reader:
+            recorded.append(reader.verdicts(("id",)).height)
+
+    inspect(exported, good_folder, backend="openvino", out=tmp_path / "out", threshold=1e9, on_answer=count)
+    assert recorded == list(range(1, 25))
+
+
+def test_the_log_names_what_judged_and_a_second_run_adds(exported: Path, good_folder: Path, tmp_path: Path) -> None:
+    for limit in (1e9, 0.0):
+        inspect(exported, good_folder, backend="openvino", out=tmp_path / "out", threshold=limit, keep_images=10)
+    with LogReader(tmp_path / "out" / VERDICTS_FILE) as reader:
+        rows = reader.verdicts(
+            ("session_id", "verdict", "artifact_sha256", "source", "station", "threshold")
+        ).to_dicts()
+        assert reader.sessions() == {"total": 2, "open": 0}
+        assert reader.images()["kept"] <= 10
+    manifest = read_manifest(exported)
+    assert [(row["session_id"], row["verdict"]) for row in rows] == [(1, "OK")] * 24 + [(2, "NG")] * 24
+    assert {(row["artifact_sha256"], row["source"]) for row in rows} == {(manifest["sha256"], str(good_folder))}
+    assert rows[0]["station"] == socket.gethostname()
+    assert rows[0]["threshold"] == 1e9
+
+
+def test_an_interrupted_run_keeps_what_it_answered(exported: Path, good_folder: Path, tmp_path: Path) -> None:
+    def interrupt(answer: Answer) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        inspect(exported, good_folder, backend="openvino", out=tmp_path / "out", threshold=0.0, on_answer=interrupt)
+    with LogReader(tmp_path / "out" / VERDICTS_FILE) as reader:
+        assert reader.verdicts(("name",))["name"].to_list() == ["000.png"]
+        assert reader.events()["text"].to_list() == ["ended by KeyboardInterrupt"]
 
 
 def test_a_folder_without_a_defect_is_all_ok(exported: Path, good_folder: Path) -> None:
