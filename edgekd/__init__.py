@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edgekd.workflows.drift import drift
     from edgekd.workflows.evaluate import evaluate
     from edgekd.workflows.export import export
+    from edgekd.workflows.log import log
     from edgekd.workflows.threshold import threshold
     from edgekd.workflows.train import train
 
@@ -39,6 +40,7 @@ __all__ = [
     "drift",
     "evaluate",
     "export",
+    "log",
     "models",
     "open_engine",
     "papers",
@@ -46,7 +48,9 @@ __all__ = [
     "train",
 ]
 
-_VERBS = ("bench", "benchmark", "build", "choose", "distill", "drift", "evaluate", "export", "threshold", "train")
+_VERBS = (
+    *("bench", "benchmark", "build", "choose", "distill", "drift", "evaluate", "export", "log", "threshold", "train"),
+)
 _MODULES = {
     "AnomalyResult": "edgekd.result",
     "Inspector": "edgekd.runner.inspector",

@@ -12,7 +12,7 @@ import pytest
 import edgekd
 
 HEAVY = {"torch", "onnx", "openvino", "onnxruntime", "numpy", "cv2", "polars", "typer", "rich"}
-VERBS = ("bench", "benchmark", "build", "choose", "distill", "drift", "evaluate", "export", "threshold", "train")
+VERBS = ("bench", "benchmark", "build", "choose", "distill", "drift", "evaluate", "export", "log", "threshold", "train")
 
 
 def modules_after(code: str) -> set[str]:
@@ -27,7 +27,7 @@ def test_importing_edgekd_loads_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "name", ["evaluate", "bench", "threshold", "Inspector", "open_engine", "AnomalyResult", "Verdict"]
+    "name", ["evaluate", "bench", "log", "threshold", "Inspector", "open_engine", "AnomalyResult", "Verdict"]
 )
 def test_what_a_station_uses_loads_neither_torch_nor_onnx(name):
     assert not modules_after(f"import edgekd; edgekd.{name}") & {"torch", "onnx", "onnxscript", "safetensors"}
