@@ -86,9 +86,13 @@ def _print(result: LogResult, listed: str, export: Path | None) -> None:
     _say(f"the last {listed}:" if result.listed else f"no {listed}")
     for row in result.listed:
         _say("  " + "  ".join(_verdict_row(row)))
+    for row in reversed(result.notices):
+        _say(f"reported {_local(row['time']):%m-%d %H:%M} on {row['source']}: {row['notice']}")
     for event in reversed(result.events):
         if event["kind"] != "ended":
             _say(f"note: {_local(event['time']):%m-%d %H:%M}: {event['text']}")
+    if left := result.sessions["open"]:
+        _say(f"note: {left} of {result.sessions['total']} runs go on, or were killed")
     if export is not None:
         _say(f"wrote {result.exported} verdicts to {export}")
 

@@ -86,6 +86,13 @@ class LogReader:
         query = f"SELECT {', '.join(columns)} FROM verdicts WHERE {where} ORDER BY id DESC LIMIT ?"
         return self._table(query, columns, values)
 
+    def notices(self, count: int, since_ms: int = 0) -> pl.DataFrame:
+        """The last lines that the monitor reported, the newest first: time_ms, source, name, notice."""
+        columns = ("time_ms", "source", "name", "notice")
+        where = "notice IS NOT NULL AND time_ms >= ?"
+        query = f"SELECT {', '.join(columns)} FROM verdicts WHERE {where} ORDER BY id DESC LIMIT ?"
+        return self._table(query, columns, [since_ms, count])
+
     def events(self, since_ms: int = 0) -> pl.DataFrame:
         """What happened beside the verdicts, the oldest first: time_ms, session_id, kind, count, text."""
         columns = ("time_ms", "session_id", "kind", "count", "text")

@@ -64,6 +64,8 @@ class LogResult:
             exported with), `first_median` and `last_median` of the scores of its first and last hour, and `notices`:
             what the monitor finds in the last verdicts.
         listed: The last verdicts of the kind that was asked for, the newest first.
+        notices: The last lines that the monitor reported while it ran: `time`, `source`, `name`, `notice`; the newest
+            first.
         events: What happened besides, such as removed images; the newest first.
         images: How many images are `kept` and `removed`, and the `bytes` of those kept.
         sessions: How many runs wrote into the log, in `total`, and how many are `open`: they go on, or were killed.
@@ -79,6 +81,7 @@ class LogResult:
     latency_ms: dict[str, dict[str, float]]
     drift: list[dict[str, Any]]
     listed: list[dict[str, Any]]
+    notices: list[dict[str, Any]]
     events: list[dict[str, Any]]
     images: dict[str, int]
     sessions: dict[str, int]
@@ -120,6 +123,7 @@ def log(options: LogOptions) -> LogResult:
             latency_ms=_latency(rows),
             drift=_drift(rows, reader.good_scores()),
             listed=_with_times(reader.last(ROW, LISTED, since_ms, options.verdict or "NG")),
+            notices=_with_times(reader.notices(LISTED, since_ms)),
             events=_with_times(reader.events(since_ms))[: -LISTED - 1 : -1],
             images=reader.images(),
             sessions=reader.sessions(),

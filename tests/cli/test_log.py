@@ -15,12 +15,14 @@ from ..run_command import main
 def folder(tmp_path):
     for source in ("/data/line 1", "/data/line 2"):
         with VerdictLog(tmp_path / VERDICTS_FILE, Session(source, "x.onnx", "ab"), "0") as log:
-            log.write("good.png", AnomalyResult(1.0, 0.5, Verdict.OK, timings={"end_to_end": 7.0}))
+            good = AnomalyResult(1.0, 0.5, Verdict.OK, timings={"end_to_end": 7.0})
+            log.write("good.png", good, notices=("images have been darker since 14:20",))
             row = log.write("bad\udce4.png", AnomalyResult(3.0, 1.5, Verdict.NG))
             log.add_image(row, Verdict.NG, "heat_map", "heat_maps/bad.heat.jpg", 10)
             log.write("cut.png", error_result("cut.png is cut off"))
             log.event("images_removed", "removed 3 images")
-            log.event("ended", "ended")
+            if source.endswith("1"):
+                log.event("ended", "ended")
     return tmp_path
 
 
@@ -32,6 +34,8 @@ def test_a_table_a_sum_and_the_last_ng_are_printed(folder, capsys):
     assert "end to end: median 7.0 ms" in printed
     assert printed.count("bad\\xe4.png  3  severity 1.50  heat_maps/bad.heat.jpg") == 2
     assert printed.count("removed 3 images") == 2
+    assert printed.count("images have been darker since 14:20") == 2
+    assert "1 of 2 runs go on, or were killed" in printed
 
 
 def test_errors_are_listed_with_their_reason(folder, capsys):
