@@ -164,7 +164,7 @@ class VerdictLog:
             _text(result.error),
             json.dumps([asdict(region) for region in result.regions]) if result.regions else None,
             result.more_regions,
-            None if checks is None else json.dumps(checks._asdict()),
+            None if checks is None else _checks_json(checks),
             _text("; ".join(notices) or None),
             dropped,
             *(result.timings.get(stage) for stage in STAGES),
@@ -299,3 +299,8 @@ class Clock:
 
 def _text(text: str | None) -> str | None:
     return None if text is None else printable(text)
+
+
+def _checks_json(checks: Statistics) -> str:
+    """What was measured, to six digits: all of them would be most of a row."""
+    return json.dumps({name: float(f"{value:.6g}") for name, value in checks._asdict().items()})
