@@ -17,7 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekd.data.image_files import JPEG
+from edgekd.data.image_files import checked_header, read_file
+from edgekd.data.image_headers import JPEG
+from edgekd.errors import ImageError
 
 SIDE = 32  # Of the small grey images that are compared.
 # Grey levels of 255, root mean square, between two small grey images whose means are taken off. Noise of 5 levels, a
@@ -76,8 +78,8 @@ def _status(path: Path) -> tuple[int, int]:
 def _look(path: Path, size: int, modified: int, hashed: bool, shrunk: bool) -> _Look:
     """Looks at a file; its size and time of change are those it is remembered under."""
     try:
-        data = path.read_bytes()
-    except OSError:
+        data = read_file(path)
+    except ImageError:
         return _Look(b"", None, 0.0)
     digest = hashlib.blake2b(data, digest_size=16).digest() if hashed else b""
     small = _shrink(data) if shrunk else None
@@ -91,8 +93,9 @@ def _shrink(data: bytes) -> NDArray[np.float32] | None:
     # A JPEG is decoded in a quarter of its size, averaged; of other formats OpenCV would leave pixels out instead.
     flag = cv2.IMREAD_REDUCED_GRAYSCALE_4 if data.startswith(JPEG) else cv2.IMREAD_GRAYSCALE
     try:
+        checked_header(data, "the image")
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flag | cv2.IMREAD_ANYDEPTH)
-    except cv2.error:
+    except (cv2.error, ImageError):
         image = None
     if image is None:
         return None

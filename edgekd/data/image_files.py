@@ -1,75 +1,119 @@
-"""What the bytes of an image file tell before it is decoded: whether it is whole, and how many images it holds."""
+"""Image files as bytes: only files, none of more bytes than an image may take, each checked before it is decoded."""
 
 from __future__ import annotations
 
-import struct
+import os
+import stat
+from pathlib import Path
 
-import cv2
-import numpy as np
+from edgekd.data.declared import Header
+from edgekd.data.image_headers import count_gif_images, is_gif, read_header
+from edgekd.errors import EdgekdError, ImageError
 
-JPEG, PNG, GIF = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8"
-PADDING = b"\x00\xff"  # With which a camera fills its buffer up behind the image.
-TIFF_KIND = 254  # NewSubfileType, whose bits tell smaller copies (1) and transparency masks (4) from images.
-MOST_PAGES = 1000  # Offsets in a damaged TIFF may lead round in circles.
+MEMORY_VARIABLE = "EDGEKD_IMAGE_MEMORY_MB"
+DEFAULT_MEMORY_MB = 180.0
+MOST_PIXELS = 1 << 30  # OpenCV's own limit.
+SMALLEST_SIDE = 16
+NOT_FILES = (
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISDIR, "a folder"),
+)
 
 
-def is_cut_off(data: bytes) -> bool:
-    """Whether a JPEG or PNG lacks its end mark; OpenCV would silently paint the rest grey.
+def read_file(path: Path) -> bytes:
+    """Reads an image file's bytes.
+
+    Nothing but a file is opened: a named pipe would wait for a writer without end, and a device may act on it.
 
     Args:
-        data: The file's bytes; padding behind the image does not count.
+        path: The file.
+
+    Raises:
+        ImageError: It is missing, cannot be read, is not a file, or is larger than an image may be.
     """
-    if data.startswith(JPEG):
-        return b"\xff\xd9" not in data.rstrip(PADDING)[-4096:]
-    if data.startswith(PNG):
-        return b"IEND" not in data.rstrip(PADDING)[-4096:]
-    return False
+    most = image_memory()
+    try:
+        _require_file(path, path.stat(), most)
+        with open(path, "rb", opener=_without_waiting) as file:
+            size = _require_file(path, os.fstat(file.fileno()), most)  # It may have been exchanged.
+            return file.read(size + 1)
+    except OSError as error:
+        raise ImageError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def count_images(data: bytes) -> int:
-    """How many images a file holds, of which OpenCV would read the first: pages of a TIFF, frames of an animation.
+def checked_header(data: bytes, name: str) -> Header:
+    """What an image file declares, where it may be decoded.
 
     Args:
         data: The file's bytes.
+        name: What to call it in an error.
 
-    Returns:
-        1 for a damaged file too. Thumbnails and masks inside a TIFF do not count. Of an animated WebP or PNG 2, however
-        many frames it has.
+    Raises:
+        ImageError: It is empty, of no known kind, cut off, damaged, smaller than 16 pixels a side, would take too much
+            memory, or holds several images.
     """
-    if data.startswith((b"II", b"MM")):
-        try:
-            return max(1, _count_pages(data))
-        except struct.error:
-            return 1
-    if data.startswith(GIF):
-        return max(1, len(cv2.imdecodemulti(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)[1]))
-    if data.startswith(PNG):
-        return 2 if b"acTL" in data[: max(0, data.find(b"IDAT"))] else 1
-    is_animated_webp = data.startswith(b"RIFF") and data[8:16] == b"WEBPVP8X" and data[20:21] and data[20] & 2
-    return 2 if is_animated_webp else 1
+    if not data:
+        raise ImageError(f"{name} is empty: 0 bytes")
+    header = read_header(data, name)
+    size = f"{name} is {header.width} x {header.height} pixels"
+    if min(header.width, header.height) < SMALLEST_SIDE:
+        raise ImageError(f"{size}: it must be at least {SMALLEST_SIDE} a side")
+    pixels = header.width * header.height
+    if pixels > MOST_PIXELS:
+        raise ImageError(f"{size}: it must be {MOST_PIXELS} at most in all")
+    needed, most = len(data) + pixels * header.memory, image_memory()
+    if needed > most:
+        raise ImageError(
+            f"{size}: reading it takes {needed / 1e6:.0f} MB of memory, more than the {most / 1e6:.0f} MB that are "
+            f"allowed; to allow more, set {MEMORY_VARIABLE}"
+        )
+    images = count_gif_images(data) if is_gif(data) else header.images
+    if images > 1:
+        raise ImageError(f"{name} holds {images} images: expected one a file, save each to a file of its own")
+    return header
 
 
-def _count_pages(data: bytes) -> int:
-    order = "<" if data.startswith(b"II") else ">"
-    (version,) = struct.unpack_from(f"{order}H", data, 2)
-    if version not in (42, 43):
-        return 1
-    # BigTIFF (43) has wider offsets and counts than TIFF.
-    wide = version == 43
-    offset_kind, count_kind, entry_bytes, value_at = ("Q", "Q", 20, 12) if wide else ("I", "H", 12, 8)
-    (directory,) = struct.unpack_from(order + offset_kind, data, 8 if wide else 4)
-    images = 0
-    for _ in range(MOST_PAGES):
-        if not directory:
-            break
-        (entries,) = struct.unpack_from(order + count_kind, data, directory)
-        first = directory + struct.calcsize(count_kind)
-        if first + entries * entry_bytes > len(data):
-            break
-        kinds = 0
-        for entry in range(first, first + entries * entry_bytes, entry_bytes):
-            if struct.unpack_from(f"{order}H", data, entry)[0] == TIFF_KIND:
-                (kinds,) = struct.unpack_from(f"{order}I", data, entry + value_at)
-        images += not kinds & 5
-        (directory,) = struct.unpack_from(order + offset_kind, data, first + entries * entry_bytes)
-    return images
+def image_memory() -> float:
+    """Bytes of memory that reading an image may take: $EDGEKD_IMAGE_MEMORY_MB, or 180 MB.
+
+    Raises:
+        EdgekdError: The variable is not a positive number.
+    """
+    stated = os.environ.get(MEMORY_VARIABLE, "")
+    try:
+        megabytes = float(stated or DEFAULT_MEMORY_MB)
+    except ValueError:
+        megabytes = 0
+    if not megabytes > 0:
+        raise EdgekdError(f"{MEMORY_VARIABLE} must be a positive number of megabytes, got '{stated}'")
+    return megabytes * 1e6
+
+
+def not_a_file(mode: int) -> str | None:
+    """What something is that is not a file, in words; None for a file.
+
+    Args:
+        mode: As `os.stat` returns it.
+    """
+    if stat.S_ISREG(mode):
+        return None
+    return next((words for is_kind, words in NOT_FILES if is_kind(mode)), "not a file")
+
+
+def _require_file(path: Path, status: os.stat_result, most: float) -> int:
+    """The size of a file that may be read."""
+    if (kind := not_a_file(status.st_mode)) is not None:
+        raise ImageError(f"{path} is {kind}, not an image file")
+    if status.st_size > most:
+        raise ImageError(
+            f"{path} has {status.st_size / 1e6:.0f} MB, more than the {most / 1e6:.0f} MB of memory that reading an "
+            f"image may take; to allow more, set {MEMORY_VARIABLE}"
+        )
+    return status.st_size
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

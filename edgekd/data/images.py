@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 
-from edgekd.data.image_files import count_images, is_cut_off
-from edgekd.errors import EdgekdError, ImageError
+from edgekd.data.declared import Header, cut_off
+from edgekd.data.image_files import SMALLEST_SIDE, checked_header, read_file
+from edgekd.data.image_headers import JPEG
+from edgekd.data.tiff_header import orientation_of
+from edgekd.errors import EdgekdError, ImageError, one_line
 
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp"}
@@ -23,13 +29,26 @@ SYSTEM_FOLDERS = frozenset(
     {"@eadir", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "$recycle.bin", "__macosx", "lost+found"}
     | {"system volume information", "thumbs", "thumbnails", "__pycache__"}
 )
-SMALLEST_SIDE = 16
 CHANNELS = ((), (1,), (3,), (4,))
 EXPECTED = (
     "uint8, uint16 or floating point of shape [height, width] (mono) or [height, width, channels] with 1, 3 (BGR) or 4"
 )
 FEWEST_OF_16_BITS = 4096  # A file whose largest value is below may use 12 bits, or fewer.
 FLOAT_ROUNDING = 1e-3
+
+# What undoes each orientation of EXIF.
+_Step = Callable[[NDArray[Any]], NDArray[Any]]
+_ACROSS, _DOWN, _BOTH = (partial(cv2.flip, flipCode=code) for code in (1, 0, -1))
+TURNS: dict[int, tuple[_Step, ...]] = {
+    1: (),
+    2: (_ACROSS,),
+    3: (_BOTH,),
+    4: (_DOWN,),
+    5: (cv2.transpose,),
+    6: (cv2.transpose, _ACROSS),
+    7: (cv2.transpose, _BOTH),
+    8: (cv2.transpose, _DOWN),
+}
 
 Image = NDArray[np.uint8]  # [H, W, 3], BGR, as OpenCV and cameras give it
 
@@ -85,10 +104,11 @@ def read_image(path: Path, bit_depth: int | None = None) -> Image:
         uint8 [H, W, 3], BGR.
 
     Raises:
-        ImageError: The file is missing, not an image, cut off, holds several images, is smaller than 16 pixels a side,
-            or its values do not suit the bit depth.
+        ImageError: The file is missing, not an image, cut off, damaged, or so that its decoder warns of it; holds
+            several images; is smaller than 16 pixels a side, or would take more memory than an image may; or its values
+            do not suit the bit depth.
     """
-    return decode_image(_read_bytes(path), str(path), bit_depth)
+    return decode_image(read_file(path), str(path), bit_depth)
 
 
 def read_pixels(path: Path) -> NDArray[Any]:
@@ -103,7 +123,7 @@ def read_pixels(path: Path) -> NDArray[Any]:
     Raises:
         ImageError: As `read_image` raises it.
     """
-    return decode_pixels(_read_bytes(path), str(path))
+    return decode_pixels(read_file(path), str(path))
 
 
 def decode_image(data: bytes, name: str, bit_depth: int | None = None) -> Image:
@@ -127,27 +147,59 @@ def decode_pixels(data: bytes, name: str) -> NDArray[Any]:
         data: The file's bytes.
         name: What to call it in an error.
     """
-    if not data:
-        raise ImageError(f"{name} is empty: 0 bytes")
-    if is_cut_off(data):
-        raise ImageError(f"{name} is cut off: the end of the image is missing, copy the file again")
-    if (count := count_images(data)) > 1:
-        raise ImageError(f"{name} holds {count} images: expected one a file, save each to a file of its own")
-    try:
-        # IMREAD_UNCHANGED would skip the camera's rotation tag, which the colour flag obeys.
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-    except cv2.error:
-        image = None
-    if image is None:
+    header = checked_header(data, name)
+    decoded: NDArray[Any] | None
+    if data.startswith(JPEG):
+        decoded = _decode_jpeg(data, name, header)
+    else:
+        decoded = _decode_strictly(data, name, header) if header.lenient else None
+        decoded = _decode(data, header) if decoded is None else decoded
+    if decoded is None:
         raise ImageError(f"{name} cannot be read as an image: it is damaged or not an image file")
-    return image
+    return cv2.cvtColor(decoded, cv2.COLOR_GRAY2BGR) if decoded.ndim == 2 else decoded
 
 
-def _read_bytes(path: Path) -> bytes:
+def _decode(data: bytes, header: Header) -> NDArray[Any] | None:
+    # IMREAD_UNCHANGED would skip the camera's rotation tag, which both of these obey.
+    colours = cv2.IMREAD_GRAYSCALE if header.grey else cv2.IMREAD_COLOR
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ImageError(f"cannot read {path}: {error.strerror or error}") from error
+        return cv2.imdecode(np.frombuffer(data, np.uint8), colours | cv2.IMREAD_ANYDEPTH)
+    except (cv2.error, MemoryError):
+        return None
+
+
+def _decode_strictly(data: bytes, name: str, header: Header) -> NDArray[Any] | None:
+    """Decodes a TIFF with Pillow, which reports what is damaged; None where OpenCV knows more of its colours."""
+    from PIL.TiffImagePlugin import TiffImageFile  # When one is read: few stations have any.
+
+    try:
+        with TiffImageFile(io.BytesIO(data)) as file:
+            file.load()
+            if not header.plain or file.mode not in ("L", "RGB"):
+                return None
+            pixels = np.asarray(file)
+    except Exception as error:  # It raises many kinds.
+        raise _damaged(name, error) from error
+    return pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+
+
+def _decode_jpeg(data: bytes, name: str, header: Header) -> NDArray[Any]:
+    """Decodes a JPEG to the same pixels as OpenCV, which would keep silent where libjpeg warns of damage."""
+    try:
+        image: NDArray[Any] = simplejpeg.decode_jpeg(data, "GRAY" if header.grey else "BGR", strict=True)
+    except (ValueError, MemoryError) as error:
+        raise _damaged(name, error) from error
+    for step in TURNS[orientation_of(data)]:
+        image = step(image)
+    return image[:, :, 0] if image.ndim == 3 and image.shape[2] == 1 else image
+
+
+def _damaged(name: str, error: Exception) -> ImageError:
+    """The error for a file that its decoder does not like."""
+    reason = one_line(error)
+    if "Premature end of JPEG file" in reason or "truncated" in reason:
+        return cut_off(name)
+    return ImageError(f"{name} is damaged, its decoder reports '{reason}': copy the file again")
 
 
 def as_bgr8(image: NDArray[Any], name: str, bit_depth: int | None = None) -> Image:
