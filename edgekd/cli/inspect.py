@@ -104,6 +104,16 @@ def inspect(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
+    most_errors: Annotated[
+        int | None,
+        typer.Option(
+            parser=not_negative,
+            metavar="N",
+            help="ERRORs in a row that end the run with exit code 3; 0 for no limit. Default: 100 of a video or a "
+            "camera, no limit of a folder.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     fail_on_ng: Annotated[
         bool,
         typer.Option("--fail-on-ng", help="Exit with code 1 if any frame is NG or ERROR.", rich_help_panel=OUTPUT),
@@ -133,6 +143,7 @@ def inspect(
         device=device,
         slots=slots,
         readers=readers,
+        most_errors=most_errors,
         keep_frames=json is not None,
         on_answer=_warn if json == Path("-") else _print,
     )

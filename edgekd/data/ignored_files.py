@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from edgekd.data.images import is_image, is_left_out
+from edgekd.data.folders import list_folder
 
 
 def count_ignored(data: Path, used: Iterable[Path]) -> dict[str, int]:
@@ -17,14 +17,25 @@ def count_ignored(data: Path, used: Iterable[Path]) -> dict[str, int]:
         used: The images, as `edgekd.data.layouts.find_good_images` or `edgekd.data.images.list_images` lists them.
 
     Returns:
-        Files by reason, the most frequent reason first: "in test" and other folders that hold no training images, "not
-        an image (.txt)", "hidden", "in thumbnail and system folders", and "kept for testing by the dataset's split" for
-        images beside those used.
+        Files by reason, the most frequent reason first: "in test" and other folders that hold no training images,
+        "kept for testing by the dataset's split" for images beside those used, and the reasons of
+        `edgekd.data.folders.Listing`.
     """
+    listing = list_folder(data)
     paths = {path.relative_to(data) for path in used}
     folders = {folder for path in paths for folder in path.parents}
-    found = (path.relative_to(data) for path in data.rglob("*") if path.is_file())
-    reasons = Counter(_reason(path, folders) for path in found if path not in paths)
+    unused = (path.relative_to(data) for path in listing.images)
+    reasons = Counter(listing.others.values())
+    reasons.update(_reason(path, folders) for path in unused if path not in paths)
+    return most_frequent_first(reasons)
+
+
+def most_frequent_first(reasons: Counter[str]) -> dict[str, int]:
+    """Files by reason, the most frequent reason first.
+
+    Args:
+        reasons: Files by reason.
+    """
     return dict(sorted(reasons.items(), key=lambda entry: (-entry[1], entry[0])))
 
 
@@ -36,11 +47,6 @@ def describe_ignored(counts: Mapping[str, int]) -> str:
 
 
 def _reason(path: Path, folders_used: set[Path]) -> str:
-    if any(part.startswith(".") for part in path.parts):
-        return "hidden"
-    if any(is_left_out(part) for part in path.parts[:-1]):
-        return "in thumbnail and system folders"
-    if not is_image(path):
-        return f"not an image ({path.suffix.lower() or 'no suffix'})"
+    """Why an image is not used."""
     outermost = next((folder for folder in reversed(path.parents) if folder not in folders_used), None)
     return "kept for testing by the dataset's split" if outermost is None else f"in {outermost.as_posix()}"

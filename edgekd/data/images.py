@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,20 +14,12 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from edgekd.data.declared import Header, cut_off
+from edgekd.data.folders import IMAGE_SUFFIXES, list_folder
 from edgekd.data.image_files import SMALLEST_SIDE, checked_header, read_file
 from edgekd.data.image_headers import JPEG
 from edgekd.data.tiff_header import orientation_of
 from edgekd.errors import EdgekdError, ImageError, one_line
 
-IMAGE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp"}
-    | {".pbm", ".pgm", ".ppm", ".pnm"}
-)
-# Folders of thumbnails and deleted files, which network storage, Windows and macOS make beside images; in lower case.
-SYSTEM_FOLDERS = frozenset(
-    {"@eadir", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "$recycle.bin", "__macosx", "lost+found"}
-    | {"system volume information", "thumbs", "thumbnails", "__pycache__"}
-)
 CHANNELS = ((), (1,), (3,), (4,))
 EXPECTED = (
     "uint8, uint16 or floating point of shape [height, width] (mono) or [height, width, channels] with 1, 3 (BGR) or 4"
@@ -57,34 +48,28 @@ _logging.setLogLevel(0)  # Silent: a damaged file is reported once, by us.
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Every image below a folder, sorted by path, but those in hidden folders and in `SYSTEM_FOLDERS`.
+    """Every image below a folder, sorted by path; see `edgekd.data.folders.list_folder`.
 
     Raises:
-        EdgekdError: There is no such folder, or no image in it.
+        EdgekdError: There is no such folder, no image in it, or a folder in it that cannot be read.
     """
     if not folder.is_dir():
         raise EdgekdError(f"no such folder: {folder}")
-    images = sorted(path for path in files_below(folder) if is_image(path))
-    if not images:
-        raise EdgekdError(f"no image in {folder}: looked for {' '.join(sorted(IMAGE_SUFFIXES))}")
-    return images
+    listing = list_folder(folder)
+    for unreadable, reason in listing.unreadable.items():
+        raise EdgekdError(f"cannot read the folder {unreadable}: {reason}; allow it to be read, or move it away")
+    if not listing.images:
+        raise no_images(folder)
+    return listing.images
 
 
-def files_below(folder: Path) -> Iterator[Path]:
-    """Every file below a folder, but those in hidden folders and in `SYSTEM_FOLDERS`."""
-    for above, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not is_left_out(name)]
-        yield from (Path(above, name) for name in files)
+def no_images(folder: Path) -> EdgekdError:
+    """The error for a folder without images.
 
-
-def is_left_out(folder: str) -> bool:
-    """Whether a folder of that name holds no images of parts: it is hidden, or one of `SYSTEM_FOLDERS`."""
-    return folder.startswith(".") or folder.lower() in SYSTEM_FOLDERS
-
-
-def is_image(path: Path) -> bool:
-    """Whether a file is an image by its name."""
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    Args:
+        folder: The folder.
+    """
+    return EdgekdError(f"no image in {folder}: looked for {' '.join(sorted(IMAGE_SUFFIXES))}")
 
 
 def read_image(path: Path, bit_depth: int | None = None) -> Image:

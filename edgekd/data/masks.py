@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekd.data.images import is_image, list_images, read_pixels
+from edgekd.data.folders import is_image
+from edgekd.data.images import list_images, read_pixels
 from edgekd.errors import EdgekdError, ImageError
 
 Mask = NDArray[np.bool_]  # [H, W]

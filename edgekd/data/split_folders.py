@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgekd.data.category import GOOD, Category, TestImage
-from edgekd.data.images import is_left_out, list_images
+from edgekd.data.folders import is_left_out
+from edgekd.data.images import list_images
 from edgekd.data.loco import CONFIG_FILE, read_saturation_rules
 from edgekd.data.masks import pair_masks
 from edgekd.errors import EdgekdError

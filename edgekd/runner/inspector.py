@@ -15,6 +15,7 @@ from edgekd.data.view_geometry import cropped
 from edgekd.engines import EVERY_MAP, NO_MAP, Engine, open_engine
 from edgekd.errors import ImageError, MachineError, one_line
 from edgekd.result import AnomalyResult, error_result
+from edgekd.runner.error_runs import end_after_errors
 from edgekd.runner.pipeline import Answer, inspect_image, inspect_stream
 from edgekd.runner.sources import Source, open_source
 from edgekd.verdicts.image_checks import statistics
@@ -116,7 +117,12 @@ class Inspector:
         return result
 
     def stream(
-        self, source: str | Path | int | Source, *, maps: Maps = "ng", keep_images: bool = False
+        self,
+        source: str | Path | int | Source,
+        *,
+        maps: Maps = "ng",
+        keep_images: bool = False,
+        most_errors: int | None = None,
     ) -> Iterator[Answer]:
         """Inspects a stream of frames; reading, computing and answering overlap.
 
@@ -126,13 +132,16 @@ class Inspector:
             source: A folder, an image, a video file, or a camera by its number.
             maps: Frames whose answers hold the anomaly map: all, those above the threshold, or none.
             keep_images: Whether answers hold the image as it was read.
+            most_errors: ERRORs in a row that end the stream; 0 for no limit, None for the source's own: 100 of a video
+                or a camera, no limit of a folder.
 
         Returns:
             One answer a frame, in the order of the frames.
 
         Raises:
             EdgekdError: The source does not exist, or nothing in it can be read.
-            MachineError: While iterating: the engine's device no longer answers.
+            MachineError: While iterating: the engine's device or the camera no longer answers, or too many answers in a
+                row were ERROR.
         """
         opened = source if isinstance(source, Source) else open_source(source, self._bit_depth)
         maps_above = {"all": EVERY_MAP, "ng": self.limits.threshold, "none": NO_MAP}[maps]
@@ -146,7 +155,8 @@ class Inspector:
             self._readers,
             frozen_after=opened.frozen_after,
         )
-        return self._watched(answers)
+        most = opened.most_errors if most_errors is None else most_errors or None
+        return self._watched(end_after_errors(answers, most))
 
     def _watched(self, answers: Iterator[Answer]) -> Iterator[Answer]:
         for answer in answers:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import cv2
 from numpy.typing import NDArray
 
-from edgekd.data.ignored_files import count_ignored, describe_ignored
-from edgekd.data.images import Image, list_images, read_image
-from edgekd.errors import EdgekdError, ImageError
+from edgekd.data.folders import list_folder
+from edgekd.data.ignored_files import describe_ignored, most_frequent_first
+from edgekd.data.image_files import not_a_file
+from edgekd.data.images import no_images, read_image
+from edgekd.errors import EdgekdError, ImageError, MachineError
 from edgekd.verdicts.frozen import LIVE_FRAMES, VIDEO_FRAMES
 
 logger = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v"})
+# ERRORs in a row that are taken for a fault of the station: a few seconds of most cameras, ten of the slowest.
+MOST_ERRORS = 100
 
 
 class Frame(NamedTuple):
@@ -40,11 +46,16 @@ class Source(NamedTuple):
         frames: The frames, yet to be read.
         live: Whether the source cannot wait, such as a camera.
         frozen_after: Equal frames in a row from which on the camera counts as frozen; None where frames may repeat.
+        most_errors: ERRORs in a row after which it is better to stop; None where they tell nothing of the frames that
+            follow, as in a folder.
+        ignored: Files of a folder that are not inspected, by the reason.
     """
 
     frames: Iterator[Frame]
     live: bool
     frozen_after: int | None = None
+    most_errors: int | None = None
+    ignored: Mapping[str, int] = {}
 
 
 def open_source(source: str | Path | int, bit_depth: int | None = None) -> Source:
@@ -60,24 +71,16 @@ def open_source(source: str | Path | int, bit_depth: int | None = None) -> Sourc
     source = str(source)
     path = Path(source)
     if path.is_dir():
-        return Source(iter([_image_frame(image, path, bit_depth) for image in _images_in(path)]), live=False)
-    if path.is_file() and path.suffix.lower() not in VIDEO_SUFFIXES:
+        return _folder(path, bit_depth)
+    if not os.path.lexists(source) and source.isdigit():
+        name = f"camera {source}"
+        camera = _camera_frames(_opened(cv2.VideoCapture(int(source)), name), name)
+        return Source(camera, live=True, frozen_after=LIVE_FRAMES, most_errors=MOST_ERRORS)
+    _require_file(path)
+    if path.suffix.lower() not in VIDEO_SUFFIXES:
         return Source(iter([_image_frame(path, path.parent, bit_depth)]), live=False)
-    if not path.is_file() and not source.isdigit():
-        raise EdgekdError(f"no such folder, image, video or camera: {source}")
-    if path.is_file():
-        frames = _capture_frames(_opened(cv2.VideoCapture(source), f"video {source}"), path.name)
-        return Source(frames, live=False, frozen_after=VIDEO_FRAMES)
-    name = f"camera {source}"
-    camera = _camera_frames(_opened(cv2.VideoCapture(int(source)), name), name)
-    return Source(camera, live=True, frozen_after=LIVE_FRAMES)
-
-
-def _images_in(folder: Path) -> list[Path]:
-    images = list_images(folder)
-    if ignored := describe_ignored(count_ignored(folder, images)):
-        logger.info("found %d %s; %s", len(images), "image" if len(images) == 1 else "images", ignored)
-    return images
+    frames = _video_frames(_opened(cv2.VideoCapture(source), f"video {source}"), path.name)
+    return Source(frames, live=False, frozen_after=VIDEO_FRAMES, most_errors=MOST_ERRORS)
 
 
 def image_frames(paths: Iterable[Path], bit_depth: int | None = None) -> Iterator[Frame]:
@@ -85,8 +88,48 @@ def image_frames(paths: Iterable[Path], bit_depth: int | None = None) -> Iterato
     return (Frame(str(path), partial(read_image, path, bit_depth)) for path in paths)
 
 
+def _folder(folder: Path, bit_depth: int | None) -> Source:
+    """The images of a folder, and an ERROR for each folder in it that cannot be read: nothing goes unseen."""
+    listing = list_folder(folder)
+    if folder in listing.unreadable:
+        raise EdgekdError(f"cannot read the folder {folder}: {listing.unreadable[folder]}; allow it to be read")
+    if not listing.images and not listing.unreadable:
+        raise no_images(folder)
+    ignored = most_frequent_first(Counter(listing.others.values()))
+    if said := describe_ignored(ignored):
+        count = len(listing.images)
+        logger.info("found %d %s; %s", count, "image" if count == 1 else "images", said)
+    frames = [_image_frame(image, folder, bit_depth) for image in listing.images]
+    for unreadable, reason in listing.unreadable.items():
+        error = f"cannot read the folder {unreadable}: {reason}; what is in it was not inspected"
+        frames.append(_failed(str(unreadable.relative_to(folder)), error))
+    return Source(iter(frames), live=False, ignored=ignored)
+
+
 def _image_frame(path: Path, folder: Path, bit_depth: int | None) -> Frame:
     return Frame(str(path.relative_to(folder)), partial(read_image, path, bit_depth))
+
+
+def _failed(name: str, error: str) -> Frame:
+    """A frame that is an ERROR."""
+
+    def load() -> NoReturn:
+        raise ImageError(error)
+
+    return Frame(name, load)
+
+
+def _require_file(path: Path) -> None:
+    """Requires a file, which alone may be opened: reading from a named pipe would never end."""
+    try:
+        kind = not_a_file(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        raise EdgekdError(f"no such folder, image, video or camera: {path}") from None
+    except (OSError, ValueError) as error:  # ValueError for a name with a null byte.
+        raise EdgekdError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    if kind is not None:
+        hint = "; a camera is named by its number, such as 0" if kind == "a device" else ""
+        raise EdgekdError(f"{path} is {kind}, not a folder, an image or a video{hint}")
 
 
 def _opened(capture: cv2.VideoCapture, name: str) -> cv2.VideoCapture:
@@ -110,14 +153,27 @@ def _capture_frames(capture: cv2.VideoCapture, name: str) -> Iterator[Frame]:
         raise ImageError(f"no frame could be read from {name}: it is damaged or in an unknown format")
 
 
+def _video_frames(capture: cv2.VideoCapture, name: str) -> Iterator[Frame]:
+    """A video's frames, and an ERROR behind them where they are fewer than it declares: it is cut off or damaged."""
+    declared, read = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0
+    for frame in _capture_frames(capture, name):
+        yield frame
+        read += 1
+    if read < declared:
+        missing = f"{read} of {declared} frames that {name} declares could be read: it is cut off or damaged"
+        yield _failed(f"{name}#{read:06d}", f"{missing}, copy it again")
+
+
 def _camera_frames(capture: cv2.VideoCapture, name: str) -> Iterator[Frame]:
-    """A camera has no end: when it delivers no more frames, an ERROR follows the last one."""
+    """A camera has no end: when it delivers no more frames, an ERROR follows the last one, and the run ends.
+
+    Raises:
+        MachineError: Always, in the end.
+    """
     yield from _capture_frames(capture, name)
-
-    def load() -> Image:
-        raise ImageError(f"{name} delivers no more frames: check its cable and power, then start again")
-
-    yield Frame(f"{name} stopped", load)
+    stopped = f"{name} delivers no more frames: check its cable and power, then start again"
+    yield _failed(f"{name} stopped", stopped)
+    raise MachineError(stopped)
 
 
 def _captured_frame(image: NDArray[Any], name: str) -> Frame:

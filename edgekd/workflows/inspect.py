@@ -49,6 +49,8 @@ class InspectOptions:
         slots: Batches in flight at once; None for the engine's own number.
         readers: Threads that decode and resize images; None to choose from the number of cores.
         ignored_checks: Names of image checks to leave out, such as "dark".
+        most_errors: ERRORs in a row that end the run; 0 for no limit, None for 100 of a video or a camera and no limit
+            of a folder.
         keep_frames: Whether the result lists every frame; a camera that runs for days would fill the memory.
         on_answer: Called with each answer, in the order of the frames.
     """
@@ -68,6 +70,7 @@ class InspectOptions:
     slots: int | None = None
     readers: int | None = None
     ignored_checks: Sequence[str] = ()
+    most_errors: int | None = None
     keep_frames: bool = True
     on_answer: Callable[[Answer], None] = field(default=ignore, repr=False, compare=False)
 
@@ -86,6 +89,7 @@ class InspectResult:
         notices: What the monitor said of the line, a line each.
         images_not_written: Heat maps and originals that could not be written.
         images_removed: Heat maps and originals that were removed to keep to the limits.
+        ignored: Files of the source that were not inspected, by the reason, such as "not an image (.txt)".
     """
 
     threshold: float
@@ -96,6 +100,7 @@ class InspectResult:
     notices: list[str] = field(default_factory=list)
     images_not_written: int = 0
     images_removed: int = 0
+    ignored: dict[str, int] = field(default_factory=dict)
 
     @property
     def all_ok(self) -> bool:
@@ -187,7 +192,8 @@ def inspect(options: InspectOptions) -> InspectResult:
 
     Raises:
         EdgekdError: The artifact or the source cannot be opened, or there is no threshold.
-        MachineError: The back end is not installed, or its device no longer answers.
+        MachineError: The back end is not installed, its device or the camera no longer answers, or too many answers in
+            a row were ERROR.
     """
     artifact = find_artifact(Path(options.engine))
     source = open_source(options.source, preprocessing_of(read_manifest(artifact)).bit_depth)
@@ -200,7 +206,11 @@ def inspect(options: InspectOptions) -> InspectResult:
         record = stack.enter_context(_Record(options, inspector)) if options.out is not None else None
         stack.callback(watchdog.stopping)
         watchdog.ready()
-        for answer in inspector.stream(source, maps=_maps(options), keep_images=options.out is not None):
+        keep_images = options.out is not None
+        answers = inspector.stream(
+            source, maps=_maps(options), keep_images=keep_images, most_errors=options.most_errors
+        )
+        for answer in answers:
             counts[answer.result.verdict] += 1
             dropped += answer.dropped
             notices += answer.notices
@@ -220,6 +230,7 @@ def inspect(options: InspectOptions) -> InspectResult:
         notices,
         images.not_written if images else 0,
         images.removed if images else 0,
+        dict(source.ignored),
     )
 
 

@@ -226,3 +226,43 @@ def test_an_answer_that_could_not_be_written_is_refused_before_anything_is_inspe
         "",
         f"edgekd: cannot write {tmp_path}: it is a folder, give the name of a file\n",
     )
+
+
+def test_a_second_run_into_the_source_inspects_the_same_images(exported, good_folder, tmp_path):
+    for number in range(2):
+        words = ("--engine", exported, "--source", good_folder, "--out", good_folder / "results", "--heat-maps", "all")
+        file = tmp_path / f"{number}.json"
+        assert main(["inspect", *words, "--threshold", "0", "--json", file]) == 0
+        content = json.loads(file.read_text())
+        assert len(content["frames"]) == 24
+        assert content["ignored"].get("results of inspections", 0) == 48 * number
+
+
+def test_a_run_of_errors_ends_with_exit_code_3_and_keeps_its_rows(exported, tmp_path, capsys):
+    source = tmp_path / "source"
+    source.mkdir()
+    for number in range(9):
+        (source / f"{number}.png").write_bytes(b"no image")
+    words = ("--engine", exported, "--source", source, "--threshold", "0", "--out", tmp_path / "out")
+    assert main(["inspect", *words, "--most-errors", "4"]) == 3
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 4
+    assert "4 frames in a row are ERROR (the last one is 3.png: " in printed.err
+    assert rows_of(tmp_path / "out")["verdict"].to_list() == ["ERROR"] * 4
+    assert main(["inspect", *words]) == 0
+    assert main(["inspect", *words, "--most-errors", "0", "--fail-on-ng"]) == 1
+
+
+def test_a_video_that_was_cut_is_an_error_and_fails(exported, tmp_path, capsys):
+    path = tmp_path / "line.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 5, (96, 96))
+    random = np.random.default_rng(0)
+    for _ in range(10):
+        writer.write(random.integers(0, 256, (96, 96, 3), np.uint8))
+    writer.release()
+    words = ("--engine", exported, "--source", path, "--threshold", "1e9", "--fail-on-ng")
+    more = [word for check in ("dark", "bright", "flat", "blurred", "size") for word in ("--ignore-check", check)]
+    assert main(["inspect", *words, *more]) == 0
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert main(["inspect", *words, *more]) == 1
+    assert "of 10 frames that line.avi declares could be read" in capsys.readouterr().out

@@ -1,8 +1,12 @@
+import os
+import socket
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
-from edgekd.errors import EdgekdError, ImageError
+from edgekd.errors import EdgekdError, ImageError, MachineError
 from edgekd.runner import open_source
 from edgekd.runner.sources import _camera_frames, image_frames
 
@@ -38,9 +42,29 @@ def test_a_video_that_is_damaged_says_so(tmp_path):
 
 def test_a_camera_that_stops_ends_in_an_error(video):
     """A video stands for the camera: both stop giving frames in the same way."""
-    *frames, last = _camera_frames(cv2.VideoCapture(str(video)), "camera 0")
-    assert [frame.name for frame in frames] == [f"camera 0#{number:06d}" for number in range(4)]
+    given = _camera_frames(cv2.VideoCapture(str(video)), "camera 0")
+    assert [next(given).name for _ in range(4)] == [f"camera 0#{number:06d}" for number in range(4)]
     with pytest.raises(ImageError, match="camera 0 delivers no more frames"):
+        next(given).load()
+    with pytest.raises(MachineError, match="camera 0 delivers no more frames: check its cable and power"):
+        next(given)
+
+
+@pytest.mark.parametrize("container", [("avi", "MJPG"), ("mkv", "MJPG")])
+def test_a_video_with_fewer_frames_than_it_declares_ends_in_an_error(container, tmp_path):
+    suffix, codec = container
+    path = tmp_path / f"line.{suffix}"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), 5, (64, 48))
+    for _ in range(20):
+        writer.write(np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8))
+    writer.release()
+    assert len(list(open_source(path).frames)) == 20
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    *frames, last = open_source(path).frames
+    assert 5 < len(frames) < 15
+    assert last.name == f"line.{suffix}#{len(frames):06d}"
+    with pytest.raises(ImageError, match=rf"{len(frames)} of 20 frames that line\.{suffix} declares could be read"):
         last.load()
 
 
@@ -109,3 +133,44 @@ def test_an_empty_folder_and_a_missing_camera_are_named(tmp_path):
         open_source(str(tmp_path))
     with pytest.raises(EdgekdError, match="cannot read from camera 97"):
         open_source("97")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps no named pipes in folders")
+@pytest.mark.parametrize("name", ["a.png", "a.mp4"])
+@pytest.mark.parametrize("kind", ["a named pipe", "a socket", "a device"])
+def test_what_is_not_a_file_is_refused_as_a_source_and_is_an_error_in_a_folder(kind, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # The path of a socket may have 107 bytes.
+    folder = Path("parts")
+    folder.mkdir()
+    path = folder / name
+    listener = socket.socket(socket.AF_UNIX)
+    if kind == "a named pipe":
+        os.mkfifo(path)
+    elif kind == "a socket":
+        listener.bind(str(path))
+    else:
+        path.symlink_to("/dev/tty")
+    with listener, pytest.raises(EdgekdError, match=rf"{name} is {kind}, not a folder, an image or a video"):
+        open_source(path)
+    if name == "a.png":
+        (frame,) = open_source(folder).frames
+        with pytest.raises(ImageError, match=f"is {kind}, not an image file"):
+            frame.load()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root, to become someone else")
+def test_a_folder_that_may_not_be_read_is_an_error_behind_the_images(good_folder):
+    (good_folder / "lot2").mkdir(mode=0)
+    for folder in (good_folder, *good_folder.parents[:3]):
+        folder.chmod(0o755)
+    os.seteuid(65534)
+    try:
+        *images, last = open_source(good_folder).frames
+        with pytest.raises(EdgekdError, match=r"cannot read the folder .*lot2: Permission denied"):
+            open_source(good_folder / "lot2")
+    finally:
+        os.seteuid(0)
+    assert len(images) == 24
+    assert last.name == "lot2"
+    with pytest.raises(ImageError, match="lot2: Permission denied; what is in it was not inspected"):
+        last.load()

@@ -25,7 +25,7 @@ def test_answers_come_in_order_and_frames_are_kept_only_where_wanted(exported: P
     assert result.verdicts == {"OK": 0, "NG": 24, "ERROR": 0}
     assert not result.all_ok
     assert not result.live
-    counted = {"images_not_written", "images_removed"}
+    counted = {"images_not_written", "images_removed", "ignored"}
     assert set(result.to_dict()) == {"threshold", "verdicts", "dropped", "frames", "notices", *counted}
 
 
