@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import importlib
 import logging
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,6 +12,9 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from edgekd.cli.signals import ending_signals
+from edgekd.cli.streams import ReaderLeftError, printed_streams
+from edgekd.cli.text import one_line
 from edgekd.errors import PACKAGE_EXTRAS, EdgekdError, missing_package, unknown_name
 
 COMMANDS = {
@@ -75,7 +77,8 @@ class CommandGroup(TyperGroup):
 
         Returns:
             The exit code: 0 done, 1 done and the answer is no, 2 the user's input, 3 the machine lacks something,
-            4 a fault of ours, 130 interrupted.
+            4 a fault of ours; 129, 130, 143 interrupted by SIGHUP, SIGINT, SIGTERM; 141 the reader of what it prints
+            has left, and it had nothing else to do.
         """
         words = with_optional_values(global_flags_first(sys.argv[1:] if args is None else args))
         more |= {"prog_name": "edgekd", "standalone_mode": False}
@@ -117,28 +120,40 @@ def exit_code_of(run: Callable[[], Any], words: Sequence[str]) -> int:
         words: The command line, for messages.
     """
     debug = "--debug" in words
-    command = next((word for word in words if word in COMMANDS), "")
-    try:
-        code = run()
-        if code == INTERRUPTED:  # Typer turns Ctrl-C into this code, without a message.
-            return _fail("interrupted", INTERRUPTED, debug)
+    with printed_streams() as output, ending_signals() as ending:
+        failure: Exception | None = None
+        code: Any = 0
+        try:
+            code = run()
+            output.require_written()
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        except SystemExit as ended:  # Typer's, for any pipe that broke.
+            code, failure = ended.code, ended.__context__ if isinstance(ended.__context__, Exception) else None
+        except Exception as error:
+            failure = error
+        ending.over = True
+        # Typer turns Ctrl-C into a code, and what is stopped half way may report its end as any error.
+        if code == INTERRUPTED or ending.received is not None:
+            return _fail(ending.message, ending.exit_code, debug)
+        if failure is not None:
+            return _failed(failure, next((word for word in words if word in COMMANDS), ""), debug)
         return code if isinstance(code, int) else 0
-    except EdgekdError as error:
-        return _fail(str(error), error.exit_code, debug)
-    except typer.TyperException as error:
-        return _usage_error(error, command, debug)
-    except ModuleNotFoundError as error:
-        if error.name not in PACKAGE_EXTRAS:
-            return _fault_of_ours(error, debug)
-        lacking = missing_package(error.name, f"edgekd {command}")
-        return _fail(str(lacking), lacking.exit_code, debug)
-    except (KeyboardInterrupt, typer.Abort):
+
+
+def _failed(error: Exception, command: str, debug: bool) -> int:
+    """Prints what a command failed with, in one line, and returns the exit code."""
+    if isinstance(error, ReaderLeftError):
+        return error.exit_code
+    if isinstance(error, typer.Abort):
         return _fail("interrupted", INTERRUPTED, debug)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # The reader left; flushing would fail again.
-        return 0
-    except Exception as error:
-        return _fault_of_ours(error, debug)
+    if isinstance(error, typer.TyperException):
+        return _usage_error(error, command, debug)
+    if isinstance(error, ModuleNotFoundError) and error.name in PACKAGE_EXTRAS:
+        error = missing_package(error.name, f"edgekd {command}")
+    if isinstance(error, EdgekdError):
+        return _fail(str(error), error.exit_code, debug)
+    return _fault_of_ours(error, debug)
 
 
 def _usage_error(error: typer.TyperException, command: str, debug: bool) -> int:
@@ -159,5 +174,5 @@ def _fault_of_ours(error: Exception, debug: bool) -> int:
 def _fail(message: str, code: int, debug: bool) -> int:
     if debug:
         logging.getLogger("edgekd").error("where this error comes from:", exc_info=True)
-    print(f"edgekd: {' '.join(message.split())}", file=sys.stderr)
+    print(f"edgekd: {one_line(message)}", file=sys.stderr)
     return code

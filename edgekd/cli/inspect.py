@@ -11,6 +11,8 @@ import typer
 
 from edgekd.cli.options import DATA, OUTPUT, Backend, EngineOrRun, GpuDevice, JsonFile, Readers, Slots, Threads
 from edgekd.cli.output import answer, require_writable, write_json_to
+from edgekd.cli.streams import standard_output
+from edgekd.cli.text import printable
 from edgekd.cli.types import between, not_negative, size_in_bytes
 
 if TYPE_CHECKING:
@@ -145,8 +147,11 @@ def inspect(
         readers=readers,
         most_errors=most_errors,
         keep_frames=json is not None,
-        on_answer=_warn if json == Path("-") else _print,
+        on_answer=_warn if json == Path("-") else _print if out or json or fail_on_ng else _print_for_a_reader,
     )
+    lost, why = standard_output().take_lost()
+    if lost:
+        logger.warning("%d lines could not be printed: %s", lost, why)
     write_json_to(json, result.to_dict())
     logger.info(_summary(result))
     if fail_on_ng and not result.all_ok:
@@ -163,6 +168,12 @@ def _print(reply: Answer) -> None:
     verdict = (f"{result.verdict.value:5}", COLOURS[result.verdict.value])
     answer.print(Text.assemble(verdict, f" {printable(reply.name)}  {printable(what)}"), soft_wrap=True)
     _warn(reply)
+
+
+def _print_for_a_reader(reply: Answer) -> None:
+    """Prints a verdict that is kept nowhere else: without a reader the run ends."""
+    _print(reply)
+    standard_output().require_reader()
 
 
 def _warn(reply: Answer) -> None:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 import sys
 
+from edgekd.cli.text import one_line, printable
+
 
 class LogLines(logging.Handler):
     """Shows each record as one line on stderr; warnings and errors are marked as such."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            line = " ".join(record.getMessage().split())
+            line = one_line(record.getMessage())
             mark = "" if record.levelno < logging.WARNING else "edgekd: warning: "
             print(f"{mark}{line}", file=sys.stderr)  # As it is by now: a progress bar may have taken its place.
             if record.exc_info:
-                print(logging.Formatter().formatException(record.exc_info), file=sys.stderr)
+                print(printable(logging.Formatter().formatException(record.exc_info), keep="\n"), file=sys.stderr)
         except Exception:  # A warning that cannot be shown must not end the work it is about.
             self.handleError(record)
 

@@ -23,7 +23,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"edgekd {__version__}")
+        print(f"edgekd {__version__}")
         raise typer.Exit
 
 
@@ -41,7 +41,7 @@ def edgekd(
     show_logs(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
     context.obj = {"quiet": quiet}
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        print(context.get_help())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

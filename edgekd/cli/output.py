@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,31 +9,47 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from edgekd.artifact import find_artifact, require_other_file, write_json
+from edgekd.artifact import find_artifact, json_text, require_other_file, write_json
 from edgekd.artifact import require_writable as require_writable
+from edgekd.cli.text import printable, unicode_content
 from edgekd.errors import EdgekdError
 
+
+class PlainConsole(Console):
+    """A console whose text is safe to print, and drawn with what its stream can encode."""
+
+    @property
+    def encoding(self) -> str:
+        """Of the stream that it prints to; rich would draw lines of tables on any."""
+        return (getattr(self.file, "encoding", None) or "utf-8").lower()
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Prints as rich does, texts without what a terminal would obey."""
+        super().print(*(printable(each, keep="\n") if isinstance(each, str) else each for each in objects), **options)
+
+
 # Messages along the way go to stderr; standard output holds the answer.
-notes = Console(stderr=True, highlight=False, markup=False)
-answer = Console(highlight=False, markup=False)
+notes = PlainConsole(stderr=True, highlight=False, markup=False)
+answer = PlainConsole(highlight=False, markup=False)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Prints a table; every column after the first is aligned right."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=printable(title), title_justify="left")
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0)
+        table.add_column(printable(column), justify="left" if index == 0 else "right", no_wrap=index == 0)
     for row in rows:
-        table.add_row(*map(str, row))
+        table.add_row(*(printable(str(cell), keep="\n") for cell in row))
     answer.print(table)
 
 
 def write_json_to(path: Path | None, content: Any) -> None:
-    """Writes JSON to a file, to standard output for "-", or nowhere for None."""
+    """Writes JSON to a file, to standard output for "-", or nowhere for None; names in it become valid Unicode."""
     if path == Path("-"):
-        sys.stdout.write(json.dumps(content, indent=2) + "\n")
+        # DEL is the one control that JSON leaves as it is.
+        print(json_text(unicode_content(content)).replace("\x7f", "\\u007f"), end="", flush=True)
     elif path is not None:
-        write_json(path, content)
+        write_json(path, unicode_content(content))
 
 
 def require_outputs(json: Path | None, html: Path | None, engine: Path | None = None) -> None:

@@ -18,6 +18,7 @@ from rich.progress import (
 )
 
 from edgekd.cli.output import notes
+from edgekd.cli.text import one_line
 from edgekd.progress import Progress as ProgressCallback
 from edgekd.progress import silent
 
@@ -56,7 +57,7 @@ def _drawn_bars(drawn: Progress) -> ProgressCallback:
     def update(step: str, done: int, total: int | None = None, loss: float | None = None) -> None:
         shown_loss = "" if loss is None else f"loss {loss:.4f}"
         if step not in tasks:
-            tasks[step] = drawn.add_task(step, total=total, loss=shown_loss)
+            tasks[step] = drawn.add_task(one_line(step), total=total, loss=shown_loss)
             _hide_the_oldest(drawn)
         drawn.update(tasks[step], completed=done, total=total, loss=shown_loss)
 
@@ -89,6 +90,6 @@ def _hide_the_oldest(drawn: Progress) -> None:
 
 def _line(step: str, done: int, total: int, loss: str, left: float) -> str:
     if done == total == 1:
-        return f"{step}: done"
-    parts = [f"{step}: {done} of {total}", loss, f"{left:.0f} s left" if done < total else ""]
+        return f"{one_line(step)}: done"
+    parts = [f"{one_line(step)}: {done} of {total}", loss, f"{left:.0f} s left" if done < total else ""]
     return ", ".join(part for part in parts if part)

@@ -16,7 +16,7 @@ def ready() -> None:
 
 
 def alive() -> None:
-    """The service is alive: systemd restarts it if this is not sent for WatchdogSec."""
+    """The service is alive: systemd restarts it if this is not sent for WatchdogSec, as where all frames are ERROR."""
     _notify("WATCHDOG=1")
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import math
-import signal
-import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -15,8 +13,10 @@ from torch import Tensor, nn
 
 from edgekd.artifact import write_beside
 from edgekd.errors import ArtifactError, EdgekdError, TrainingError, one_line
+from edgekd.signals import held_signals
 
 CHECK_EVERY = 25  # Iterations between looks at the loss; a look makes the host wait for the device.
+SAVE_SECONDS = 60.0  # Between checkpoints: what a power cut costs at most, however long an iteration takes.
 
 OnStep = Callable[[int, float], None]  # Iterations done, mean loss since the last call.
 
@@ -45,18 +45,20 @@ def optimise(
         iterations: How many in all, those before the checkpoint included.
         checkpoint: The file to resume from and to save to.
         on_step: Called every 25 iterations and at the end.
-        save_every: Iterations between checkpoints.
+        save_every: Iterations between checkpoints; one is due each minute too.
         on_save: Called after each checkpoint with the iterations done, but for the last.
 
     Raises:
         TrainingError: The loss is no longer a finite number.
-        KeyboardInterrupt, EdgekdError: Passed on, after saving.
+        KeyboardInterrupt, EdgekdError: Passed on, after saving. SIGINT, SIGTERM and SIGHUP, which are held back until
+            an iteration is done, are delivered after saving.
     """
     done = load_checkpoint(checkpoint, module, optimizer) if checkpoint.exists() else 0
     saved = reported = done
+    saved_at = time.monotonic()
     running = torch.zeros((), device=next(module.parameters()).device)
-    try:
-        with held_interrupts() as interrupted:
+    with held_signals() as interrupted:
+        try:
             for iteration in range(done, iterations):
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate_at(iteration) * group.get("factor", 1.0)
@@ -66,8 +68,8 @@ def optimise(
                 optimizer.step()
                 done = iteration + 1
                 running += loss.detach()
-                stop = interrupted()
-                if stop or done % CHECK_EVERY == 0 or done == iterations:
+                stop, due = interrupted(), time.monotonic() - saved_at >= SAVE_SECONDS
+                if stop or due or done % CHECK_EVERY == 0 or done == iterations:
                     mean = float(running) / (done - reported)
                     _require_finite(mean, done, checkpoint)
                     running.zero_()
@@ -75,38 +77,18 @@ def optimise(
                     on_step(done, mean)
                 if stop:
                     raise KeyboardInterrupt
-                if done % save_every == 0 and done < iterations:
+                if (due or done % save_every == 0) and done < iterations:
                     save_checkpoint(checkpoint, module, optimizer, done)
-                    saved = done
+                    saved, saved_at = done, time.monotonic()
                     on_save(done)
-    except TrainingError:
-        raise  # The weights are NaN; those of the checkpoint are not.
-    except (KeyboardInterrupt, EdgekdError):
-        if done > saved:
+        except TrainingError:
+            raise  # The weights are NaN; those of the checkpoint are not.
+        except (KeyboardInterrupt, EdgekdError):
+            if done > saved:
+                save_checkpoint(checkpoint, module, optimizer, done)
+            raise
+        if done > saved or not checkpoint.exists():
             save_checkpoint(checkpoint, module, optimizer, done)
-        raise
-    if done > saved or not checkpoint.exists():
-        save_checkpoint(checkpoint, module, optimizer, done)
-
-
-@contextlib.contextmanager
-def held_interrupts() -> Iterator[Callable[[], bool]]:
-    """Holds Ctrl-C back until the loop checks for it, so that no step is saved half done.
-
-    Yields:
-        Whether Ctrl-C was pressed. It never is outside the main thread, where Python delivers no signals, nor where
-        the process was started to ignore it, as shells start jobs in the background.
-    """
-    pressed: list[int] = []
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if not in_main_thread or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        yield lambda: False
-        return
-    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
-    try:
-        yield lambda: bool(pressed)
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _require_finite(loss: float, iteration: int, checkpoint: Path) -> None:

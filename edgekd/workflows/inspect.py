@@ -183,7 +183,7 @@ def inspect(options: InspectOptions) -> InspectResult:
     """Runs a detector on a folder, a video or a camera until it ends, and writes down what it answered.
 
     A service manager that asked for it (systemd, in $NOTIFY_SOCKET) is notified when the detector is ready, after each
-    frame, and at the end.
+    frame that was judged OK or NG, and at the end.
 
     Args: the fields of `InspectOptions`, as keywords.
 
@@ -214,7 +214,8 @@ def inspect(options: InspectOptions) -> InspectResult:
             counts[answer.result.verdict] += 1
             dropped += answer.dropped
             notices += answer.notices
-            watchdog.alive()
+            if answer.result.verdict is not Verdict.ERROR:  # A line whose frames all fail is not alive.
+                watchdog.alive()
             if record is not None:
                 record.write(answer)
             if options.keep_frames:
