@@ -151,7 +151,7 @@ def inspect(
     )
     lost, why = standard_output().take_lost()
     if lost:
-        logger.warning("%d lines could not be printed: %s", lost, why)
+        logger.warning("lines that could not be printed: %d (%s)", lost, why)
     write_json_to(json, result.to_dict())
     logger.info(_summary(result))
     if fail_on_ng and not result.all_ok:

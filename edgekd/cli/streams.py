@@ -49,7 +49,10 @@ class PrintedStream(io.TextIOBase):
     def write(self, text: str) -> int:
         """Writes a text, or counts its lines as lost."""
         self._waiting += text.count("\n")
-        self._try("write", text)
+        if self.reader_left:
+            self.lost, self._waiting = self.lost + self._waiting, 0
+        else:
+            self._try("write", text)
         return len(text)
 
     def flush(self) -> None:

@@ -1,4 +1,6 @@
 import math
+import os
+import signal
 import subprocess
 import sys
 
@@ -13,7 +15,7 @@ from edgekd.recipe import TrainingRecipe
 from edgekd.run_folder import STUDENT_FILE
 from edgekd.training import loop
 from edgekd.training.batches import indices_of
-from edgekd.training.loop import load_checkpoint, optimise, save_checkpoint
+from edgekd.training.loop import iterations_done, load_checkpoint, optimise, save_checkpoint
 from edgekd.training.run import start_run, train
 from edgekd.training.stages import checkpoint_of
 from edgekd.training.teachers.loading import load_teacher
@@ -97,6 +99,50 @@ def test_each_checkpoint_but_the_last_is_reported(tmp_path):
     optimise(module, optimizer, lambda i: module.value, lambda i: 0.01, 30, path, ignore, 10, saved.append)
     assert saved == [10, 20]
     assert torch.load(path, weights_only=True)["iteration"] == 30
+
+
+def test_a_checkpoint_is_due_each_minute_however_long_an_iteration_takes(tmp_path, monkeypatch):
+    module, saved, now = Weight(), [], [0.0]
+    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
+
+    def loss_at(iteration):
+        now[0] += 25
+        return module.value
+
+    optimizer = torch.optim.SGD(module.parameters(), 0.1)
+    optimise(module, optimizer, loss_at, lambda i: 0.01, 10, tmp_path / "c.pt", ignore, on_save=saved.append)
+    assert saved == [3, 6, 9]
+
+
+def test_weights_are_not_saved_by_time_where_the_loss_is_lost(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
+    with pytest.raises(TrainingError, match="became nan near iteration 4: "):
+        optimise_weight(tmp_path / "c.pt", lambda module, i: module.value * (math.nan if i == 3 else 1.0))
+    content = torch.load(tmp_path / "c.pt", weights_only=True)
+    assert content["iteration"] == 3
+    assert math.isfinite(content["module"]["value"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_waits_for_the_step_and_the_checkpoint(tmp_path, name):
+    delivered, number = [], getattr(signal, name)
+
+    def deliver(received, frame):
+        delivered.append((received, iterations_done(tmp_path / "c.pt")))
+
+    def loss_at(module, iteration):
+        if iteration == 7:
+            os.kill(os.getpid(), number)
+        return module.value
+
+    before = signal.signal(number, deliver)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            optimise_weight(tmp_path / "c.pt", loss_at)
+    finally:
+        signal.signal(number, before)
+    assert delivered == [(number, 8)]
 
 
 def test_a_lost_loss_stops_training_and_keeps_the_checkpoint_before_it(tmp_path):
