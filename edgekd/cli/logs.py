@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from edgekd.cli.text import one_line, printable
+from edgekd.cli.text import one_line, printable_lines
 
 
 class LogLines(logging.Handler):
@@ -17,7 +17,7 @@ class LogLines(logging.Handler):
             mark = "" if record.levelno < logging.WARNING else "edgekd: warning: "
             print(f"{mark}{line}", file=sys.stderr)  # As it is by now: a progress bar may have taken its place.
             if record.exc_info:
-                print(printable(logging.Formatter().formatException(record.exc_info), keep="\n"), file=sys.stderr)
+                print(printable_lines(logging.Formatter().formatException(record.exc_info)), file=sys.stderr)
         except Exception:  # A warning that cannot be shown must not end the work it is about.
             self.handleError(record)
 

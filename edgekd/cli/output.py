@@ -11,7 +11,7 @@ from rich.table import Table
 
 from edgekd.artifact import find_artifact, json_text, require_other_file, write_json
 from edgekd.artifact import require_writable as require_writable
-from edgekd.cli.text import printable, unicode_content
+from edgekd.cli.text import printable, printable_lines, unicode_content
 from edgekd.errors import EdgekdError
 
 
@@ -25,7 +25,7 @@ class PlainConsole(Console):
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Prints as rich does, texts without what a terminal would obey."""
-        super().print(*(printable(each, keep="\n") if isinstance(each, str) else each for each in objects), **options)
+        super().print(*(printable_lines(each) if isinstance(each, str) else each for each in objects), **options)
 
 
 # Messages along the way go to stderr; standard output holds the answer.
@@ -39,7 +39,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     for index, column in enumerate(columns):
         table.add_column(printable(column), justify="left" if index == 0 else "right", no_wrap=index == 0)
     for row in rows:
-        table.add_row(*(printable(str(cell), keep="\n") for cell in row))
+        table.add_row(*(printable_lines(str(cell)) for cell in row))
     answer.print(table)
 
 

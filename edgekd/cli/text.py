@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Set
 from typing import Any
 
-# Bytes that are not UTF-8, which no encoding takes; controls, which a terminal obeys; formats, which reverse or hide
-# what stands beside them; separators of lines.
-SURROGATES = frozenset({"Cs"})
-UNPRINTABLE = SURROGATES | {"Cc", "Cf", "Zl", "Zp"}
+FIRST_SURROGATE, LAST_SURROGATE = "\ud800", "\udfff"
 FIRST_BYTE, LAST_BYTE = 0xDC80, 0xDCFF  # What Python makes of a byte of a file name that is not UTF-8.
 
 
-def printable(text: str, keep: str = "") -> str:
-    r"""A text with each character that must not reach a terminal as an escape, such as \x1b.
+def printable(text: str) -> str:
+    r"""Text without what a terminal obeys, breaks a line or is not UTF-8: that stands as \xNN, \uNNNN or \UNNNNNNNN."""
+    return text if text.isprintable() else "".join(map(_escaped, text))
 
-    Args:
-        text: Any, such as a file's name.
-        keep: Characters that stay as they are.
 
-    Returns:
-        The same text where there is nothing to escape: of one line then, and of valid Unicode.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(letter if letter in keep else _escaped(letter, UNPRINTABLE) for letter in text)
+def printable_lines(text: str) -> str:
+    """The same of a text of several lines, which it keeps."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def one_line(text: str) -> str:
-    """A message in one printable line: its lines become one, what else a terminal would obey is escaped."""
+    """A message in one printable line: its lines become one."""
     return printable(" ".join(part for line in text.splitlines() if (part := line.strip())))
 
 
@@ -40,7 +30,8 @@ def unicode_content(content: Any) -> Any:
         content: Of dictionaries, lists, texts, numbers.
     """
     if isinstance(content, str):
-        return content if content.isascii() else "".join(_escaped(each, SURROGATES) for each in content)
+        is_half = any(FIRST_SURROGATE <= each <= LAST_SURROGATE for each in content)
+        return "".join(map(_without_surrogate, content)) if is_half else content
     if isinstance(content, dict):
         return {unicode_content(key): unicode_content(value) for key, value in content.items()}
     if isinstance(content, (list, tuple)):
@@ -48,10 +39,14 @@ def unicode_content(content: Any) -> Any:
     return content
 
 
-def _escaped(letter: str, categories: Set[str]) -> str:
-    if unicodedata.category(letter) not in categories:
+def _escaped(letter: str) -> str:
+    if letter.isprintable():
         return letter
     code = ord(letter)
     if FIRST_BYTE <= code <= LAST_BYTE:
-        return f"\\x{code - 0xDC00:02x}"
-    return letter.encode("unicode_escape").decode("ascii")
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _without_surrogate(letter: str) -> str:
+    return _escaped(letter) if FIRST_SURROGATE <= letter <= LAST_SURROGATE else letter

@@ -9,7 +9,6 @@ import threading
 import time
 from pathlib import Path
 
-import polars as pl
 import pytest
 
 import edgekd
@@ -18,6 +17,7 @@ from edgekd.training.loop import iterations_done
 from edgekd.training.stages import checkpoint_of
 
 from ..run_command import main
+from .logged import logged_rows
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="signals as Linux has them")
 
@@ -65,10 +65,6 @@ def lines_until(process, enough):
     raise AssertionError(f"it ended after {len(lines)} lines: {process.stderr.read()}")
 
 
-def rows(out):
-    return pl.read_parquet(out / "verdicts.parquet").height
-
-
 @pytest.mark.parametrize(("number", "code"), ENDINGS)
 def test_an_inspection_that_a_signal_ends_keeps_what_it_answered(exported, many, tmp_path, number, code):
     process = start(inspection(exported, many, tmp_path / "out"))
@@ -78,7 +74,7 @@ def test_an_inspection_that_a_signal_ends_keeps_what_it_answered(exported, many,
     more, said = process.communicate(timeout=200)
     assert process.returncode == code, said
     assert said == ("edgekd: interrupted\n" if code == 130 else f"edgekd: interrupted by {number.name}\n")
-    assert 10 <= len(printed) + len(more.splitlines()) <= rows(tmp_path / "out") < 4000
+    assert 10 <= len(printed) + len(more.splitlines()) <= logged_rows(tmp_path / "out") < 4000
     assert not list(tmp_path.rglob("*part*"))
 
 
@@ -105,7 +101,7 @@ def test_process_1_of_a_container_ends_by_sigterm_and_keeps_what_it_answered(exp
     more, said = process.communicate(timeout=200)
     assert process.returncode == 143, said
     assert said == "edgekd: interrupted by SIGTERM\n"
-    assert len(printed) + len(more.splitlines()) <= rows(tmp_path / "out") < 4000
+    assert len(printed) + len(more.splitlines()) <= logged_rows(tmp_path / "out") < 4000
 
 
 @pytest.mark.slow  # Two processes that train.
