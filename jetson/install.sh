@@ -77,7 +77,7 @@ install_service() {
     if [[ ! -e $SETTINGS ]]; then
         install -D -m 644 "$HERE/inspect.env" "$SETTINGS"
     fi
-    install -d -o edgekd -g edgekd -m 755 /var/lib/edgekd
+    install -d -o edgekd -g edgekd -m 750 /var/lib/edgekd
     systemctl daemon-reload
 }
 

@@ -172,7 +172,7 @@ def _recipe(options: DistillOptions, paths: Sequence[Path]) -> dict[str, Any]:
         "crop": options.crop,
         "strides": strides,
         "start_from": None if options.start_from is None else str(options.start_from),
-        "images_sha256": hashlib.sha256(names.encode()).hexdigest(),
+        "images_sha256": hashlib.sha256(names.encode("utf-8", "surrogatepass")).hexdigest(),
     }
 
 

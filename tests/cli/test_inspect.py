@@ -67,6 +67,20 @@ def test_inspect_tells_a_service_manager_that_it_is_up_and_alive(exported, good_
         assert [heard.recv(64) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"STOPPING=1"]
 
 
+def test_a_line_that_gives_nothing_but_errors_is_not_alive(exported, good_folder, tmp_path, monkeypatch):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "a.png").write_bytes(b"no image")
+    shutil.copy(sorted(good_folder.iterdir())[0], source / "b.png")
+    (source / "c.png").write_bytes(b"no image")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
+        heard.bind(str(tmp_path / "notify"))
+        heard.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        assert main(["inspect", "--engine", str(exported), "--source", str(source), "--threshold", "0"]) == 0
+        assert [heard.recv(64) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"STOPPING=1"]
+
+
 def test_inspect_writes_a_log_row_for_each_frame_and_heat_maps_of_the_ng_ones(exported, good_folder, tmp_path):
     out = tmp_path / "out"
     words = ["inspect", "--engine", exported, "--source", good_folder, "--out", out, "--threshold", "0"]
