@@ -15,6 +15,7 @@ from typing import NamedTuple
 from edgekd.artifact import Manifest, frame_shape, manifest_path, read_json, read_manifest
 from edgekd.backends import BUILDERS, OPENVINO, TITLES
 from edgekd.engines.devices import parse_device
+from edgekd.engines.graph_check import check_graph
 from edgekd.engines.tensorrt.building import NO_COMPATIBILITY
 from edgekd.engines.tensorrt.flavours import (
     RTX,
@@ -97,7 +98,7 @@ def plan_build(onnx_path: Path, choices: BuildChoices | None = None) -> BuildPla
         choices: What is asked for; None for nothing in particular.
 
     Raises:
-        ArtifactError: The graph is missing or not the file that its manifest describes.
+        ArtifactError: The graph is missing, not the file that its manifest describes, or none that edgekd exports.
         EdgekdError: What is asked for does not fit the graph or the back end, or would overwrite something.
         MachineError: No back end is asked for, and no TensorRT can be used.
     """
@@ -107,6 +108,7 @@ def plan_build(onnx_path: Path, choices: BuildChoices | None = None) -> BuildPla
     if choices.backend is not None and choices.backend not in BUILDERS:
         raise unknown_name("back end to build for", choices.backend, BUILDERS)
     manifest = read_manifest(onnx_path)
+    check_graph(onnx_path, manifest)
     backend = choices.backend or default_flavour().name
     _refuse_options(backend, choices)
     gpu = 0 if choices.device is None else parse_device(choices.device)

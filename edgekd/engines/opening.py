@@ -21,6 +21,7 @@ from edgekd.engines.build_record import engine_record
 from edgekd.engines.cache import cache_folder
 from edgekd.engines.cores import usable_cores
 from edgekd.engines.devices import parse_device
+from edgekd.engines.graph_check import check_graph
 from edgekd.errors import EdgekdError, MachineError, unknown_name
 from edgekd.preprocessing import preprocessing_of
 
@@ -62,7 +63,8 @@ def open_engine(
             number.
 
     Raises:
-        ArtifactError: The artifact is missing, damaged, or not the file that its manifest describes.
+        ArtifactError: The artifact is missing, damaged, not the file that its manifest describes, or no graph that
+            edgekd exports.
         EdgekdError: There is no such back end, or it takes no such file or device.
         MachineError: It is not installed, or needs a GPU that is not here.
     """
@@ -92,6 +94,7 @@ def _open(
         raise EdgekdError(
             f"{backend} runs engines, and {path} is a graph: edgekd build {shlex.quote(str(path))} --backend {backend}"
         )
+    check_graph(path, manifest)
     if device is not None and backend not in ON_CUDA:
         raise _no_device(device, path, backend)
     if backend in ACCELERATED:

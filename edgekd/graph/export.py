@@ -17,6 +17,7 @@ import torch
 from edgekd import __version__
 from edgekd.artifact import Manifest, manifest_path, read_json, write_beside, write_manifest
 from edgekd.engines import Frames
+from edgekd.engines.graph_check import check_graph
 from edgekd.errors import EdgekdError
 from edgekd.graph.frames import FrameNetwork
 from edgekd.graph.macs import count_macs
@@ -102,6 +103,7 @@ def export_detector(
             manifest |= about | {"operators": _operators(model)}
             onnx.save(model, part)
             manifest["agreement"] = measure_agreement(part, manifest, detector, frames, progress)
+        check_graph(part, manifest)  # Whatever opens it later will.
         if measure is not None:
             with _manifest_beside(part, manifest):
                 manifest |= measure(part)

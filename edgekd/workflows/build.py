@@ -184,7 +184,10 @@ def _graph_for(source: Path, options: BuildOptions) -> Path:
     graph = source if not source.is_dir() else _graph_of_run(source, options.backend)
     if options.backend == OPENVINO or graph.suffix != ".onnx" or not graph.is_file():
         return graph
+    from edgekd.engines.graph_check import check_graph
+
     manifest = read_manifest(graph)
+    check_graph(graph, manifest)
     return _with_float16(graph, manifest, options.progress) if manifest.get("precision") == "int8" else graph
 
 

@@ -69,8 +69,11 @@ def plan_triton_of(options: TritonOptions, artifact: Path, manifest: Manifest) -
     Raises:
         EdgekdError: The options do not fit together or the artifact, or the repository cannot be written.
     """
+    from edgekd.engines.graph_check import check_graph
     from edgekd.engines.triton_repository import engine_limits, refuse_other_model
 
+    if artifact.suffix == ".onnx":
+        check_graph(artifact, manifest)
     batch = manifest["inputs"]["frames"]["shape"][0]
     batch = batch if isinstance(batch, int) else None
     largest = engine_limits(artifact, manifest) if artifact.suffix == ".engine" else None

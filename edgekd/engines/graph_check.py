@@ -1,0 +1,162 @@
+"""Refuses a graph that is not one of edgekd's exports before a back end sees it.
+
+A back end computes whatever a file asks for: loops without an end, weights of another file that no hash covers, tensors
+of any size. An export holds none of it, so whatever does is damaged or made by somebody else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekd.artifact import frame_shape
+from edgekd.engines.graph_file import read_graph
+from edgekd.engines.signature import FLOAT32, UINT8, Tensor, refuse_other_tensors
+from edgekd.errors import ArtifactError
+from edgekd.recipe import read_export_recipe
+from edgekd.resources import resource
+
+ONNX_DOMAINS = ("", "ai.onnx")
+# What INT8 and batches of any size bring besides the systems' own inventories, and constants that were not folded.
+BESIDES = frozenset({"Constant", "DequantizeLinear", "QuantizeLinear", "Gather", "Shape", "Slice"})
+MOST_VALUES = 1 << 28  # Of one tensor, 1 GiB of float32: a hundred times what the largest export holds.
+MOST_STEPS = 1 << 14  # Pixels that a padding, a kernel or a stride may name.
+SPATIAL = ("pads", "kernel_shape", "strides", "dilations", "blocksize")
+# Bits of a value by ONNX's data types: those that exports hold.
+BITS = {1: 32, 2: 8, 3: 8, 6: 32, 7: 64, 9: 8, 10: 16, 11: 64}
+TYPED = {1: "float_data", 11: "double_data", 7: "int64_data"}  # The others are in int32_data.
+TYPES = {1: FLOAT32, 2: UINT8, 3: "int8", 6: "int32", 7: "int64", 9: "bool", 10: "float16", 11: "float64"}
+
+
+def check_graph(path: Path, manifest: Mapping[str, Any]) -> None:
+    """Refuses an .onnx file that no export of edgekd would be; nothing is computed and no back end is loaded.
+
+    Args:
+        path: The file, already checked against its manifest's hash.
+        manifest: Its manifest.
+
+    Raises:
+        ArtifactError: It is not a graph; it holds an operator, a subgraph or a function that no export has, weights
+            in another file, tensors without their data or of an absurd size; or its inputs and outputs are others than
+            the contract's and the manifest's.
+    """
+    model = read_graph(path)
+    graph = model.graph
+    if model.functions or model.training_info:
+        raise _refused(path, "functions or training of its own")
+    if graph.sparse_initializer:
+        raise _refused(path, "sparse weights")
+    for node in graph.node:
+        _check_node(path, node)
+    for tensor in _tensors(graph):
+        _check_tensor(path, tensor)
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        _check_size(path, value)
+    _check_resizing(path, graph)
+    weights = {tensor.name for tensor in graph.initializer}
+    inputs = [_described(value) for value in graph.input if value.name not in weights]
+    refuse_other_tensors(path, frame_shape(manifest), inputs, [_described(value) for value in graph.output])
+
+
+@cache
+def known_operators() -> frozenset[str]:
+    """Every operator that an export may hold: the inventories in export/, and what INT8 and free batches bring."""
+    systems = resource("export", "hkt.toml").parent.glob("*.toml")
+    recipes = [read_export_recipe(file.stem) for file in systems]
+    return BESIDES.union(*(recipe.operators | recipe.variant_operators for recipe in recipes))
+
+
+def _check_node(path: Path, node: Any) -> None:
+    domain, operator = _text(node.domain), _text(node.op_type)
+    if domain not in ONNX_DOMAINS:
+        raise _refused(path, f"the operator {operator} of {domain}")
+    if operator not in known_operators():
+        raise _refused(path, f"the operator {operator}")
+    for attribute in node.attribute:
+        if attribute.HasField("g") or attribute.graphs:
+            raise _refused(path, f"a graph inside its operator {operator}")
+        if attribute.HasField("sparse_tensor") or attribute.sparse_tensors:
+            raise _refused(path, "sparse weights")
+        name = _text(attribute.name)
+        if name in SPATIAL and any(abs(value) > MOST_STEPS for value in (*attribute.ints, attribute.i)):
+            raise _refused(path, f"{operator} with {name} beyond {MOST_STEPS} pixels")
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    """Every tensor that a graph brings: weights, and those of constants."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+
+
+def _check_tensor(path: Path, tensor: Any) -> None:
+    """Refuses a tensor whose values are not all in the file, and no more of them than it declares."""
+    name, kind = _text(tensor.name) or "a constant", tensor.data_type
+    if tensor.data_location or tensor.external_data:
+        raise _refused(path, f"weights outside itself ({name}), which no hash covers")
+    if kind not in BITS or tensor.HasField("segment"):
+        raise _refused(path, f"{name} of a data type that no export has")
+    if any(side < 0 for side in tensor.dims):
+        raise _refused(path, f"{name} with a negative dimension")
+    count = math.prod(tensor.dims)
+    if tensor.HasField("raw_data"):
+        there, needed = len(tensor.raw_data), count * BITS[kind] // 8
+    else:
+        there, needed = len(getattr(tensor, TYPED.get(kind, "int32_data"))), count
+    if there != needed:
+        raise _refused(path, f"{name} of {list(tensor.dims)} without its values")
+
+
+def _check_size(path: Path, value: Any) -> None:
+    sides = [dim.dim_value for dim in value.type.tensor_type.shape.dim if dim.HasField("dim_value")]
+    if any(side < 0 for side in sides) or math.prod(sides) > MOST_VALUES:
+        raise _refused(path, f"{_text(value.name)} of {sides}, more than {MOST_VALUES} values")
+
+
+def _check_resizing(path: Path, graph: Any) -> None:
+    """Refuses a constant by which Pad or Resize would make a tensor of an absurd size."""
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        for attribute in node.attribute:
+            if _text(node.op_type) == "Constant" and attribute.HasField("t"):
+                constants[node.output[0]] = attribute.t
+    for node in graph.node:
+        if (operator := _text(node.op_type)) not in ("Pad", "Resize"):
+            continue
+        for name in node.input[1:]:
+            tensor = constants.get(name)
+            if tensor is None or tensor.data_type not in (1, 7):
+                continue
+            if not np.abs(_values(tensor)).max(initial=0.0) <= MOST_STEPS:
+                raise _refused(path, f"{operator} by more than {MOST_STEPS}")
+
+
+def _values(tensor: Any) -> NDArray[np.float64]:
+    """The values of a tensor of float32 or int64."""
+    if tensor.HasField("raw_data"):
+        return np.frombuffer(tensor.raw_data, "<f4" if tensor.data_type == 1 else "<i8").astype(np.float64)
+    return np.array(tensor.float_data or tensor.int64_data, np.float64)
+
+
+def _described(value: Any) -> Tensor:
+    tensor = value.type.tensor_type
+    shape = tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim)
+    return Tensor(_text(value.name), TYPES.get(tensor.elem_type, f"type {tensor.elem_type}"), shape)
+
+
+def _refused(path: Path, what: str) -> ArtifactError:
+    return ArtifactError(f"{path} was refused: it holds {what}; take the file of edgekd export, or export again")
+
+
+def _text(name: bytes) -> str:
+    """A name of the file as it can be printed."""
+    return name.decode("utf-8", "backslashreplace").encode("unicode_escape").decode("ascii")
