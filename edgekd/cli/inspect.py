@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from edgekd.cli.options import DATA, OUTPUT, Backend, EngineOrRun, GpuDevice, JsonFile, Readers, Slots, Threads
+from edgekd.cli.options import (
+    DATA,
+    OUTPUT,
+    Backend,
+    EngineOrRun,
+    GpuDevice,
+    InferenceLimit,
+    JsonFile,
+    Readers,
+    Slots,
+    Threads,
+)
 from edgekd.cli.output import answer, require_writable, write_json_to
 from edgekd.cli.streams import standard_output
 from edgekd.cli.text import printable
@@ -60,6 +71,7 @@ def inspect(
     device: GpuDevice = None,
     slots: Slots = None,
     readers: Readers = None,
+    inference_limit: InferenceLimit = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -146,6 +158,7 @@ def inspect(
         slots=slots,
         readers=readers,
         most_errors=most_errors,
+        inference_limit=inference_limit,
         keep_frames=json is not None,
         on_answer=_warn if json == Path("-") else _print if out or json or fail_on_ng else _print_for_a_reader,
     )

@@ -79,3 +79,13 @@ Readers = Annotated[
         rich_help_panel=ENGINE,
     ),
 ]
+InferenceLimit = Annotated[
+    float | None,
+    typer.Option(
+        parser=between(0, 1e6),
+        metavar="SECONDS",
+        help="Longest time for one inference: a later answer is ERROR, and an inference that does not end stops the "
+        "command. Default: 50 times the slowest of the first ones, at least 10.",
+        rich_help_panel=ENGINE,
+    ),
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType, TracebackType
 from typing import Any, NamedTuple
@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekd.errors import EdgekdError
+from edgekd.engines.inference_limit import InferenceLimit
+from edgekd.errors import ArtifactError, EdgekdError
 from edgekd.preprocessing import Preprocessing
 
 Frames = NDArray[np.uint8]  # [N, H, W, 3], BGR
@@ -28,11 +29,13 @@ class Outputs(NamedTuple):
         scores: Raw, float32 [N].
         anomaly_maps: Raw, float32 [N, H, W]; [0, H, W] where they were not wanted.
         timings: Milliseconds of each step that the device itself measures: enqueue, h2d, gpu_compute, d2h on a GPU.
+        faults: What is wrong with the answer to a frame, by its place: a score or a map that is not finite.
     """
 
     scores: NDArray[np.float32]
     anomaly_maps: NDArray[np.float32]
     timings: Mapping[str, float] = MappingProxyType({})
+    faults: Mapping[int, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,11 @@ class Engine(abc.ABC):
         spec: What it takes and what it runs on.
         slots: How many batches may be acquired or in flight at once.
         closed: Whether it was closed. It then refuses everything, whatever was acquired or submitted before.
+        limit: How long an inference may take.
     """
 
     spec: EngineSpec
+    limit: InferenceLimit
     slots: int = 1
     closed: bool = False
     _preprocessing: Preprocessing | None = None
@@ -123,7 +128,13 @@ class Engine(abc.ABC):
 
     @abc.abstractmethod
     def collect(self, ticket: Any) -> Outputs:
-        """Waits for a batch that was submitted, and frees its slot whether or not that went well."""
+        """Waits for a batch that was submitted, and frees its slot whether or not that went well.
+
+        Raises:
+            LateInferenceError: It took longer than `limit`.
+            ArtifactError: It does not answer with one score and one map for each frame.
+            MachineError: The device failed, or the inference does not end.
+        """
 
     @abc.abstractmethod
     def close(self) -> None:
@@ -163,6 +174,59 @@ class Engine(abc.ABC):
                 f"this engine takes uint8 frames of shape {wanted}, got {frames.dtype} {frames.shape}: "
                 "resize them, or export with another --size or --batch"
             )
+
+    def checked(self, count: int, scores: NDArray[Any], maps: NDArray[Any], wanted: bool) -> Outputs:
+        """The outputs for a batch, once they are known to be answers to it. They may be views of the engine's memory.
+
+        Args:
+            count: Frames in the batch.
+            scores: As the back end gives them.
+            maps: The same; they are looked at whether or not they are wanted.
+            wanted: Whether the maps are brought back.
+
+        Raises:
+            ArtifactError: There is not one float32 score and one float32 map of the right size for each frame.
+        """
+        spec = self.spec
+        wanted_shapes = (count,), (count, spec.height, spec.width)
+        if not (scores.dtype == maps.dtype == np.float32 and (scores.shape, maps.shape) == wanted_shapes):
+            raise ArtifactError(
+                f"{spec.backend} answered a batch of {count} with scores {scores.dtype} {list(scores.shape)} and maps "
+                f"{maps.dtype} {list(maps.shape)}, and not one of each a frame: export the detector again"
+            )
+        return Outputs(scores, maps if wanted else maps[:0], faults=faults_of(scores, maps))
+
+
+def faults_of(scores: NDArray[np.float32], maps: NDArray[np.float32]) -> dict[int, str]:
+    """What is wrong with the answers to a batch, by the place of the frame; empty where all is well.
+
+    Args:
+        scores: float32 [N].
+        maps: float32 [N, H, W], or fewer of them where only some were brought back.
+    """
+    of_maps = {int(index): "the anomaly map is not finite" for index in np.flatnonzero(~finite_maps(maps))}
+    wrong = np.flatnonzero(~np.isfinite(scores))
+    return of_maps | {int(index): f"the engine's score is not finite: {scores[index]}" for index in wrong}
+
+
+def finite_maps(maps: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which maps hold nothing but finite numbers, bool [N]."""
+    return np.asarray(np.isfinite(maps.reshape(len(maps), math.prod(maps.shape[1:]))).all(axis=1))
+
+
+def require_finite(outputs: Outputs, names: Sequence[str]) -> None:
+    """Refuses the outputs for a batch in which the answer to a frame is none.
+
+    Args:
+        outputs: Of an engine.
+        names: What each frame is called; fewer than the batch where it was filled up.
+
+    Raises:
+        EdgekdError: The score or the map of a frame is not finite; it names the first such frame.
+    """
+    for name, fault in zip(names, map(outputs.faults.get, range(len(names))), strict=True):
+        if fault is not None:
+            raise EdgekdError(f"{name}: {fault}; export the detector again, or train it again")
 
 
 def wants_maps(scores: NDArray[np.float32], maps_above: float) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgekd.engines.base import Engine, Frames
+from edgekd.engines.inference_limit import InferenceLimit
 
 
 class HostEngine(Engine):
@@ -16,8 +17,13 @@ class HostEngine(Engine):
 
     def __init__(self, slots: int | None = None) -> None:
         self.slots = slots or self.slots
+        self.limit = InferenceLimit()
         self._acquired: dict[int, Frames] = {}
         self._spare: list[Frames] = []
+
+    @property
+    def broken(self) -> str | None:
+        return self.limit.broken
 
     def acquire(self, count: int = 1) -> Frames | None:
         self.require_open()

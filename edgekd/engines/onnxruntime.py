@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,9 +12,12 @@ from edgekd.backends import ONNXRUNTIME
 from edgekd.engines.base import EVERY_MAP, EngineSpec, Frames, Outputs, wants_maps
 from edgekd.engines.host import HostEngine
 from edgekd.engines.runtimes import import_onnxruntime
+from edgekd.engines.signature import ANOMALY_MAP, FLOAT32, FRAMES, SCORE, UINT8, Tensor, refuse_other_tensors
+from edgekd.engines.worker import Worker
 from edgekd.errors import ArtifactError, MachineError, one_line
 from edgekd.precisions import INT8_FP16
 
+TYPES = {"tensor(uint8)": UINT8, "tensor(float)": FLOAT32}  # As ONNX Runtime names them.
 FIRST_THAT_ROUNDS = (1, 30)  # Before, its QuantizeLinear truncates float16 on the CPU: every map is wrong by then.
 
 
@@ -66,25 +70,49 @@ class SessionEngine(HostEngine):
         super().__init__(slots)
         self._session = session
         self.spec = spec
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix=ONNXRUNTIME)
+        self._worker = Worker(ONNXRUNTIME)
 
     def submit(self, frames: Frames, maps_above: float = EVERY_MAP) -> Ticket:
         self.check(frames)
+        self.limit.require_working()
         return Ticket(self._worker.submit(self._run, frames, maps_above), frames)
 
     def collect(self, ticket: Ticket) -> Outputs:
         try:
+            self.limit.wait(len(ticket.frames), lambda seconds: _has_ended(ticket.outputs, seconds), self)
             return ticket.outputs.result()
         finally:
-            self.release(ticket.frames)
+            if self.broken is None:  # Otherwise the session still reads the frames.
+                self.release(ticket.frames)
 
     def _run(self, frames: Frames, maps_above: float) -> Outputs:
-        scores, maps = self._session.run(["score", "anomaly_map"], {"frames": frames})
-        return Outputs(scores, maps if wants_maps(scores, maps_above) else maps[:0])
+        scores, maps = self._session.run([SCORE, ANOMALY_MAP], {FRAMES: frames})
+        return self.checked(len(frames), scores, maps, wants_maps(scores, maps_above))
 
     def close(self) -> None:
         super().close()
-        self._worker.shutdown()
+        self._worker.close(wait=self.broken is None)
+
+
+def _has_ended(outputs: Future[Outputs], seconds: float) -> bool:
+    """Waits so long at most; an inference that failed has ended."""
+    try:
+        outputs.exception(seconds)
+    except FutureTimeoutError:
+        return False
+    return True
+
+
+def refuse_other_session(path: Path, session: Any, frames: tuple[int | None, int, int]) -> None:
+    """Refuses a session whose inputs and outputs are not the contract's; see `refuse_other_tensors`."""
+    inputs, outputs = map(_described, session.get_inputs()), map(_described, session.get_outputs())
+    refuse_other_tensors(path, frames, list(inputs), list(outputs))
+
+
+def _described(value: Any) -> Tensor:
+    """An input or output as ONNX Runtime reports it, whose types are as "tensor(float)"."""
+    shape = tuple(side if isinstance(side, int) else None for side in value.shape)
+    return Tensor(value.name, TYPES.get(value.type, value.type), shape)
 
 
 class OnnxRuntimeEngine(SessionEngine):
@@ -111,5 +139,6 @@ class OnnxRuntimeEngine(SessionEngine):
         except Exception as error:  # The runtime's own exceptions share no useful base.
             raise ArtifactError(f"ONNX Runtime cannot load {path}: {one_line(error)}") from error
         batch, height, width = frame_shape(manifest)
+        refuse_other_session(path, session, (batch, height, width))
         version = onnxruntime.__version__
         super().__init__(session, EngineSpec(ONNXRUNTIME, version, "CPU", height, width, batch, threads), slots)

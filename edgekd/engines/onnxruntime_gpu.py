@@ -21,7 +21,7 @@ from edgekd.backends import ONNXRUNTIME_CUDA, ONNXRUNTIME_TENSORRT
 from edgekd.engines.base import EngineSpec, Frames, Outputs
 from edgekd.engines.cache import cache_folder
 from edgekd.engines.cuda import Device, NoSuchGpuError, open_driver
-from edgekd.engines.onnxruntime import SessionEngine, session_options
+from edgekd.engines.onnxruntime import SessionEngine, refuse_other_session, session_options
 from edgekd.engines.runtimes import import_onnxruntime
 from edgekd.engines.trial import TRIAL_GRAPH, TRIAL_INPUT, AcceleratorError, check_trial
 from edgekd.errors import ArtifactError, MachineError, one_line
@@ -63,6 +63,7 @@ class OnnxRuntimeGpuEngine(SessionEngine):
         batch, height, width = frame_shape(manifest)
         options = provider_options(backend, index, manifest["precision"], manifest["sha256"])
         session, version, gpu = open_session(str(path), backend, index, options)
+        refuse_other_session(path, session, (batch, height, width))
         name = f"{gpu.name} (cuda:{index})" if gpu else f"cuda:{index}"
         uuid = gpu.uuid or None if gpu else None
         spec = EngineSpec(backend, version, name, height, width, batch, None, index, uuid)
@@ -70,13 +71,15 @@ class OnnxRuntimeGpuEngine(SessionEngine):
 
     @property
     def broken(self) -> str | None:
-        return self._broken
+        return self._broken or super().broken
 
     def _run(self, frames: Frames, maps_above: float) -> Outputs:
         if self._broken:
             raise MachineError(self._broken)
         try:
             return super()._run(frames, maps_above)
+        except ArtifactError:  # The graph's fault, not the device's.
+            raise
         except Exception as error:  # The runtime's own exceptions share no useful base.
             failure = f"{self.spec.backend} failed on {self.spec.device}: {one_line(error)}"
             if _is_of_the_device(error):  # A GPU that faulted does not respond afterwards, either.

@@ -22,6 +22,7 @@ from edgekd.engines.cache import cache_folder
 from edgekd.engines.cores import usable_cores
 from edgekd.engines.devices import parse_device
 from edgekd.engines.graph_check import check_graph
+from edgekd.engines.inference_limit import check_limit
 from edgekd.errors import EdgekdError, MachineError, unknown_name
 from edgekd.preprocessing import preprocessing_of
 
@@ -50,6 +51,7 @@ def open_engine(
     threads: int | None = None,
     device: str | None = None,
     slots: int | None = None,
+    inference_limit: float | None = None,
 ) -> Engine:
     """Loads an artifact, after checking it against its manifest.
 
@@ -61,6 +63,7 @@ def open_engine(
         device: The GPU, such as "cuda:1", as CUDA counts them; None for the first. Only for what runs on CUDA.
         slots: Batches that may be acquired or in flight at once, each with memory of its own; None for the engine's own
             number.
+        inference_limit: Seconds that an inference may take; None to derive it from the first ones.
 
     Raises:
         ArtifactError: The artifact is missing, damaged, not the file that its manifest describes, or no graph that
@@ -73,6 +76,7 @@ def open_engine(
         raise unknown_name("back end", backend, ALL_BACKENDS)
     if slots is not None and slots < 1:
         raise EdgekdError(f"slots must be a positive integer, got {slots}")
+    check_limit(inference_limit)
     if device is not None:
         parse_device(device)  # Refused before anything is read.
     if path.is_file() and path.suffix not in (".onnx", ".engine"):
@@ -81,6 +85,7 @@ def open_engine(
     preprocessing = preprocessing_of(manifest)
     engine = _open(path, manifest, backend, threads or usable_cores(), device, slots)
     engine.preprocessing = preprocessing
+    engine.limit.seconds = inference_limit
     return engine
 
 

@@ -20,6 +20,7 @@ from edgekd.engines.openvino_devices import (
     require_device,
 )
 from edgekd.engines.runtimes import import_openvino
+from edgekd.engines.signature import Tensor, refuse_other_tensors
 from edgekd.errors import ArtifactError, EdgekdError, MachineError
 
 
@@ -83,6 +84,12 @@ class OpenVINOEngine(HostEngine):
                 compiled = core.compile_model(str(path), device, options)
         except RuntimeError as error:
             raise ArtifactError(f"OpenVINO cannot load {path}: {cause(error)}") from error
+        refuse_other_tensors(
+            path,
+            (batch, height, width),
+            [_described(port) for port in compiled.inputs],
+            [_described(port) for port in compiled.outputs],
+        )
         name = "CPU" if device == "CPU" else device_name(core, device)
         self.spec = EngineSpec(backend_of(device), version, name, height, width, batch, threads)
         self._tensor = openvino.Tensor
@@ -91,6 +98,7 @@ class OpenVINOEngine(HostEngine):
 
     def submit(self, frames: Frames, maps_above: float = EVERY_MAP) -> Ticket:
         self.check(frames)
+        self.limit.require_working()
         # OpenVINO shares only memory that it might write to; anything else it copies.
         tensor = self._tensor(frames, shared_memory=frames.flags.c_contiguous and frames.flags.writeable)
         if not self._requests:
@@ -102,21 +110,35 @@ class OpenVINOEngine(HostEngine):
         return Ticket(request, frames, maps_above)
 
     def collect(self, ticket: Ticket) -> Outputs:
-        request = ticket.request
+        request, count = ticket.request, len(ticket.frames)
         try:
-            request.wait()
-            scores, maps = request.get_tensor("score").data.copy(), request.get_tensor("anomaly_map").data
-            return Outputs(scores, (maps if wants_maps(scores, ticket.maps_above) else maps[:0]).copy())
+            self.limit.wait(count, lambda seconds: bool(request.wait_for(round(seconds * 1e3))), self)
+            request.wait()  # It has ended: what it failed with comes out here.
+            scores, maps = request.get_tensor("score").data, request.get_tensor("anomaly_map").data
+            outputs = self.checked(count, scores, maps, wants_maps(scores, ticket.maps_above))
+            # The next inference of this request writes to the same memory.
+            return outputs._replace(scores=scores.copy(), anomaly_maps=outputs.anomaly_maps.copy())
         except RuntimeError as error:
             raise MachineError(f"{self.spec.backend} failed on {self.spec.device}: {cause(error)}") from error
         finally:
-            self._requests.append(request)
-            self.release(ticket.frames)
+            if self.broken is None:  # Otherwise the request still reads the frames.
+                self._requests.append(request)
+                self.release(ticket.frames)
 
     def close(self) -> None:
         super().close()
+        if self.broken is not None:  # What does not end is not waited for, and nothing that it uses is freed.
+            return
         for request in self._every_request:
             with contextlib.suppress(RuntimeError):  # Nobody waits for what failed.
                 request.wait()
         self._requests.clear()
         self._every_request.clear()
+
+
+def _described(port: Any) -> Tensor:
+    """An input or output as OpenVINO reports it; of a name that it has lost, with an empty one."""
+    shape = tuple(side.get_length() if side.is_static else None for side in port.partial_shape)
+    names = sorted(port.names)
+    dtype = port.element_type.to_dtype().name
+    return Tensor(names[0] if names else "", str(dtype), shape)

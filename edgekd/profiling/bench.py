@@ -15,6 +15,7 @@ from edgekd.artifact import Manifest
 from edgekd.data.images import Image
 from edgekd.data.preparing import prepare
 from edgekd.engines.base import Engine
+from edgekd.errors import EdgekdError
 from edgekd.machine.gpu_record import watch_gpu
 from edgekd.papers.efficiency import compare_efficiency
 from edgekd.profiling.bandwidth import CONVENTION, memory_bandwidth
@@ -189,7 +190,8 @@ def measure_latency(
 
     def through_runner() -> None:
         result = inspect_image(engine, images[turn % len(images)], limits)
-        assert result.verdict is not Verdict.ERROR
+        if result.verdict is Verdict.ERROR:
+            raise EdgekdError(f"latency cannot be measured: {result.error}")
         for stage, milliseconds in result.timings.items():
             stages.setdefault(stage, []).append(milliseconds)
 

@@ -15,7 +15,7 @@ from edgekd.data.preparing import prepare_into
 from edgekd.engines.base import EVERY_MAP, Engine, EngineSpec, Frames
 from edgekd.errors import EdgekdError
 from edgekd.machine.power import measure_power
-from edgekd.runner.pipeline import inspect_stream
+from edgekd.runner.pipeline import error_of, inspect_stream
 from edgekd.runner.reading import by_image
 from edgekd.runner.sources import Frame
 from edgekd.verdicts.limits import Limits
@@ -63,7 +63,7 @@ def measure_throughput(
         frames = _frames_for(images, batch, start, seconds)
         for answer in inspect_stream(engine, frames, Limits(np.inf), EVERY_MAP, readers=readers, batch=batch):
             if answer.result.error is not None:
-                raise EdgekdError(f"throughput cannot be measured: {answer.result.error}")
+                raise EdgekdError(f"throughput cannot be measured: {error_of(answer)}")
             done += 1
         elapsed = time.perf_counter() - start
     measured = {

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgekd.data.layouts import Category, read_mask
 from edgekd.data.preparing import Placement, assemble, frame_scores
-from edgekd.engines import Engine, Frames
+from edgekd.engines import Engine, Frames, Outputs, require_finite
 from edgekd.metrics.auroc import image_auroc, pixel_auroc
 from edgekd.preprocessing import Preprocessing, Size
 from edgekd.quantization.drift import measure_drift, verdict_flips
@@ -33,17 +33,29 @@ class Row(NamedTuple):
     threshold: float | None
 
 
-def outputs_of(engine: Engine, frames: Frames, on_frames: Callable[[int], None] = lambda done: None) -> GraphOutputs:
+def outputs_of(
+    engine: Engine,
+    frames: Frames,
+    on_frames: Callable[[int], None] = lambda done: None,
+    names: Sequence[str] | None = None,
+) -> GraphOutputs:
     """An engine's outputs for frames.
 
     Args:
         engine: Open.
         frames: uint8 [N, H, W, 3], BGR.
         on_frames: Called after each batch with the frames done so far.
+        names: What each frame is called, for errors; None for its number.
+
+    Raises:
+        EdgekdError: A score or a map is not finite.
     """
-    batches = []
+    batches: list[tuple[Outputs, int]] = []
+    called = names or [f"frame {index}" for index in range(len(frames))]
     for part, count in in_batches(frames, engine.spec.batch or 1):
-        batches.append((engine.infer(part), count))
+        outputs, done = engine.infer(part), sum(count for _, count in batches)
+        require_finite(outputs, called[done : done + count])
+        batches.append((outputs, count))
         on_frames(sum(count for _, count in batches))
     scores = np.concatenate([outputs.scores[:count] for outputs, count in batches])
     return GraphOutputs(scores, np.concatenate([outputs.anomaly_maps[:count] for outputs, count in batches]))

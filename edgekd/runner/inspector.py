@@ -16,9 +16,9 @@ from edgekd.engines import EVERY_MAP, NO_MAP, Engine, open_engine
 from edgekd.errors import ImageError, MachineError, one_line
 from edgekd.result import AnomalyResult, error_result
 from edgekd.runner.error_runs import end_after_errors
-from edgekd.runner.pipeline import Answer, inspect_image, inspect_stream
+from edgekd.runner.pipeline import Answer, inspect_image, inspect_stream, log_failure
 from edgekd.runner.sources import Source, open_source
-from edgekd.verdicts.image_checks import statistics
+from edgekd.verdicts.image_checks import Statistics, statistics
 from edgekd.verdicts.limits import limits_of
 from edgekd.verdicts.monitor import LineMonitor
 
@@ -37,6 +37,8 @@ class Inspector:
         readers: Threads that decode and resize the images of a stream; None to choose from the number of cores.
         threshold: Scores above it are NG; None for the artifact's own.
         ignored_checks: Names of image checks to leave out, such as "dark".
+        inference_limit: Seconds that an inference may take; later answers are ERROR. None for fifty times the slowest
+            of the first ones, and at least ten seconds.
 
     Attributes:
         artifact: The file that runs.
@@ -67,13 +69,14 @@ class Inspector:
         readers: int | None = None,
         threshold: float | None = None,
         ignored_checks: Sequence[str] = (),
+        inference_limit: float | None = None,
     ) -> None:
         self.artifact = find_artifact(Path(artifact))
         self.manifest = read_manifest(self.artifact)
         self.limits = limits_of(self.manifest, threshold, ignored_checks)
         self.monitor = LineMonitor(self.manifest)
         self._readers = readers
-        self._engine: Engine = open_engine(self.artifact, backend, threads, device, slots)
+        self._engine: Engine = open_engine(self.artifact, backend, threads, device, slots, inference_limit)
 
     @property
     def threshold(self) -> float:
@@ -92,7 +95,7 @@ class Inspector:
 
         Raises:
             EdgekdError: The array has another type or shape, or the inspector is closed.
-            MachineError: The engine's device no longer answers.
+            MachineError: The engine's device no longer answers, or an inference does not end.
         """
         self._engine.require_open()
         try:
@@ -113,7 +116,7 @@ class Inspector:
             if self._engine.broken is not None:
                 raise MachineError(f"{self._engine.broken}; open the artifact again") from error
             return error_result(f"the engine failed: {one_line(error)}")
-        self.monitor.add(result, seen, Path(image).name if isinstance(image, (str, Path)) else "")
+        self._watch(result, seen, Path(image).name if isinstance(image, (str, Path)) else "")
         return result
 
     def stream(
@@ -140,8 +143,8 @@ class Inspector:
 
         Raises:
             EdgekdError: The source does not exist, or nothing in it can be read.
-            MachineError: While iterating: the engine's device or the camera no longer answers, or too many answers in a
-                row were ERROR.
+            MachineError: While iterating: the engine's device or the camera no longer answers, an inference does not end,
+                or too many answers in a row were ERROR.
         """
         opened = source if isinstance(source, Source) else open_source(source, self._bit_depth)
         maps_above = {"all": EVERY_MAP, "ng": self.limits.threshold, "none": NO_MAP}[maps]
@@ -160,8 +163,15 @@ class Inspector:
 
     def _watched(self, answers: Iterator[Answer]) -> Iterator[Answer]:
         for answer in answers:
-            notices = self.monitor.add(answer.result, answer.seen, answer.name)
+            notices = self._watch(answer.result, answer.seen, answer.name)
             yield answer._replace(notices=notices) if notices else answer
+
+    def _watch(self, result: AnomalyResult, seen: Statistics | None, name: str) -> tuple[str, ...]:
+        try:
+            return self.monitor.add(result, seen, name)
+        except Exception as error:  # What watches the line must not stop it.
+            log_failure(f"the monitor failed at {name or 'an image'}", error)
+            return ()
 
     @property
     def _bit_depth(self) -> int | None:

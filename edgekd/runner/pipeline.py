@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 
 from edgekd.data.images import Image, as_bgr8
 from edgekd.data.preparing import Placement, assemble, frame_score, prepare
-from edgekd.data.view_geometry import cropped
+from edgekd.data.view_geometry import cropped, looking_tiles
 from edgekd.engines.base import EVERY_MAP, NO_MAP, Engine, Frames, Outputs
 from edgekd.errors import EdgekdError, ImageError, MachineError, one_line
 from edgekd.result import AnomalyResult, error_result, verdict_of
@@ -25,6 +27,8 @@ from edgekd.verdicts.frozen import FrozenCamera
 from edgekd.verdicts.image_checks import Statistics, statistics
 from edgekd.verdicts.limits import Limits
 from edgekd.verdicts.regions import NO_REGIONS, find_regions
+
+logger = logging.getLogger("edgekd.runner")
 
 STAGES = ("pre", "inference", "post", "end_to_end")
 
@@ -47,6 +51,26 @@ class Answer(NamedTuple):
     dropped: int = 0
     seen: Statistics | None = None
     notices: tuple[str, ...] = ()
+
+
+def error_of(answer: Answer) -> str:
+    """What went wrong with a frame, with its name.
+
+    Args:
+        answer: With verdict ERROR.
+    """
+    error = answer.result.error or "there is no clean answer"
+    return error if answer.name in error else f"{answer.name}: {error}"
+
+
+def log_failure(what: str, error: Exception) -> None:
+    """Logs a fault of ours that costs no more than one frame: in one line, with its place where details are shown.
+
+    Args:
+        what: Failed.
+        error: That it failed with.
+    """
+    logger.error("%s: %s: %s", what, type(error).__name__, one_line(error), exc_info=logger.isEnabledFor(logging.DEBUG))
 
 
 class _Filling(NamedTuple):
@@ -171,7 +195,9 @@ def inspect_stream(
         One answer per frame, in the order of the frames.
 
     Raises:
-        MachineError: The engine's device no longer answers. Frames in flight get verdict ERROR first.
+        MachineError: The engine's device no longer answers, or an inference does not end. Frames in flight get verdict
+            ERROR first.
+        EdgekdError: The engine was closed meanwhile. Frames in flight get verdict ERROR first.
         Exception: The source's, after the frames before it are answered.
     """
     batch = batch or images_per_batch(engine)
@@ -185,7 +211,9 @@ def inspect_stream(
             while True:
                 memory = None
                 while (
-                    engine.broken is None and (memory := engine.acquire(batch * engine.preprocessing.tiles)) is not None
+                    engine.broken is None
+                    and not engine.closed
+                    and (memory := engine.acquire(batch * engine.preprocessing.tiles)) is not None
                 ):
                     reads = reading.next_batch(memory, wait=not filling and not running)
                     if not reads:
@@ -196,6 +224,8 @@ def inspect_stream(
                     running.append(_start(engine, filling.popleft(), maps_above, camera))
                 if running:
                     yield from _finish(engine, running.popleft(), limits, maps_above)
+                elif engine.closed:
+                    engine.require_open()  # Refuses: whoever closed it meanwhile wants no more answers.
                 elif engine.broken is not None:
                     raise MachineError(f"{engine.broken}; the frames that follow were not inspected: start again")
                 elif reading.ended:
@@ -224,12 +254,14 @@ def _start(engine: Engine, filled: _Filling, maps_above: float, camera: FrozenCa
             np.copyto(memory, read.resized)
     submitted = time.perf_counter()
     if all(read.error for read in reads):
-        engine.release(filled.memory)
+        with contextlib.suppress(EdgekdError):
+            engine.release(filled.memory)
         return _Running(reads, None, submitted, None)
     try:
         return _Running(reads, engine.submit(filled.memory, maps_above), submitted, None)
     except Exception as failure:
-        engine.release(filled.memory)
+        with contextlib.suppress(EdgekdError):  # The engine may be closed by now.
+            engine.release(filled.memory)
         return _Running(reads, None, submitted, f"the engine failed: {one_line(failure)}")
 
 
@@ -237,7 +269,11 @@ def _not_frozen(read: Read, camera: FrozenCamera | None) -> Read:
     """The reading of a frame, with an error where the camera is frozen; frames come in their order."""
     if camera is None or read.digest is None:
         return read
-    failure = camera.failure(read.digest)
+    try:
+        failure = camera.failure(read.digest)
+    except Exception as error:
+        log_failure(f"{read.name} could not be compared with the frame before it", error)
+        failure = f"{read.name}: {type(error).__name__}: {one_line(error)}"
     return read if read.error or failure is None else read._replace(error=failure)
 
 
@@ -256,7 +292,7 @@ def _finish(engine: Engine, running: _Running, limits: Limits, maps_above: float
         else:
             times = _Times(read.started, read.milliseconds, running.submitted, inferred)
             assert read.placement is not None
-            result = _result(engine, outputs, index, read.placement, limits, maps_above, times)
+            result = _result(engine, outputs, index, read.placement, limits, maps_above, times, read.name)
         yield Answer(read.name, read.image, result, read.dropped, read.seen)
 
 
@@ -268,17 +304,14 @@ def _result(
     limits: Limits,
     maps_above: float,
     times: _Times,
+    name: str = "the image",
 ) -> AnomalyResult:
-    """The answer for one frame of a batch, from its tiles."""
-    preprocessing = engine.preprocessing
-    tiles = slice(index * preprocessing.tiles, (index + 1) * preprocessing.tiles)
-    score = frame_score(outputs.scores[tiles], preprocessing)
-    verdict = verdict_of(score, limits.threshold)
-    kept = len(outputs.anomaly_maps) and (maps_above == EVERY_MAP or score > maps_above)
-    error = None if math.isfinite(score) else f"the engine's score is not finite: {score}"
-    anomaly_map = assemble(outputs.anomaly_maps[tiles], placement, preprocessing) if kept else None
-    shape = placement.height, placement.width
-    regions = NO_REGIONS if anomaly_map is None else find_regions(anomaly_map, limits.pixel_limit, *shape)
+    """The answer for one frame of a batch, from its tiles; ERROR whatever goes wrong with it."""
+    try:
+        result = _judged(engine, outputs, index, placement, limits, maps_above)
+    except Exception as failure:
+        log_failure(f"the answer for {name} could not be judged", failure)
+        result = error_result(f"the answer could not be judged: {type(failure).__name__}: {one_line(failure)}")
     ended = time.perf_counter()
     timings = {
         "pre": times.reading,
@@ -286,13 +319,30 @@ def _result(
         "post": (ended - times.inferred) * 1e3,
         "end_to_end": (ended - times.started) * 1e3,
     }
+    return replace(result, timings={**timings, **outputs.timings})
+
+
+def _judged(
+    engine: Engine, outputs: Outputs, index: int, placement: Placement, limits: Limits, maps_above: float
+) -> AnomalyResult:
+    preprocessing = engine.preprocessing
+    first = index * preprocessing.tiles
+    tiles = slice(first, first + preprocessing.tiles)
+    score = frame_score(outputs.scores[tiles], preprocessing)
+    if not math.isfinite(score):
+        return replace(error_result(f"the engine's score is not finite: {score}"), score=score)
+    for tile in looking_tiles(preprocessing):
+        if (fault := outputs.faults.get(first + tile)) is not None:
+            return error_result(fault)
+    kept = len(outputs.anomaly_maps) and (maps_above == EVERY_MAP or score > maps_above)
+    anomaly_map = assemble(outputs.anomaly_maps[tiles], placement, preprocessing) if kept else None
+    shape = placement.height, placement.width
+    regions = NO_REGIONS if anomaly_map is None else find_regions(anomaly_map, limits.pixel_limit, *shape)
     return AnomalyResult(
         score,
         limits.severity(score),
-        verdict,
+        verdict_of(score, limits.threshold),
         regions.listed,
         anomaly_map,
-        {**timings, **outputs.timings},
-        error,
-        regions.more,
+        more_regions=regions.more,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,9 +96,10 @@ def drift(options: DriftOptions) -> DriftResult:
     scikit_learn_metrics()  # Where it is missing, that is reported before the work.
     category = read_category(Path(options.data))
     frames, placements = read_placed_frames([test.path for test in category.test], recipe.preprocessing)
+    names = [str(test.path) for test in category.test for _ in range(recipe.preprocessing.tiles)]
     rows = [_in_torch(run, artifacts, frames, options.progress)]
     for path in artifacts:
-        rows += _on_engines(path, frames, options.progress)
+        rows += _on_engines(path, frames, names, options.progress)
     report = drift_report(rows, Prepared(recipe.preprocessing, placements), category)
     learned = recipe.quantization_aware_from is not None
     result = DriftResult(recipe.system, recipe.iterations, category.name, len(placements), recipe.size, learned, report)
@@ -144,7 +146,7 @@ def _in_torch(run: Path, artifacts: list[Path], frames: Frames, progress: Progre
     return Row("fp32", "torch", outputs, _threshold(manifest) if manifest["precision"] == "fp32" else None)
 
 
-def _on_engines(path: Path, frames: Frames, progress: Progress) -> list[Row]:
+def _on_engines(path: Path, frames: Frames, names: Sequence[str], progress: Progress) -> list[Row]:
     from edgekd.engines import cpu_backends, open_engine
     from edgekd.quantization.drift_report import Row, outputs_of
 
@@ -153,7 +155,7 @@ def _on_engines(path: Path, frames: Frames, progress: Progress) -> list[Row]:
     for backend in cpu_backends(manifest):
         on_frames = functools.partial(progress, f"{path.name} on {backend}", total=len(frames))
         with open_engine(path, backend) as engine:
-            outputs = outputs_of(engine, frames, on_frames)
+            outputs = outputs_of(engine, frames, on_frames, names)
         rows.append(Row(manifest["precision"], backend, outputs, _threshold(manifest)))
     return rows
 

@@ -22,7 +22,7 @@ from edgekd.progress import Progress, silent
 from edgekd.reports.evaluation import EvaluationReport, ReportSample
 from edgekd.reports.metric_titles import paper_figures, report_metrics
 from edgekd.reports.view_image import draw_view
-from edgekd.runner.pipeline import STAGES, Answer, images_per_batch, inspect_stream
+from edgekd.runner.pipeline import STAGES, Answer, error_of, images_per_batch, inspect_stream
 from edgekd.runner.sources import image_frames
 from edgekd.verdicts.limits import Limits, measuring_limits
 from edgekd.verdicts.promise import promise_of, warnings_of
@@ -61,7 +61,8 @@ def evaluate_engine(engine: Engine, manifest: Manifest, category: Category, prog
         progress: Called after each image.
 
     Raises:
-        EdgekdError: A test image cannot be read: figures over the rest would be those of another test set.
+        EdgekdError: A test image cannot be read or gets no clean answer: figures over the rest would be those of
+            another test set.
     """
     threshold = manifest["threshold"]["value"] if manifest.get("threshold") else None
     origin = manifest["threshold"]["origin"] if manifest.get("threshold") else "the artifact holds no threshold"
@@ -70,7 +71,7 @@ def evaluate_engine(engine: Engine, manifest: Manifest, category: Category, prog
     step, total = f"evaluating {len(category.test)} images", len(category.test)
     for image, answer in _answers(engine, category, measuring_limits(manifest)):
         if answer.result.error:
-            raise EdgekdError(f"the evaluation stopped: {answer.result.error}")
+            raise EdgekdError(f"the evaluation stopped: {error_of(answer)}")
         assert answer.result.anomaly_map is not None
         mask = read_mask(image.mask, *answer.result.anomaly_map.shape) if image.mask else None
         pixels.add(image, answer, mask)

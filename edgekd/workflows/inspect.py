@@ -51,6 +51,7 @@ class InspectOptions:
         ignored_checks: Names of image checks to leave out, such as "dark".
         most_errors: ERRORs in a row that end the run; 0 for no limit, None for 100 of a video or a camera and no limit
             of a folder.
+        inference_limit: Seconds that an inference may take; None to derive it from the first ones.
         keep_frames: Whether the result lists every frame; a camera that runs for days would fill the memory.
         on_answer: Called with each answer, in the order of the frames.
     """
@@ -71,6 +72,7 @@ class InspectOptions:
     readers: int | None = None
     ignored_checks: Sequence[str] = ()
     most_errors: int | None = None
+    inference_limit: float | None = None
     keep_frames: bool = True
     on_answer: Callable[[Answer], None] = field(default=ignore, repr=False, compare=False)
 
@@ -252,6 +254,7 @@ def _inspector(options: InspectOptions) -> Inspector:
         readers=options.readers,
         threshold=options.threshold,
         ignored_checks=options.ignored_checks,
+        inference_limit=options.inference_limit,
     )
 
 

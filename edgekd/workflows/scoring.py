@@ -91,10 +91,11 @@ def measure_images(
         with_peaks: Of how many, the first ones, the map is wanted too.
 
     Raises:
-        EdgekdError: An image cannot be read.
+        EdgekdError: An image cannot be read, or its score or its map is not finite.
     """
     from edgekd.engines import EVERY_MAP, NO_MAP
     from edgekd.runner import inspect_stream
+    from edgekd.runner.pipeline import error_of
     from edgekd.verdicts.limits import Limits
 
     measured = Measured([], [])
@@ -102,7 +103,7 @@ def measure_images(
         frames = image_frames(part, engine.preprocessing.bit_depth)
         for reply in inspect_stream(engine, frames, Limits(math.inf), maps_above):
             if reply.result.error:
-                raise EdgekdError(f"{step} failed: {reply.result.error}")
+                raise EdgekdError(f"{step} failed: {error_of(reply)}")
             measured.scores.append(reply.result.score)
             if reply.result.anomaly_map is not None:
                 measured.peaks.append(float(np.nanmax(reply.result.anomaly_map)))
@@ -133,10 +134,13 @@ def synthetic_scores(engine: Engine, held_out: Sequence[Path], seed: int, progre
         held_out: Good images.
         seed: Of the defects.
         progress: Called after each image.
+
+    Raises:
+        EdgekdError: A score or a map is not finite.
     """
     from edgekd.data.good_images import read_frames
     from edgekd.data.synthetic_defects import synthetic_defects
-    from edgekd.engines import NO_MAP
+    from edgekd.engines import NO_MAP, require_finite
 
     # Painted into what the network reads: nothing of a defect may lie where the view does not look.
     frames = read_frames(held_out[:MOST_WITH_DEFECTS], engine.preprocessing)
@@ -145,7 +149,9 @@ def synthetic_scores(engine: Engine, held_out: Sequence[Path], seed: int, progre
     batch = engine.spec.batch or 1
     while len(scores) < DEFECTS:
         part = defects[np.arange(len(scores), len(scores) + batch) % DEFECTS]
-        scores += engine.infer(part, NO_MAP).scores.tolist()
+        outputs = engine.infer(part, NO_MAP)
+        require_finite(outputs, [f"synthetic defect {len(scores) + place + 1}" for place in range(batch)])
+        scores += outputs.scores.tolist()
         progress(f"scoring {DEFECTS} synthetic defects", min(len(scores), DEFECTS), DEFECTS)
     return scores[:DEFECTS]
 

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekd.engines.base import EVERY_MAP, Frames, Outputs, wants_maps
+from edgekd.engines.base import EVERY_MAP, Frames, Outputs, faults_of, wants_maps
 from edgekd.engines.cuda.driver import CudaError, Driver
+from edgekd.engines.inference_limit import InferenceLimit
 from edgekd.errors import EdgekdError
 
 _logger = logging.getLogger("edgekd.runner")
@@ -64,6 +65,7 @@ class SlotRing:
         compute: Enqueues the inference of a batch of a size on a slot's stream.
         capture: Whether inferences are captured as graphs where the driver can.
         refusal: Asked before a capture, after the inference ran once: why it cannot be captured; None where it can.
+        limit: How long an inference may take; None to derive it.
 
     Attributes:
         broken: Why the device no longer responds; None while it does.
@@ -78,7 +80,9 @@ class SlotRing:
         compute: Callable[[Slot, int], None],
         capture: bool = True,
         refusal: Callable[[Slot], str | None] = lambda slot: None,
+        limit: InferenceLimit | None = None,
     ) -> None:
+        self._limit = limit or InferenceLimit()
         self.broken: str | None = None
         self.why_no_graphs: str | None = None
         self._driver = driver
@@ -125,7 +129,8 @@ class SlotRing:
         slot, size = ticket.slot, ticket.size
         driver, (before, copied, computed, done) = self._driver, slot.marks
         with self._frees(slot):
-            driver.wait(done)
+            with self._limit.watch(size):
+                driver.wait(done)
             scores = slot.scores[:size].copy()
             timings = {
                 "enqueue": ticket.enqueue,
@@ -138,8 +143,9 @@ class SlotRing:
                 driver.copy_out(slot.maps[:size], slot.addresses["anomaly_map"], slot.stream)
                 driver.drain(slot.stream)
             maps = slot.maps[: size if wanted else 0].copy()
+            faults = faults_of(scores, maps if wanted else slot.maps[:size, _rows(slot)])
         self._free.append(slot)
-        return Outputs(scores, maps, timings)
+        return Outputs(scores, maps, timings, faults)
 
     def _take(self, frames: Frames) -> Slot:
         if not self._free:
@@ -165,6 +171,11 @@ class SlotRing:
         driver.copy_out(slot.scores[:count], slot.addresses["score"], slot.stream)
         if maps_above == EVERY_MAP:
             driver.copy_out(slot.maps[:count], slot.addresses["anomaly_map"], slot.stream)
+        else:  # Of a map that may stay there one row is looked at: a network that fails makes every value NaN.
+            for index, anomaly_map in enumerate(slot.maps[:count]):
+                row = anomaly_map[_rows(slot)]
+                offset = index * anomaly_map.nbytes + _rows(slot).start * row.nbytes
+                driver.copy_out(row, slot.addresses["anomaly_map"] + offset, slot.stream)
         driver.record(done, slot.stream)
         return Ticket(slot, count, maps_above, enqueue)
 
@@ -205,6 +216,12 @@ class SlotRing:
                 self.broken = f"the GPU no longer responds: {error}"
             self._free.append(slot)
             raise
+
+
+def _rows(slot: Slot) -> slice:
+    """The row in the middle of the maps."""
+    middle = slot.maps.shape[1] // 2
+    return slice(middle, middle + 1)
 
 
 def _make_slot(driver: Driver, index: int, shape: tuple[int, int, int]) -> Slot:

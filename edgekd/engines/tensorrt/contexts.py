@@ -8,12 +8,14 @@ from typing import Any
 from edgekd.artifact import Manifest, frame_shape
 from edgekd.engines.cuda import CudaError, Driver
 from edgekd.engines.cuda.ring import Slot
+from edgekd.engines.signature import ANOMALY_MAP, FLOAT32, FRAMES, SCORE, UINT8, Tensor, refuse_other_tensors
 from edgekd.engines.tensorrt.flavours import RTX, Flavour
 from edgekd.engines.tensorrt.progress import ERROR, WARNING, logged_once
 from edgekd.engines.tensorrt.runtime_cache import RuntimeCache, runtime_cache_path
 from edgekd.errors import ArtifactError, MachineError
 
-TENSORS = ("frames", "score", "anomaly_map")
+TENSORS = (FRAMES, SCORE, ANOMALY_MAP)
+TYPES = {"UINT8": UINT8, "FLOAT": FLOAT32}  # As TensorRT names them.
 
 
 class Contexts:
@@ -27,7 +29,7 @@ class Contexts:
         count: Slots.
 
     Raises:
-        ArtifactError: TensorRT cannot load the engine.
+        ArtifactError: TensorRT cannot load the engine, or it has other inputs and outputs than the contract.
         MachineError: The GPU has no room for it.
     """
 
@@ -47,6 +49,7 @@ class Contexts:
             self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
             if self._engine is None:
                 raise ArtifactError(f"TensorRT cannot load {path}: {self._reason()}; build it again")
+            refuse_other_tensors(path, frame_shape(manifest), *self._tensors())
             if flavour.name == RTX:
                 self._configure(manifest)
             for _ in range(count):
@@ -139,6 +142,18 @@ class Contexts:
     def _execute(self, slot: Slot) -> bool:
         context = self._contexts[slot.index]
         return bool(context.execute_async_v3(self._driver.address_of(slot.stream)))
+
+    def _tensors(self) -> tuple[list[Tensor], list[Tensor]]:
+        """The inputs and outputs that TensorRT reports."""
+        engine, found = self._engine, list[Tensor]()
+        for index in range(engine.num_io_tensors):
+            name = engine.get_tensor_name(index)
+            shape = tuple(None if side < 0 else int(side) for side in engine.get_tensor_shape(name))
+            dtype = engine.get_tensor_dtype(name).name
+            found.append(Tensor(name, TYPES.get(dtype, dtype.lower()), shape))
+        is_input = self._flavour.module.TensorIOMode.INPUT
+        inputs = [tensor for tensor in found if engine.get_tensor_mode(tensor.name) == is_input]
+        return inputs, [tensor for tensor in found if tensor not in inputs]
 
     def _configure(self, manifest: Manifest) -> None:
         """The configuration that all contexts share, and with it the kernels that are compiled for one of them."""

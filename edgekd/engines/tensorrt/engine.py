@@ -9,6 +9,7 @@ from edgekd.artifact import Manifest, frame_shape
 from edgekd.engines.base import EVERY_MAP, Engine, EngineSpec, Frames, Outputs
 from edgekd.engines.cuda import CudaMemoryError, Driver, NoSuchGpuError, open_driver
 from edgekd.engines.cuda.ring import SlotRing, Ticket
+from edgekd.engines.inference_limit import InferenceLimit
 from edgekd.engines.tensorrt.checks import needs_gpu, refuse_unfit
 from edgekd.engines.tensorrt.contexts import Contexts, no_room
 from edgekd.engines.tensorrt.flavours import load_flavour
@@ -37,7 +38,9 @@ class TensorRTEngine(Engine):
             raise EdgekdError(f"--slots must be 1 or more, got {slots}")
         self.slots = slots
         self._answered: set[int] = set()  # Sizes of batches whose kernels were kept.
+        self.limit = InferenceLimit()
         self._left = contextlib.ExitStack()
+        self._left.callback(self.limit.close)
         try:
             self._start(path, manifest, device)
         except CudaMemoryError as error:
@@ -71,6 +74,7 @@ class TensorRTEngine(Engine):
             self.slots,
             self._contexts.start,
             refusal=self._contexts.capture_refusal,
+            limit=self.limit,
         )
         for slot in self._ring.slots:
             self._contexts.bind(slot)

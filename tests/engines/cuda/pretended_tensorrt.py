@@ -4,6 +4,8 @@ It is as strict as the documentation allows: a context without its profile, its 
 a refusal is a False, and an object that goes while work is queued is a fault.
 """
 
+from types import SimpleNamespace
+
 import numpy as np
 
 SIDE = 16
@@ -117,7 +119,19 @@ class Engine:
     device_memory_size_v2 = ACTIVATIONS
 
     def __init__(self, module):
-        self.module = module
+        self.module, self.num_io_tensors = module, len(module.tensors)
+
+    def get_tensor_name(self, index):
+        return list(self.module.tensors)[index]
+
+    def get_tensor_dtype(self, name):
+        return SimpleNamespace(name=self.module.tensors[name][0])
+
+    def get_tensor_shape(self, name):
+        return self.module.tensors[name][1]
+
+    def get_tensor_mode(self, name):
+        return "INPUT" if name == "frames" else "OUTPUT"
 
     def create_runtime_config(self):
         assert self.module.is_rtx
@@ -151,6 +165,9 @@ class Pretended:
     class ILogger:
         pass
 
+    class TensorIOMode:
+        INPUT = "INPUT"
+
     class ExecutionContextAllocationStrategy:
         USER_MANAGED = "USER_MANAGED"
 
@@ -164,6 +181,13 @@ class Pretended:
         self.kernels, self.loaded = set(), set()
         self.asked = self.serialized = 0
         self.logger = None
+        self.tensors = {}  # By name: data type and shape.
+        self.of_batch(1)
+
+    def of_batch(self, batch):
+        """Gives its engines the tensors of the contract; -1 is a batch of any size."""
+        shapes = {"frames": (batch, SIDE, SIDE, 3), "score": (batch,), "anomaly_map": (batch, SIDE, SIDE)}
+        self.tensors = {name: ("UINT8" if name == "frames" else "FLOAT", shape) for name, shape in shapes.items()}
 
     def Runtime(self, logger):  # noqa: N802
         self.logger = logger

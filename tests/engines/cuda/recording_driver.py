@@ -47,6 +47,7 @@ class RecordingDriver(Driver):
         self.room -= size
         if self.room < 0:
             raise CudaMemoryError("CUDA's allocate failed: OUT OF MEMORY")
+        self._next += 1 << 20  # So that an address inside a block is no other block's.
         address = self._taken("memory")
         self.memory[address] = np.full(size, 0xA5, np.uint8)
         return address
@@ -79,10 +80,12 @@ class RecordingDriver(Driver):
     def copy_out(self, host, address, stream):
         size = bytes_of(host)
 
-        def copy():
-            host.reshape(-1).view(np.uint8)[:] = self.memory[address][:size]
+        base = max(known for known in self.memory if known <= address)  # Addresses inside a block count from its own.
 
-        self._enqueue("copy_out", stream, copy, {("memory", address), self._block_of(host)})
+        def copy():
+            host.reshape(-1).view(np.uint8)[:] = self.memory[base][address - base : address - base + size]
+
+        self._enqueue("copy_out", stream, copy, {("memory", base), self._block_of(host)})
 
     def compute(self, stream, work):
         """Enqueues a kernel; what a test's `compute` does."""

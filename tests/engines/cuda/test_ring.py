@@ -7,6 +7,7 @@ from edgekd.engines import EVERY_MAP, NO_MAP, EngineSpec
 from edgekd.engines.base import Engine
 from edgekd.engines.cuda.driver import CudaError
 from edgekd.engines.cuda.ring import SlotRing
+from edgekd.engines.inference_limit import InferenceLimit, LateInferenceError
 from edgekd.errors import EdgekdError, MachineError
 from edgekd.result import Verdict
 from edgekd.runner import Frame, inspect_stream
@@ -127,10 +128,43 @@ def test_maps_come_back_only_above_the_limit(engine):
         return engine.driver.log.count("copy_out") - before, len(outputs.anomaly_maps)
 
     assert copies(EVERY_MAP) == (2, 1)
-    assert copies(NO_MAP) == (1, 0)
-    assert copies(8.0) == (1, 0)
-    assert copies(7.5) == (2, 1)
+    assert copies(NO_MAP) == (2, 0)  # The scores, and one row of the map.
+    assert copies(8.0) == (2, 0)
+    assert copies(7.5) == (3, 1)
     assert np.all(engine.infer(frame(9), 7.5).anomaly_maps == 4.5)
+
+
+def test_an_answer_that_is_not_finite_is_known_though_its_map_stays_on_the_device():
+    driver, nan = RecordingDriver(), np.float32(np.nan)
+
+    def compute(slot, count):
+        def work():
+            frames = driver.memory[slot.addresses["frames"]].reshape(-1, SIDE, SIDE, 3)[:count]
+            scores = np.where(frames[:, 0, 0, 0] == 1, nan, 5).astype(np.float32)
+            maps = np.where(frames[..., 0] == 2, nan, 5).astype(np.float32)
+            driver.memory[slot.addresses["anomaly_map"]][: maps.nbytes] = maps.reshape(-1).view(np.uint8)
+            driver.memory[slot.addresses["score"]][: scores.nbytes] = scores.view(np.uint8)
+
+        driver.compute(slot.stream, work)
+
+    ring = SlotRing(driver, (4, SIDE, SIDE), 2, compute)
+    batch = np.concatenate([frame(level) for level in (0, 1, 2, 3)])
+    for maps_above, maps in ((EVERY_MAP, 4), (NO_MAP, 0)):
+        outputs = ring.collect(ring.submit(batch, maps_above))
+        assert len(outputs.anomaly_maps) == maps
+        assert set(outputs.faults) == {1, 2}
+        assert outputs.faults[2] == "the anomaly map is not finite"
+    driver.close()
+
+
+def test_an_inference_that_was_late_is_an_error_and_its_slot_serves_again():
+    driver = RecordingDriver()
+    ring = SlotRing(driver, (1, SIDE, SIDE), 1, kernel(driver), limit=InferenceLimit(1e-9))
+    with pytest.raises(LateInferenceError, match="longer than its limit"):
+        ring.collect(ring.submit(frame(1), EVERY_MAP))
+    ring._limit.seconds = 60
+    assert ring.collect(ring.submit(frame(3), EVERY_MAP)).scores.tolist() == [3]
+    driver.close()
 
 
 def test_a_slots_work_stands_in_this_order_on_its_stream():

@@ -52,8 +52,12 @@ def opened(monkeypatch, tmp_path):
     path = tmp_path / "x.engine"
     path.write_bytes(b"engine")
 
-    def open_on(driver, module, batch=1, capability="8.9", record=(), **options):
+    def open_on(driver, module, batch=1, capability="8.9", record=(), tensors=None, **options):
         name = "tensorrt-rtx" if module.is_rtx else "tensorrt"
+        if tensors is None:
+            module.of_batch(batch if isinstance(batch, int) else -1)
+        else:
+            module.tensors = tensors
         driver.device = Device("Pretended", capability, "13.0", 1 << 33, options.get("device", 0), UUID)
         monkeypatch.setattr(engine_module, "open_driver", lambda index: driver)
         monkeypatch.setattr(engine_module, "load_flavour", lambda _: Flavour(name, "1.7.1.116", module))
@@ -72,6 +76,29 @@ def numbered(count):
 
 def warnings(caplog):
     return [(entry.name, entry.getMessage()) for entry in caplog.records if entry.levelno >= logging.WARNING]
+
+
+TENSORS = {
+    "frames": ("UINT8", (1, SIDE, SIDE, 3)),
+    "score": ("FLOAT", (1,)),
+    "anomaly_map": ("FLOAT", (1, SIDE, SIDE)),
+}
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"frames": ("FLOAT", (1, SIDE, SIDE, 3))}, r"takes frames float32 \[1, 16, 16, 3\] instead of frames uint8"),
+        ({"score": ("FLOAT", (2,))}, r"returns anomaly_map .* and score float32 \[2\] instead of"),
+        ({"anomaly_map": ("HALF", (1, SIDE, SIDE))}, "returns anomaly_map half"),
+        ({"more": ("FLOAT", (1,))}, r"and more float32 \[1\]"),
+    ],
+)
+def test_an_engine_of_other_tensors_than_the_contracts_is_refused(opened, other, message):
+    driver = RecordingDriver()
+    with pytest.raises(ArtifactError, match=message):
+        opened(driver, Pretended(driver), tensors=TENSORS | other)
+    assert not driver.live
 
 
 @pytest.mark.parametrize("is_rtx", [True, False])
