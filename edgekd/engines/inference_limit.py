@@ -21,6 +21,7 @@ FIRST = 120.0  # Seconds that the first inference of a batch size may take, into
 LEAST = 10.0  # The shortest limit that is derived: a machine may be busy with something else for that long.
 TIMES = 50  # As often as the slowest of the first inferences takes, a later one may take.
 FIRST_ANSWERS = 10
+TURN = 0.5  # Seconds that a back end is asked to wait at once.
 LOOKS = 1.0  # Seconds between two looks at a wait that nothing can interrupt.
 
 logger = logging.getLogger("edgekd.engines")
@@ -80,11 +81,11 @@ class InferenceLimit:
         """
         self.require_working()
         limit, start = self.of(size), time.perf_counter()
-        if ended(limit):
+        if _ends(ended, limit):
             self._note(size, time.perf_counter() - start)
             return
         logger.warning("an inference takes longer than its limit of %g s", limit)
-        if ended(_grace(limit)):
+        if _ends(ended, _grace(limit)):
             raise _late(time.perf_counter() - start, limit)
         self.broken = f"an inference does not end: {limit + _grace(limit):g} s, and its limit is {limit:g} s"
         _keep(lambda: not ended(0), engine)
@@ -141,6 +142,15 @@ def check_limit(seconds: float | None) -> None:
     """
     if seconds is not None and not 0 < seconds < float("inf"):
         raise EdgekdError(f"the inference limit must be a positive number of seconds, got {seconds}")
+
+
+def _ends(ended: Callable[[float], bool], seconds: float) -> bool:
+    """Waits in short turns: Python handles a signal, such as Ctrl-C, only between two of them."""
+    until = time.perf_counter() + seconds
+    while (left := until - time.perf_counter()) > 0:
+        if ended(min(left, TURN)):
+            return True
+    return ended(0)
 
 
 def _grace(limit: float) -> float:

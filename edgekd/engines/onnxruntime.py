@@ -82,7 +82,7 @@ class SessionEngine(HostEngine):
             self.limit.wait(len(ticket.frames), lambda seconds: _has_ended(ticket.outputs, seconds), self)
             return ticket.outputs.result()
         finally:
-            if self.broken is None:  # Otherwise the session still reads the frames.
+            if ticket.outputs.done():  # Otherwise, as after Ctrl-C, the session still reads the frames.
                 self.release(ticket.frames)
 
     def _run(self, frames: Frames, maps_above: float) -> Outputs:

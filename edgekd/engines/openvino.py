@@ -112,7 +112,7 @@ class OpenVINOEngine(HostEngine):
     def collect(self, ticket: Ticket) -> Outputs:
         request, count = ticket.request, len(ticket.frames)
         try:
-            self.limit.wait(count, lambda seconds: bool(request.wait_for(round(seconds * 1e3))), self)
+            self.limit.wait(count, lambda seconds: _has_ended(request, seconds), self)
             request.wait()  # It has ended: what it failed with comes out here.
             scores, maps = request.get_tensor("score").data, request.get_tensor("anomaly_map").data
             outputs = self.checked(count, scores, maps, wants_maps(scores, ticket.maps_above))
@@ -121,7 +121,7 @@ class OpenVINOEngine(HostEngine):
         except RuntimeError as error:
             raise MachineError(f"{self.spec.backend} failed on {self.spec.device}: {cause(error)}") from error
         finally:
-            if self.broken is None:  # Otherwise the request still reads the frames.
+            if _has_ended(request, 0):  # Otherwise, as after Ctrl-C, it still reads the frames.
                 self._requests.append(request)
                 self.release(ticket.frames)
 
@@ -134,6 +134,14 @@ class OpenVINOEngine(HostEngine):
                 request.wait()
         self._requests.clear()
         self._every_request.clear()
+
+
+def _has_ended(request: Any, seconds: float) -> bool:
+    """Waits so long at most; a request that failed has ended."""
+    try:
+        return bool(request.wait_for(round(seconds * 1e3)))
+    except RuntimeError:
+        return True
 
 
 def _described(port: Any) -> Tensor:

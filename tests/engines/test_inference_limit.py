@@ -1,5 +1,6 @@
 """Inferences that take longer than they may, on graphs that are truly slow."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -96,6 +97,18 @@ def test_the_command_ends_with_exit_code_3_though_an_inference_does_not_end(tmp_
     assert "edgekd: an inference does not end: 0.6 s, and its limit is 0.2 s; the frames that follow" in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout.startswith("ERROR 0.png")
+
+
+def test_ctrl_c_counts_during_an_inference_and_the_engine_goes_on(tmp_path, backend):
+    with open_engine(save(slow_graph(20), tmp_path), backend, threads=1, inference_limit=60) as engine:
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        start = time.perf_counter()
+        with pytest.raises(KeyboardInterrupt):
+            engine.infer(grey_frame(9)[None])
+        interrupted = time.perf_counter()
+        assert np.isfinite(engine.infer(grey_frame(9)[None]).scores).all()
+        assert interrupted - start < time.perf_counter() - interrupted
 
 
 def test_the_limit_is_derived_from_the_first_inferences_of_each_size():
