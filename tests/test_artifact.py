@@ -2,6 +2,7 @@ import errno
 import hashlib
 import json
 import os
+import stat
 
 import pytest
 
@@ -151,3 +152,20 @@ def test_json_that_is_no_manifest_is_refused(artifact, content):
     artifact.with_suffix(".json").write_text(json.dumps(content))
     with pytest.raises(ArtifactError, match=r"x\.json beside .*x\.onnx is not a manifest: name an \.onnx"):
         read_manifest(artifact)
+
+
+def test_file_and_folder_reach_the_disk_around_the_rename(tmp_path, monkeypatch):
+    happened = []
+    fsync, replace = os.fsync, os.replace
+
+    def synced(handle):
+        happened.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", lambda *paths: (happened.append("rename"), replace(*paths))[1])
+    write_json(tmp_path / "x.json", {})
+    assert happened == ["file", "rename", "folder"]
+    with write_beside(tmp_path / "frame.jpg", durable=False) as part:
+        part.write_bytes(b"jpg")
+    assert happened[3:] == ["rename"]

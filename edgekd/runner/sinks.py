@@ -196,7 +196,7 @@ def _write_image(path: Path, image: Image, parameters: tuple[int, ...] = ()) -> 
     if not written:
         height, width = image.shape[:2]
         raise EdgekdError(f"an image of {width} x {height} pixels cannot be encoded as {path.suffix}")
-    with write_beside(path) as part:
+    with write_beside(path, durable=False) as part:
         part.write_bytes(encoded.tobytes())
 
 

@@ -156,7 +156,7 @@ def _write(folder: Path, images: Sequence[NDArray[np.uint8]], suffix: str = "") 
     paths = [folder / f"{index:03}{suffix}.png" for index in range(len(images))]
     for path, image in zip(paths, images, strict=True):
         if not path.exists():
-            with write_beside(path) as part:
+            with write_beside(path, durable=False) as part:
                 cv2.imwrite(str(part), image)
     return paths
 
