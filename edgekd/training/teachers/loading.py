@@ -15,8 +15,15 @@ from edgekd.models.backbones.registry import BACKBONE_NAMES
 from edgekd.training.teachers.backbone_weights import backbone_weights, load_backbone
 from edgekd.training.teachers.catalogue import CATALOGUE, CatalogueEntry
 from edgekd.training.teachers.files import SHIPPED, is_stored, shipped_teachers, stored_file
-from edgekd.training.teachers.store import read_stored
-from edgekd.training.weight_files import WEIGHT_SUFFIXES, put_weights, read_weights
+from edgekd.training.teachers.store import empty_network, read_stored
+from edgekd.training.weight_files import (
+    WEIGHT_SUFFIXES,
+    WeightFile,
+    check_shapes,
+    open_weights,
+    put_weights,
+    read_weights,
+)
 
 
 class Teacher(NamedTuple):
@@ -69,8 +76,10 @@ def load_teacher(name: str) -> Teacher:
         raise EdgekdError(f"no such teacher file: {path}")
     beside = path.with_suffix(".json")
     provenance = read_json(beside) if beside.is_file() else {"file": path.name, "made_from": "not known: a user's file"}
-    state = read_weights(path)
-    return Teacher(str(path), state, sha256(path), provenance, _pdn_of(state, path))
+    weights = open_weights(path)
+    network = _pdn_of(weights)
+    check_shapes(empty_network(network), weights.shapes, str(path), network)
+    return Teacher(str(path), weights.tensors(), weights.sha256, provenance, network)
 
 
 def put_pretrained(network: nn.Module, teacher: Teacher) -> None:
@@ -89,13 +98,15 @@ def put_pretrained(network: nn.Module, teacher: Teacher) -> None:
     put_weights(network, state, teacher.name, teacher.network)
 
 
-def _pdn_of(state: dict[str, Tensor], path: Path) -> str:
+def _pdn_of(weights: WeightFile) -> str:
     """The PDN that a file's weights are of, by the width of its first layer."""
     widths = {stages[0].outputs: name for name, stages in PDN_LAYERS.items()}
-    first = state.get("0.weight")
-    if first is None or first.dim() != 4 or len(first) not in widths:
-        raise ArtifactError(f"{path} does not hold a PDN; import the file of a backbone with 'edgekd teachers import'")
-    return widths[len(first)]
+    first = weights.shapes.get("0.weight", ())
+    if len(first) != 4 or first[0] not in widths:
+        raise ArtifactError(
+            f"{weights.path} does not hold a PDN; import the file of a backbone with 'edgekd teachers import'"
+        )
+    return widths[first[0]]
 
 
 def _backbone_card(entry: CatalogueEntry) -> dict[str, Any]:

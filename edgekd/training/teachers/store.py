@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from edgekd.models.backbones.pdn import pdn
 from edgekd.models.backbones.registry import BACKBONE_NAMES, build_backbone
 from edgekd.training.teachers.catalogue import CATALOGUE, CatalogueEntry, find_entry
 from edgekd.training.teachers.files import stored_file
-from edgekd.training.weight_files import check_weights, read_weights, write_weights
+from edgekd.training.weight_files import check_shapes, check_weights, open_weights, write_weights
 
 # torchvision names its files so: the network, then the first digits of the file's SHA-256.
 PUBLISHED_NAME = re.compile(r"(?P<network>[\w-]+)-(?P<digest>[0-9a-f]{8,64})\.pth")
@@ -25,7 +26,7 @@ def import_teacher(file: Path, name: str | None = None) -> Path:
     """Checks a published file of weights and keeps it in the store.
 
     Args:
-        file: A state dict in torch's format or as safetensors; a torch file is read with weights_only.
+        file: A state dict in torch's format or as safetensors; nothing in it is executed or inflated.
         name: Of the teacher in the catalogue; None finds it from the file's name.
 
     Returns:
@@ -40,9 +41,12 @@ def import_teacher(file: Path, name: str | None = None) -> Path:
     entry = find_entry(name) if name else _entry_of(file)
     if entry.url is None and entry.package is None:
         raise EdgekdError(f"{entry.name} ships with edgekd and is not replaced: use --teacher {file}")
-    digest = verify_name(file)
-    state = read_weights(file)
-    check_weights(empty_network(entry.network), state, file.name, entry.network)
+    network = empty_network(entry.network)
+    weights = open_weights(file, network)
+    verify_name(file, weights.sha256)
+    check_shapes(network, weights.shapes, file.name, entry.network)
+    state = weights.tensors()
+    check_weights(network, state, file.name, entry.network)
     kept = stored_file(entry.name)
     write_weights(kept, state)
     card = {
@@ -51,7 +55,7 @@ def import_teacher(file: Path, name: str | None = None) -> Path:
         "paper": entry.paper,
         "licence": entry.licence,
         "imported_from": file.name,
-        "imported_sha256": digest,
+        "imported_sha256": weights.sha256,
         "hash_checked": names_its_hash(file),
         "sha256": sha256(kept),
     }
@@ -67,9 +71,10 @@ def read_stored(name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     kept = stored_file(name)
     card = read_json(kept.with_suffix(".json"))
-    if sha256(kept) != card.get("sha256"):
+    content = kept.read_bytes()
+    if hashlib.sha256(content).hexdigest() != card.get("sha256"):
         raise ArtifactError(f"{kept} was changed since it was imported: import it again with 'edgekd teachers import'")
-    return read_weights(kept), card
+    return open_weights(kept, content=content).tensors(), card
 
 
 def names_its_hash(file: Path) -> bool:
@@ -77,20 +82,22 @@ def names_its_hash(file: Path) -> bool:
     return PUBLISHED_NAME.fullmatch(file.name) is not None
 
 
-def verify_name(file: Path) -> str:
-    """The SHA-256 of a file, checked against the digits in its name where it has such.
+def verify_name(file: Path, digest: str) -> None:
+    """Checks the SHA-256 of a file against the digits in its name, where it has such.
+
+    Args:
+        file: The file.
+        digest: Its SHA-256.
 
     Raises:
         ArtifactError: They differ.
     """
-    digest = sha256(file)
     published = PUBLISHED_NAME.fullmatch(file.name)
     if published and not digest.startswith(published["digest"]):
         raise ArtifactError(
             f"{file} is damaged or was changed: its SHA-256 begins with {digest[:8]}, "
             f"that in its name with {published['digest']}; download it again"
         )
-    return digest
 
 
 def empty_network(network: str) -> nn.Module:

@@ -97,7 +97,7 @@ def test_a_malicious_pickle_is_refused_and_not_run(tmp_path, suffix, wrapped):
         torch.save(content, path)
     else:
         path.write_bytes(pickle.dumps(content, protocol=2))
-    with pytest.raises(ArtifactError, match="was refused, it is damaged or holds more than weights"):
+    with pytest.raises(ArtifactError, match=r"was refused: it holds (\w+\.open|torch\.storage)"):
         read_weights(path)
     assert not made.exists()
     torch.load(path, weights_only=False) if wrapped else pickle.loads(path.read_bytes())
@@ -120,7 +120,7 @@ def test_a_truncated_file_is_refused(tmp_path, name, share):
     save_file(content, path) if path.suffix == ".safetensors" else torch.save(content, path)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
-    with pytest.raises(ArtifactError, match=f"{name} was refused, it is damaged or holds more than weights: .+"):
+    with pytest.raises(ArtifactError, match=f"{name} was refused: it (is damaged|is cut off|declares)"):
         read_weights(path)
 
 
