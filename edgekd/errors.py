@@ -7,7 +7,7 @@ traceback and exits with `exit_code`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 # Which extra of edgekd installs a package that the core does without.
 PACKAGE_EXTRAS = {
@@ -58,6 +58,12 @@ class MachineError(EdgekdError):
 def one_line(error: Exception) -> str:
     """The first line of another library's error; its type where the message is empty."""
     return str(error).partition("\n")[0] or type(error).__name__
+
+
+def few_of(names: Sequence[str], shown: int = 3) -> str:
+    """How many names there are and the first few of them, such as "5 (a.png, b.png, c.png and 2 more)"."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return f"{len(names)} ({', '.join(names[:shown])}{more})"
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> EdgekdError:

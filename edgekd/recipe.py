@@ -59,6 +59,10 @@ class TrainingRecipe:
         augment: How images are changed at random: "flip_horizontal", "flip_vertical", "symmetries" (flips and quarter
             turns) or "turn" (any angle); empty for as they are.
         view: What of an image is looked at, and how; runs of before there were views stretch whole images.
+        images: The SHA-256 of each image that is trained on or held out, by its path relative to `data`; empty in runs
+            of before this was kept.
+        data_changes: When images changed and the run went on with them: `date`, `iterations` done by then, the names
+            that were `added`, `removed` and `changed`, and `images_before`, the SHA-256 over the hashes until then.
     """
 
     system: str
@@ -89,6 +93,8 @@ class TrainingRecipe:
     left_out: tuple[str, ...] = ()
     view: View = WHOLE
     bit_depth: int | None = None
+    images: dict[str, str] = field(default_factory=dict)
+    data_changes: tuple[dict[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "size", parse_size(self.size))
@@ -119,7 +125,7 @@ def read_recipe(run: Path) -> TrainingRecipe:
         raise ArtifactError(f"{run / RECIPE_FILE} is not a recipe that this version of edgekd reads: train again")
     older: dict[str, Any] = {"resize": AREA}
     try:
-        lists = {name: tuple(content.get(name, ())) for name in ("held_out", "augment", "left_out")}
+        lists = {name: tuple(content.get(name, ())) for name in ("held_out", "augment", "left_out", "data_changes")}
         view = read_view(content.get("view"), str(run / RECIPE_FILE))
         recipe = TrainingRecipe(**older | content | lists | {"view": view})
     except (TypeError, EdgekdError) as error:

@@ -23,7 +23,6 @@ from edgekd.cli.options import (
 )
 from edgekd.cli.output import answer, require_writable, write_json_to
 from edgekd.cli.streams import standard_output
-from edgekd.cli.text import printable
 from edgekd.cli.types import between, not_negative, size_in_bytes
 
 if TYPE_CHECKING:

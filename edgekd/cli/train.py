@@ -92,6 +92,15 @@ def train(
             rich_help_panel=TRAINING,
         ),
     ] = False,
+    accept_changed_data: Annotated[
+        bool,
+        typer.Option(
+            "--accept-changed-data",
+            help="With --resume: go on although images were added, removed or changed since the run began; its recipe "
+            "records that.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = False,
     json: JsonFile = None,
 ) -> None:
     """Train a system on good images.
@@ -108,6 +117,7 @@ def train(
             data=data,
             run=run,
             resume=resume,
+            accept_changed_data=accept_changed_data,
             minutes=minutes,
             iterations=iterations,
             preset=preset,

@@ -34,9 +34,9 @@ ROWS = 1024  # Of the table of differences that are computed at once.
 
 
 class _Look(NamedTuple):
-    """What is compared of a file: its digest, b"" where no other has its size, and its small image without its mean."""
+    """What is compared of a file: its SHA-256, "" where it cannot be read, and its small image without its mean."""
 
-    digest: bytes
+    digest: str
     small: NDArray[np.float32] | None
     mean: float
 
@@ -53,17 +53,27 @@ def group_copies(paths: Sequence[Path], alike: bool = True) -> list[int]:
     Returns:
         For each image the index of the first one in its group: its own where it is no copy of an earlier one.
     """
-    status = [_status(path) for path in paths]
-    sizes = Counter(size for size, _ in status)
-    with ThreadPoolExecutor(4) as readers:
-        looks = list(readers.map(lambda path, key: _look(path, *key, sizes[key[0]] > 1, alike), paths, status))
-    first: dict[bytes, int] = {}
+    looks = _look_at(paths, alike)
+    first: dict[str, int] = {}
     same = [first.setdefault(look.digest, index) if look.digest else index for index, look in enumerate(looks)]
     if not alike:
         return same
     groups = _joined(same, _alike(looks, [index for index, leader in enumerate(same) if index == leader]))
     most = max(Counter(groups).values(), default=0)
     return same if most > MOST_ALIKE * len(paths) else groups
+
+
+def digests_of(paths: Sequence[Path]) -> list[str]:
+    """The SHA-256 of files, in hexadecimal; "" for one that cannot be read.
+
+    Files that `group_copies` compared in this process are not read again, unless their size or time of change differ.
+    """
+    return [look.digest for look in _look_at(paths, True)]
+
+
+def _look_at(paths: Sequence[Path], shrunk: bool) -> list[_Look]:
+    with ThreadPoolExecutor(4) as readers:
+        return list(readers.map(lambda path: _look(path, *_status(path), shrunk), paths))
 
 
 def _status(path: Path) -> tuple[int, int]:
@@ -75,13 +85,13 @@ def _status(path: Path) -> tuple[int, int]:
 
 
 @lru_cache(REMEMBERED)
-def _look(path: Path, size: int, modified: int, hashed: bool, shrunk: bool) -> _Look:
+def _look(path: Path, size: int, modified: int, shrunk: bool) -> _Look:
     """Looks at a file; its size and time of change are those it is remembered under."""
     try:
         data = read_file(path)
     except ImageError:
-        return _Look(b"", None, 0.0)
-    digest = hashlib.blake2b(data, digest_size=16).digest() if hashed else b""
+        return _Look("", None, 0.0)
+    digest = hashlib.sha256(data).hexdigest()
     small = _shrink(data) if shrunk else None
     if small is None:
         return _Look(digest, None, 0.0)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekd.data.copies import group_copies
-from edgekd.data.images import read_image
+from edgekd.data.image_files import read_file
+from edgekd.data.images import decode_image
 from edgekd.data.layouts import find_good_images, find_validation_images
 from edgekd.data.preparing import Placement, prepare_into
-from edgekd.errors import EdgekdError, ImageError
+from edgekd.errors import EdgekdError, ImageError, few_of
 from edgekd.preprocessing import Preprocessing, square
 from edgekd.recipe import TrainingRecipe
 
@@ -78,7 +80,7 @@ def split_good_images(
 
 
 def training_images(recipe: TrainingRecipe) -> list[Path]:
-    """The good images that a recipe trains on.
+    """The good images that a recipe trains on: those that it has hashes of, as far as they are still there.
 
     Args:
         recipe: Of a run.
@@ -87,7 +89,8 @@ def training_images(recipe: TrainingRecipe) -> list[Path]:
         EdgekdError: There is no image any more.
     """
     data, others = Path(recipe.data), {*recipe.held_out, *recipe.left_out}
-    return [path for path in find_good_images(data) if path.relative_to(data).as_posix() not in others]
+    names = ((path, path.relative_to(data).as_posix()) for path in find_good_images(data))
+    return [path for path, name in names if name not in others and (not recipe.images or name in recipe.images)]
 
 
 def held_out_count(images: int, share: float | None) -> int:
@@ -107,17 +110,19 @@ def _require_enough(paths: Sequence[Path], different: int | None = None) -> None
         raise EdgekdError(f"{len(paths)} good image is too few to train on: give dozens, better hundreds")
 
 
-def read_frames(paths: Sequence[Path], preprocessing: Preprocessing | int) -> NDArray[np.uint8]:
+def read_frames(
+    paths: Sequence[Path], preprocessing: Preprocessing | int, digests: Mapping[Path, str] | None = None
+) -> NDArray[np.uint8]:
     """Reads images and prepares them for a network; see `read_placed_frames`.
 
     Returns:
         uint8 [N * tiles, height, width, 3], BGR: the tiles of the first image, then those of the second, and so on.
     """
-    return read_placed_frames(paths, preprocessing)[0]
+    return read_placed_frames(paths, preprocessing, digests)[0]
 
 
 def read_placed_frames(
-    paths: Sequence[Path], preprocessing: Preprocessing | int
+    paths: Sequence[Path], preprocessing: Preprocessing | int, digests: Mapping[Path, str] | None = None
 ) -> tuple[NDArray[np.uint8], list[Placement]]:
     """Reads images and prepares them for a network.
 
@@ -125,6 +130,7 @@ def read_placed_frames(
         paths: Of the images.
         preprocessing: Of the run or the artifact that the frames are for; a side in pixels for whole images in a
             square.
+        digests: The SHA-256 that files must have, over the very bytes that are decoded; None for any.
 
     Returns:
         uint8 [N * tiles, height, width, 3], BGR: the tiles of the first image, then those of the second, and so on; and
@@ -132,17 +138,26 @@ def read_placed_frames(
 
     Raises:
         ImageError: One cannot be read, or does not suit the view; the error names it.
+        EdgekdError: Files have another hash than they must; the error names them.
     """
     prepared = square(preprocessing) if isinstance(preprocessing, int) else preprocessing
     tiles = prepared.tiles
     frames = np.empty((len(paths) * tiles, prepared.height, prepared.width, 3), np.uint8)
 
+    changed: list[Path] = []
+
     def read(index: int) -> Placement:
-        image = read_image(paths[index], prepared.bit_depth)
+        content = read_file(paths[index])
+        if digests and paths[index] in digests and hashlib.sha256(content).hexdigest() != digests[paths[index]]:
+            changed.append(paths[index])
+        image = decode_image(content, str(paths[index]), prepared.bit_depth)
         try:
             return prepare_into(image, frames[index * tiles : (index + 1) * tiles], prepared)
         except ImageError as error:
             raise ImageError(f"{paths[index]}: {error}") from error
 
     with ThreadPoolExecutor(4) as readers:
-        return frames, list(readers.map(read, range(len(paths))))
+        placements = list(readers.map(read, range(len(paths))))
+    if changed:
+        raise EdgekdError(f"images changed while they were used: {few_of([str(path) for path in sorted(changed)])}")
+    return frames, placements

@@ -143,8 +143,8 @@ class Inspector:
 
         Raises:
             EdgekdError: The source does not exist, or nothing in it can be read.
-            MachineError: While iterating: the engine's device or the camera no longer answers, an inference does not end,
-                or too many answers in a row were ERROR.
+            MachineError: While iterating: the engine's device or the camera no longer answers, an inference does not
+                end, or too many answers in a row were ERROR.
         """
         opened = source if isinstance(source, Source) else open_source(source, self._bit_depth)
         maps_above = {"all": EVERY_MAP, "ng": self.limits.threshold, "none": NO_MAP}[maps]

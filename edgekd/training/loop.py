@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import time
 from collections.abc import Callable
@@ -11,9 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from edgekd.artifact import write_beside
-from edgekd.errors import ArtifactError, EdgekdError, TrainingError, one_line
+from edgekd.errors import EdgekdError, TrainingError
 from edgekd.signals import held_signals
+from edgekd.training.checkpoints import load_checkpoint, save_checkpoint
 
 CHECK_EVERY = 25  # Iterations between looks at the loss; a look makes the host wait for the device.
 SAVE_SECONDS = 60.0  # Between checkpoints: what a power cut costs at most, however long an iteration takes.
@@ -31,6 +30,7 @@ def optimise(
     on_step: OnStep,
     save_every: int = 500,
     on_save: Callable[[int], None] = lambda iteration: None,
+    owner: str = "",
 ) -> None:
     """Trains a module for a number of iterations, from its checkpoint if there is one.
 
@@ -47,13 +47,14 @@ def optimise(
         on_step: Called every 25 iterations and at the end.
         save_every: Iterations between checkpoints; one is due each minute too.
         on_save: Called after each checkpoint with the iterations done, but for the last.
+        owner: Of `edgekd.training.checkpoints.owner_of`; empty for none.
 
     Raises:
         TrainingError: The loss is no longer a finite number.
         KeyboardInterrupt, EdgekdError: Passed on, after saving. SIGINT, SIGTERM and SIGHUP, which are held back until
             an iteration is done, are delivered after saving.
     """
-    done = load_checkpoint(checkpoint, module, optimizer) if checkpoint.exists() else 0
+    done = load_checkpoint(checkpoint, module, optimizer, owner) if checkpoint.exists() else 0
     saved = reported = done
     saved_at = time.monotonic()
     running = torch.zeros((), device=next(module.parameters()).device)
@@ -78,61 +79,20 @@ def optimise(
                 if stop:
                     raise KeyboardInterrupt
                 if (due or done % save_every == 0) and done < iterations:
-                    save_checkpoint(checkpoint, module, optimizer, done)
+                    save_checkpoint(checkpoint, module, optimizer, done, owner)
                     saved, saved_at = done, time.monotonic()
                     on_save(done)
         except TrainingError:
             raise  # The weights are NaN; those of the checkpoint are not.
         except (KeyboardInterrupt, EdgekdError):
             if done > saved:
-                save_checkpoint(checkpoint, module, optimizer, done)
+                save_checkpoint(checkpoint, module, optimizer, done, owner)
             raise
         if done > saved or not checkpoint.exists():
-            save_checkpoint(checkpoint, module, optimizer, done)
+            save_checkpoint(checkpoint, module, optimizer, done, owner)
 
 
 def _require_finite(loss: float, iteration: int, checkpoint: Path) -> None:
     if not math.isfinite(loss):
         kept = f"; the last checkpoint is kept in {checkpoint}" if checkpoint.exists() else ""
         raise TrainingError(f"the loss became {loss} near iteration {iteration}: lower --learning-rate{kept}")
-
-
-def save_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, iteration: int) -> None:
-    """Saves the weights, the optimizer's state and how many iterations they have seen."""
-    content = {"iteration": iteration, "module": module.state_dict(), "optimizer": optimizer.state_dict()}
-    buffer = io.BytesIO()  # torch's own file writer hides a full disk behind errors of its own.
-    torch.save(content, buffer)
-    with write_beside(path) as part:
-        part.write_bytes(buffer.getbuffer())
-
-
-def iterations_done(checkpoint: Path) -> int:
-    """The iterations that a checkpoint has seen; 0 where there is none.
-
-    Raises:
-        ArtifactError: It is damaged.
-    """
-    if not checkpoint.exists():
-        return 0
-    try:
-        return int(torch.load(checkpoint, weights_only=True, map_location="meta", mmap=True)["iteration"])
-    except Exception as error:  # A damaged file fails in torch in many ways; the remedy is the same.
-        raise ArtifactError(f"cannot resume from {checkpoint} ({one_line(error)}): remove it to start over") from error
-
-
-def load_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """Puts a checkpoint back.
-
-    Returns:
-        The iterations done when it was saved.
-
-    Raises:
-        ArtifactError: It is damaged or belongs to another network.
-    """
-    try:
-        content = torch.load(path, weights_only=True, map_location="cpu")
-        module.load_state_dict(content["module"])
-        optimizer.load_state_dict(content["optimizer"])
-        return int(content["iteration"])
-    except Exception as error:  # A damaged file fails in torch in many ways; the remedy is the same.
-        raise ArtifactError(f"cannot resume from {path} ({one_line(error)}): remove it to start over") from error

@@ -23,8 +23,9 @@ def training_record(recipe: TrainingRecipe) -> dict[str, Any]:
         `initialisation`, `augment` and `quantization_aware_from` as in the recipe; `arithmetic`, "float32" or
         "bfloat16"; `settings`, those that are not the paper's, by name their `value` and the `paper`'s; whether it
         learned from `synthetic_anomalies`, and the number of `textures` for them, 0 for noise; `trained_images`,
-        `held_out_images`, and whether the latter are the dataset's own validation images (`own_validation`). What an
-        older recipe did not keep is None.
+        `held_out_images`, and whether the latter are the dataset's own validation images (`own_validation`); when
+        images changed and the run went on with them (`data_changes`), with how many were added, removed and changed.
+        What an older recipe did not keep is None.
     """
     system = find_system(recipe.system)
     own = system.settings()
@@ -48,6 +49,10 @@ def training_record(recipe: TrainingRecipe) -> dict[str, Any]:
         "trained_images": recipe.trained_images or None,
         "held_out_images": len(recipe.held_out),
         "own_validation": bool(recipe.held_out) and all(name.startswith(f"{VALIDATION}/") for name in recipe.held_out),
+        "data_changes": [
+            {name: len(value) if isinstance(value, list) else value for name, value in change.items()}
+            for change in recipe.data_changes
+        ],
     }
 
 

@@ -14,20 +14,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edgekd.artifact import write_json
+from edgekd.data.copies import digests_of
 from edgekd.data.good_images import divide_good_images, read_frames
 from edgekd.data.good_images import training_images as training_images
+from edgekd.data.image_hashes import digests_by_path, named
 from edgekd.data.images import read_image
 from edgekd.data.layouts import find_good_images
 from edgekd.data.synthetic_anomalies import list_textures
-from edgekd.errors import EdgekdError
+from edgekd.errors import EdgekdError, ImageError, few_of
 from edgekd.models.detector import Detector
 from edgekd.models.registry import find_system, require_legal_size
 from edgekd.recipe import FROM_IMAGES, TrainingRecipe, held_out_images, read_recipe, write_recipe
 from edgekd.run_folder import RECIPE_FILE, STUDENT_FILE, TEACHER_CARDS_FILE, TEACHER_FILE
 from edgekd.training.batches import Batches, normalised_images, require_suitable
+from edgekd.training.checkpoints import iterations_done
 from edgekd.training.device import channels_last
 from edgekd.training.initialisation import scale_layers
-from edgekd.training.loop import OnStep, iterations_done
+from edgekd.training.loop import OnStep
 from edgekd.training.memory import keep_freed_memory
 from edgekd.training.quantization_aware import rounded_to_int8
 from edgekd.training.stages import checkpoint_of, stages_of, train_stage
@@ -56,11 +59,21 @@ def start_run(run: Path, recipe: TrainingRecipe, teachers: Sequence[Teacher]) ->
     """
     require_new(run)
     recipe, detector = checked_start(recipe, teachers)
+    recipe = _with_hashes(recipe)
     cards = [{"name": entry.name, "sha256": entry.sha256, "card": entry.provenance} for entry in teachers]
     write_weights(run / TEACHER_FILE, detector.teacher.state_dict())
     write_json(run / TEACHER_CARDS_FILE, cards)
     write_recipe(run, recipe)
     return recipe
+
+
+def _with_hashes(recipe: TrainingRecipe) -> TrainingRecipe:
+    """A recipe with the hashes of its images."""
+    paths = [*training_images(recipe), *held_out_images(recipe)]
+    digests = digests_of(paths)
+    if unreadable := [str(path) for path, digest in zip(paths, digests, strict=True) if not digest]:
+        raise ImageError(f"images cannot be read: {few_of(unreadable)}")
+    return replace(recipe, images=dict(zip(named(Path(recipe.data), paths), digests, strict=True)))
 
 
 def require_new(run: Path) -> None:
@@ -219,9 +232,10 @@ def train(run: Path, device: torch.device, on_step: OnStep) -> None:
     recipe = read_recipe(run)
     detector = build_detector(recipe, read_weights(run / TEACHER_FILE))
     channels_last(detector, device).eval().requires_grad_(False)
-    frames = read_frames(training_images(recipe), recipe.preprocessing)
+    digests = digests_by_path(recipe)
+    frames = read_frames(training_images(recipe), recipe.preprocessing, digests)
     # Now, so that what is wrong with them shows now.
-    held_out = read_frames(held_out_images(recipe), recipe.preprocessing)
+    held_out = read_frames(held_out_images(recipe), recipe.preprocessing, digests)
     _require_enough_held_out(detector, recipe, len(held_out))
     with batches_of(recipe, detector, frames, device) as batches, _arithmetic(detector, recipe, frames, device):
         batches.prepare()

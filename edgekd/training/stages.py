@@ -15,6 +15,7 @@ from edgekd.models.registry import find_system
 from edgekd.recipe import TrainingRecipe
 from edgekd.run_folder import checkpoint_name
 from edgekd.training.arithmetic import mixed_precision
+from edgekd.training.checkpoints import owner_of
 from edgekd.training.loop import OnStep, optimise
 
 DECAY_FROM, DECAY_TO = 0.95, 0.1
@@ -80,6 +81,7 @@ def train_stage(
         iterations,
         checkpoint,
         on_step,
+        owner=owner_of(recipe, stage.name),
     )
     stage.trainable.eval().requires_grad_(False)
 

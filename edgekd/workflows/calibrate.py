@@ -62,10 +62,12 @@ def calibrate(options: CalibrateOptions) -> CalibrationSet:
         EdgekdError: The folder is not a run, there are fewer than 8 good images, or an option does not fit.
         ArtifactError: The set's manifest or one of its images was changed.
     """
+    from edgekd.data.image_hashes import require_unchanged_images
     from edgekd.training.run import load_run
 
     check_choice(options)
     detector, recipe = load_run(Path(options.run))
+    require_unchanged_images(Path(options.run), recipe)
     return choose_set(detector, recipe, options)
 
 

@@ -276,12 +276,14 @@ def _export_untrained(options: ExportOptions, output: Path, served: TritonModel 
 
 def _export_run(options: ExportOptions, output: Path, served: TritonModel | None) -> Manifest:
     from edgekd.data.good_images import read_frames
+    from edgekd.data.image_hashes import require_unchanged_images
     from edgekd.recipe import held_out_images
     from edgekd.training.record import training_record
     from edgekd.training.run import load_run, training_images
 
     folder = Path(options.what)
     detector, recipe = load_run(folder)
+    require_unchanged_images(folder, recipe)
     held_out = held_out_images(recipe)
     images = held_out or training_images(recipe)
     count = options.free_batch or PARITY_FRAMES

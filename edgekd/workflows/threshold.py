@@ -154,6 +154,7 @@ def threshold(options: ThresholdOptions) -> ThresholdResult:
 def _good_images(options: ThresholdOptions, artifact: Path, manifest: Manifest) -> GoodImages:
     """The fresh images where some are given, else those that the run held out; and those that it was trained on."""
     from edgekd.data.good_images import training_images
+    from edgekd.data.image_hashes import require_unchanged_images
     from edgekd.data.layouts import find_good_images
     from edgekd.recipe import read_recipe
 
@@ -163,6 +164,7 @@ def _good_images(options: ThresholdOptions, artifact: Path, manifest: Manifest) 
         require_current(artifact, manifest, run)
         recipe = read_recipe(run)
         if options.good is None or Path(recipe.data).is_dir():
+            require_unchanged_images(run, recipe)
             of_run, known = good_images_of(recipe), training_images(recipe)
     if options.good is None:
         if of_run is None:

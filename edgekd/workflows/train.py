@@ -49,6 +49,8 @@ class TrainOptions:
         data: A folder of good images, or a category of a dataset; needed unless a run is resumed.
         run: The run folder to make, or to resume.
         resume: Whether to resume the run; `iterations` may extend it.
+        accept_changed_data: Whether a resumed run goes on although images were added, removed or changed; its recipe
+            records that.
         minutes: Time that the training may take: size and iterations are fitted to it. None for 10, unless
             `iterations` are given.
         iterations: Optimizer steps of all stages together, in place of a time.
@@ -87,6 +89,7 @@ class TrainOptions:
     data: str | Path | None = None
     run: str | Path
     resume: bool = False
+    accept_changed_data: bool = False
     minutes: float | None = None
     iterations: int | None = None
     preset: Preset | None = None
@@ -180,6 +183,8 @@ def train(options: TrainOptions) -> TrainResult:
     if options.resume:
         recipe = _resumed(options)
         found = _find_images(recipe)
+    elif options.accept_changed_data:
+        raise EdgekdError("--accept-changed-data is for a run that goes on: add --resume, or leave it out")
     else:
         recipe, teachers = _new_recipe(options)
         found = _find_images(recipe)
@@ -243,14 +248,16 @@ def _started(
 
 
 def _resumed(options: TrainOptions) -> TrainingRecipe:
+    from edgekd.training.changed_data import recipe_to_resume
+
     run = Path(options.run)
     if not (run / RECIPE_FILE).exists():
         raise EdgekdError(f"{run} holds no run to resume: leave out --resume to start one")
     if options.minutes is not None:
         raise EdgekdError("--resume goes on to the iterations of the run: leave out --minutes, or give --iterations")
-    recipe = read_recipe(run)
-    if recipe.system != options.system:
-        raise EdgekdError(f"{run} is a run of {recipe.system}, not of {options.system}")
+    if (system := read_recipe(run).system) != options.system:
+        raise EdgekdError(f"{run} is a run of {system}, not of {options.system}")
+    recipe = recipe_to_resume(run, options.accept_changed_data)
     if options.quantization_aware and recipe.quantization_aware_from is None:
         from edgekd.training.run import become_quantization_aware
 

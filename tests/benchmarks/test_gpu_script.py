@@ -18,6 +18,7 @@ from edgekd.engines.cuda.ring import SlotRing
 from edgekd.metrics.auroc import image_auroc as image_auroc_of_scikit_learn
 from edgekd.recipe import TrainingRecipe
 from edgekd.run_folder import STUDENT_FILE
+from edgekd.training.checkpoints import read_checkpoint
 from edgekd.training.run import load_run, start_run, train
 from edgekd.training.stages import checkpoint_of
 from edgekd.training.weight_files import read_weights
@@ -225,7 +226,7 @@ def test_a_training_that_is_stopped_keeps_what_it_learned(tmp_path):
     detector, _ = load_run(tmp_path / "run")
     assert stage_progress(tmp_path / "run", detector, recipe)["students"]["done"] == 25
     assert stage_progress(tmp_path / "run", detector, recipe)["fusion"]["done"] == 0
-    learned = torch.load(checkpoint_of(tmp_path / "run", "students"), weights_only=True)["module"]
+    learned = read_checkpoint(checkpoint_of(tmp_path / "run", "students"))["module"]
     written = read_weights(tmp_path / "run" / STUDENT_FILE)
     assert all(torch.equal(written[f"students.{key}"], value) for key, value in learned.items())
 

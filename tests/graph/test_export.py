@@ -10,7 +10,7 @@ import torch
 import edgekd.engines.opening as opening
 from edgekd.artifact import manifest_path, read_manifest, sha256
 from edgekd.data.good_images import read_frames
-from edgekd.data.images import read_image
+from edgekd.data.images import decode_image
 from edgekd.data.resizing import resize_into
 from edgekd.engines import BACKENDS, open_engine
 from edgekd.engines.cores import usable_cores
@@ -186,7 +186,7 @@ def test_an_artifact_keeps_the_rule_that_its_run_resized_images_by(trained_run, 
 
     monkeypatch.setattr("edgekd.data.resizing.resize_into", resize)  # Of parity's frames.
     monkeypatch.setattr("edgekd.data.preparing.resize_into", resize)  # Of the threshold's.
-    monkeypatch.setattr("edgekd.data.good_images.read_image", lambda path, bits: read_image(path, bits).repeat(2, 0))
+    monkeypatch.setattr("edgekd.data.good_images.decode_image", lambda *what: decode_image(*what).repeat(2, 0))
     assert main(["export", str(run)]) == 0
     assert used == {rule}
     assert read_manifest(run / "detector.onnx")["resize"] == {"rule": rule}

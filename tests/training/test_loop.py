@@ -15,7 +15,8 @@ from edgekd.recipe import TrainingRecipe
 from edgekd.run_folder import STUDENT_FILE
 from edgekd.training import loop
 from edgekd.training.batches import indices_of
-from edgekd.training.loop import iterations_done, load_checkpoint, optimise, save_checkpoint
+from edgekd.training.checkpoints import iterations_done, load_checkpoint, read_checkpoint, save_checkpoint
+from edgekd.training.loop import optimise
 from edgekd.training.run import start_run, train
 from edgekd.training.stages import checkpoint_of
 from edgekd.training.teachers.loading import load_teacher
@@ -51,7 +52,7 @@ def test_an_interrupted_run_that_goes_on_ends_with_the_weights_of_one_that_was_n
     parted = new_run(tmp_path / "parted", good_folder, tiny_teacher)
     with pytest.raises(KeyboardInterrupt):
         train(parted, CPU, interrupt_at_3)
-    assert torch.load(checkpoint_of(parted), weights_only=True)["iteration"] == 3
+    assert read_checkpoint(checkpoint_of(parted))["iteration"] == 3
     assert not (parted / STUDENT_FILE).exists()
     train(parted, CPU, ignore)
     expected, resumed = load_file(whole / STUDENT_FILE), load_file(parted / STUDENT_FILE)
@@ -98,7 +99,7 @@ def test_each_checkpoint_but_the_last_is_reported(tmp_path):
     path = tmp_path / "c.pt"
     optimise(module, optimizer, lambda i: module.value, lambda i: 0.01, 30, path, ignore, 10, saved.append)
     assert saved == [10, 20]
-    assert torch.load(path, weights_only=True)["iteration"] == 30
+    assert read_checkpoint(path)["iteration"] == 30
 
 
 def test_a_checkpoint_is_due_each_minute_however_long_an_iteration_takes(tmp_path, monkeypatch):
@@ -118,7 +119,7 @@ def test_weights_are_not_saved_by_time_where_the_loss_is_lost(tmp_path, monkeypa
     monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
     with pytest.raises(TrainingError, match="became nan near iteration 4: "):
         optimise_weight(tmp_path / "c.pt", lambda module, i: module.value * (math.nan if i == 3 else 1.0))
-    content = torch.load(tmp_path / "c.pt", weights_only=True)
+    content = read_checkpoint(tmp_path / "c.pt")
     assert content["iteration"] == 3
     assert math.isfinite(content["module"]["value"])
 
@@ -149,7 +150,7 @@ def test_a_lost_loss_stops_training_and_keeps_the_checkpoint_before_it(tmp_path)
     checkpoint = tmp_path / "c.pt"
     with pytest.raises(TrainingError, match=r"became nan near iteration 75: lower --learning-rate; .*c\.pt"):
         optimise_weight(checkpoint, lambda module, i: module.value * (math.nan if i == 60 else 1.0))
-    content = torch.load(checkpoint, weights_only=True)
+    content = read_checkpoint(checkpoint)
     assert content["iteration"] == 50
     assert float(content["module"]["value"]) == pytest.approx(1 - 50 * 0.01)
 
@@ -165,7 +166,10 @@ def test_a_damaged_checkpoint_is_one_clear_error(tmp_path, kept):
     checkpoint = tmp_path / "c.pt"
     optimise_weight(checkpoint, lambda module, i: module.value, iterations=1)
     checkpoint.write_bytes(checkpoint.read_bytes()[:kept])
-    with pytest.raises(ArtifactError, match=r"^cannot resume from .*c\.pt \(.+\): remove it to start over$"):
+    with pytest.raises(
+        ArtifactError,
+        match=r"^cannot resume from .*c\.pt \(.+\): put its own back, or remove it to start that stage over$",
+    ):
         optimise_weight(checkpoint, lambda module, i: module.value)
 
 
@@ -181,7 +185,7 @@ FULL_DISK = """
 import resource, signal, sys, torch
 from pathlib import Path
 from edgekd.errors import EdgekdError
-from edgekd.training.loop import save_checkpoint
+from edgekd.training.checkpoints import save_checkpoint
 from edgekd.training.weight_files import write_weights
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))

@@ -7,7 +7,7 @@ from edgekd.models.registry import SYSTEMS, find_system
 from edgekd.recipe import TrainingRecipe, read_recipe
 from edgekd.run_folder import STUDENT_FILE, TEACHER_FILE
 from edgekd.training import loop
-from edgekd.training.loop import iterations_done
+from edgekd.training.checkpoints import iterations_done, read_checkpoint
 from edgekd.training.run import change_iterations, load_run, start_run, train
 from edgekd.training.stages import checkpoint_of, learning_rate_at, stages_of
 from edgekd.training.teachers.loading import load_teacher
@@ -119,7 +119,7 @@ def test_schedules():
 def test_parts_of_a_stage_learn_at_their_own_rates(good_folder, tmp_path):
     run = dskd_run(tmp_path / "run", good_folder)
     train(run, CPU, ignore)
-    groups = torch.load(checkpoint_of(run, "fusion"), weights_only=True)["optimizer"]["param_groups"]
+    groups = read_checkpoint(checkpoint_of(run, "fusion"))["optimizer"]["param_groups"]
     assert [group["lr"] for group in groups] == [pytest.approx(1e-3)]
     assert groups[0]["betas"] == (0.5, 0.999)
 

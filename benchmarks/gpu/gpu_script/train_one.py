@@ -28,8 +28,8 @@ from edgekd.models.registry import find_system
 from edgekd.recipe import TrainingRecipe, held_out_images, read_recipe
 from edgekd.run_folder import RECIPE_FILE, STUDENT_FILE, TEACHER_CARDS_FILE, TEACHER_FILE
 from edgekd.training.batches import Batches, normalised_images
+from edgekd.training.checkpoints import iterations_done, read_checkpoint
 from edgekd.training.device import channels_last, choose_device, computes_bfloat16
-from edgekd.training.loop import iterations_done
 from edgekd.training.run import build_detector, change_iterations, load_run, start_run, train, training_images
 from edgekd.training.stages import checkpoint_of, stages_of
 from edgekd.training.teachers.loading import load_teacher
@@ -243,7 +243,7 @@ def finish_early(run: Path, recipe: TrainingRecipe, device: torch.device) -> Non
     batches.prepare()
     for stage, _ in stages_of(detector, recipe.iterations):
         if checkpoint_of(run, stage.name).exists():
-            content = torch.load(checkpoint_of(run, stage.name), weights_only=True, map_location="cpu")
+            content = read_checkpoint(checkpoint_of(run, stage.name))
             stage.trainable.load_state_dict(content["module"])
     detector.eval()
     held_out = read_frames(held_out_images(recipe), recipe.preprocessing)
