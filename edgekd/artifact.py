@@ -10,6 +10,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import logging
 import os
 import shlex
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,8 @@ from typing import Any
 from edgekd.errors import ArtifactError, EdgekdError, MachineError
 from edgekd.precisions import PRECISIONS
 from edgekd.run_folder import DETECTOR_FILE, artifact_name
+
+logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 
@@ -150,10 +153,41 @@ def manifest_path(artifact: Path) -> Path:
     return artifact.with_suffix(".json")
 
 
+def signature_path(artifact: Path) -> Path:
+    """The path of an artifact's signature, which `edgekd sign` writes: beside it, ending in .sig."""
+    return artifact.with_name(f"{artifact.name}.sig")
+
+
 def write_manifest(artifact: Path, manifest: Manifest) -> None:
     """Writes an artifact's manifest, and adds the format version and the file's hash."""
     content = {"format_version": FORMAT_VERSION, **manifest, "file": artifact.name, "sha256": sha256(artifact)}
     write_json(manifest_path(artifact), content)
+    if signature_path(artifact).exists():
+        sign = f"edgekd sign {shlex.quote(str(artifact))} --key KEY"
+        logger.warning("the signature of %s is not valid any more: sign it again with '%s'", artifact, sign)
+
+
+def checked_content(artifact: Path, manifest: Mapping[str, Any]) -> bytes:
+    """The bytes of an artifact, read once and checked against its manifest: what a back end is to load.
+
+    A back end that opened the file by its name could get another one than was checked, or files beside it.
+
+    Args:
+        artifact: The .onnx or .engine file.
+        manifest: Its manifest.
+
+    Raises:
+        ArtifactError: The file is gone or not the one that the manifest describes.
+    """
+    try:
+        content = artifact.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"cannot read {artifact}: {error.strerror or error}") from error
+    if hashlib.sha256(content).hexdigest() != manifest.get("sha256"):
+        raise ArtifactError(
+            f"{artifact} changed while it was opened and is not the file that its manifest describes: make it again"
+        )
+    return content
 
 
 def require_current(artifact: Path, manifest: Manifest, run: Path) -> None:

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgekd.cli.options import DATA, ENGINE, OUTPUT, Backend, EngineOrRun, GpuDevice, JsonFile, Readers, Slots, Threads
+from edgekd.cli.options import (
+    DATA,
+    ENGINE,
+    OUTPUT,
+    Backend,
+    EngineOrRun,
+    GpuDevice,
+    JsonFile,
+    Readers,
+    RequireSignature,
+    Slots,
+    Threads,
+)
 from edgekd.cli.output import answer, print_table, require_outputs, write_json_to
 from edgekd.cli.progress import show_progress
 from edgekd.cli.types import between, positive
@@ -55,6 +67,7 @@ def bench(
     device: GpuDevice = None,
     slots: Slots = None,
     readers: Readers = None,
+    require_signature: RequireSignature = None,
     html: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write a report with charts. Default: none.", rich_help_panel=OUTPUT),
@@ -80,6 +93,7 @@ def bench(
             device=device,
             slots=slots,
             readers=readers,
+            require_signature=require_signature,
             html=html,
             progress=progress,
         )

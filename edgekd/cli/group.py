@@ -33,6 +33,7 @@ COMMANDS = {
     "benchmark": "Train, evaluate and time systems on a whole dataset.",
     "inspect": "Run a detector on a folder, a video or a camera.",
     "log": "Show what a line did: verdicts and yield by hour, times, drift, the last NG.",
+    "sign": "Sign an artifact, so that a station refuses any other.",
     "doctor": "Show what this machine has and which back ends work.",
     "demo": "Go the whole way on real images, in minutes.",
 }

@@ -18,6 +18,7 @@ from edgekd.cli.options import (
     InferenceLimit,
     JsonFile,
     Readers,
+    RequireSignature,
     Slots,
     Threads,
 )
@@ -71,6 +72,7 @@ def inspect(
     slots: Slots = None,
     readers: Readers = None,
     inference_limit: InferenceLimit = None,
+    require_signature: RequireSignature = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -158,6 +160,7 @@ def inspect(
         readers=readers,
         most_errors=most_errors,
         inference_limit=inference_limit,
+        require_signature=require_signature,
         keep_frames=json is not None,
         on_answer=_warn if json == Path("-") else _print if out or json or fail_on_ng else _print_for_a_reader,
     )

@@ -70,6 +70,15 @@ Slots = Annotated[
         rich_help_panel=ENGINE,
     ),
 ]
+RequireSignature = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PUBLIC_KEY",
+        help="Refuse an artifact that is not signed by the key of this file ('edgekd sign'). Default: the file in "
+        "$EDGEKD_REQUIRE_SIGNATURE; where that is not set, no signature is required.",
+        rich_help_panel=ENGINE,
+    ),
+]
 Readers = Annotated[
     int | None,
     typer.Option(

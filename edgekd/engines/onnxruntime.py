@@ -7,7 +7,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from edgekd.artifact import Manifest, frame_shape
+from edgekd.artifact import Manifest, checked_content, frame_shape
 from edgekd.backends import ONNXRUNTIME
 from edgekd.engines.base import EVERY_MAP, EngineSpec, Frames, Outputs, wants_maps
 from edgekd.engines.host import HostEngine
@@ -132,9 +132,10 @@ class OnnxRuntimeEngine(SessionEngine):
                 f"ONNX Runtime {onnxruntime.__version__} truncates float16 where {path} rounds it to INT8, so its "
                 "scores are wrong: install 'onnxruntime>=1.30' (Python 3.11 or newer), or give --backend openvino"
             )
+        content = checked_content(path, manifest)
         try:
             session = onnxruntime.InferenceSession(
-                str(path), session_options(threads), providers=["CPUExecutionProvider"]
+                content, session_options(threads), providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # The runtime's own exceptions share no useful base.
             raise ArtifactError(f"ONNX Runtime cannot load {path}: {one_line(error)}") from error

@@ -16,7 +16,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from edgekd.artifact import Manifest, frame_shape
+from edgekd.artifact import Manifest, checked_content, frame_shape
 from edgekd.backends import ONNXRUNTIME_CUDA, ONNXRUNTIME_TENSORRT
 from edgekd.engines.base import EngineSpec, Frames, Outputs
 from edgekd.engines.cache import cache_folder
@@ -62,7 +62,7 @@ class OnnxRuntimeGpuEngine(SessionEngine):
         self._broken: str | None = None
         batch, height, width = frame_shape(manifest)
         options = provider_options(backend, index, manifest["precision"], manifest["sha256"])
-        session, version, gpu = open_session(str(path), backend, index, options)
+        session, version, gpu = open_session(checked_content(path, manifest), backend, index, options, str(path))
         refuse_other_session(path, session, (batch, height, width))
         name = f"{gpu.name} (cuda:{index})" if gpu else f"cuda:{index}"
         uuid = gpu.uuid or None if gpu else None
@@ -113,15 +113,20 @@ def provider_options(backend: str, index: int, precision: str, sha256: str) -> l
 
 
 def open_session(
-    graph: str | bytes, backend: str, index: int, providers: list[tuple[str, dict[str, str]]]
+    graph: bytes,
+    backend: str,
+    index: int,
+    providers: list[tuple[str, dict[str, str]]],
+    name: str = "the trial graph",
 ) -> tuple[Any, str, Device | None]:
     """A session whose graph runs on a GPU.
 
     Args:
-        graph: Path or content.
+        graph: Its content.
         backend: "onnxruntime:cuda" or "onnxruntime:tensorrt".
         index: Of the GPU, as CUDA counts them.
         providers: Of `provider_options`.
+        name: What to call the graph in an error.
 
     Returns:
         The session, ONNX Runtime's version, and the GPU; None where no package is here that describes it.
@@ -148,8 +153,7 @@ def open_session(
             raise AcceleratorError(backend, missing, INSTALLS[backend]) from error
         if _is_of_the_device(error):
             raise MachineError(f"{backend} failed on cuda:{index}: {one_line(error)}") from error
-        what = "the trial graph" if isinstance(graph, bytes) else graph
-        raise ArtifactError(f"ONNX Runtime cannot load {what}: {one_line(error)}") from error
+        raise ArtifactError(f"ONNX Runtime cannot load {name}: {one_line(error)}") from error
     if session.get_providers()[0] != PROVIDERS[backend]:
         missing = _missing_library(runtime, backend) or f"{PROVIDERS[backend]} does not start"
         raise AcceleratorError(backend, missing, INSTALLS[backend])

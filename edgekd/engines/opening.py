@@ -52,6 +52,8 @@ def open_engine(
     device: str | None = None,
     slots: int | None = None,
     inference_limit: float | None = None,
+    *,
+    manifest: Manifest | None = None,
 ) -> Engine:
     """Loads an artifact, after checking it against its manifest.
 
@@ -64,6 +66,7 @@ def open_engine(
         slots: Batches that may be acquired or in flight at once, each with memory of its own; None for the engine's own
             number.
         inference_limit: Seconds that an inference may take; None to derive it from the first ones.
+        manifest: The artifact's, where it was read already, so that nobody exchanges it meanwhile; None to read it.
 
     Raises:
         ArtifactError: The artifact is missing, damaged, not the file that its manifest describes, or no graph that
@@ -81,7 +84,7 @@ def open_engine(
         parse_device(device)  # Refused before anything is read.
     if path.is_file() and path.suffix not in (".onnx", ".engine"):
         raise EdgekdError(f"{path} must be an .onnx file of edgekd export or an .engine file of edgekd build")
-    manifest = read_manifest(path)
+    manifest = read_manifest(path) if manifest is None else manifest
     preprocessing = preprocessing_of(manifest)
     engine = _open(path, manifest, backend, threads or usable_cores(), device, slots)
     engine.preprocessing = preprocessing

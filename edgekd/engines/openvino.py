@@ -7,7 +7,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from edgekd.artifact import Manifest, frame_shape
+from edgekd.artifact import Manifest, checked_content, frame_shape
 from edgekd.engines.base import EVERY_MAP, EngineSpec, Frames, Outputs, wants_maps
 from edgekd.engines.build_record import refuse_other_version
 from edgekd.engines.host import HostEngine
@@ -76,12 +76,13 @@ class OpenVINOEngine(HostEngine):
             require_device(core, device)
         options = cpu_options(threads or 0) if device == "CPU" else device_options(device, manifest["precision"])
         version = openvino.get_version().split("-")[0]
+        content = checked_content(path, manifest)
         try:
             if path.suffix == ".engine":
                 refuse_other_version(manifest, path, "OpenVINO", version)
-                compiled = core.import_model(path.read_bytes(), device, options)
+                compiled = core.import_model(content, device, options)
             else:
-                compiled = core.compile_model(str(path), device, options)
+                compiled = core.compile_model(core.read_model(content, b""), device, options)
         except RuntimeError as error:
             raise ArtifactError(f"OpenVINO cannot load {path}: {cause(error)}") from error
         refuse_other_tensors(

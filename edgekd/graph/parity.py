@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgekd.artifact import Manifest
+from edgekd.artifact import Manifest, sha256
 from edgekd.engines import BACKENDS, Frames, cpu_backends
 from edgekd.errors import EdgekdError
 from edgekd.models.detector import Detector
@@ -59,9 +59,10 @@ def measure_parity(
     allowed = max(TOLERANCE, RESOLUTION * float(np.abs(maps).max()) / spread)
     figures: dict[str, Any] = {}
     backends = cpu_backends(manifest)
+    described = manifest | {"sha256": sha256(path)}
     for done, backend in enumerate(backends):
         progress(PARITY_STEP, done, len(backends))
-        with BACKENDS[backend](path, manifest, torch.get_num_threads()) as engine:
+        with BACKENDS[backend](path, described, torch.get_num_threads()) as engine:
             outputs = engine.infer(frames)
         figures[backend] = {
             "map": float(np.abs(outputs.anomaly_maps - maps).max()) / spread,
@@ -100,9 +101,10 @@ def measure_agreement(
     spread = float(maps.std()) or 1.0
     by_backend = {}
     backends = cpu_backends(manifest)
+    described = manifest | {"sha256": sha256(path)}
     for done, backend in enumerate(backends):
         progress(AGREEMENT_STEP, done, len(backends))
-        with BACKENDS[backend](path, manifest, torch.get_num_threads()) as engine:
+        with BACKENDS[backend](path, described, torch.get_num_threads()) as engine:
             outputs = engine.infer(frames)
         by_backend[backend] = outputs.anomaly_maps
         if not (np.isfinite(outputs.anomaly_maps).all() and np.isfinite(outputs.scores).all()):

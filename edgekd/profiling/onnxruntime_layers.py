@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from edgekd.artifact import checked_content, read_manifest
 from edgekd.engines.base import EngineSpec
 from edgekd.engines.onnxruntime import session_options
 from edgekd.engines.runtimes import import_onnxruntime
@@ -56,11 +57,12 @@ def profile_onnxruntime(artifact: Path, spec: EngineSpec, seconds: float) -> Pro
 
     batch = spec.batch or 1
     frames = np.random.default_rng(0).integers(0, 256, (batch, spec.height, spec.width, 3), np.uint8)
+    content = checked_content(artifact, read_manifest(artifact))
     with tempfile.TemporaryDirectory() as folder:
         options = session_options(spec.threads or 0)
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "trace")
-        session = onnxruntime.InferenceSession(str(artifact), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         inferences, end = 0, time.perf_counter() + seconds
         while inferences <= AT_LEAST or (inferences <= AT_MOST and time.perf_counter() < end):
             session.run(["score", "anomaly_map"], {"frames": frames})

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from edgekd.artifact import checked_content, read_manifest
 from edgekd.engines.base import EngineSpec
 from edgekd.engines.openvino import cpu_options
 from edgekd.engines.runtimes import import_openvino
@@ -66,9 +67,10 @@ def _compile(artifact: Path, spec: EngineSpec) -> tuple[Any, int]:
 
     options = cpu_options(spec.threads or 0) | {"PERF_COUNT": True}
     core, batch = openvino.Core(), spec.batch or 1
+    content = checked_content(artifact, read_manifest(artifact))
     if artifact.suffix == ".engine":
-        return core.import_model(artifact.read_bytes(), "CPU", options), batch
-    model = core.read_model(str(artifact))
+        return core.import_model(content, "CPU", options), batch
+    model = core.read_model(content, b"")
     if spec.batch is None:  # MACs are known for fixed shapes only.
         model.reshape({"frames": [batch, spec.height, spec.width, 3]})
     return core.compile_model(model, "CPU", options), batch

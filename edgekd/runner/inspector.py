@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from edgekd.artifact import find_artifact, read_manifest
+from edgekd.artifact import find_artifact
 from edgekd.data.images import as_bgr8, read_image
 from edgekd.data.view_geometry import cropped
 from edgekd.engines import EVERY_MAP, NO_MAP, Engine, open_engine
@@ -18,6 +18,7 @@ from edgekd.result import AnomalyResult, error_result
 from edgekd.runner.error_runs import end_after_errors
 from edgekd.runner.pipeline import Answer, inspect_image, inspect_stream, log_failure
 from edgekd.runner.sources import Source, open_source
+from edgekd.signing import required_key, signed_manifest
 from edgekd.verdicts.image_checks import Statistics, statistics
 from edgekd.verdicts.limits import limits_of
 from edgekd.verdicts.monitor import LineMonitor
@@ -39,6 +40,8 @@ class Inspector:
         ignored_checks: Names of image checks to leave out, such as "dark".
         inference_limit: Seconds that an inference may take; later answers are ERROR. None for fifty times the slowest
             of the first ones, and at least ten seconds.
+        require_signature: File of the public key that must have signed the artifact; None for that of
+            $EDGEKD_REQUIRE_SIGNATURE, and where that is not set for no signature.
 
     Attributes:
         artifact: The file that runs.
@@ -47,7 +50,7 @@ class Inspector:
         monitor: Whether the line is still the one of the good images.
 
     Raises:
-        ArtifactError: The artifact is missing, damaged, or differs from its manifest.
+        ArtifactError: The artifact is missing, damaged, differs from its manifest, or lacks a valid signature.
         EdgekdError: It holds no threshold and none is given, or the back end cannot run it.
         MachineError: The back end is not installed, or needs a GPU that this machine lacks.
 
@@ -70,13 +73,16 @@ class Inspector:
         threshold: float | None = None,
         ignored_checks: Sequence[str] = (),
         inference_limit: float | None = None,
+        require_signature: str | Path | None = None,
     ) -> None:
         self.artifact = find_artifact(Path(artifact))
-        self.manifest = read_manifest(self.artifact)
+        self.manifest = signed_manifest(self.artifact, required_key(require_signature))
         self.limits = limits_of(self.manifest, threshold, ignored_checks)
         self.monitor = LineMonitor(self.manifest)
         self._readers = readers
-        self._engine: Engine = open_engine(self.artifact, backend, threads, device, slots, inference_limit)
+        self._engine: Engine = open_engine(
+            self.artifact, backend, threads, device, slots, inference_limit, manifest=self.manifest
+        )
 
     @property
     def threshold(self) -> float:

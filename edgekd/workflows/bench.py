@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekd.artifact import find_artifact, read_manifest
+from edgekd.artifact import find_artifact
 from edgekd.errors import EdgekdError
 from edgekd.preprocessing import Preprocessing, in_pixels
 from edgekd.progress import Progress, silent
+from edgekd.signing import required_key, signed_manifest
 from edgekd.workflows.calling import takes_options
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class BenchOptions:
         slots: Batches in flight at once; None for the engine's own number.
         readers: Threads that resize images; None to choose from the number of cores.
         html: File for a report with charts; None for none.
+        require_signature: File of the public key that must have signed the artifact; None for that of
+            $EDGEKD_REQUIRE_SIGNATURE, and where that is not set for no signature.
         progress: Called as each phase begins and ends.
     """
 
@@ -54,6 +57,7 @@ class BenchOptions:
     slots: int | None = None
     readers: int | None = None
     html: str | Path | None = None
+    require_signature: str | Path | None = None
     progress: Progress = field(default=silent, repr=False, compare=False)
 
 
@@ -131,8 +135,10 @@ def bench(options: BenchOptions) -> BenchResult:
         raise EdgekdError(f"duration must be a positive number of seconds, got {options.duration}")
     artifact = find_artifact(Path(options.engine))
     html = require_report(options.html, artifact)
-    manifest = read_manifest(artifact)
-    with open_engine(artifact, options.backend, options.threads, options.device, options.slots) as engine:
+    manifest = signed_manifest(artifact, required_key(options.require_signature))
+    with open_engine(
+        artifact, options.backend, options.threads, options.device, options.slots, manifest=manifest
+    ) as engine:
         images, images_from = _images(options.images, engine.preprocessing)
         figures = measure_engine(
             engine,

@@ -52,6 +52,8 @@ class InspectOptions:
         most_errors: ERRORs in a row that end the run; 0 for no limit, None for 100 of a video or a camera and no limit
             of a folder.
         inference_limit: Seconds that an inference may take; None to derive it from the first ones.
+        require_signature: File of the public key that must have signed the artifact; None for that of
+            $EDGEKD_REQUIRE_SIGNATURE, and where that is not set for no signature.
         keep_frames: Whether the result lists every frame; a camera that runs for days would fill the memory.
         on_answer: Called with each answer, in the order of the frames.
     """
@@ -73,6 +75,7 @@ class InspectOptions:
     ignored_checks: Sequence[str] = ()
     most_errors: int | None = None
     inference_limit: float | None = None
+    require_signature: str | Path | None = None
     keep_frames: bool = True
     on_answer: Callable[[Answer], None] = field(default=ignore, repr=False, compare=False)
 
@@ -255,6 +258,7 @@ def _inspector(options: InspectOptions) -> Inspector:
         threshold=options.threshold,
         ignored_checks=options.ignored_checks,
         inference_limit=options.inference_limit,
+        require_signature=options.require_signature,
     )
 
 

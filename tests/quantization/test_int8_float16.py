@@ -3,7 +3,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgekd.artifact import read_manifest
+from edgekd.artifact import read_manifest, sha256
 from edgekd.engines import BACKENDS, cpu_backends
 from edgekd.errors import DriftError, EdgekdError
 from edgekd.precisions import INT8_FP16
@@ -73,6 +73,7 @@ def test_it_outputs_what_the_int8_graph_outputs(int8_graph, mixed, float_graph, 
 def test_every_engine_that_computes_it_agrees_with_the_graph(mixed, exported, unseen, tmp_path):
     path, manifest = tmp_path / "x.onnx", read_manifest(exported) | {"precision": INT8_FP16}
     onnx.save(mixed, path)
+    manifest["sha256"] = sha256(path)
     expected = run_graph(mixed, unseen[:1]).maps
     backends = cpu_backends(manifest)
     assert "openvino" in backends

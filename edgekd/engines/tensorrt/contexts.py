@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edgekd.artifact import Manifest, frame_shape
+from edgekd.artifact import Manifest, checked_content, frame_shape
 from edgekd.engines.cuda import CudaError, Driver
 from edgekd.engines.cuda.ring import Slot
 from edgekd.engines.signature import ANOMALY_MAP, FLOAT32, FRAMES, SCORE, UINT8, Tensor, refuse_other_tensors
@@ -46,7 +46,7 @@ class Contexts:
         self._runtime = flavour.module.Runtime(self._log)
         self._engine: Any = None
         try:
-            self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
+            self._engine = self._runtime.deserialize_cuda_engine(checked_content(path, manifest))
             if self._engine is None:
                 raise ArtifactError(f"TensorRT cannot load {path}: {self._reason()}; build it again")
             refuse_other_tensors(path, frame_shape(manifest), *self._tensors())
