@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edgekd.training.teachers.loading import Teacher
 
 MEGABYTE = 1_000_000
+MOST_OF_STATED = 1.1  # That a download may have of the size that the catalogue states.
 SYNTHETIC_DEFECTS = 140  # Twenty of each kind.
 
 logger = logging.getLogger(__name__)
@@ -182,17 +183,28 @@ def fetch_teacher(name: str, progress: Progress = silent) -> KeptTeacher:
 
 
 def _download(entry: CatalogueEntry, url: str, progress: Progress) -> Path:
+    from edgekd.artifact import sha256
     from edgekd.training.teachers.fetching import download
     from edgekd.training.teachers.files import store_folder
+    from edgekd.training.teachers.pins import pin, require_pinned
     from edgekd.training.teachers.store import import_teacher as keep
+    from edgekd.training.teachers.store import names_its_hash
 
     file = store_folder() / entry.file_name
     step = f"downloading {entry.name}, MB"
     if not file.exists():
         logger.info("downloading %s, licence %s", url, entry.licence)
-        download(url, file, lambda there, total: progress(step, there // MEGABYTE, total and -(-total // MEGABYTE)))
+        most = int(entry.megabytes * MEGABYTE * MOST_OF_STATED) + MEGABYTE
+        download(
+            url, file, lambda there, total: progress(step, there // MEGABYTE, total and -(-total // MEGABYTE)), most
+        )
     try:
+        digest = sha256(file)
+        if not names_its_hash(file):
+            require_pinned(entry, digest)
         kept = keep(file, entry.name)
+        if not names_its_hash(file):
+            pin(entry, digest)
     except ArtifactError:
         file.unlink()  # A damaged download must not be taken for a whole one the next time.
         raise

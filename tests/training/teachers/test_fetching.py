@@ -6,7 +6,7 @@ from typing import ClassVar
 import pytest
 import torch
 
-from edgekd.artifact import sha256
+from edgekd.artifact import sha256, write_json
 from edgekd.errors import MachineError
 from edgekd.models.backbones.resnet import ResNet
 from edgekd.training.teachers import catalogue
@@ -21,6 +21,7 @@ class Publisher(http.server.BaseHTTPRequestHandler):
 
     content = b""
     ranges = True
+    etag = '"one"'
     break_after = None
     asked: ClassVar[list[str]] = []
 
@@ -29,12 +30,17 @@ class Publisher(http.server.BaseHTTPRequestHandler):
         type(self).asked.append(asked)
         if self.path != "/file":
             return self.send_error(404)
-        start = int(re.match(r"bytes=(\d+)-", asked)[1]) if asked and self.ranges else 0
+        same = self.etag is not None and self.headers.get("If-Range") == self.etag
+        start = int(re.match(r"bytes=(\d+)-", asked)[1]) if asked and self.ranges and same else 0
         if start and start >= len(self.content):
             return self.send_error(416)
         body = self.content[start:]
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(body)))
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(self.content) - 1}/{len(self.content)}")
+        if self.etag is not None:
+            self.send_header("ETag", self.etag)
         self.end_headers()
         self.wfile.write(body[: self.break_after])
         return None
@@ -81,6 +87,7 @@ def test_a_download_that_broke_off_goes_on(publisher, tmp_path, ranges):
 
 def test_a_part_longer_than_the_file_is_thrown_away(publisher, tmp_path):
     (tmp_path / "file.part").write_bytes(b"x" * (len(publisher.content) + 1))
+    write_json(tmp_path / "file.part.json", {"url": publisher.url, "validator": publisher.etag})
     download(publisher.url, tmp_path / "file", nothing)
     assert (tmp_path / "file").read_bytes() == publisher.content
 
