@@ -16,6 +16,7 @@ def test_the_overview_and_each_help_page_print(capsys):
         "bench",
         "evaluate",
         "inspect",
+        "sign",
         "doctor",
         "demo",
     ):
