@@ -140,7 +140,7 @@ def signed_manifest(artifact: Path, public_key: Path | None) -> Manifest:
         raw = public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
         changed = signer == raw and _is_valid(public, signature, signed.encode(errors="replace"))
         why = "the file or its manifest was changed since" if changed else f"not by the key of {public_key}"
-        raise ArtifactError(f"the signature of {artifact} does not hold ({why}): {HOW_TO_SIGN}")
+        raise ArtifactError(f"the signature of {artifact} is not valid ({why}): {HOW_TO_SIGN}")
     return manifest
 
 

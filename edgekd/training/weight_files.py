@@ -19,7 +19,7 @@ from edgekd.errors import ArtifactError, one_line
 from edgekd.training.torch_files import TorchFile
 
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt")
-MOST_BYTES = 4 << 30  # Of a file whose network is not known yet; the largest teachers have a sixteenth.
+MOST_BYTES = 2 << 30  # Of a file whose network is not known yet; those of the largest teachers have an eighth.
 WIDEST = 8  # Bytes of a number.
 OVERHEAD = 1 << 20  # Bytes of names and shapes.
 

@@ -54,7 +54,7 @@ def test_a_threshold_that_somebody_raised_is_refused(artifact, keys):
     manifest["threshold"]["value"] *= 100
     write_json(manifest_path(artifact), manifest)
     read_manifest(artifact)  # Its hash is right.
-    with pytest.raises(ArtifactError, match=r"does not hold \(the file or its manifest was changed since\)"):
+    with pytest.raises(ArtifactError, match=r"is not valid \(the file or its manifest was changed since\)"):
         Inspector(artifact, require_signature=keys[1])
 
 
@@ -76,7 +76,7 @@ def test_a_signature_by_another_key_or_of_another_artifact_is_refused(artifact, 
     sign(artifact, tmp_path / "attacker")
     forged = read_json(tmp_path / "detector.onnx.sig") | {"public_key": read_public(public, private, artifact)}
     write_json(tmp_path / "detector.onnx.sig", forged)
-    with pytest.raises(ArtifactError, match="does not hold"):
+    with pytest.raises(ArtifactError, match="is not valid"):
         signed_manifest(artifact, public)
 
 
@@ -103,8 +103,8 @@ def test_the_environment_of_a_station_requires_a_signature_whoever_forgets_it(
     monkeypatch.setenv(REQUIRED_IN, str(keys[2]))
     words = inspect(artifact, good_folder) if command == "inspect" else ["bench", "--engine", artifact]
     assert main(words) == 2
-    assert "does not hold" in capsys.readouterr().err
-    with pytest.raises(ArtifactError, match="does not hold"):
+    assert "is not valid" in capsys.readouterr().err
+    with pytest.raises(ArtifactError, match="is not valid"):
         Inspector(artifact)
     monkeypatch.setenv(REQUIRED_IN, str(keys[1]))
     Inspector(artifact).close()
