@@ -3,9 +3,12 @@ PYTHON ?= python3
 # `make lowest` has an environment of its own, with the oldest Python and the oldest packages that edgekd works with.
 LOWEST_PYTHON ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.10.*/bin/python3.10) python3.10)
 LOWEST_TESTS ?= tests
+# How long `make fuzz` and `make soak` take.
+MINUTES ?= 10
+SEED ?= 0
 BIN := .venv/bin
 
-.PHONY: demo test gpu slow lowest lint docs setup clean
+.PHONY: demo test gpu slow fuzz lowest lint docs setup clean
 
 demo: setup
 	$(BIN)/edgekd demo --out demo
@@ -19,6 +22,10 @@ gpu: setup
 
 slow: setup
 	$(BIN)/pytest -m slow
+
+# Damaged and odd files for everything that reads files: what is found, and its inputs, goes to build/fuzz.
+fuzz: setup
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) --seed $(SEED) --out build/fuzz
 
 lowest: .venv-lowest/.ready
 	.venv-lowest/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(LOWEST_TESTS)

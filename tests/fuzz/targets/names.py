@@ -1,0 +1,104 @@
+"""Names of files and folders: of any bytes, long, with line feeds and escape sequences; and layouts of folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tests.fuzz.case import Case, Target, WrongAnswerError
+from tests.fuzz.mutations import Draw
+from tests.fuzz.targets.typed_files import IMAGE
+
+WORDS = (
+    "good",
+    "ng",
+    "ok",
+    "train",
+    "test",
+    "ground_truth",
+    "masks",
+    "Data",
+    "Images",
+    "a",
+    "crack",
+    "不良",
+    "i.O.",
+    "not",
+)
+ODD = (
+    "\n",
+    "\r",
+    "\x1b[2J",
+    "\x07",
+    "\udce4",
+    "\u202e",
+    "é",
+    "e\u0301",
+    "한",
+    "🦊",
+    " ",
+    "'",
+    '"',
+    "$(id)",
+    "`",
+    "#",
+    "%s",
+    "-",
+)
+PIECES = st.lists(st.sampled_from((*WORDS, *ODD)), min_size=1, max_size=4).map("".join)
+NAMES = st.one_of(PIECES, st.sampled_from(WORDS), st.sampled_from(("a" * 200, "良" * 70)))
+
+
+@st.composite
+def name_cases(draw: Draw, seeds: Path) -> Case:
+    files = {"small.onnx": (seeds / "small.onnx").read_bytes(), "small.json": (seeds / "small.json").read_bytes()}
+    for _ in range(draw(st.integers(1, 4))):
+        folders = draw(st.lists(NAMES, max_size=2))
+        name = draw(NAMES) + draw(st.sampled_from((".png", ".PNG", ".jpg", ".txt")))
+        files["/".join(("images", *folders, name))] = IMAGE
+    whole = {name: data for name, data in files.items() if len(os.fsencode(name.rpartition("/")[2])) < 255}
+    paths = {f"{path}/" for path in whole}
+    return Case(
+        {
+            path: data
+            for path, data in whole.items()
+            if not any(each.startswith(f"{path}/") for each in paths - {f"{path}/"})
+        }
+    )
+
+
+def run_names(values: Mapping[str, Any], folder: Path) -> None:
+    """A folder is inspected through the command line, with heat maps and a log, and read as a data set."""
+    from typer.testing import CliRunner
+
+    from edgekd.cli.main import app
+    from edgekd.data.layouts import find_good_images, read_category
+    from edgekd.errors import EdgekdError
+
+    for read in (find_good_images, read_category):
+        try:
+            read(folder / "images")
+        except EdgekdError as error:
+            _require_one_line(str(error))
+    words = ["inspect", "--engine", folder / "small.onnx", "--source", folder / "images", "--out", folder / "out"]
+    words += ["--backend", "onnxruntime", "--threads", "1", "--readers", "1", "--heat-maps", "all", "--threshold", "1"]
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    if result.exit_code not in (0, 2, 3):
+        raise WrongAnswerError(f"exit code {result.exit_code}: {result.stderr[-300:]}")
+    text = result.stdout_bytes + result.stderr_bytes
+    if b"\x1b[2J" in text or b"\x07" in text:
+        raise WrongAnswerError("an escape sequence in a name reaches the terminal")
+
+
+def _require_one_line(message: str) -> None:
+    if "\n" in message:
+        raise WrongAnswerError(f"a message of several lines: {message!r}")
+
+
+TARGETS = (Target("names", "runner/sinks.py, cli/inspect.py, data/layouts.py", name_cases, run_names, smoke=5),)
