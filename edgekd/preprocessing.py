@@ -29,13 +29,13 @@ def parse_size(size: int | str | Sequence[int]) -> Size:
         EdgekdError: It is neither.
     """
     if isinstance(size, str):
-        found = re.fullmatch(r"([0-9]+)(?:x([0-9]+))?", size.strip().lower())
+        found = re.fullmatch(r"([0-9]{1,9})(?:x([0-9]{1,9}))?", size.strip().lower())
         sides = [] if found is None else [int(side) for side in (found[1], found[2] or found[1])]
     else:
         sides = [size, size] if isinstance(size, int) else list(size)
     if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
         raise EdgekdError(
-            f"the size must be a side in pixels, such as 128, or HEIGHTxWIDTH, such as 128x320, got '{size}'"
+            f"the size must be a side in pixels, such as 128, or HEIGHTxWIDTH, such as 128x320, got '{size!s:.60}'"
         )
     return sides[0], sides[1]
 

@@ -19,6 +19,7 @@ SMALLEST_CROP = 16  # Pixels a side, as of an image.
 MOST_TILES = 64
 MOST_OVERLAP = 0.5
 MOST_ROTATION = 45.0
+FARTHEST_POINT = 1 << 16  # Of a polygon, in pixels: OpenCV takes seconds to fill one that reaches much further.
 
 Point = tuple[int, int]  # x, y
 Polygon = tuple[Point, ...]
@@ -107,6 +108,9 @@ def _check(view: View) -> None:
         raise EdgekdError("a crop, a polygon or an alignment needs the size of the frames that it is for")
     if view.crop is not None and view.frame is not None:
         _check_crop(view.crop, view.frame)
+    coordinates = [each for polygon in (*view.look_at, *view.ignore) for point in polygon for each in point]
+    if coordinates and max(map(abs, coordinates)) > FARTHEST_POINT:
+        raise EdgekdError(f"a point of a polygon must lie within {FARTHEST_POINT} pixels of the frame's corner")
 
 
 def _check_crop(crop: tuple[int, int, int, int], frame: tuple[int, int]) -> None:

@@ -10,18 +10,21 @@ import typer
 from edgekd.errors import EdgekdError
 from edgekd.preprocessing import Size, parse_size
 
+# What str.isdigit takes is not always what int takes, such as a superscript, or more digits than fit any option.
+INTEGER = re.compile("[0-9]{1,18}")
+
 
 def positive(text: str) -> int:
     """Parses an integer of at least 1."""
-    if not str(text).isdigit() or int(text) < 1:
-        raise typer.BadParameter(f"must be a positive integer, got '{text}'")
+    if not INTEGER.fullmatch(str(text)) or int(text) < 1:
+        raise typer.BadParameter(f"must be a positive integer, got '{text:.60}'")
     return int(text)
 
 
 def not_negative(text: str) -> int:
     """Parses an integer of at least 0."""
-    if not str(text).isdigit():
-        raise typer.BadParameter(f"must be an integer of at least 0, got '{text}'")
+    if not INTEGER.fullmatch(str(text)):
+        raise typer.BadParameter(f"must be an integer of at least 0, got '{text:.60}'")
     return int(text)
 
 
@@ -50,7 +53,7 @@ def between(low: float, high: float) -> Callable[[str], float]:
         except ValueError:
             value = float("nan")
         if not low <= value <= high:
-            raise typer.BadParameter(f"must be a number from {low:g} to {high:g}, got '{text}'")
+            raise typer.BadParameter(f"must be a number from {low:g} to {high:g}, got '{text:.60}'")
         return value
 
     return number

@@ -108,7 +108,7 @@ def parse_tiles(tiles: str | Sequence[int]) -> tuple[int, int]:
         EdgekdError: It is neither.
     """
     if isinstance(tiles, str):
-        found = re.fullmatch(r"(\d+)x(\d+)", tiles.strip().lower())
+        found = re.fullmatch(r"([0-9]{1,9})x([0-9]{1,9})", tiles.strip().lower())
         tiles = (int(found[1]), int(found[2])) if found else ()
     if len(tiles) != 2:
         raise EdgekdError("--tiles must be ROWSxCOLUMNS, such as 2x3")
@@ -125,8 +125,8 @@ def parse_crop(crop: str | Sequence[int]) -> tuple[int, int, int, int]:
         EdgekdError: It is neither.
     """
     if isinstance(crop, str):
-        numbers = crop.split(",")
-        crop = [int(number) for number in numbers] if all(each.strip().isdigit() for each in numbers) else ()
+        found = re.fullmatch(",".join([r" *([0-9]{1,9}) *"] * 4), crop)
+        crop = [int(number) for number in found.groups()] if found else ()
     if len(crop) != 4:
         raise EdgekdError("--crop must be X,Y,WIDTH,HEIGHT in pixels of the frame, such as 100,40,640,480")
     return crop[0], crop[1], crop[2], crop[3]
@@ -136,7 +136,7 @@ def _polygons(given: Sequence[PolygonLike], frame: tuple[int, int] | None) -> tu
     """Polygons from points, or from the contours of mask images."""
     polygons: list[Polygon] = []
     for each in given:
-        if isinstance(each, (str, Path)) and Path(each).is_file():
+        if isinstance(each, (str, Path)) and _is_file(each):
             assert frame is not None
             polygons += _of_mask(Path(each), frame)
         elif isinstance(each, Path):
@@ -146,10 +146,19 @@ def _polygons(given: Sequence[PolygonLike], frame: tuple[int, int] | None) -> tu
     return tuple(polygons)
 
 
+def _is_file(path: str | Path) -> bool:
+    """Whether there is such a file; points in text may be longer than a path can be."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def _parse_polygon(text: str) -> Polygon:
-    if not re.fullmatch(r"\s*\d+,\d+(\s+\d+,\d+){2,}\s*", text):
+    if not re.fullmatch(r"\s*[0-9]{1,9},[0-9]{1,9}(\s+[0-9]{1,9},[0-9]{1,9}){2,}\s*", text):
         raise EdgekdError(
-            f"a polygon must be at least 3 points 'X,Y X,Y X,Y' in pixels of the frame, or a mask image; got '{text}'"
+            "a polygon must be at least 3 points 'X,Y X,Y X,Y' in pixels of the frame, or a mask image; "
+            f"got '{text:.60}'"
         )
     points = [point.split(",") for point in text.split()]
     return tuple((int(x), int(y)) for x, y in points)

@@ -23,6 +23,7 @@ MODULES = {
     "options": "options",
     "views": "options",
     "names": "names",
+    "commands": "names",
 }
 
 

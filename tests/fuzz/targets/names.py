@@ -101,4 +101,51 @@ def _require_one_line(message: str) -> None:
         raise WrongAnswerError(f"a message of several lines: {message!r}")
 
 
-TARGETS = (Target("names", "runner/sinks.py, cli/inspect.py, data/layouts.py", name_cases, run_names, smoke=5),)
+COMMANDS = (
+    ("inspect", "--engine", "X", "--source", "X"),
+    ("export", "X"),
+    ("train", "hkt", "--data", "X", "--run", "X"),
+    ("train", "hkt", "--data", "X", "--run", "X", "--resume"),
+    ("evaluate", "X", "--data", "X"),
+    ("threshold", "X", "--good", "X"),
+    ("bench", "--engine", "X"),
+    ("build", "X", "--backend", "openvino"),
+    ("drift", "X"),
+    ("teachers", "import", "X"),
+    ("inspect", "--engine", "small.onnx", "--source", "images", "--out", "X", "--json", "X"),
+)
+PATHS = st.one_of(
+    NAMES,
+    st.sampled_from(("", ".", "/", "\0", "a" * 300, "a/" * 3000, "images", "images/a.png", "small.onnx", "small.json")),
+)
+
+
+@st.composite
+def command_cases(draw: Draw, seeds: Path) -> Case:
+    import edgekd.workflows.train  # noqa: F401  It takes seconds, which are no command's fault.
+
+    words = [draw(PATHS) if word == "X" else word for word in draw(st.sampled_from(COMMANDS))]
+    files = {"small.onnx": (seeds / "small.onnx").read_bytes(), "small.json": (seeds / "small.json").read_bytes()}
+    return Case(files | {"images/a.png": IMAGE}, {"words": words})
+
+
+def run_command(values: Mapping[str, Any], folder: Path) -> None:
+    """A command with odd paths: none of them is a fault of edgekd."""
+    from typer.testing import CliRunner
+
+    from edgekd.cli.main import app
+
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        result = CliRunner().invoke(app, values["words"])
+    finally:
+        os.chdir(before)
+    if result.exit_code not in (0, 1, 2, 3):
+        raise WrongAnswerError(f"{values['words'][0]}: exit code {result.exit_code}: {result.stderr[:100]}")
+
+
+TARGETS = (
+    Target("names", "runner/sinks.py, cli/inspect.py, data/layouts.py", name_cases, run_names, smoke=5),
+    Target("commands", "cli/", command_cases, run_command, smoke=20),
+)

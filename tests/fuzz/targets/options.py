@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import typer
 from hypothesis import strategies as st
 
 from edgekd.cli.types import between, image_size, not_negative, positive
-from edgekd.errors import EdgekdError
+from edgekd.errors import EdgekdError, ImageError
 from edgekd.preprocessing import Preprocessing, parse_size
 from edgekd.view import read_view, view_entry
 from edgekd.workflows.views import parse_crop, parse_tiles
@@ -49,26 +51,28 @@ TEXTS = st.one_of(
 )
 
 
-def _parse_polygon(text: str) -> object:
-    from edgekd.workflows.train import TrainOptions
-    from edgekd.workflows.views import view_for
-
-    # Without images there is no frame; a polygon is refused, or the images are missing.
-    return view_for(
-        TrainOptions("hkt", data="no such folder", run="run", ignore=[text]), Path("no such folder"), "timed"
-    )
-
-
-PARSERS: tuple[Callable[[str], object], ...] = (
-    parse_size, parse_tiles, parse_crop, image_size, positive, not_negative, between(0, 1e30), _parse_polygon
-)  # fmt: skip
+TEXT_PARSERS: tuple[Callable[[str], object], ...] = (
+    parse_size,
+    parse_tiles,
+    parse_crop,
+    image_size,
+    positive,
+    not_negative,
+    between(0, 1e30),
+)
 
 
 def run_text(values: Mapping[str, Any], folder: Path) -> None:
-    refused: EdgekdError | None = None
-    for parse in PARSERS:
+    from edgekd.workflows.train import TrainOptions
+    from edgekd.workflows.views import view_for
+
+    cv2.imwrite(str(folder / "a.png"), part())
+    text, refused = values["text"], None
+    options = ({"ignore": [text]}, {"look_at": [text]}, {"crop": text}, {"tiles": text}, {"align": text})
+    views = [partial(TrainOptions, "hkt", data=folder, run="run", **each) for each in options]
+    for parse in (*TEXT_PARSERS, *(lambda _, make=make: view_for(make(), folder, "timed") for make in views)):
         try:
-            parse(values["text"])
+            parse(text)
         except EdgekdError as error:
             refused = error
         except typer.BadParameter:
@@ -110,7 +114,10 @@ def run_view(values: Mapping[str, Any], folder: Path) -> None:
         raise WrongAnswerError("a view is another one after it was written and read")
     preprocessing = Preprocessing(*values["sides"], values["rule"], view)
     for image in (part(), part(40)):
-        frames, placement = prepare(image, preprocessing)
+        try:
+            frames, placement = prepare(image, preprocessing)
+        except ImageError:
+            continue
         if frames.shape != (view.count, *values["sides"], 3):
             raise WrongAnswerError(f"frames of {frames.shape}")
         maps = np.ones((view.count, *values["sides"]), np.float32)
