@@ -31,7 +31,7 @@ from edgekd.errors import ArtifactError, EdgekdError, missing_package
 
 SIGNATURE_VERSION = 1
 REQUIRED_IN = "EDGEKD_REQUIRE_SIGNATURE"  # An environment variable: the file of a public key.
-HOW_TO_SIGN = "sign it with 'edgekd sign' (docs/how-to/sign-artifacts.md)"
+HOW_TO_SIGN = "sign it with 'edgekd sign'"
 MOST_KEY_BYTES = 1 << 16
 
 

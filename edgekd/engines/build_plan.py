@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from edgekd.artifact import Manifest, frame_shape, manifest_path, read_json, read_manifest
+from edgekd.artifact import Manifest, checked_content, frame_shape, manifest_path, read_json, read_manifest
 from edgekd.backends import BUILDERS, OPENVINO, TITLES
 from edgekd.engines.devices import parse_device
 from edgekd.engines.graph_check import check_graph
@@ -108,7 +108,7 @@ def plan_build(onnx_path: Path, choices: BuildChoices | None = None) -> BuildPla
     if choices.backend is not None and choices.backend not in BUILDERS:
         raise unknown_name("back end to build for", choices.backend, BUILDERS)
     manifest = read_manifest(onnx_path)
-    check_graph(onnx_path, manifest)
+    check_graph(checked_content(onnx_path, manifest), onnx_path, manifest)
     backend = choices.backend or default_flavour().name
     _refuse_options(backend, choices)
     gpu = 0 if choices.device is None else parse_device(choices.device)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekd.artifact import frame_shape
-from edgekd.engines.graph_file import read_graph
+from edgekd.engines.graph_file import parse_graph
 from edgekd.engines.signature import FLOAT32, UINT8, Tensor, refuse_other_tensors
 from edgekd.errors import ArtifactError
 from edgekd.recipe import read_export_recipe
@@ -34,11 +34,12 @@ TYPED = {1: "float_data", 11: "double_data", 7: "int64_data"}  # The others are 
 TYPES = {1: FLOAT32, 2: UINT8, 3: "int8", 6: "int32", 7: "int64", 9: "bool", 10: "float16", 11: "float64"}
 
 
-def check_graph(path: Path, manifest: Mapping[str, Any]) -> None:
+def check_graph(content: bytes, path: Path, manifest: Mapping[str, Any]) -> None:
     """Refuses an .onnx file that no export of edgekd would be; nothing is computed and no back end is loaded.
 
     Args:
-        path: The file, already checked against its manifest's hash.
+        content: The file's bytes, as a back end will load them.
+        path: Its name, for errors.
         manifest: Its manifest.
 
     Raises:
@@ -46,7 +47,7 @@ def check_graph(path: Path, manifest: Mapping[str, Any]) -> None:
             in another file, tensors without their data or of an absurd size; or its inputs and outputs are others than
             the contract's and the manifest's.
     """
-    model = read_graph(path)
+    model = parse_graph(content, path)
     graph = model.graph
     if model.functions or model.training_info:
         raise _refused(path, "functions or training of its own")

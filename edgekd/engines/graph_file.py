@@ -93,22 +93,19 @@ _MESSAGES: dict[str, dict[str, Number]] = {
 }
 
 
-def read_graph(path: Path) -> Any:
+def parse_graph(content: bytes, path: Path) -> Any:
     """The content of an .onnx file.
 
     Args:
-        path: The file.
+        content: Its bytes.
+        path: Its name, for errors.
 
     Returns:
         The message `Model`, with the fields that are described here.
 
     Raises:
-        ArtifactError: It cannot be read, or is not an ONNX graph.
+        ArtifactError: It is not an ONNX graph.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"cannot read {path}: {error.strerror or error}") from error
     model = _model_class()()
     try:
         model.ParseFromString(content)

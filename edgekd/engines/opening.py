@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgekd.artifact import Manifest, read_json, read_manifest, write_json
+from edgekd.artifact import Manifest, checked_content, read_json, read_manifest, write_json
 from edgekd.backends import ACCELERATED, ALL_BACKENDS, BUILT, ON_CUDA, ONNXRUNTIME, OPENVINO
 from edgekd.engines.accelerators import open_accelerated
 from edgekd.engines.base import Engine
@@ -102,7 +102,7 @@ def _open(
         raise EdgekdError(
             f"{backend} runs engines, and {path} is a graph: edgekd build {shlex.quote(str(path))} --backend {backend}"
         )
-    check_graph(path, manifest)
+    check_graph(checked_content(path, manifest), path, manifest)
     if device is not None and backend not in ON_CUDA:
         raise _no_device(device, path, backend)
     if backend in ACCELERATED:

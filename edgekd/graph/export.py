@@ -103,7 +103,7 @@ def export_detector(
             manifest |= about | {"operators": _operators(model)}
             onnx.save(model, part)
             manifest["agreement"] = measure_agreement(part, manifest, detector, frames, progress)
-        check_graph(part, manifest)  # Whatever opens it later will.
+        check_graph(part.read_bytes(), part, manifest)  # Whatever opens it later will.
         if measure is not None:
             with _manifest_beside(part, manifest):
                 manifest |= measure(part)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from edgekd.artifact import Manifest, manifest_path, read_manifest, require_writable, write_manifest
+from edgekd.artifact import Manifest, checked_content, manifest_path, read_manifest, require_writable, write_manifest
 from edgekd.backends import OPENVINO, HardwareCompatibility
 from edgekd.errors import DriftError, EdgekdError, unknown_name
 from edgekd.progress import Progress, silent
@@ -187,7 +187,7 @@ def _graph_for(source: Path, options: BuildOptions) -> Path:
     from edgekd.engines.graph_check import check_graph
 
     manifest = read_manifest(graph)
-    check_graph(graph, manifest)
+    check_graph(checked_content(graph, manifest), graph, manifest)
     return _with_float16(graph, manifest, options.progress) if manifest.get("precision") == "int8" else graph
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekd.artifact import Manifest, require_writable
+from edgekd.artifact import Manifest, checked_content, require_writable
 from edgekd.errors import EdgekdError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def plan_triton_of(options: TritonOptions, artifact: Path, manifest: Manifest) -
     from edgekd.engines.triton_repository import engine_limits, refuse_other_model
 
     if artifact.suffix == ".onnx":
-        check_graph(artifact, manifest)
+        check_graph(checked_content(artifact, manifest), artifact, manifest)
     batch = manifest["inputs"]["frames"]["shape"][0]
     batch = batch if isinstance(batch, int) else None
     largest = engine_limits(artifact, manifest) if artifact.suffix == ".engine" else None
