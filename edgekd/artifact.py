@@ -18,12 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from edgekd.errors import ArtifactError, EdgekdError, MachineError
+from edgekd.json_files import read_json as read_json
+from edgekd.json_files import shown
+from edgekd.manifest import MANIFEST
 from edgekd.precisions import PRECISIONS
 from edgekd.run_folder import DETECTOR_FILE, artifact_name
+from edgekd.typed import checked
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 1  # The first; with the second, this one is still read.
+MOST_MANIFEST_BYTES, MOST_MANIFEST_VALUES = 8 << 20, 50_000
 
 Manifest = dict[str, Any]
 
@@ -134,20 +139,6 @@ def json_text(content: object) -> str:
     return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
 
-def read_json(path: Path) -> Any:
-    """Reads a JSON file.
-
-    Raises:
-        ArtifactError: It is missing or is not JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ArtifactError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise ArtifactError(f"{path} is not valid JSON: {error}") from error
-
-
 def manifest_path(artifact: Path) -> Path:
     """The path of an artifact's manifest: beside it, ending in .json."""
     return artifact.with_suffix(".json")
@@ -236,29 +227,65 @@ def read_manifest(artifact: Path) -> Manifest:
     Args:
         artifact: The .onnx or .engine file.
 
+    Returns:
+        The manifest's content, each entry as `edgekd.manifest.ArtifactManifest` has it.
+
     Raises:
-        ArtifactError: The file or its manifest is missing, of another format version, or the hash differs.
+        ArtifactError: The file or its manifest is missing, of another format version or damaged, or the hash differs.
     """
     if not artifact.is_file():
         raise ArtifactError(f"no such artifact: {artifact}: edgekd export makes .onnx files, edgekd build .engine")
     path = manifest_path(artifact)
     if not path.is_file():
         raise ArtifactError(f"{artifact} has no manifest: {path.name} must be beside it")
-    manifest = read_json(path)
-    version = manifest.get("format_version") if isinstance(manifest, dict) else None
-    if version is None:
+    manifest = read_entries(path)
+    if manifest["sha256"] != sha256(artifact):
         raise ArtifactError(
-            f"{path} beside {artifact} is not a manifest: name an .onnx or .engine file that edgekd wrote"
+            f"{artifact} is not the file {path.name} describes (its SHA-256 differs): {_remedy(manifest)}"
         )
-    if version != FORMAT_VERSION:
+    return manifest
+
+
+def read_entries(path: Path) -> Manifest:
+    """Reads a manifest by itself, whatever the artifact beside it.
+
+    Args:
+        path: The .json file.
+
+    Raises:
+        ArtifactError: It is missing, not a manifest, of another format version, or an entry is missing or wrong.
+    """
+    content = read_json(path, MOST_MANIFEST_BYTES, MOST_MANIFEST_VALUES)
+    if not isinstance(content, dict) or not content.keys() & {"format_version", "sha256"}:
+        raise ArtifactError(f"{path} is not a manifest: name an .onnx or .engine file that edgekd wrote")
+    _require_version(content.get("format_version"), path)
+    checked(MANIFEST, content, path, _remedy(content))
+    return content
+
+
+def _require_version(version: object, path: Path) -> None:
+    if isinstance(version, int) and not isinstance(version, bool) and version > FORMAT_VERSION:
         raise ArtifactError(
-            f"{path} has format version {version}: this edgekd reads version {FORMAT_VERSION}, export it again"
+            f"{path} has format version {version}, and this edgekd reads version {FORMAT_VERSION}: update edgekd"
         )
-    if manifest.get("sha256") != sha256(artifact):
-        engine = manifest.get("engine")
-        mend = f"build it again with {engine['command']}" if engine and "command" in engine else "export again"
-        raise ArtifactError(f"{artifact} is not the file {path.name} describes (its SHA-256 differs): {mend}")
-    return dict(manifest)
+    if version != FORMAT_VERSION or not isinstance(version, int) or isinstance(version, bool):
+        what = "no format version" if version is None else f"format version {shown(str(version))}"
+        raise ArtifactError(
+            f"{path} has {what}, and this edgekd reads version {FORMAT_VERSION}: export the run again, or build the "
+            "engine again"
+        )
+
+
+def _remedy(manifest: Mapping[str, Any]) -> str:
+    """How an artifact is made again: by the command that its manifest records, where it is one of edgekd's."""
+    engine = manifest.get("engine")
+    command = engine.get("command") if isinstance(engine, dict) else None
+    try:
+        words = shlex.split(command) if isinstance(command, str) else []
+    except ValueError:
+        words = []
+    is_ours = words[:2] == ["edgekd", "build"]
+    return f"build it again with {shlex.join(words)}" if is_ours else "export the run again"
 
 
 def frame_shape(manifest: Mapping[str, Any]) -> tuple[int | None, int, int]:

@@ -13,9 +13,9 @@ from typing import Any
 from edgekd.artifact import frame_shape
 from edgekd.errors import ArtifactError, EdgekdError
 from edgekd.resize_rules import CURRENT_RESIZE_RULE, resize_rule
+from edgekd.typed import BIT_DEPTHS as BIT_DEPTHS
 from edgekd.view import WHOLE, View, read_view
 
-BIT_DEPTHS = range(9, 17)
 Size = tuple[int, int]  # Height and width, in pixels.
 
 
@@ -112,6 +112,6 @@ def known_bit_depth(bit_depth: object, name: str) -> int | None:
     """
     if bit_depth is None:
         return None
-    if not isinstance(bit_depth, int) or bit_depth not in BIT_DEPTHS:
+    if not isinstance(bit_depth, int) or isinstance(bit_depth, bool) or bit_depth not in BIT_DEPTHS:
         raise ArtifactError(f"{name} states the bit depth {bit_depth!r}: expected {BIT_DEPTHS[0]} to {BIT_DEPTHS[-1]}")
     return bit_depth

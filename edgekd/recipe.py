@@ -3,17 +3,39 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
+
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, TypeAdapter
 
 from edgekd.artifact import read_json, write_json
 from edgekd.errors import ArtifactError, EdgekdError
-from edgekd.preprocessing import Preprocessing, Size, known_bit_depth, parse_size
+from edgekd.json_files import kind_of
+from edgekd.preprocessing import Preprocessing, parse_size
 from edgekd.resize_rules import AREA, CURRENT_RESIZE_RULE, known_rule
 from edgekd.resources import resource
 from edgekd.run_folder import RECIPE_FILE
-from edgekd.view import WHOLE, View, read_view
+from edgekd.typed import (
+    BitDepth,
+    Count,
+    Flag,
+    InnerPaths,
+    NotNegative,
+    Setting,
+    Share,
+    Side,
+    Text,
+    checked,
+    digest,
+    digests,
+    inner_path,
+    list_of,
+    name_check,
+    one_of,
+    text,
+)
+from edgekd.view import WHOLE, View
 
 Schedule = Literal["constant", "step", "cosine"]
 Preset = Literal["timed", "paper"]
@@ -21,6 +43,37 @@ Augmentation = Literal["flip_horizontal", "flip_vertical", "symmetries", "turn"]
 AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)
 TIMED, PAPER = "timed", "paper"
 RANDOM, FROM_IMAGES = "random", "images"  # Initialisations.
+OPTIMIZERS = ("", "adam", "adamw", "sgd")  # The first is the paper's.
+
+
+def _both_sides(value: object) -> object:
+    """A size as height and width; runs of before there were rectangles hold one side."""
+    return (value, value) if isinstance(value, int) else value
+
+
+Sides = Annotated[tuple[Side, Side], BeforeValidator(_both_sides)]
+Batch = Annotated[int, Field(strict=True, ge=1, le=1 << 14)]
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**64)]
+
+
+def _data_change(value: object) -> object:
+    """Checks that a run went on with changed images as `edgekd.training.changed_data` puts it down."""
+    if not isinstance(value, dict):
+        raise ValueError("must be an object")
+    before, iterations = value.get("images_before"), value.get("iterations")
+    if not isinstance(iterations, int) or iterations < 0 or not isinstance(value.get("date"), str):
+        raise ValueError("must have a date and the iterations done by then")
+    if before is not None:
+        digest(before)
+    for kind in ("added", "removed", "changed"):
+        if not isinstance(value.get(kind), list):
+            raise ValueError(f"must list what was {kind}")
+        for name in value[kind]:
+            inner_path(name)
+    return value
+
+
+DataChange = Annotated[dict[str, Any], PlainValidator(_data_change)]
 
 
 @dataclass(frozen=True)
@@ -65,36 +118,38 @@ class TrainingRecipe:
             that were `added`, `removed` and `changed`, and `images_before`, the SHA-256 over the hashes until then.
     """
 
-    system: str
-    data: str
-    teachers: dict[str, str]
-    iterations: int
-    size: Size = (256, 256)
-    batch: int = 1
-    learning_rate: float = 1e-4
-    weight_decay: float = 1e-5
-    schedule: str = "constant"
-    seed: int = 0
-    held_out: tuple[str, ...] = ()
-    mixed_precision: bool = False
-    textures: str = ""
-    settings: dict[str, Any] = field(default_factory=dict)
-    quantization_aware_from: int | None = None
-    resize: str = CURRENT_RESIZE_RULE
-    preset: str = PAPER
-    minutes: float | None = None
-    optimizer: str = ""
-    warm_up: float = 0.0
-    initialisation: str = RANDOM
-    held_out_share: float | None = None
-    trained_images: int = 0
-    texture_images: int = 0
-    augment: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    system: Text
+    data: Text
+    teachers: Annotated[dict[str, str], digests(text)]
+    iterations: Count
+    size: Sides = (256, 256)
+    batch: Batch = 1
+    learning_rate: NotNegative = 1e-4
+    weight_decay: NotNegative = 1e-5
+    schedule: Annotated[str, one_of(get_args(Schedule))] = "constant"
+    seed: Seed = 0
+    held_out: InnerPaths = ()
+    mixed_precision: Flag = False
+    textures: Text = ""
+    settings: dict[Text, Setting] = field(default_factory=dict)
+    quantization_aware_from: Count | None = None
+    resize: Text = CURRENT_RESIZE_RULE
+    preset: Annotated[str, one_of(get_args(Preset))] = PAPER
+    minutes: NotNegative | None = None
+    optimizer: Annotated[str, one_of(OPTIMIZERS)] = ""
+    warm_up: Share = 0.0
+    initialisation: Annotated[str, one_of((RANDOM, FROM_IMAGES))] = RANDOM
+    held_out_share: Share | None = None
+    trained_images: Count = 0
+    texture_images: Count = 0
+    augment: Annotated[tuple[str, ...], list_of(name_check(AUGMENTATIONS))] = ()
+    left_out: InnerPaths = ()
     view: View = WHOLE
-    bit_depth: int | None = None
-    images: dict[str, str] = field(default_factory=dict)
-    data_changes: tuple[dict[str, Any], ...] = ()
+    bit_depth: BitDepth | None = None
+    images: Annotated[dict[str, str], digests(inner_path)] = field(default_factory=dict)
+    data_changes: tuple[DataChange, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "size", parse_size(self.size))
@@ -117,22 +172,19 @@ def read_recipe(run: Path) -> TrainingRecipe:
         EdgekdError: The folder is not a run.
         ArtifactError: The recipe is damaged or of another version.
     """
-    if not (run / RECIPE_FILE).is_file():
+    path = run / RECIPE_FILE
+    if not path.is_file():
         raise EdgekdError(f"{run} is not a run folder: it has no {RECIPE_FILE}; make one with 'edgekd train'")
-    content = read_json(run / RECIPE_FILE)
-    names = {entry.name for entry in fields(TrainingRecipe)}
-    if not isinstance(content, dict) or not content.keys() <= names:
-        raise ArtifactError(f"{run / RECIPE_FILE} is not a recipe that this version of edgekd reads: train again")
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise ArtifactError(f"{path} is not a recipe, it holds {kind_of(content)}: train again")
     older: dict[str, Any] = {"resize": AREA}
-    try:
-        lists = {name: tuple(content.get(name, ())) for name in ("held_out", "augment", "left_out", "data_changes")}
-        view = read_view(content.get("view"), str(run / RECIPE_FILE))
-        recipe = TrainingRecipe(**older | content | lists | {"view": view})
-    except (TypeError, EdgekdError) as error:
-        raise ArtifactError(f"{run / RECIPE_FILE} is incomplete ({error}): train again") from error
-    known_rule(recipe.resize, str(run / RECIPE_FILE))
-    known_bit_depth(recipe.bit_depth, str(run / RECIPE_FILE))
+    recipe = checked(_RECIPE, older | content, path, "train again")
+    known_rule(recipe.resize, str(path))
     return recipe
+
+
+_RECIPE = TypeAdapter(TrainingRecipe)
 
 
 def held_out_images(recipe: TrainingRecipe) -> list[Path]:

@@ -5,11 +5,17 @@ Recipes and manifests hold it; `edgekd.data.view_geometry` and `edgekd.data.alig
 
 from __future__ import annotations
 
+import base64
+import binascii
+import struct
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from edgekd.errors import ArtifactError, EdgekdError
+from pydantic import ConfigDict, PlainValidator, TypeAdapter
+
+from edgekd.errors import EdgekdError
+from edgekd.typed import Count, Integer, NotNegative, Number, Positive, checked
 
 Fit = Literal["letterbox", "stretch"]
 FITS: tuple[Fit, ...] = get_args(Fit)
@@ -20,8 +26,26 @@ MOST_TILES = 64
 MOST_OVERLAP = 0.5
 MOST_ROTATION = 45.0
 FARTHEST_POINT = 1 << 16  # Of a polygon, in pixels: OpenCV takes seconds to fill one that reaches much further.
+MOST_PIXELS = 1 << 28  # Of a frame that a view is for: its masks are as large.
+MOST_POINTS = 10_000
+REDUCED_SIDE = 256  # Of an alignment's reference, in pixels: the longer one.
 
-Point = tuple[int, int]  # x, y
+
+def _reference(value: object) -> str:
+    """Checks the head of a reference: what it claims is allocated before the rest is read."""
+    if not isinstance(value, str) or len(value) > 4 * REDUCED_SIDE**2:
+        raise ValueError("must be a small PNG in base64")
+    try:
+        head = base64.b64decode(value, validate=True)[:24]
+    except (binascii.Error, ValueError):
+        head = b""
+    width, height = struct.unpack(">II", head[16:]) if len(head) == 24 else (0, 0)
+    if head[:8] != b"\x89PNG\r\n\x1a\n" or not 0 < max(width, height) <= REDUCED_SIDE or not min(width, height):
+        raise ValueError(f"must be a PNG of at most {REDUCED_SIDE} pixels a side, in base64")
+    return value
+
+
+Point = tuple[Integer, Integer]  # x, y
 Polygon = tuple[Point, ...]
 
 
@@ -35,9 +59,11 @@ class Alignment:
         max_rotation: In degrees; beyond it the frame is an ERROR.
     """
 
-    reference: str
-    max_shift: float
-    max_rotation: float
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    reference: Annotated[str, PlainValidator(_reference)]
+    max_shift: NotNegative
+    max_rotation: NotNegative
 
     def __post_init__(self) -> None:
         if not self.max_shift >= 0:
@@ -64,13 +90,15 @@ class View:
         align: How frames are aligned first; None for as they are.
     """
 
-    frame: tuple[int, int] | None = None
-    crop: tuple[int, int, int, int] | None = None
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    frame: tuple[Positive, Positive] | None = None
+    crop: tuple[Count, Count, Positive, Positive] | None = None
     look_at: tuple[Polygon, ...] = ()
     ignore: tuple[Polygon, ...] = ()
     fit: Fit = STRETCH
-    tiles: tuple[int, int] = (1, 1)
-    overlap: float = 0.0
+    tiles: tuple[Positive, Positive] = (1, 1)
+    overlap: Number = 0.0
     align: Alignment | None = None
 
     def __post_init__(self) -> None:
@@ -104,6 +132,10 @@ def _check(view: View) -> None:
     for polygon in (*view.look_at, *view.ignore):
         if len(polygon) < 3:
             raise EdgekdError(f"a polygon needs at least 3 points, got {len(polygon)}")
+    if sum(len(polygon) for polygon in (*view.look_at, *view.ignore)) > MOST_POINTS:
+        raise EdgekdError(f"polygons may have at most {MOST_POINTS} points in all")
+    if view.frame is not None and view.frame[0] * view.frame[1] > MOST_PIXELS:
+        raise EdgekdError(f"a view is for frames of at most {MOST_PIXELS >> 20} megapixels, got {_by(view.frame)}")
     if view.frame is None and (view.is_partial or view.align is not None):
         raise EdgekdError("a crop, a polygon or an alignment needs the size of the frames that it is for")
     if view.crop is not None and view.frame is not None:
@@ -148,25 +180,10 @@ def read_view(entry: Mapping[str, Any] | None, name: str) -> View:
     """
     if entry is None:
         return WHOLE
-    known = {each.name for each in fields(View)}
-    try:
-        if unknown := set(entry) - known:
-            raise ArtifactError(f"{name} has a view with {min(unknown)}, which this edgekd does not know: update it")
-        content = dict(entry)
-        for side in ("frame", "crop", "tiles"):
-            if content.get(side) is not None:
-                content[side] = tuple(int(number) for number in content[side])
-        for polygons in ("look_at", "ignore"):
-            content[polygons] = tuple(
-                tuple((int(x), int(y)) for x, y in polygon) for polygon in content.get(polygons, ())
-            )
-        if content.get("align") is not None:
-            content["align"] = Alignment(**content["align"])
-        return View(**content)
-    except ArtifactError:
-        raise
-    except (EdgekdError, TypeError, ValueError) as error:
-        raise ArtifactError(f"the view in {name} is damaged ({error}): make it again") from error
+    return checked(_VIEW, entry, f"the view in {name}", "update edgekd, or make it again")
+
+
+_VIEW = TypeAdapter(View)
 
 
 def describe(view: View) -> str:

@@ -10,6 +10,19 @@ from edgekd.artifact import FORMAT_VERSION, read_json, read_manifest, sha256, wr
 from edgekd.errors import ArtifactError, EdgekdError, MachineError
 
 
+CONTENT = {
+    "system": "hkt",
+    "precision": "fp32",
+    "inputs": {"frames": {"dtype": "uint8", "shape": ["batch", 64, 96, 3]}},
+    "outputs": {
+        "score": {"dtype": "float32", "shape": ["batch"]},
+        "anomaly_map": {"dtype": "float32", "shape": ["batch", 64, 96]},
+    },
+    "macs": 7,
+    "made_from": {"seed": 0, "settings": {}},
+}
+
+
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
@@ -108,13 +121,13 @@ def test_sha256_is_that_of_the_whole_file(tmp_path, size):
 def artifact(tmp_path):
     path = tmp_path / "x.onnx"
     path.write_bytes(b"a graph")
-    write_manifest(path, {"system": "hkt"})
+    write_manifest(path, CONTENT)
     return path
 
 
 def test_a_manifest_names_its_file_hash_and_format(artifact):
     digest = hashlib.sha256(b"a graph").hexdigest()
-    expected = {"format_version": FORMAT_VERSION, "system": "hkt", "file": "x.onnx", "sha256": digest}
+    expected = {"format_version": FORMAT_VERSION, **CONTENT, "file": "x.onnx", "sha256": digest}
     assert read_manifest(artifact) == expected
 
 
@@ -127,7 +140,9 @@ def test_writing_a_manifest_again_takes_the_hash_anew(artifact):
 
 def test_a_changed_artifact_is_refused(artifact):
     artifact.write_bytes(b"a graph!")
-    with pytest.raises(ArtifactError, match=r"x\.onnx is not the file x\.json describes \(its SHA-256 differs\)"):
+    with pytest.raises(
+        ArtifactError, match=r"x\.onnx is not the file x\.json describes \(its SHA-256 differs\): export the run"
+    ):
         read_manifest(artifact)
 
 
@@ -141,16 +156,34 @@ def test_an_artifact_or_manifest_that_is_missing_is_named(artifact):
         read_manifest(artifact)
 
 
-def test_a_manifest_of_another_format_is_refused(artifact):
-    artifact.with_suffix(".json").write_text(json.dumps({"format_version": 99}))
-    with pytest.raises(ArtifactError, match=f"this edgekd reads version {FORMAT_VERSION}, export it again"):
-        read_manifest(artifact)
+def rewritten(artifact, **changes):
+    """The artifact, with other entries in its manifest; those that are None are left out."""
+    path = artifact.with_suffix(".json")
+    content = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({name: value for name, value in content.items() if value is not None}))
+    return artifact
 
 
-@pytest.mark.parametrize("content", [{}, [], None, "text"])
+@pytest.mark.parametrize(
+    ("version", "complaint"),
+    [
+        (2, "has format version 2, and this edgekd reads version 1: update edgekd"),
+        (0, "has format version 0, and this edgekd reads version 1: export the run again, or build the engine again"),
+        (None, "has no format version, and this edgekd reads version 1: export the run again"),
+        (True, "has format version True, and"),
+        (1.0, "has format version 1.0, and"),
+        ("1\n2", r"has format version 1\\n2, and"),
+    ],
+)
+def test_a_manifest_of_another_format_is_refused_with_what_to_do(artifact, version, complaint):
+    with pytest.raises(ArtifactError, match=complaint):
+        read_manifest(rewritten(artifact, format_version=version))
+
+
+@pytest.mark.parametrize("content", [{}, [], None, "text", {"a": 1}])
 def test_json_that_is_no_manifest_is_refused(artifact, content):
     artifact.with_suffix(".json").write_text(json.dumps(content))
-    with pytest.raises(ArtifactError, match=r"x\.json beside .*x\.onnx is not a manifest: name an \.onnx"):
+    with pytest.raises(ArtifactError, match=r"x\.json is not a manifest: name an \.onnx or \.engine file"):
         read_manifest(artifact)
 
 

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from edgekd.data.images import Image
 from edgekd.errors import ArtifactError, ImageError
-from edgekd.view import Alignment
+from edgekd.view import REDUCED_SIDE, Alignment
 
-REDUCED_SIDE = 256  # Of the reference, in pixels: the longer one.
 STEP = 3.0  # Degrees between the rotations that are tried.
 ITERATIONS, PRECISION, SMOOTHING = 60, 1e-5, 5  # Of findTransformECC; the last is its Gaussian filter, in pixels.
 LOWEST_CORRELATION = 0.5

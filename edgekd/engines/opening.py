@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgekd.artifact import Manifest, checked_content, read_json, read_manifest, write_json
+from edgekd.artifact import Manifest, checked_content, read_manifest, write_json
 from edgekd.backends import ACCELERATED, ALL_BACKENDS, BUILT, ON_CUDA, ONNXRUNTIME, OPENVINO
 from edgekd.engines.accelerators import open_accelerated
 from edgekd.engines.base import Engine
@@ -24,6 +24,7 @@ from edgekd.engines.devices import parse_device
 from edgekd.engines.graph_check import check_graph
 from edgekd.engines.inference_limit import check_limit
 from edgekd.errors import EdgekdError, MachineError, unknown_name
+from edgekd.json_files import read_object
 from edgekd.preprocessing import preprocessing_of
 
 TRIALS = 5
@@ -183,8 +184,8 @@ def _faster_backend(path: Path, manifest: Manifest, threads: int) -> str:
     key = " ".join([manifest["sha256"][:16], f"{threads} threads", *versions])
     memory = cache_folder() / "fastest_backend.json"
     known: dict[str, str] = {}
-    with contextlib.suppress(EdgekdError, TypeError, ValueError):  # A damaged file is measured anew.
-        known = dict(read_json(memory))
+    with contextlib.suppress(EdgekdError):  # A damaged file is measured anew.
+        known = read_object(memory)
     if known.get(key) not in installed:
         known[key] = min(installed, key=lambda backend: _median_time(backend, path, manifest, threads))
         with contextlib.suppress(EdgekdError):  # A read-only home costs a measurement at each start, no more.

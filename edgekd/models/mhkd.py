@@ -37,6 +37,7 @@ from edgekd.preprocessing import Size, parse_size
 
 WIDTH = 512
 BOTTLENECK = 64
+MOST_WIDTH = 8192  # Of the semantic encoder; wider ones would not fit into memory.
 SIZE_STEP = 64  # The global decoder's first grid has a 64th of the image's sides.
 SMOOTHING = 2.0  # Pixels, of the map that localises.
 
@@ -188,6 +189,8 @@ class MHKD(PatchDetector):
     ) -> None:
         if not 0 <= dropout < 1:
             raise EdgekdError(f"dropout must be at least 0 and below 1, got {dropout:g}")
+        if not 1 <= middle_width <= MOST_WIDTH:
+            raise EdgekdError(f"middle_width must be from 1 to {MOST_WIDTH} channels, got {middle_width}")
         super().__init__(teacher, padded=True)
         self.size = parse_size(size)
         self.student = MHKDStudent(_part(self.size, STRIDE), middle_width, semantic_encoder, dropout)

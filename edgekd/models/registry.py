@@ -8,7 +8,9 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
-from edgekd.errors import unknown_name
+from pydantic import TypeAdapter, ValidationError
+
+from edgekd.errors import EdgekdError, unknown_name
 from edgekd.models.detector import Detector, TrainingDefaults
 from edgekd.models.dskd import DSKD
 from edgekd.models.hkt import HKT
@@ -97,9 +99,25 @@ class System(NamedTuple):
         Args:
             size: Height and width of the images, in pixels, or the side of squares.
             settings: Arguments where they are not the paper's.
+
+        Raises:
+            EdgekdError: The system has no setting of a name, or does not take its value.
         """
+        self._check_settings(settings or {})
         sized = {"size": size} if self.follows_size else {}
         return self.build(**sized, **(settings or {}))
+
+    def _check_settings(self, settings: Mapping[str, Any]) -> None:
+        """Refuses what a recipe that was changed may hold, before a network of it is built."""
+        parameters = inspect.signature(self.build, eval_str=True).parameters
+        for name, value in settings.items():
+            if name not in {*self.settings(), self.teacher_setting}:
+                raise unknown_name(f"setting of {self.name}", name, self.settings())
+            try:
+                TypeAdapter(parameters[name].annotation).validate_python(value, strict=True)
+            except ValidationError as error:
+                expected = error.errors()[0]["msg"].removeprefix("Input ")
+                raise EdgekdError(f"the setting {name} of {self.name} {expected}, got {value!r:.60}") from None
 
     @property
     def training(self) -> TrainingDefaults:

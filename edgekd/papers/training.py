@@ -25,7 +25,7 @@ def training_differences(manifest: Manifest, setup: PaperSetup) -> Iterator[str]
     if not manifest.get("trained"):
         yield "training: none, so the figures mean nothing"
         return
-    teachers = " + ".join(teacher["name"] for teacher in manifest["teachers"])
+    teachers = " + ".join(teacher["name"] for teacher in manifest.get("teachers", []))
     theirs = " + ".join(setup.teachers)
     if teachers != theirs:
         yield f"teacher: {teachers}; the paper's {theirs}"

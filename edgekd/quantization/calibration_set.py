@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import ConfigDict, TypeAdapter
 
-from edgekd.artifact import read_json, sha256, write_json
+from edgekd.artifact import sha256, write_json
 from edgekd.errors import ArtifactError, EdgekdError
+from edgekd.json_files import read_object, shown
+from edgekd.precisions import CALIBRATION_CHOICES
+from edgekd.typed import LONGEST_PATH, Count, InnerPaths, Text, checked, digests, inner_path, one_of
 
 FEWEST_IMAGES = 8
 OUTLIER_DISTANCE = 6.0  # From the median, in standard deviations as the median absolute deviation estimates them.
@@ -30,12 +35,14 @@ class CalibrationSet:
         left_out: Images that look defective, by relative path.
     """
 
-    images: dict[str, str]
-    root: str
-    choice: str
-    seed: int
-    chosen_from: int
-    left_out: tuple[str, ...] = ()
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    images: Annotated[dict[str, str], digests(inner_path)]
+    root: Text
+    choice: Annotated[str, one_of(CALIBRATION_CHOICES)]
+    seed: Count
+    chosen_from: Count
+    left_out: InnerPaths = ()
 
     def paths(self) -> list[Path]:
         """The images' files."""
@@ -54,20 +61,19 @@ def read_calibration_set(path: Path) -> CalibrationSet:
         ArtifactError: The manifest is damaged, or an image is missing or has changed.
         EdgekdError: There are too few.
     """
-    content = read_json(path)
-    try:
-        chosen = CalibrationSet(**content | {"left_out": tuple(content["left_out"])})
-        images, root = dict(chosen.images), Path(chosen.root)
-    except (TypeError, KeyError, ValueError) as error:
-        raise ArtifactError(f"{path} is not a calibration set that edgekd export wrote: {error}") from error
-    root = (path.parent / root).resolve()  # An absolute one stays as it is.
-    for name, digest in images.items():
+    chosen = checked(_CALIBRATION_SET, read_object(path), path, "give a calibration set that edgekd export wrote")
+    root = (path.parent / chosen.root).resolve()  # An absolute one stays as it is.
+    where = shown(str(root), LONGEST_PATH)
+    for name, digest in chosen.images.items():
         if not (root / name).is_file():
-            raise ArtifactError(f"{path} names {name}, which is not in {root}: put it back, or choose a new set")
+            raise ArtifactError(f"{path} names {shown(name)}, not in {where}: put it back, or choose a new set")
         if sha256(root / name) != digest:
-            raise ArtifactError(f"{root / name} is not the image that {path} names (its SHA-256 differs)")
-    require_enough(len(images), str(path))
-    return CalibrationSet(images, str(root), chosen.choice, chosen.seed, chosen.chosen_from, chosen.left_out)
+            raise ArtifactError(f"{where}/{shown(name)} is not the image that {path} names (its SHA-256 differs)")
+    require_enough(len(chosen.images), str(path))
+    return replace(chosen, root=str(root))
+
+
+_CALIBRATION_SET = TypeAdapter(CalibrationSet)
 
 
 def require_enough(count: int, where: str) -> None:

@@ -59,7 +59,7 @@ def write_float16(int8_path: Path, manifest: Manifest, frames: Frames) -> Path:
     model = onnx.load(int8_path)
     mixed = to_int8_float16(model)
     noise = map_noise(run_graph(model, frames).maps, run_graph(mixed, frames).maps)
-    limit = manifest["quantization"]["max_drift"] or MOST_NOISE
+    limit = (manifest.get("quantization") or {}).get("max_drift") or MOST_NOISE
     if noise > limit:
         raise DriftError(
             f"float16 around the INT8 of {int8_path} changes the map by {noise:.3g} of its standard deviation, and "
@@ -76,7 +76,7 @@ def write_float16(int8_path: Path, manifest: Manifest, frames: Frames) -> Path:
             "made_from": {**manifest["made_from"], int8_path.name: manifest["sha256"]},
             "agreement": {"int8": {"noise": noise, "frames": len(frames)}},
             "operators": sorted({node.op_type for node in mixed.graph.node}),
-            "tools": {**manifest["tools"], "edgekd": __version__, "onnx": onnx.__version__},
+            "tools": {**(manifest.get("tools") or {}), "edgekd": __version__, "onnx": onnx.__version__},
         },
     )
     return output

@@ -214,7 +214,7 @@ def checks_of(entry: Mapping[str, Any] | None, ignored: Sequence[str] = ()) -> I
     for name in ignored:
         if name not in CHECKS:
             raise EdgekdError(unknown_name("image check", name, CHECKS))
-    limits = {name: entry[name] for name in CHECKS if entry and name in entry and name not in ignored}
+    limits = {name: entry[name] for name in CHECKS if entry and entry.get(name) and name not in ignored}
     return ImageChecks({name: limit for name, limit in limits.items() if limit.get("on", True)})
 
 

@@ -194,8 +194,10 @@ def image_monitors(image_checks: Mapping[str, Any] | None) -> dict[str, Monitor]
         "sharpness": ("sharper", "more blurred", "sharpness is", "check focus and lens"),
     }
     monitors = {}
-    for name, quantiles in ((image_checks or {}).get("quantiles") or {}).items():
-        more, less, what, remedy = texts[name]
+    kept = (image_checks or {}).get("quantiles") or {}
+    for name, (more, less, what, remedy) in texts.items():
+        if not (quantiles := kept.get(name)):
+            continue
         line = "images have been {} than the good ones since {{since}}: {}"
         size, low, high = WINDOWS[0], _quantile(quantiles, EDGE), _quantile(quantiles, 1 - EDGE)
         moved, calm = Window(size, low, high, size // 2, size // 2), Window(size, low, high, size // 4, size // 4)

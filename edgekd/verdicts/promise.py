@@ -26,7 +26,7 @@ def promise_of(threshold: Mapping[str, Any]) -> str:
         f"at most {share(threshold['bound'])} with 95 % confidence: "
         f"{threshold['above']} of {threshold['good_images']} unseen good images are above it"
     )
-    wanted = threshold["images_wanted"]
+    wanted = threshold.get("images_wanted")
     if wanted is not None:
         text += f"; {wanted} more, none of them above it, would bring the bound to what was asked for"
     return text

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekd.artifact import read_json, read_manifest, require_writable, write_beside, write_json
+from edgekd.artifact import read_manifest, require_writable, write_beside, write_json
 from edgekd.errors import EdgekdError, unknown_name
+from edgekd.json_files import read_object
 from edgekd.precisions import PRECISIONS
 from edgekd.preprocessing import Size
 from edgekd.progress import Progress, prefixed, silent
@@ -215,11 +216,11 @@ def _artifact(run: BenchmarkRun, precision: str) -> Path:
 def _evaluation(run: BenchmarkRun, artifact: Path, progress: Progress) -> dict[str, Any]:
     """What `evaluate` finds; what it found before, if that was the same artifact."""
     file, manifest = artifact.with_suffix(EVALUATION_SUFFIX), read_manifest(artifact)
-    if not file.exists() or read_json(file).get("sha256") != manifest["sha256"]:
+    if not file.exists() or read_object(file).get("sha256") != manifest["sha256"]:
         run.log(f"evaluating {manifest['precision']}")
         page = artifact.with_suffix(".html")
         write_json(file, evaluate(artifact, data=run.category, html=page, progress=progress).to_dict())
-    return dict(read_json(file))
+    return read_object(file)
 
 
 def _timing(run: BenchmarkRun, artifact: Path, seconds: float, progress: Progress) -> dict[str, Any]:
@@ -227,8 +228,14 @@ def _timing(run: BenchmarkRun, artifact: Path, seconds: float, progress: Progres
     from edgekd.data.layouts import read_category
 
     file, manifest = artifact.with_suffix(BENCH_SUFFIX), read_manifest(artifact)
-    if not file.exists() or read_json(file).get("engine", {}).get("sha256") != manifest["sha256"]:
+    if not file.exists() or _engine(file).get("sha256") != manifest["sha256"]:
         run.log(f"timing {manifest['precision']}")
         images = read_category(run.category).test[0].path.parent
         write_json(file, bench(artifact, images=images, duration=seconds, progress=progress).to_dict())
-    return dict(read_json(file))
+    return read_object(file)
+
+
+def _engine(file: Path) -> dict[str, Any]:
+    """The engine that a file of figures is of."""
+    engine = read_object(file).get("engine")
+    return engine if isinstance(engine, dict) else {}

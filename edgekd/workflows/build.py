@@ -294,7 +294,7 @@ def _result(plan: BuildPlan, built: bool, manifest: Manifest, comparison: _Compa
         manifest["system"],
         manifest["precision"],
         manifest["engine"],
-        convolution_inputs(Layer(**layer) for layer in manifest["layers"]),
+        convolution_inputs(Layer(**layer) for layer in manifest.get("layers") or ()),
         comparison.verified,
         comparison.compared,
         comparison.not_compared,

@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
 
-from edgekd.artifact import read_json, read_manifest, write_json
-from edgekd.errors import EdgekdError, MachineError
+from edgekd.artifact import read_manifest, write_json
+from edgekd.errors import ArtifactError, EdgekdError, MachineError
+from edgekd.json_files import read_object
 from edgekd.preprocessing import Size, parse_size, size_text
 from edgekd.progress import Progress, prefixed
 from edgekd.recipe import read_recipe
@@ -212,7 +213,9 @@ def read_trial(run: Path) -> Trial:
     Raises:
         ArtifactError: Its file is damaged.
     """
-    content = read_json(run / TRIAL_FILE)
-    content = {"view": ""} | content
-    known = {each.name: content[each.name] for each in fields(Trial)}
-    return Trial(**known | {"size": parse_size(content["size"]), "teachers": tuple(content["teachers"])})
+    content = {"view": ""} | read_object(run / TRIAL_FILE)
+    try:
+        known = {each.name: content[each.name] for each in fields(Trial)}
+        return Trial(**known | {"size": parse_size(content["size"]), "teachers": tuple(content["teachers"])})
+    except (KeyError, TypeError, EdgekdError) as error:
+        raise ArtifactError(f"{run / TRIAL_FILE} is not a trial that this version reads: delete {run}") from error

@@ -77,7 +77,7 @@ def open_record(out: Path, asked: dict[str, Any]) -> ChooseRecord:
         ]
         ceilings = {name: (auroc, still) for name, (auroc, still) in content["ceilings"].items()}
         record = ChooseRecord(content["asked"], rounds, content["latency_ms"], ceilings, content["seconds"])
-    except (KeyError, TypeError, ValueError, EdgekdError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, EdgekdError) as error:
         raise ArtifactError(
             f"{out / RECORD_FILE} is not a record that this version reads: use another folder"
         ) from error

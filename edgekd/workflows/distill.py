@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgekd.artifact import read_json, write_json
+from edgekd.artifact import write_json
 from edgekd.errors import EdgekdError
+from edgekd.json_files import read_object
 from edgekd.progress import Progress, silent
 from edgekd.run_folder import DISTILLATION_CHECKPOINT_FILE, DISTILLATION_FILE, TEACHER_FILE
 from edgekd.workflows.calling import takes_options
@@ -186,7 +187,7 @@ def _check_run(run: Path, recipe: dict[str, Any], resume: bool) -> None:
         raise EdgekdError(f"{run} holds a distillation already: add --resume to resume it, or use another folder")
     if resume and not exists:
         raise EdgekdError(f"{run} holds no distillation to resume: leave out --resume to start one")
-    if resume and (begun := read_json(run / DISTILLATION_FILE)) != recipe:
+    if resume and (begun := read_object(run / DISTILLATION_FILE)) != recipe:
         changed = {name.removesuffix("_sha256") for name in recipe if begun.get(name) != recipe[name]}
         options = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(changed))
         raise EdgekdError(f"{run} was started with other values of {options}: use those that it was started with")

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from edgekd.artifact import Manifest, manifest_path, read_json, read_manifest, require_writable, sha256
+from edgekd.artifact import Manifest, manifest_path, read_entries, read_manifest, require_writable, sha256
 from edgekd.errors import ArtifactError, EdgekdError, unknown_name
 from edgekd.precisions import QUANTIZED
 from edgekd.preprocessing import Size, parse_size
@@ -17,7 +17,6 @@ from edgekd.run_folder import (
     DETECTOR_FILE,
     RECIPE_FILE,
     STUDENT_FILE,
-    TEACHER_CARDS_FILE,
     TEACHER_FILE,
     artifact_name,
 )
@@ -280,6 +279,7 @@ def _export_run(options: ExportOptions, output: Path, served: TritonModel | None
     from edgekd.recipe import held_out_images
     from edgekd.training.record import training_record
     from edgekd.training.run import load_run, training_images
+    from edgekd.training.teachers.cards import read_teacher_cards
 
     folder = Path(options.what)
     detector, recipe = load_run(folder)
@@ -296,7 +296,7 @@ def _export_run(options: ExportOptions, output: Path, served: TritonModel | None
         "made_from": {name: sha256(folder / name) for name in (RECIPE_FILE, STUDENT_FILE, TEACHER_FILE)},
         "iterations": recipe.iterations,
         "training": training_record(recipe),
-        "teachers": read_json(folder / TEACHER_CARDS_FILE),
+        "teachers": read_teacher_cards(folder),
         "calibration": None,
         "threshold": None,
         "good_scores": None,
@@ -325,7 +325,7 @@ def _export_run(options: ExportOptions, output: Path, served: TritonModel | None
 def _earlier_threshold(output: Path) -> dict[str, Any] | None:
     """The threshold of the artifact that an export replaces, which somebody may have set; None where there is none."""
     with contextlib.suppress(ArtifactError):
-        return dict(read_json(manifest_path(output)).get("threshold") or {}) or None
+        return read_entries(manifest_path(output)).get("threshold")
     return None
 
 

@@ -45,11 +45,15 @@ CHANGES = {
     "damaged": (damage, "its SHA-256 differs"),
     "without manifest": (lambda engine: manifest_path(engine).unlink(), "has no manifest"),
     "damaged manifest": (lambda engine: manifest_path(engine).write_text("{"), "is not valid JSON"),
-    "foreign manifest": (lambda engine: write_manifest(engine, {}), "does not record how it was built"),
+    "manifest of a graph": (
+        lambda engine: write_manifest(engine, read_manifest(engine) | {"engine": None}),
+        "does not record how it was built",
+    ),
+    "foreign manifest": (lambda engine: write_manifest(engine, {}), "system is missing; export the run again"),
     "version": (lambda engine: change_record(engine, version="2024.0"), "with version 2024.0, and now it is 20"),
     "back end": (lambda engine: change_record(engine, flavour="tensorrt"), "back end tensorrt, and now it is openvino"),
     "option": (lambda engine: change_record(engine, opt_batch=4), "with opt batch 4, and now it is 1"),
-    "graph": (lambda engine: change_record(engine, onnx_sha256="0"), "from another graph than .*onnx is now"),
+    "graph": (lambda engine: change_record(engine, onnx_sha256="0" * 64), "from another graph than .*onnx is now"),
     "processor": (lambda engine: change_record(engine, device={"name": "6502"}), "built on 6502, and this processor"),
 }
 

@@ -83,7 +83,9 @@ def manifest(batch, **more):
         "system": "hkt",
         "precision": "fp32",
         "trained": True,
-        "made_from": {"recipe.json": "aa", "student.safetensors": "bb"},
+        "made_from": {"recipe.json": "a" * 64, "student.safetensors": "b" * 64},
+        "macs": 192,
+        "iterations": 1,
         "inputs": {"frames": {"dtype": "uint8", "shape": [*sides, 3], "layout": "NHWC, BGR"}},
         "outputs": {
             "score": {"dtype": "float32", "shape": sides[:1]},
@@ -215,7 +217,7 @@ def test_a_model_of_another_training_is_not_overwritten(tmp_path):
     model = served(tmp_path, path, None)
     before = model.file.read_bytes()
     with pytest.raises(EdgekdError, match=r"part holds another model \(hkt, fp32, .*delete it"):
-        refuse_other_model(model, manifest(None, made_from={"recipe.json": "cc"}))
+        refuse_other_model(model, manifest(None, made_from={"recipe.json": "c" * 64}))
     assert model.file.read_bytes() == before
 
 

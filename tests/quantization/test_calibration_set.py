@@ -59,7 +59,7 @@ def test_a_set_moved_with_its_images_is_read_where_its_root_is_relative(written,
 
 def test_json_that_is_no_set_is_refused(tmp_path):
     (tmp_path / "x.json").write_text('{"images": {}}')
-    with pytest.raises(ArtifactError, match="is not a calibration set"):
+    with pytest.raises(ArtifactError, match=r"x\.json: root is missing; give a calibration set"):
         read_calibration_set(tmp_path / "x.json")
 
 
@@ -105,5 +105,5 @@ def test_a_set_that_was_read_from_a_relative_root_can_be_written_elsewhere(writt
 def test_a_set_without_a_root_is_refused(written):
     path, _ = written
     path.write_text(path.read_text().replace('"root": "', '"root": null, "was": "'))
-    with pytest.raises(ArtifactError, match="is not a calibration set"):
+    with pytest.raises(ArtifactError, match="root must be text, got null; give a calibration set"):
         read_calibration_set(path)

@@ -18,10 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgekd.artifact import read_json, write_json
+from edgekd.artifact import write_json
 from edgekd.data.images import Image, read_image
 from edgekd.data.resizing import resize_image
 from edgekd.errors import EdgekdError, ImageError
+from edgekd.json_files import read_object
 from edgekd.models.backbones.pdn import BORDER, FEATURES
 from edgekd.models.normalisation import normalise
 from edgekd.models.patch_features import PatchFeatures
@@ -176,8 +177,9 @@ class TeacherDistillation:
 
     def _record_error(self, iteration: int, history: Path) -> None:
         """Measures the held-out error, and keeps it for whoever follows the distillation."""
-        errors = dict(read_json(history)) if history.exists() else {}
-        errors = {key: error for key, error in errors.items() if int(key) < iteration}  # Not those of an older run.
+        errors = read_object(history) if history.exists() else {}
+        # Not those of an older run.
+        errors = {key: error for key, error in errors.items() if key.isdecimal() and int(key) < iteration}
         errors[str(iteration)] = self.held_out_error()
         write_json(history, errors)
 

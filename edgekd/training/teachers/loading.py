@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from edgekd.artifact import read_json, sha256
+from edgekd.artifact import sha256
 from edgekd.errors import ArtifactError, EdgekdError, unknown_name
 from edgekd.models.backbones.pdn import PDN_LAYERS
 from edgekd.models.backbones.registry import BACKBONE_NAMES
 from edgekd.training.teachers.backbone_weights import backbone_weights, load_backbone
+from edgekd.training.teachers.cards import read_card
 from edgekd.training.teachers.catalogue import CATALOGUE, CatalogueEntry
 from edgekd.training.teachers.files import SHIPPED, is_stored, shipped_teachers, stored_file
 from edgekd.training.teachers.store import empty_network, read_stored
@@ -60,8 +61,8 @@ def load_teacher(name: str) -> Teacher:
         return Teacher(name, state, sha256(backbone_weights(name)), _backbone_card(CATALOGUE[name]), name)
     if name in shipped_teachers():
         path = SHIPPED / f"{name}.safetensors"
-        return Teacher(name, read_weights(path), sha256(path), read_json(path.with_suffix(".json")), name)
-    if is_stored(name):
+        return Teacher(name, read_weights(path), sha256(path), read_card(path.with_suffix(".json")), name)
+    if name in CATALOGUE and is_stored(name):  # Another name could lead out of the store.
         state, card = read_stored(name)
         return Teacher(name, state, sha256(stored_file(name)), card, CATALOGUE[name].network)
     if name in CATALOGUE:
@@ -75,7 +76,7 @@ def load_teacher(name: str) -> Teacher:
     if not path.is_file():
         raise EdgekdError(f"no such teacher file: {path}")
     beside = path.with_suffix(".json")
-    provenance = read_json(beside) if beside.is_file() else {"file": path.name, "made_from": "not known: a user's file"}
+    provenance = read_card(beside) if beside.is_file() else {"file": path.name, "made_from": "not known: a user's file"}
     weights = open_weights(path)
     network = _pdn_of(weights)
     check_shapes(empty_network(network), weights.shapes, str(path), network)
@@ -112,7 +113,7 @@ def _pdn_of(weights: WeightFile) -> str:
 def _backbone_card(entry: CatalogueEntry) -> dict[str, Any]:
     """Where a backbone's weights come from."""
     if is_stored(entry.name):
-        return dict(read_json(stored_file(entry.name).with_suffix(".json")))
+        return read_card(stored_file(entry.name).with_suffix(".json"))
     assert entry.package is not None
     weights = f"{entry.package} {version(entry.package)}"
     return {"network": entry.network, "paper": entry.paper, "licence": entry.licence, "weights": weights}

@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgekd.artifact import read_json, sha256, write_json
+from edgekd.artifact import sha256, write_json
 from edgekd.errors import ArtifactError, EdgekdError
 from edgekd.models.backbones.pdn import pdn
 from edgekd.models.backbones.registry import BACKBONE_NAMES, build_backbone
+from edgekd.training.teachers.cards import read_card
 from edgekd.training.teachers.catalogue import CATALOGUE, CatalogueEntry, find_entry
 from edgekd.training.teachers.files import stored_file
 from edgekd.training.weight_files import check_shapes, check_weights, open_weights, write_weights
@@ -70,7 +71,7 @@ def read_stored(name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ArtifactError: The file is not the one that its card was written for.
     """
     kept = stored_file(name)
-    card = read_json(kept.with_suffix(".json"))
+    card = read_card(kept.with_suffix(".json"))
     content = kept.read_bytes()
     if hashlib.sha256(content).hexdigest() != card.get("sha256"):
         raise ArtifactError(f"{kept} was changed since it was imported: import it again with 'edgekd teachers import'")
