@@ -9,7 +9,6 @@ import pytest
 from edgekd.artifact import FORMAT_VERSION, read_json, read_manifest, sha256, write_beside, write_json, write_manifest
 from edgekd.errors import ArtifactError, EdgekdError, MachineError
 
-
 CONTENT = {
     "system": "hkt",
     "precision": "fp32",

@@ -117,8 +117,6 @@ def test_every_deranged_file_is_refused_or_read_in_moments(tmp_path):
     for what, content in deranged(json.dumps({"a": ["b"]}).encode()).items():
         (tmp_path / "x.json").write_bytes(content)
         start = time.monotonic()
-        try:
+        with pytest.raises(ArtifactError, match=r"x\.json (is|holds)"):
             read_object(tmp_path / "x.json")
-        except ArtifactError as error:
-            assert str(tmp_path / "x.json") in str(error), what
         assert time.monotonic() - start < 2, what

@@ -3,13 +3,10 @@ import json
 import pytest
 
 from edgekd.artifact import manifest_path, read_entries, read_manifest, write_manifest
-from edgekd.cli.main import main
 from edgekd.errors import ArtifactError
 from edgekd.preprocessing import preprocessing_of
 from edgekd.runner import Inspector
 from edgekd.verdicts.limits import limits_of
-
-from .mutations import deranged, some_mutations
 
 NONE = object()
 
@@ -117,7 +114,7 @@ FIRST = {
         "anomaly_map": {"dtype": "float32", "shape": [1, 64, 64]},
     },
     "trained": True,
-    "made_from": {name: "0" * 64 for name in ("recipe.json", "student.safetensors", "teacher.safetensors")},
+    "made_from": dict.fromkeys(("recipe.json", "student.safetensors", "teacher.safetensors"), "0" * 64),
     "iterations": 20,
     "teacher": {"name": "pdn_small", "sha256": "1" * 64},
     "calibration": None,

@@ -120,10 +120,10 @@ def test_a_run_of_before_there_were_views_stretches_whole_images(tmp_path):
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"zoom": 2}, "has a view with zoom, which this edgekd does not know"),
-        ({"tiles": [0, 1]}, "the view in x.json is damaged"),
-        ({"crop": [1, 2, 3, 4]}, "the view in x.json is damaged"),
-        ({"align": {"reference": ""}}, "the view in x.json is damaged"),
+        ({"zoom": 2}, "the view in x.json: zoom is not known to this edgekd; update edgekd"),
+        ({"tiles": [0, 1]}, r"the view in x.json: tiles\[0\] must be at least 1, got 0"),
+        ({"crop": [1, 2, 3, 4]}, "the view in x.json: a crop, a polygon or an alignment needs the size of"),
+        ({"align": {"reference": ""}}, "the view in x.json: align.reference must be a PNG of at most 256"),
     ],
 )
 def test_a_damaged_view_is_refused(entry, message):
