@@ -26,7 +26,12 @@ ONNX_DOMAINS = ("", "ai.onnx")
 # What INT8 and batches of any size bring besides the systems' own inventories, and constants that were not folded.
 BESIDES = frozenset({"Constant", "DequantizeLinear", "QuantizeLinear", "Gather", "Shape", "Slice"})
 MOST_VALUES = 1 << 28  # Of one tensor, 1 GiB of float32: a hundred times what the largest export holds.
-MOST_STEPS = 1 << 14  # Pixels that a padding, a kernel or a stride may name.
+MOST_STEPS = 512  # Pixels that a padding, a kernel or a stride may name: thirty times what exports need.
+MOST_SCALE = 64.0  # By which a Resize may enlarge a side.
+NUMBERS = {1: "<f4", 7: "<i8"}  # What Pad and Resize are given, as numpy reads it.
+SIZES = 3  # Which input of Resize holds the sizes of its output.
+# What an input by its place may hold.
+BOUNDS: dict[str, dict[int, float]] = {"Pad": {1: MOST_STEPS}, "Resize": {2: MOST_SCALE, SIZES: MOST_VALUES}}
 SPATIAL = ("pads", "kernel_shape", "strides", "dilations", "blocksize")
 # Bits of a value by ONNX's data types: those that exports hold.
 BITS = {1: 32, 2: 8, 3: 8, 6: 32, 7: 64, 9: 8, 10: 16, 11: 64}
@@ -129,22 +134,25 @@ def _check_resizing(path: Path, graph: Any) -> None:
     for node in graph.node:
         for attribute in node.attribute:
             if _text(node.op_type) == "Constant" and attribute.HasField("t"):
-                constants[node.output[0]] = attribute.t
+                constants |= dict.fromkeys(node.output, attribute.t)
     for node in graph.node:
-        if (operator := _text(node.op_type)) not in ("Pad", "Resize"):
-            continue
-        for name in node.input[1:]:
-            tensor = constants.get(name)
-            if tensor is None or tensor.data_type not in (1, 7):
+        operator = _text(node.op_type)
+        for place, most in BOUNDS.get(operator, {}).items():
+            name = node.input[place] if place < len(node.input) else b""
+            if name not in constants:  # Left out, or computed, as the sizes of a batch that is free.
                 continue
-            if not np.abs(_values(tensor)).max(initial=0.0) <= MOST_STEPS:
-                raise _refused(path, f"{operator} by more than {MOST_STEPS}")
+            if constants[name].data_type not in NUMBERS:
+                raise _refused(path, f"{operator} by values of another type than exports have")
+            values = _values(constants[name])
+            found = np.prod(values) if place == SIZES else np.abs(values).max(initial=0.0)
+            if not found <= most:  # NaN is refused too.
+                raise _refused(path, f"{operator} by {found:g}, more than {most:g}")
 
 
 def _values(tensor: Any) -> NDArray[np.float64]:
     """The values of a tensor of float32 or int64."""
     if tensor.HasField("raw_data"):
-        return np.frombuffer(tensor.raw_data, "<f4" if tensor.data_type == 1 else "<i8").astype(np.float64)
+        return np.frombuffer(tensor.raw_data, NUMBERS[tensor.data_type]).astype(np.float64)
     return np.array(tensor.float_data or tensor.int64_data, np.float64)
 
 

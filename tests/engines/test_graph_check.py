@@ -1,5 +1,7 @@
 """Files that no export would be, and what refuses them before a back end sees them."""
 
+import json
+
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -7,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 import edgekd.engines.opening as opening
 from edgekd.engines import open_engine
 from edgekd.engines.build_plan import BuildChoices, plan_build
-from edgekd.engines.graph_check import known_operators
+from edgekd.engines.graph_check import check_graph, known_operators
 from edgekd.errors import ArtifactError
 
 from .hand_made import graph, grey_frame, save
@@ -140,12 +142,16 @@ def test_frames_and_tensors_of_an_absurd_size_are_refused(tmp_path, no_back_end)
 
 def test_paddings_and_resizes_by_an_absurd_size_are_refused(tmp_path, no_back_end):
     pad = helper.make_node("Pad", ["grey", "amounts"], ["more"])
-    refused(graph([pad], {"amounts": np.array([0, 0, 0, 0, 0, 1 << 40])}), tmp_path, "Pad by more than 16384")
+    refused(
+        graph([pad], {"amounts": np.array([0, 0, 0, 0, 0, 1 << 40])}), tmp_path, r"Pad by 1\.09951e\+12, more than 512"
+    )
     resize = helper.make_node("Resize", ["grey", "", "scales"], ["more"])
     for scale in (1e9, np.nan):
-        refused(graph([resize], {"scales": np.float32([1, 1, scale])}), tmp_path, "Resize by more than 16384")
+        refused(graph([resize], {"scales": np.float32([1, 1, scale])}), tmp_path, "Resize by .*, more than 64")
+    resize = helper.make_node("Resize", ["grey", "", "", "sizes"], ["more"])
+    refused(graph([resize], {"sizes": np.array([1, 1 << 16, 1 << 16])}), tmp_path, r"Resize by 4\.29497e\+09, more")
     conv = helper.make_node("AveragePool", ["grey"], ["more"], kernel_shape=[1, 1], pads=[0, 0, 1 << 30, 0])
-    refused(graph([conv]), tmp_path, "AveragePool with pads beyond 16384 pixels")
+    refused(graph([conv]), tmp_path, "AveragePool with pads beyond 512 pixels")
 
 
 def renamed(model, old, new):
@@ -205,6 +211,26 @@ def test_what_a_back_end_finds_the_outputs_to_be_counts_and_not_what_the_file_de
 @pytest.mark.parametrize("content", [b"", b"no graph", b"\x08\x09", b"<?xml version='1.0'?><net/>", bytes(100)])
 def test_what_is_no_graph_is_refused(tmp_path, no_back_end, content):
     refused(content, tmp_path, r"cannot load .*x\.onnx: ")
+
+
+def test_damaged_graphs_are_refused_in_one_line_or_are_harmless(tmp_path, no_back_end):
+    pad = helper.make_node("Pad", ["grey", "amounts"], ["more"])
+    conv = helper.make_node("AveragePool", ["grey"], ["pooled"], kernel_shape=[1, 1], pads=[0, 0, 1, 0])
+    constant = helper.make_node("Constant", [], ["one"], value=numpy_helper.from_array(np.float32([1])))
+    content = graph([pad, conv, constant], {"amounts": np.array([0, 0, 0, 0, 0, 1])}).SerializeToString()
+    path, rng, messages = save(graph(), tmp_path), np.random.default_rng(0), []
+    manifest = json.loads(path.with_suffix(".json").read_text())
+    for _ in range(300):
+        damaged = bytearray(content)
+        for place in rng.integers(0, len(damaged), rng.integers(1, 4)):
+            damaged[place] = rng.integers(0, 256)
+        path.write_bytes(damaged[: len(damaged) if rng.random() < 0.7 else rng.integers(0, len(damaged))])
+        try:
+            check_graph(path, manifest)
+        except ArtifactError as error:
+            messages.append(str(error))
+    assert len(messages) > 150
+    assert all(message.isprintable() for message in messages)
 
 
 def test_graphs_nested_beyond_all_bounds_are_refused(tmp_path, no_back_end):
