@@ -113,8 +113,10 @@ def test_a_path_that_no_file_can_have_is_refused(tmp_path):
         read_json(tmp_path / "a\0b.json")
 
 
-def test_every_deranged_file_is_refused_or_read_in_moments(tmp_path):
-    for what, content in deranged(json.dumps({"a": ["b"]}).encode()).items():
+def test_every_deranged_file_is_refused_in_moments(tmp_path):
+    files = deranged(json.dumps({"a": ["b"]}).encode())
+    del files["many errors"]  # It is JSON: what is wrong with it is its fields.
+    for what, content in files.items():
         (tmp_path / "x.json").write_bytes(content)
         start = time.monotonic()
         with pytest.raises(ArtifactError, match=r"x\.json (is|holds)"):
