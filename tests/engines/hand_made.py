@@ -69,7 +69,12 @@ def save(model: onnx.ModelProto | bytes, folder: Path, threshold: float = 1e6, *
         "precision": "fp32",
         "trained": True,
         "macs": 1,
+        "made_from": {},
         "inputs": {"frames": {"dtype": "uint8", "shape": [batch, side, side, 3]}},
+        "outputs": {
+            "score": {"dtype": "float32", "shape": [batch]},
+            "anomaly_map": {"dtype": "float32", "shape": [batch, side, side]},
+        },
         "resize": {"rule": "area"},
         "threshold": {"value": threshold, "origin": "by hand", "median_good": 0.0},
         "pixel_limit": {"value": 150.0},
