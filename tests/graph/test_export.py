@@ -61,13 +61,14 @@ def test_torch_and_both_engines_agree_at_256_pixels_one_frame_and_four(system, s
     two, detector = read_frames(paths, 256), prepared(system, paths[:1], 256, settings)
     model = build_graph(detector, 256, None, OPSET)
     onnx.save(model, tmp_path / "x.onnx")
+    manifest = manifest_for(None, 256) | {"sha256": sha256(tmp_path / "x.onnx")}
     torch.set_num_threads(usable_cores())
     scores, maps = torch_outputs(detector, two)
     torch.set_num_threads(1)
     spread = maps.max() - maps.min()
     allowed = max(TOLERANCE * spread, RESOLUTION * np.abs(maps).max())
     for build in BACKENDS.values():
-        with build(tmp_path / "x.onnx", manifest_for(None, 256), usable_cores()) as engine:
+        with build(tmp_path / "x.onnx", manifest, usable_cores()) as engine:
             for order in ([0], [0, 1, 1, 0]):
                 outputs = engine.infer(two[order])
                 assert outputs.anomaly_maps.shape == (len(order), 256, 256)

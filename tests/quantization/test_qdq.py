@@ -3,6 +3,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from edgekd.artifact import sha256
 from edgekd.engines import BACKENDS
 from edgekd.quantization.drift import map_noise
 from edgekd.quantization.lowering import to_int8
@@ -92,7 +93,7 @@ def test_both_engines_say_what_the_graph_says(int8_graph, float_graph, unseen, t
     reference, simulated = run_graph(float_graph, unseen).maps, run_graph(model, unseen).maps
     assert 0.001 < map_noise(reference, simulated) < 0.2
     onnx.save(model, tmp_path / "x.onnx")
-    manifest = {"inputs": {"frames": {"shape": [1, 64, 64, 3]}}}
+    manifest = {"inputs": {"frames": {"shape": [1, 64, 64, 3]}}, "sha256": sha256(tmp_path / "x.onnx")}
     for build in BACKENDS.values():
         with build(tmp_path / "x.onnx", manifest, 1) as engine:
             maps = np.concatenate([engine.infer(unseen[index : index + 1]).anomaly_maps for index in range(4)])
