@@ -20,8 +20,11 @@ def build_teacher(name: str, padded: bool = False) -> nn.Module:
     Returns:
         A network from normalised images [N, 3, H, W] to features [N, 384, H / 4 - 8, W / 4 - 8]; padded, to
         [N, 384, H / 4, W / 4].
+
+    Raises:
+        EdgekdError: There is none of that name; the error names the nearest.
     """
-    return PatchTeacher(build_backbone(name), padded) if name in BACKBONE_NAMES else pdn(name, padded)
+    return pdn(name, padded) if name in PDN_LAYERS else PatchTeacher(build_backbone(name), padded)
 
 
 def build_trunk(name: str) -> Backbone:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -63,24 +64,32 @@ def save(model: onnx.ModelProto | bytes, folder: Path, threshold: float = 1e6, *
     batch, side = 1, SIDE
     if not isinstance(model, bytes):
         dims = model.graph.input[0].type.tensor_type.shape.dim
-        batch, side = dims[0].dim_param or dims[0].dim_value, dims[1].dim_value
+        batch, side = dims[0].dim_value or "batch", dims[1].dim_value
     manifest = {
         "system": "hkt",
         "precision": "fp32",
         "trained": True,
+        "iterations": 1,
         "macs": 1,
         "made_from": {},
+        **described(batch, side),
+        "resize": {"rule": "area"},
+        "threshold": {"value": threshold, "origin": "by hand", "false_reject_rate": 0.01, "median_good": 0.0},
+        "pixel_limit": {"value": 150.0},
+    }
+    write_manifest(path, manifest | changes)
+    return path
+
+
+def described(batch: int | str, side: int) -> dict[str, Any]:
+    """Inputs and outputs as a manifest has them."""
+    return {
         "inputs": {"frames": {"dtype": "uint8", "shape": [batch, side, side, 3]}},
         "outputs": {
             "score": {"dtype": "float32", "shape": [batch]},
             "anomaly_map": {"dtype": "float32", "shape": [batch, side, side]},
         },
-        "resize": {"rule": "area"},
-        "threshold": {"value": threshold, "origin": "by hand", "median_good": 0.0},
-        "pixel_limit": {"value": 150.0},
     }
-    write_manifest(path, manifest | changes)
-    return path
 
 
 def grey_frame(level: int, side: int = SIDE) -> np.ndarray:

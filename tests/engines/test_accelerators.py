@@ -254,6 +254,7 @@ def test_an_npu_refuses_a_graph_whose_batch_is_free(tmp_path):
 
 
 def test_openvinos_errors_say_what_is_wrong_and_not_where_its_source_stands(tmp_path):
+    (tmp_path / "text.onnx").write_text("no graph")
     with pytest.raises(RuntimeError) as raised:
         openvino.Core().compile_model(str(tmp_path / "text.onnx"), "CPU")
     assert str(raised.value).startswith("Exception from")

@@ -55,8 +55,8 @@ def frames(count):
 
 
 def test_a_late_inference_is_error_for_its_frame_and_the_stream_goes_on(tmp_path, backend, caplog):
-    path = save(slow_graph(4), tmp_path)
-    with open_engine(path, backend, threads=1, inference_limit=0.01) as engine:
+    path = save(slow_graph(12), tmp_path)
+    with open_engine(path, backend, threads=1, slots=1, inference_limit=0.01) as engine:
         answers = list(inspect_stream(engine, frames(3), Limits(1e9)))
         engine.limit.seconds = 60
         again = list(inspect_stream(engine, frames(3), Limits(1e9)))
