@@ -103,9 +103,9 @@ def test_a_gigabyte_is_refused_before_it_is_read(tmp_path):
 
 @pytest.mark.parametrize("content", [b"[" + b"[],{},0," * 500_000 + b"0]", b"[[" * 400_000])
 def test_many_small_values_in_few_bytes_are_refused_before_they_are_parsed(tmp_path, content):
-    start = time.monotonic()
+    start = time.process_time()
     assert "FILE holds more than 600000 values" in refusal(tmp_path / "x.json", content)
-    assert time.monotonic() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_a_path_that_no_file_can_have_is_refused(tmp_path):
@@ -118,7 +118,7 @@ def test_every_deranged_file_is_refused_in_moments(tmp_path):
     del files["many errors"]  # It is JSON: what is wrong with it is its fields.
     for what, content in files.items():
         (tmp_path / "x.json").write_bytes(content)
-        start = time.monotonic()
+        start = time.process_time()
         with pytest.raises(ArtifactError, match=r"x\.json (is|holds)"):
             read_object(tmp_path / "x.json")
-        assert time.monotonic() - start < 2, what
+        assert time.process_time() - start < 2, what

@@ -2,9 +2,10 @@
 
 import pytest
 
-from edgekd.errors import MachineError
+from edgekd.errors import ArtifactError, MachineError
 from edgekd.models.registry import LIGHT_TEACHER, SYSTEMS
 from edgekd.progress import silent
+from edgekd.run_folder import TRIAL_FILE
 from edgekd.workflows.candidates import (
     Candidate,
     TrialTask,
@@ -52,6 +53,13 @@ def test_a_candidate_that_fails_is_a_trial_with_its_error_and_is_not_tried_again
     assert trial.error.startswith("unknown teacher 'nosuch'")
     assert (trial.image_auroc, trial.candidate) == (None, Candidate("hkt", (64, 64), ("nosuch",)))
     assert read_trial(tmp_path / "run") == trial == try_candidate(task(teacher="pdn_small"), silent)
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"system": "hkt", "size": "wide", "teachers": 3}', "{"])
+def test_a_damaged_trial_is_refused_with_its_file(tmp_path, content):
+    (tmp_path / TRIAL_FILE).write_text(content)
+    with pytest.raises(ArtifactError, match=r"trial\.json (is not a trial that|holds a list in|is not valid JSON)"):
+        read_trial(tmp_path)
 
 
 def test_what_the_machine_lacks_ends_all(task, tmp_path):

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edgekd.errors import unknown_name
 from edgekd.models.normalisation import MEAN, STD
 from edgekd.models.sizes import nearest_multiples
 
@@ -60,7 +61,12 @@ def pdn(name: str, padded: bool = False) -> nn.Sequential:
     Returns:
         A network from images [N, 3, H, W] to features [N, 384, H / 4 - 8, W / 4 - 8], H and W multiples of 4; padded,
         to [N, 384, H / 4, W / 4].
+
+    Raises:
+        EdgekdError: There is none of that name; the error names the nearest.
     """
+    if name not in PDN_LAYERS:
+        raise unknown_name("network of a teacher", name, PDN_LAYERS)
     shapes = PDN_LAYERS[name]
     modules: list[nn.Module] = []
     for shape in shapes:
