@@ -46,7 +46,7 @@ def read_header(data: bytes, name: str) -> Header:
         for signatures, read in _KINDS:
             if data.startswith(signatures):
                 return read(data)
-    except (CutOffError, struct.error, IndexError):
+    except (CutOffError, struct.error, IndexError, OverflowError):  # The last where a place is beyond any file.
         raise cut_off(name) from None
     except DamagedError as error:
         raise ImageError(f"{name} is damaged: {error}; copy the file again") from None

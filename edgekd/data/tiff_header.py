@@ -111,7 +111,7 @@ def orientation_of(jpeg: bytes) -> int:
     try:
         order, wide, directory = _start(exif)
         tags = next(_directories(exif, order, wide, directory))
-    except (struct.error, StopIteration, DamagedError, CutOffError):
+    except (struct.error, StopIteration, OverflowError, DamagedError, CutOffError):
         return 1
     (found, *_) = tags.get(ORIENTATION, (1,))
     return found if 1 <= found <= 8 else 1

@@ -264,3 +264,17 @@ def test_an_ancillary_chunk_is_read_over():
     whole = WHOLE["png"]
     data = whole[:33] + chunk(b"tEXt", b"Comment\0made here") + whole[33:]
     assert np.array_equal(decode_pixels(data, "a.png"), SMOOTH)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        WHOLE["jpeg 2000"][:12] + b"\0\0\0\1ftyp" + b"\xff" * 8 + bytes(100),
+        b"II\x2b\0\x08\0\0\0" + b"\xff" * 8 + bytes(100),
+        b"MM\0\x2a" + b"\xff" * 4 + bytes(100),
+    ],
+    ids=["jpeg 2000", "big tiff", "tiff"],
+)
+def test_a_place_beyond_any_file_is_an_error(data):
+    with pytest.raises(ImageError, match="is cut off"):
+        decode_pixels(data, "a.img")
