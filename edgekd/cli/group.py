@@ -122,58 +122,60 @@ def exit_code_of(run: Callable[[], Any], words: Sequence[str]) -> int:
     """
     debug = "--debug" in words
     with printed_streams() as output, ending_signals() as ending:
-        failure: Exception | None = None
+        failure: BaseException | None = None
         code: Any = 0
         try:
             code = run()
             output.require_written()
-        except KeyboardInterrupt:
-            code = INTERRUPTED
+        except KeyboardInterrupt as interruption:
+            code, failure = INTERRUPTED, interruption
         except SystemExit as ended:  # Typer's, for any pipe that broke.
-            code, failure = ended.code, ended.__context__ if isinstance(ended.__context__, Exception) else None
+            code, failure = ended.code, ended.__context__
         except Exception as error:
             failure = error
         ending.over = True
         # Typer turns Ctrl-C into a code, and what is stopped half way may report its end as any error.
         if code == INTERRUPTED or ending.received is not None:
-            return _fail(ending.message, ending.exit_code, debug)
+            return _fail(ending.message, ending.exit_code, failure if debug else None)
         if failure is not None:
             return _failed(failure, next((word for word in words if word in COMMANDS), ""), debug)
         return code if isinstance(code, int) else 0
 
 
-def _failed(error: Exception, command: str, debug: bool) -> int:
+def _failed(error: BaseException, command: str, debug: bool) -> int:
     """Prints what a command failed with, in one line, and returns the exit code."""
+    shown = error if debug else None
     if isinstance(error, ReaderLeftError):
         return error.exit_code
     if isinstance(error, typer.Abort):
-        return _fail("interrupted", INTERRUPTED, debug)
+        return _fail("interrupted", INTERRUPTED, shown)
     if isinstance(error, typer.TyperException):
-        return _usage_error(error, command, debug)
+        return _usage_error(error, command, shown)
     if isinstance(error, ModuleNotFoundError) and error.name in PACKAGE_EXTRAS:
         error = missing_package(error.name, f"edgekd {command}")
     if isinstance(error, EdgekdError):
-        return _fail(str(error), error.exit_code, debug)
-    return _fault_of_ours(error, debug)
+        return _fail(str(error), error.exit_code, shown)
+    return _fault_of_ours(error, shown)
 
 
-def _usage_error(error: typer.TyperException, command: str, debug: bool) -> int:
+def _usage_error(error: typer.TyperException, command: str, shown: BaseException | None) -> int:
     message = error.format_message().replace("Value error, ", "").strip().rstrip(".")
     if not message:  # The command without arguments, whose help was printed.
         return EdgekdError.exit_code
     help_of = f"edgekd {command} --help" if command else "edgekd --help"
     see = " See" if message.endswith("?") else "; see"
-    return _fail(f"{message[0].lower()}{message[1:]}{see} '{help_of}'", EdgekdError.exit_code, debug)
+    return _fail(f"{message[0].lower()}{message[1:]}{see} '{help_of}'", EdgekdError.exit_code, shown)
 
 
-def _fault_of_ours(error: Exception, debug: bool) -> int:
+def _fault_of_ours(error: BaseException, shown: BaseException | None) -> int:
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     advice = "please report it with the output of the same command and --debug (SECURITY.md if it is a weakness)"
-    return _fail(f"internal error, {what}; this is a fault of edgekd, {advice}", FAULT_OF_OURS, debug)
+    return _fail(f"internal error, {what}; this is a fault of edgekd, {advice}", FAULT_OF_OURS, shown)
 
 
-def _fail(message: str, code: int, debug: bool) -> int:
-    if debug:
-        logging.getLogger("edgekd").error("where this error comes from:", exc_info=True)
+def _fail(message: str, code: int, shown: BaseException | None) -> int:
+    """Prints one line, and with --debug where the error comes from."""
+    if shown is not None:
+        logging.getLogger("edgekd").error("where this error comes from:", exc_info=shown)
     print(f"edgekd: {one_line(message)}", file=sys.stderr)
     return code

@@ -184,6 +184,14 @@ def test_errors_logs_and_progress_show_names_as_verdicts_do(capsys, monkeypatch)
         assert capsys.readouterr().err == f"{shown}: done\n".replace(r"\x0a", " ")
 
 
+def test_debug_shows_where_an_error_comes_from_without_what_a_terminal_obeys(capsys):
+    assert main(["bench", "--engine", "/nowhere/e\x1b[2J", "--debug"]) == 2
+    said = capsys.readouterr().err
+    assert "Traceback (most recent call last):\n" in said
+    assert "raise ArtifactError" in said
+    assert "\x1b" not in said
+
+
 def test_tables_and_sentences_hold_no_escape_of_a_name(capsys):
     with printed_streams():
         print_table("a\x1b[2J", ("b\x1b[2J",), [("c\x1b[2J",)])
