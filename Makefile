@@ -8,7 +8,7 @@ MINUTES ?= 10
 SEED ?= 0
 BIN := .venv/bin
 
-.PHONY: demo test gpu slow fuzz lowest lint docs setup clean
+.PHONY: demo test gpu slow fuzz soak lowest lint docs setup clean
 
 demo: setup
 	$(BIN)/edgekd demo --out demo
@@ -22,6 +22,10 @@ gpu: setup
 
 slow: setup
 	$(BIN)/pytest -m slow
+
+# Minutes of inspecting while faults are injected: every frame accounted for, memory flat. Its full disk needs root.
+soak: setup
+	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) --seed $(SEED) --json build/soak.json
 
 # Damaged and odd files for everything that reads files: what is found, and its inputs, goes to build/fuzz.
 fuzz: setup

@@ -20,6 +20,7 @@ from edgekd.data.images import list_images, read_pixels
 from edgekd.errors import EdgekdError, ImageError
 
 CONFIG_FILE = "defects_config.json"
+LARGEST_AREA = 1e12  # In pixels; what is larger, infinite or NaN is no area.
 KEYS = ("defect_name", "pixel_value", "saturation_threshold", "relative_saturation")
 
 
@@ -120,4 +121,5 @@ def read_regions(masks: Path, rules: Mapping[int, SaturationRule]) -> list[Regio
 def _is_rule(entry: Any) -> bool:
     if not isinstance(entry, dict) or not set(KEYS) <= set(entry):
         return False
-    return isinstance(entry["pixel_value"], int) and isinstance(entry["saturation_threshold"], (int, float))
+    value, threshold = entry["pixel_value"], entry["saturation_threshold"]
+    return isinstance(value, int) and isinstance(threshold, (int, float)) and 0 <= threshold <= LARGEST_AREA

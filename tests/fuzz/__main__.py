@@ -23,7 +23,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.fuzz.judging import MOST_MIB, MOST_SECONDS, run_case, signature
@@ -73,7 +73,10 @@ def main() -> None:
             report[name] = fuzz(name, seconds, arguments.seed, seeds, arguments.out)
             print(line_of(name, report[name]), flush=True)
     found = sum(sum(figures.findings.values()) for figures in report.values())
-    content = {name: {"code": find_target(name).code, **asdict(figures)} for name, figures in report.items()}
+    content = {
+        name: {"code": find_target(name).code, **vars(figures), "findings": dict(figures.findings)}
+        for name, figures in report.items()
+    }
     limits = {"seconds": MOST_SECONDS, "mib": MOST_MIB}
     text = json.dumps(
         {"minutes": arguments.minutes, "seed": arguments.seed, "limits": limits, "targets": content}, indent=2

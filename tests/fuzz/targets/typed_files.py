@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 from hypothesis import strategies as st
 
+from edgekd.errors import EdgekdError
 from tests.fuzz.case import Case, Target, WrongAnswerError
 from tests.fuzz.documents import mutated_json
 from tests.fuzz.mutations import Draw, mutated
@@ -65,9 +67,8 @@ def run_recipe(values: Mapping[str, Any], folder: Path) -> None:
     os.chdir(folder)  # The recipe names its data relative to it.
     try:
         recipe = read_recipe(folder)
-        require_same_recipe(
-            TrainOptions(recipe.system, run=folder, resume=True, size=recipe.size, batch=2, crop="0,0,16,16")
-        )
+        with contextlib.suppress(EdgekdError):  # They differ, which it must find without falling over.
+            require_same_recipe(TrainOptions(recipe.system, run=folder, resume=True, batch=2, crop="0,0,16,16"))
         held_out_images(recipe)
         if max(recipe.size) <= 1024:
             prepare(part(40), recipe.preprocessing)
@@ -166,7 +167,6 @@ def record_cases(draw: Draw) -> Case:
 def run_record(values: Mapping[str, Any], folder: Path) -> None:
     from edgekd.data.layouts import read_category
     from edgekd.data.loco import read_regions, read_saturation_rules
-    from edgekd.errors import EdgekdError
     from edgekd.workflows.choose_record import open_record
 
     failures: list[EdgekdError] = []
