@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from edgekd.models.backbones.pdn import PDN_LAYERS, PDNTrunk, pdn
-from edgekd.models.backbones.registry import BACKBONE_NAMES, build_backbone
+from edgekd.models.backbones.registry import build_backbone
 from edgekd.models.multiscale import Backbone, MultiscaleTeacher
 from edgekd.models.patch_features import PatchTeacher
 
