@@ -10,6 +10,7 @@ from edgekd.errors import EdgekdError
 FOLDER = Path(os.environ.get("EDGEKD_GPU_CARRIED") or Path(__file__).resolve().parents[1] / "carried")
 CATEGORY, TEXTURES, IMAGES, TEACHERS = FOLDER / "category", FOLDER / "textures", FOLDER / "images", FOLDER / "teachers"
 CONTENTS = FOLDER / "contents.json"
+WHEELS = FOLDER / "wheels"
 BACKBONES = ("efficientnet_lite0", "efficientnet_lite1")  # The teachers that do not ship with the package.
 
 

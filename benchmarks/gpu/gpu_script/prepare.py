@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,23 +20,35 @@ from edgekd.errors import EdgekdError
 from edgekd.training.teachers.backbone_weights import backbone_weights, load_backbone
 from edgekd.training.teachers.catalogue import CATALOGUE
 from edgekd.training.weight_files import write_weights
-from gpu_script.carried import BACKBONES, CATEGORY, CONTENTS, FOLDER, IMAGES, TEACHERS, TEXTURES
+from gpu_script.carried import BACKBONES, CATEGORY, CONTENTS, FOLDER, IMAGES, TEACHERS, TEXTURES, WHEELS
 
 MOST_BYTES = 34_000_000
 SIDE = 256
 TEXTURES_A_CLASS = 12
 TEXTURE_BYTES = 3_500_000
 CATEGORY_QUALITY, OTHER_QUALITY = 92, 75
+SMALL_PACKAGES = (
+    "annotated-types",
+    "pydantic",
+    "pydantic-core",
+    "simplejpeg",
+    "typing-extensions",
+    "typing-inspection",
+)
+PLATFORMS = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="prepare.sh", description=__doc__)
     parser.add_argument("data", metavar="DATA", type=Path, help="holds mvtec_ad/CATEGORY, dtd and imagenet_sample")
     parser.add_argument("--category", help="below DATA/mvtec_ad (default: the first)")
+    parser.add_argument("--wheels", metavar="VERSION", help="carry small packages too, for this Python, such as 3.12")
     arguments = parser.parse_args()
     try:
         category = _category(arguments.data / "mvtec_ad", arguments.category)
         prepare(category, arguments.data / "dtd", arguments.data / "imagenet_sample")
+        if arguments.wheels:
+            _carry_wheels(arguments.wheels)
     except EdgekdError as error:
         print(f"prepare.sh: {error}", file=sys.stderr)
         return error.exit_code
@@ -70,6 +83,14 @@ def prepare(category: Path, textures: Path, images: Path) -> None:
     print(f"{FOLDER}: {_bytes(FOLDER) / 1e6:.1f} MB; {contents}")
     if _bytes(FOLDER) > MOST_BYTES + 100_000:
         raise EdgekdError(f"{FOLDER} is larger than {MOST_BYTES / 1e6:.0f} MB: choose a smaller category")
+
+
+def _carry_wheels(version: str) -> None:
+    """Puts the packages into the folder that machines with torch seldom have; run.sh installs them there."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:", "--python-version", version]
+    for platform in PLATFORMS:
+        command += ["--platform", f"{platform}_x86_64"]
+    subprocess.run([*command, "--no-deps", "--dest", str(WHEELS), *SMALL_PACKAGES], check=True)
 
 
 def _category(folder: Path, name: str | None) -> Path:
