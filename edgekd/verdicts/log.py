@@ -22,9 +22,8 @@ from edgekd.verdicts.text import exact_bytes, printable
 STAGES = ("pre", "inference", "post", "end_to_end")
 # What goes first where images have to go: OK, then ERROR, then NG.
 RANKS = {Verdict.OK: 0, Verdict.ERROR: 1, Verdict.NG: 2}
-PAGES_ON_A_FULL_DISK = (
-    16  # Of the write-ahead file; the more there are, the fewer verdicts fit before the disk is full.
-)
+# Of the write-ahead file; the more there are, the fewer verdicts fit before the disk is full.
+PAGES_ON_A_FULL_DISK = 16
 PATIENCE_MS = 200
 ImageKind = Literal["heat_map", "original"]
 
