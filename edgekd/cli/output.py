@@ -11,8 +11,9 @@ from rich.table import Table
 
 from edgekd.artifact import find_artifact, json_text, require_other_file, write_json
 from edgekd.artifact import require_writable as require_writable
-from edgekd.cli.text import printable, printable_lines, unicode_content
+from edgekd.cli.text import printable_lines, unicode_content
 from edgekd.errors import EdgekdError
+from edgekd.verdicts.text import printable
 
 
 class PlainConsole(Console):

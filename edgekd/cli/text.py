@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgekd.verdicts.text import printable
+
 FIRST_SURROGATE, LAST_SURROGATE = "\ud800", "\udfff"
-FIRST_BYTE, LAST_BYTE = 0xDC80, 0xDCFF  # What Python makes of a byte of a file name that is not UTF-8.
-
-
-def printable(text: str) -> str:
-    r"""Text without what a terminal obeys, breaks a line or is not UTF-8: that stands as \xNN, \uNNNN or \UNNNNNNNN."""
-    return text if text.isprintable() else "".join(map(_escaped, text))
 
 
 def printable_lines(text: str) -> str:
@@ -39,14 +35,5 @@ def unicode_content(content: Any) -> Any:
     return content
 
 
-def _escaped(letter: str) -> str:
-    if letter.isprintable():
-        return letter
-    code = ord(letter)
-    if FIRST_BYTE <= code <= LAST_BYTE:
-        code -= 0xDC00
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
 def _without_surrogate(letter: str) -> str:
-    return _escaped(letter) if FIRST_SURROGATE <= letter <= LAST_SURROGATE else letter
+    return printable(letter) if FIRST_SURROGATE <= letter <= LAST_SURROGATE else letter

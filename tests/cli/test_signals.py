@@ -13,7 +13,7 @@ import pytest
 
 import edgekd
 from edgekd.cli.signals import ending_signals
-from edgekd.training.loop import iterations_done
+from edgekd.training.checkpoints import iterations_done
 from edgekd.training.stages import checkpoint_of
 
 from ..run_command import main

@@ -14,8 +14,8 @@ from edgekd.artifact import read_json, write_json
 from edgekd.data.images import list_images
 from edgekd.errors import one_line
 from edgekd.models.registry import LIGHT_TEACHER
+from edgekd.training.checkpoints import iterations_done
 from edgekd.training.device import choose_device
-from edgekd.training.loop import iterations_done
 from edgekd.training.teachers import distillation as teacher_distillation
 from edgekd.training.teachers.distillation import TeacherDistillation
 from edgekd.training.teachers.distilled import made_from, prepare_distillation, save_teacher

@@ -181,7 +181,7 @@ def checkpoint_cases(draw: Draw) -> Case:
 
 
 def run_checkpoint(values: Mapping[str, Any], folder: Path) -> None:
-    from edgekd.training.loop import iterations_done, load_checkpoint
+    from edgekd.training.checkpoints import iterations_done, load_checkpoint
 
     path = folder / "checkpoint.pt"
     network = small_network()
