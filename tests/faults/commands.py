@@ -75,7 +75,7 @@ def _await_output(place: Path, process: subprocess.Popen[bytes]) -> None:
 
 
 def read_log(out: Path) -> list[tuple[str, str]]:
-    """Names and verdicts of a folder's log, in their order: the database, or the table of earlier versions."""
+    """Names and verdicts of a folder's log, in their order."""
     database = out / "verdicts.sqlite"
     if database.exists():
         with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
@@ -83,11 +83,6 @@ def read_log(out: Path) -> list[tuple[str, str]]:
                 (str(name), str(verdict))
                 for name, verdict in connection.execute("SELECT name, verdict FROM verdict ORDER BY id")
             ]
-    if (out / "verdicts.parquet").exists():
-        import polars as pl
-
-        table = pl.read_parquet(out / "verdicts.parquet")
-        return list(zip(table["name"].to_list(), table["verdict"].to_list(), strict=True))
     return []
 
 
