@@ -36,6 +36,12 @@ def no_reader():
         yield stream
 
 
+@pytest.fixture(autouse=True)
+def nothing_recorded(monkeypatch):
+    """pytest would record the names as they were logged, and cannot send those that are no text to its other process."""
+    monkeypatch.setattr(logging.getLogger("edgekd"), "propagate", False)
+
+
 def run(monkeypatch, stream, *words):
     """Runs a command that prints to a stream."""
     monkeypatch.setattr(sys, "stdout", stream)
