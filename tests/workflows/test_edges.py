@@ -1,5 +1,7 @@
 """A mark is found wherever it lies, at the edge and in the corner as in the middle, float and INT8."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -19,8 +21,15 @@ SIZE, MARK = 64, 10
 OPSET = 18
 TRAINED_ON, UNSEEN = 80, 20
 LITE0, LITE1 = "efficientnet_lite0", "efficientnet_lite1"
-# The iterations in which a system learns enough, and its teacher.
-MOMENTS = {"hkt": (60, LITE1), "dskd": (60, LITE0), "mthf": (60, LITE0)}
+# The iterations and the batch in which a system learns enough, and its teacher.
+MOMENTS = {
+    "hkt": (60, 4, LITE1),
+    "hkt_plus": (260, 1, LITE1),
+    "mhkd": (120, 2, LITE1),
+    "pfadseg": (100, 4, LITE0),
+    "dskd": (60, 4, LITE0),
+    "mthf": (60, 4, LITE0),
+}
 
 
 def marked(frames, top, left):
@@ -33,7 +42,7 @@ def marked(frames, top, left):
 
 def trained_moments(system, images, folder):
     """A run of a system on some images, with the defaults of a training within a time."""
-    entry, (iterations, name) = find_system(system), MOMENTS[system]
+    entry, (iterations, batch, name) = find_system(system), MOMENTS[system]
     teacher, timed = load_teacher(name), entry.timed
     recipe = TrainingRecipe(
         system,
@@ -41,7 +50,7 @@ def trained_moments(system, images, folder):
         {teacher.name: teacher.sha256},
         iterations=iterations,
         size=SIZE,
-        batch=4,
+        batch=batch,
         learning_rate=timed.learning_rate,
         schedule=timed.schedule,
         optimizer=timed.optimizer,
@@ -66,8 +75,9 @@ def test_a_mark_is_found_at_the_edge_and_in_the_corner_as_often_as_in_the_middle
     good, unseen = read_frames(training_images(recipe)[:16], SIZE), read_frames(paths[TRAINED_ON:], SIZE)
     held_out = read_frames(held_out_images(recipe), SIZE)
     graph = build_graph(detector.requires_grad_(False), SIZE, None, OPSET)
-    middle, end = (SIZE - MARK) // 2, SIZE - MARK
-    places = [(middle, 0), (middle, end), (0, middle), (end, middle), (0, 0), (end, end)]
+    start, middle, end = 0, (SIZE - MARK) // 2, SIZE - MARK
+    rows_and_columns = itertools.product((start, middle, end), repeat=2)
+    places = [place for place in rows_and_columns if place != (middle, middle)]
     for model in (graph, to_int8(graph, good, "min-max", None)[0]):
         limit = run_graph(model, held_out).scores.max()
         in_the_middle = int((run_graph(model, marked(unseen, middle, middle)).scores > limit).sum())
