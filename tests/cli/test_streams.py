@@ -38,7 +38,7 @@ def no_reader():
 
 @pytest.fixture(autouse=True)
 def nothing_recorded(monkeypatch):
-    """pytest would record the names as they were logged, and cannot send those that are no text to its other process."""
+    """pytest would record the names as logged, and cannot send those that are no text to its other process."""
     monkeypatch.setattr(logging.getLogger("edgekd"), "propagate", False)
 
 
