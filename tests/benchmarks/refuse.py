@@ -9,6 +9,7 @@ import socket
 import sys
 
 ALLOWED = {"numpy", "cv2", "torch", "onnx", "safetensors", "typer", "rich", "pytest", "_pytest", "edgekd", "gpu_script"}
+ALLOWED |= {"google", "PIL", "pydantic", "pydantic_core", "simplejpeg"}  # Some of them prepare.sh --wheels carries.
 OURS = os.environ["REFUSE_ROOT"]  # Whose files are ours.
 ABSENT = {
     "elpv_dataset",

@@ -96,4 +96,4 @@ def _steady_spans(seen: list[tuple[int, float]], recipe: TrainingRecipe) -> list
 def untrained_teacher(name: str) -> Teacher:
     network = build_backbone(name) if name in BACKBONE_NAMES else pdn(name)
     draw_weights(network, np.random.RandomState(0))  # Whose features do not vanish, as those of a fresh one do.
-    return Teacher(name, network.state_dict(), "untrained", {"made_from": "drawn by chance"}, name)
+    return Teacher(name, network.state_dict(), "0" * 64, {"made_from": "drawn by chance"}, name)
