@@ -14,6 +14,7 @@ import pydantic_core
 import pytest
 
 import edgekd
+from edgekd.cli.logs import LogLines
 from edgekd.cli.main import main
 from edgekd.cli.output import answer, print_table, write_json_to
 from edgekd.cli.progress import show_progress
@@ -34,12 +35,6 @@ def no_reader():
     os.close(reading)
     with os.fdopen(writing, "w") as stream:
         yield stream
-
-
-@pytest.fixture(autouse=True)
-def nothing_recorded(monkeypatch):
-    """pytest would record the names as logged, and cannot send those that are no text to its other process."""
-    monkeypatch.setattr(logging.getLogger("edgekd"), "propagate", False)
 
 
 def run(monkeypatch, stream, *words):
@@ -189,7 +184,7 @@ def test_errors_logs_and_progress_show_names_as_verdicts_do(capsys, monkeypatch)
         expected = shown.replace(r"\x0a", " ")
         assert main(["bench", "--engine", f"/nowhere/{name}"]) == 2
         assert ascii(f"edgekd: no such artifact: /nowhere/{expected}")[1:-1] in printed()
-        logging.getLogger("edgekd").warning("cannot read %s", name)
+        LogLines().handle(logging.makeLogRecord({"levelno": logging.WARNING, "msg": f"cannot read {name}"}))
         assert printed() == ascii(f"edgekd: warning: cannot read {expected}\n")
         with printed_streams(), show_progress() as progress:
             progress(name, 1, 1)
