@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import importlib
 import logging
@@ -15,7 +16,7 @@ from typer.core import TyperGroup
 from edgekd.cli.signals import ending_signals
 from edgekd.cli.streams import ReaderLeftError, printed_streams
 from edgekd.cli.text import one_line
-from edgekd.errors import PACKAGE_EXTRAS, EdgekdError, missing_package, unknown_name
+from edgekd.errors import PACKAGE_EXTRAS, EdgekdError, MachineError, missing_package, unknown_name
 
 COMMANDS = {
     "models": "List the systems: parameters and MACs beside the papers' figures.",
@@ -40,6 +41,7 @@ COMMANDS = {
 OPTIONAL_VALUES = {"--ray": "local"}  # Options that may stand without a value, and what they mean then.
 GLOBAL_FLAGS = {"--debug", "-v", "--verbose", "-q", "--quiet"}
 FAULT_OF_OURS, INTERRUPTED = 4, 130
+FAILING_DISK = (errno.ENOSPC, errno.EIO, errno.EROFS)
 
 
 class CommandGroup(TyperGroup):
@@ -155,6 +157,9 @@ def _failed(error: BaseException, command: str, debug: bool) -> int:
         error = missing_package(error.name, f"edgekd {command}")
     if isinstance(error, EdgekdError):
         return _fail(str(error), error.exit_code, shown)
+    if isinstance(error, OSError) and error.filename is not None:  # A name that is too long, a folder that is shut.
+        code = MachineError.exit_code if error.errno in FAILING_DISK else EdgekdError.exit_code
+        return _fail(f"cannot use {error.filename}: {error.strerror}", code, shown)
     return _fault_of_ours(error, shown)
 
 

@@ -14,6 +14,7 @@ MEMORY_VARIABLE = "EDGEKD_IMAGE_MEMORY_MB"
 DEFAULT_MEMORY_MB = 180.0
 MOST_PIXELS = 1 << 30  # OpenCV's own limit.
 SMALLEST_SIDE = 16
+LONGEST_SHOWN = 300  # Characters of a path in a message.
 NOT_FILES = (
     (stat.S_ISFIFO, "a named pipe"),
     (stat.S_ISSOCK, "a socket"),
@@ -41,7 +42,15 @@ def read_file(path: Path) -> bytes:
             size = _require_file(path, os.fstat(file.fileno()), most)  # It may have been exchanged.
             return file.read(size + 1)
     except OSError as error:
-        raise ImageError(f"cannot read {path}: {error.strerror or error}") from error
+        raise ImageError(f"cannot read {_shortened(path)}: {error.strerror or error}") from error
+    except ValueError as error:  # A name with a NUL byte.
+        raise ImageError(f"cannot read {_shortened(path)}: {error}") from error
+
+
+def _shortened(path: Path) -> str:
+    """A path for a message: one that is too long for a file system need not be repeated whole."""
+    text = str(path)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def checked_header(data: bytes, name: str) -> Header:

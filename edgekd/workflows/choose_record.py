@@ -76,7 +76,9 @@ def open_record(out: Path, asked: dict[str, Any]) -> ChooseRecord:
             for each in content["rounds"]
         ]
         ceilings = {name: (auroc, still) for name, (auroc, still) in content["ceilings"].items()}
-        record = ChooseRecord(content["asked"], rounds, content["latency_ms"], ceilings, content["seconds"])
+        record = ChooseRecord(
+            dict(content["asked"].items()), rounds, content["latency_ms"], ceilings, content["seconds"]
+        )
     except (AttributeError, KeyError, TypeError, ValueError, EdgekdError) as error:
         raise ArtifactError(
             f"{out / RECORD_FILE} is not a record that this version reads: use another folder"

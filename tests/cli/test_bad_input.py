@@ -54,3 +54,8 @@ def test_a_misspelt_command_of_a_group_names_the_nearest(fails):
     assert (
         fails("teachers", "lst") == "edgekd: no such command 'lst'. Did you mean 'list'? See 'edgekd teachers --help'"
     )
+
+
+def test_a_path_that_no_file_system_takes_is_the_users_mistake(fails):
+    assert "name too long" in fails("export", "a" * 300)
+    assert "name too long" in fails("bench", "--engine", "a/" * 3000)

@@ -67,7 +67,8 @@ def test_an_engine_bounds_the_batch(artifact, tmp_path, fails):
     engine = artifact.with_name("detector_tensorrt.engine")
     engine.write_bytes(b"engine")
     about = read_json(manifest_path(artifact))
-    about["inputs"]["frames"]["shape"][0] = "batch"
+    for tensor in (about["inputs"]["frames"], *about["outputs"].values()):
+        tensor["shape"][0] = "batch"
     record = {"flavour": "tensorrt", "largest_batch": 4}
     write_json(manifest_path(engine), about | {"sha256": sha256(engine), "engine": record})
     line = fails(engine, "--triton", tmp_path / "models", "--triton-max-batch", 8)

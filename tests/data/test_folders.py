@@ -71,7 +71,7 @@ def test_parts_beside_results_and_a_folder_of_that_name_without_verdicts_are_see
 @needs_root
 def test_a_folder_that_may_not_be_read_is_an_error_unless_it_is_left_out(tmp_path):
     lay_out(tmp_path, "a.png", "shut/b.png", "lost+found/c.png")
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    for folder in (tmp_path, *tmp_path.parents[:-2]):
         folder.chmod(0o755)
     for name in ("shut", "lost+found"):
         (tmp_path / name).chmod(0)

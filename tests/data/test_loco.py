@@ -77,8 +77,8 @@ def test_a_mask_of_two_values_is_refused(tmp_path):
         ({"defects": []}, "must be a list of defects with defect_name, pixel_value"),
         ([{"defect_name": "missing", "pixel_value": 255}], "must be a list of defects"),
         ([ABSOLUTE | {"pixel_value": "255"}], "must be a list of defects"),
-        ([ABSOLUTE | {"saturation_threshold": float("nan")}], "must be a list of defects"),
-        ([ABSOLUTE | {"saturation_threshold": 10**400}], "must be a list of defects"),
+        ([ABSOLUTE | {"saturation_threshold": float("nan")}], "holds NaN, which is not a finite number"),
+        ([ABSOLUTE | {"saturation_threshold": 10**400}], "too large for an integer"),
     ],
 )
 def test_a_config_of_another_form_is_refused(tmp_path, content, message):

@@ -94,4 +94,4 @@ def trained_and_exported(system, change, size, elpv_images, tmp_path):
     detector.fit_quantiles(image[None] for image in images)
     detector.requires_grad_(False)
     frames = read_frames(elpv_images[3:4], Preprocessing(*parse_size(size)))
-    return export_detector(detector, system.name, size, 1, frames, tmp_path / "x.onnx", {})
+    return export_detector(detector, system.name, size, 1, frames, tmp_path / "x.onnx", {"made_from": {}})
