@@ -167,6 +167,7 @@ def test_how_to_choose_a_set_is_refused_beside_one(run, capsys, option):
     assert f"{option} is to choose a set" in line
 
 
+@pytest.mark.slow
 def test_a_set_says_from_how_many_images_it_was_chosen(run, elpv_images, tmp_path, monkeypatch):
     monkeypatch.setattr("edgekd.workflows.calibrate.CANDIDATES", 12)
     copy_images(elpv_images[150:170], tmp_path / "images", 64)
@@ -177,6 +178,7 @@ def test_a_set_says_from_how_many_images_it_was_chosen(run, elpv_images, tmp_pat
     assert len(content["images"]) == 14 - len(content["left_out"])
 
 
+@pytest.mark.slow
 def test_a_graph_of_several_frames_is_quantized_by_every_method(run, tmp_path):
     for method in CALIBRATION_METHODS:
         output = tmp_path / f"{method}.onnx"

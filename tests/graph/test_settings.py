@@ -30,9 +30,11 @@ def other_values(system, name, default):
 
 
 def is_slow(system, change):
-    """All but one of PFADSeg's, whose graph takes long, HKT's again in HKT+, numbers, and what other tests cover."""
+    """All but one of PFADSeg's and MTHF's, whose graphs take long, HKT's again in HKT+, numbers, what others cover."""
     number = any(type(value) in (int, float) for value in change.values())
-    return not change or number or system.name == "hkt_plus" or (system.name == "pfadseg" and "rcm" not in change)
+    quick = {"pfadseg": "rcm", "mthf": "attention"}  # The settings that change the most.
+    one_of_many = system.name in quick and quick[system.name] not in change
+    return not change or number or system.name == "hkt_plus" or one_of_many
 
 
 def cases():

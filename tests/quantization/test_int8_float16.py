@@ -160,6 +160,7 @@ def test_the_limit_of_drift_holds_for_what_ships(float_graph, frames):
     assert noise <= 0.05
 
 
+@pytest.mark.slow
 def test_a_limit_that_float16_alone_exceeds_is_refused(float_graph, frames):
     alone = map_noise(run_graph(float_graph, frames).maps, run_graph(to_float16(float_graph), frames).maps)
     with pytest.raises(DriftError, match="float16 alone"):

@@ -27,7 +27,13 @@ def parts(float_graph, frames):
     return split, layers, scales_of(observe(split, tensors, frames), "min-max")
 
 
-@pytest.mark.parametrize("method", CALIBRATION_METHODS)
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(method, marks=[] if method == "percentile" else [pytest.mark.slow])
+        for method in CALIBRATION_METHODS
+    ],
+)
 def test_every_method_gives_a_map_like_the_float_one(method, float_graph, frames, unseen):
     model, about = to_int8(float_graph, frames, method, None)
     assert about["quantization"]["method"] == method

@@ -84,6 +84,7 @@ def test_what_a_convolution_reads_gives_what_it_says(shape, attributes, some_fra
     )
 
 
+@pytest.mark.slow
 def test_layers_of_a_trained_network_say_more_nearly_what_they_said(float_graph, frames, unseen):
     split = split_concatenated(float_graph)
     layers = [
