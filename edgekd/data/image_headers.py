@@ -78,7 +78,8 @@ def _png(data: bytes) -> Header:
         if end > len(data):
             raise CutOffError
         if zlib.crc32(view[at + 4 : end - 4]) != struct.unpack_from(">I", data, end - 4)[0]:
-            raise DamagedError(f"the checksum of its {kind.decode('latin-1')} chunk at byte {at} is wrong")
+            letters = ascii(kind.decode("latin-1"))[1:-1]  # Damage may have put anything there.
+            raise DamagedError(f"the checksum of its {letters} chunk at byte {at} is wrong")
         images = 2 if kind == b"acTL" else images
         transparent |= kind == b"tRNS"
         compressed += length if kind == b"IDAT" else 0

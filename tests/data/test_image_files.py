@@ -118,6 +118,12 @@ def test_a_png_whose_checksum_is_wrong_is_an_error(at):
         decode_pixels(bytes(data), "a.png")
 
 
+def test_a_damaged_name_of_a_chunk_does_not_break_the_line():
+    data = WHOLE["png"].replace(b"IDAT", b"ID\nT", 1)
+    with pytest.raises(ImageError, match=r"the checksum of its ID\\nT chunk"):
+        decode_pixels(data, "a.png")
+
+
 def test_a_png_whose_pixels_are_too_few_is_an_error():
     assert decode_pixels(png(200, 61, 8, 2, zeros(61 * 601 + 1)), "whole").shape == (61, 200, 3)
     with pytest.raises(ImageError, match="cannot be read as an image"):
