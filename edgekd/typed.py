@@ -20,6 +20,7 @@ from edgekd.json_files import MOST_SHOWN, kind_of, shown
 
 LONGEST_TEXT = 1 << 16
 LONGEST_PATH = 4096
+LONGEST_NAME = 255  # Bytes that a file system takes.
 DIGEST = re.compile(r"[0-9a-f]{64}")
 BIT_DEPTHS = range(9, 17)
 Checked = TypeVar("Checked")
@@ -77,7 +78,8 @@ def inner_path(value: object) -> str:
     """
     path = text(value)
     parts = PurePath(path)
-    if not parts.parts or len(path) > LONGEST_PATH:
+    longest = max((len(os.fsencode(part)) for part in parts.parts), default=0)
+    if not 0 < longest <= LONGEST_NAME or len(path) > LONGEST_PATH:
         raise ValueError("must be the path of a file")
     if parts.is_absolute() or parts.drive or parts.root or os.pardir in parts.parts:
         raise ValueError("must be a path inside its folder")

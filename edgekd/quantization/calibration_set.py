@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -65,7 +66,7 @@ def read_calibration_set(path: Path) -> CalibrationSet:
     root = (path.parent / chosen.root).resolve()  # An absolute one stays as it is.
     where = shown(str(root), LONGEST_PATH)
     for name, digest in chosen.images.items():
-        if not (root / name).is_file():
+        if not os.path.isfile(root / name):  # False where the whole path is too long, too.
             raise ArtifactError(f"{path} names {shown(name)}, not in {where}: put it back, or choose a new set")
         if sha256(root / name) != digest:
             raise ArtifactError(f"{where}/{shown(name)} is not the image that {path} names (its SHA-256 differs)")

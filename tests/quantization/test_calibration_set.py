@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import cv2
@@ -45,6 +46,16 @@ def test_an_image_that_is_gone_is_named(written):
     path, paths = written
     paths[5].unlink()
     with pytest.raises(ArtifactError, match=paths[5].name):
+        read_calibration_set(path)
+
+
+@pytest.mark.parametrize("name", ["a" * 300 + ".png", "/".join(["a" * 200] * 20) + ".png"])
+def test_a_name_that_no_file_can_have_is_refused(written, name):
+    path, _ = written
+    content = json.loads(path.read_text())
+    content["images"] = {name: "0" * 64}
+    path.write_text(json.dumps(content))
+    with pytest.raises(ArtifactError, match=r"must be the path of a file|put it back"):
         read_calibration_set(path)
 
 
