@@ -83,7 +83,7 @@ class OpenVINOEngine(HostEngine):
                 compiled = core.import_model(content, device, options)
             else:
                 compiled = core.compile_model(core.read_model(content, b""), device, options)
-        except RuntimeError as error:
+        except (RuntimeError, UnicodeDecodeError) as error:  # The latter where its own message quotes the file.
             raise ArtifactError(f"OpenVINO cannot load {path}: {cause(error)}") from error
         refuse_other_tensors(
             path,

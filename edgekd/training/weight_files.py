@@ -16,12 +16,14 @@ from torch import Tensor, nn
 
 from edgekd.artifact import write_beside
 from edgekd.errors import ArtifactError, one_line
+from edgekd.json_files import shown
 from edgekd.training.torch_files import TorchFile
 
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt")
 MOST_BYTES = 2 << 30  # Of a file whose network is not known yet; those of the largest teachers have an eighth.
 WIDEST = 8  # Bytes of a number.
 OVERHEAD = 1 << 20  # Bytes of names and shapes.
+LONGEST_REASON = 300  # Characters: names in the file may have millions.
 
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64}
 HEADER_LENGTH = 8  # Bytes of safetensors' first number.
@@ -72,7 +74,7 @@ def open_weights(path: Path, network: nn.Module | None = None, content: bytes | 
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror or error}") from error
     except ArtifactError as error:
-        raise _refused(path, error) from error
+        raise _refused(path, shown(str(error), LONGEST_REASON)) from error
     except Exception as error:  # A damaged or malicious file fails in many ways; none of them is run.
         raise _refused(path, f"is damaged or holds more than weights: {one_line(error)[:120]}") from error
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from edgekd.artifact import read_json, write_json
 from edgekd.errors import ArtifactError, EdgekdError
+from edgekd.json_files import shown
 from edgekd.preprocessing import parse_size
 from edgekd.workflows.candidates import Candidate
 from edgekd.workflows.halving import Round
@@ -92,4 +93,4 @@ def open_record(out: Path, asked: dict[str, Any]) -> ChooseRecord:
 
 def _written(name: str, value: Any) -> str:
     option = f"--{name.replace('_', '-')}"
-    return f"without {option}" if value is None else f"with {option} {value}"
+    return f"without {option}" if value is None else f"with {option} {shown(str(value))}"

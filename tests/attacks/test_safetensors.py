@@ -68,3 +68,12 @@ def test_a_teacher_of_other_shapes_is_refused_before_a_tensor_is_made(tmp_path, 
     monkeypatch.setattr("edgekd.training.weight_files.load_safetensors", lambda _: pytest.fail("a tensor was made"))
     with pytest.raises(ArtifactError, match=r"8.bias is \(385,\) where pdn_small has \(384,\)"):
         load_teacher(str(path))
+
+
+def test_a_type_of_a_million_letters_is_refused_in_a_short_line(tmp_path):
+    header = json.dumps({"a": {"dtype": "F" * 1_000_000, "shape": [1], "data_offsets": [0, 4]}}).encode()
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(ArtifactError) as raised:
+        read_weights(path)
+    assert len(str(raised.value)) < 600
