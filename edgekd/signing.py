@@ -182,7 +182,9 @@ def _load(path: Path, load: Any, kind: Any, which: str) -> Any:
         with path.open("rb") as file:
             data = file.read(MOST_KEY_BYTES)
     except OSError as error:
-        raise EdgekdError(f"cannot read the {which} key {path}: {error.strerror or error}") from error
+        raise EdgekdError(
+            f"cannot read the {which} key {path}: {error.strerror or error}; 'edgekd sign --new-key FILE' makes a pair"
+        ) from error
     try:
         key = load(data)
     except Exception as error:  # The library has many reasons, of which encryption is the likely one.

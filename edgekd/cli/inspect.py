@@ -212,4 +212,5 @@ def _summary(result: InspectResult) -> str:
     parts += [f"{result.dropped} dropped"] if result.live else []
     parts += [f"{result.images_not_written} images not written"] if result.images_not_written else []
     parts += [f"{result.images_removed} images removed"] if result.images_removed else []
-    return f"{sum(result.verdicts.values())} frames: " + ", ".join(parts)
+    count = sum(result.verdicts.values())
+    return f"{count} {'frame' if count == 1 else 'frames'}: " + ", ".join(parts)

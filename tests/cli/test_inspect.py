@@ -280,3 +280,9 @@ def test_a_video_that_was_cut_is_an_error_and_fails(exported, tmp_path, capsys):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert main(["inspect", *words, *more]) == 1
     assert "of 10 frames that line.avi declares could be read" in capsys.readouterr().out
+
+
+def test_a_single_frame_is_counted_as_one(exported, good_folder, capsys):
+    words = ("--engine", exported, "--source", good_folder / "000.png", "--threshold", "100")
+    assert main(["inspect", *words]) == 0
+    assert "\n1 frame: 1 OK, 0 NG, 0 ERROR\n" in f"\n{capsys.readouterr().err}"
