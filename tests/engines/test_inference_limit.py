@@ -100,7 +100,7 @@ def test_the_command_ends_with_exit_code_3_though_an_inference_does_not_end(tmp_
 
 
 def test_ctrl_c_counts_during_an_inference_and_the_engine_goes_on(tmp_path, backend):
-    with open_engine(save(slow_graph(20), tmp_path), backend, threads=1, inference_limit=60) as engine:
+    with open_engine(save(slow_graph(80), tmp_path), backend, threads=1, inference_limit=60) as engine:
         signal.signal(signal.SIGALRM, signal.default_int_handler)
         signal.setitimer(signal.ITIMER_REAL, 0.1)
         start = time.perf_counter()
