@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from edgekd.artifact import frame_shape
 from edgekd.engines.graph_file import parse_graph
+from edgekd.engines.graph_wiring import ONNX_DOMAINS, printed, wiring_faults
 from edgekd.engines.signature import FLOAT32, UINT8, Tensor, refuse_other_tensors
 from edgekd.errors import ArtifactError
 from edgekd.recipe import read_export_recipe
 from edgekd.resources import resource
 
-ONNX_DOMAINS = ("", "ai.onnx")
 # What INT8 and batches of any size bring besides the systems' own inventories, and constants that were not folded.
 BESIDES = frozenset({"Constant", "DequantizeLinear", "QuantizeLinear", "Gather", "Shape", "Slice"})
 MOST_VALUES = 1 << 28  # Of one tensor, 1 GiB of float32: a hundred times what the largest export holds.
@@ -60,6 +60,8 @@ def check_graph(content: bytes, path: Path, manifest: Mapping[str, Any]) -> None
         raise _refused(path, "sparse weights")
     for node in graph.node:
         _check_node(path, node)
+    for fault in wiring_faults(model):
+        raise _refused(path, fault)
     for tensor in _tensors(graph):
         _check_tensor(path, tensor)
     for value in (*graph.input, *graph.output, *graph.value_info):
@@ -79,7 +81,7 @@ def known_operators() -> frozenset[str]:
 
 
 def _check_node(path: Path, node: Any) -> None:
-    domain, operator = _text(node.domain), _text(node.op_type)
+    domain, operator = printed(node.domain), printed(node.op_type)
     if domain not in ONNX_DOMAINS:
         raise _refused(path, f"the operator {operator} of {domain}")
     if operator not in known_operators():
@@ -89,7 +91,7 @@ def _check_node(path: Path, node: Any) -> None:
             raise _refused(path, f"a graph inside its operator {operator}")
         if attribute.HasField("sparse_tensor") or attribute.sparse_tensors:
             raise _refused(path, "sparse weights")
-        name = _text(attribute.name)
+        name = printed(attribute.name)
         if name in SPATIAL and any(abs(value) > MOST_STEPS for value in (*attribute.ints, attribute.i)):
             raise _refused(path, f"{operator} with {name} beyond {MOST_STEPS} pixels")
 
@@ -106,7 +108,7 @@ def _tensors(graph: Any) -> Iterator[Any]:
 
 def _check_tensor(path: Path, tensor: Any) -> None:
     """Refuses a tensor whose values are not all in the file, and no more of them than it declares."""
-    name, kind = _text(tensor.name) or "a constant", tensor.data_type
+    name, kind = printed(tensor.name) or "a constant", tensor.data_type
     if tensor.data_location or tensor.external_data:
         raise _refused(path, f"weights outside itself ({name}), which no hash covers")
     if kind not in BITS or tensor.HasField("segment"):
@@ -125,7 +127,7 @@ def _check_tensor(path: Path, tensor: Any) -> None:
 def _check_size(path: Path, value: Any) -> None:
     sides = [dim.dim_value for dim in value.type.tensor_type.shape.dim if dim.HasField("dim_value")]
     if any(side < 0 for side in sides) or math.prod(sides) > MOST_VALUES:
-        raise _refused(path, f"{_text(value.name)} of {sides}, more than {MOST_VALUES} values")
+        raise _refused(path, f"{printed(value.name)} of {sides}, more than {MOST_VALUES} values")
 
 
 def _check_resizing(path: Path, graph: Any) -> None:
@@ -133,10 +135,10 @@ def _check_resizing(path: Path, graph: Any) -> None:
     constants = {tensor.name: tensor for tensor in graph.initializer}
     for node in graph.node:
         for attribute in node.attribute:
-            if _text(node.op_type) == "Constant" and attribute.HasField("t"):
+            if printed(node.op_type) == "Constant" and attribute.HasField("t"):
                 constants |= dict.fromkeys(node.output, attribute.t)
     for node in graph.node:
-        operator = _text(node.op_type)
+        operator = printed(node.op_type)
         for place, most in BOUNDS.get(operator, {}).items():
             name = node.input[place] if place < len(node.input) else b""
             if name not in constants:  # Left out, or computed, as the sizes of a batch that is free.
@@ -159,13 +161,8 @@ def _values(tensor: Any) -> NDArray[np.float64]:
 def _described(value: Any) -> Tensor:
     tensor = value.type.tensor_type
     shape = tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim)
-    return Tensor(_text(value.name), TYPES.get(tensor.elem_type, f"type {tensor.elem_type}"), shape)
+    return Tensor(printed(value.name), TYPES.get(tensor.elem_type, f"type {tensor.elem_type}"), shape)
 
 
 def _refused(path: Path, what: str) -> ArtifactError:
     return ArtifactError(f"{path} was refused: it holds {what}; take the file of edgekd export, or export again")
-
-
-def _text(name: bytes) -> str:
-    """A name of the file as it can be printed."""
-    return name.decode("utf-8", "backslashreplace").encode("unicode_escape").decode("ascii")

@@ -39,8 +39,13 @@ _UINT, _TEXT = _Field.TYPE_UINT64, _Field.TYPE_BYTES
 _MESSAGES: dict[str, dict[str, Number]] = {
     "Model": {
         "graph": Number(7, "Graph"),
+        "opset_import": Number(8, "Opset", True),
         "training_info": Number(20, _TEXT, True),
         "functions": Number(25, _TEXT, True),
+    },
+    "Opset": {
+        "domain": Number(1, _TEXT),
+        "version": Number(2, _INT),
     },
     "Graph": {
         "node": Number(1, "Node", True),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -115,9 +116,22 @@ def read_checkpoint(path: Path, owner: str = "", device: str = "cpu") -> Any:
                 raise ArtifactError("it is the checkpoint of another run or stage, or of other images")
         elif owner:
             raise ArtifactError("it has no SHA-256, and this run writes it")
+        _require_alignment(saved)
         return torch.load(io.BytesIO(saved), weights_only=True, map_location=device)
     except Exception as error:  # A damaged file fails in torch in many ways; the remedy is the same.
         raise _cannot_resume(path, one_line(error)) from error
+
+
+def _require_alignment(saved: bytes | memoryview) -> None:
+    """Refuses what older versions saved, without a hash, where the tensors' alignment is damaged: torch divides by it.
+
+    Raises:
+        ArtifactError: It is.
+    """
+    with zipfile.ZipFile(io.BytesIO(saved)) as archive:
+        for name in archive.namelist():
+            if name.endswith("/.storage_alignment") and not archive.read(name)[:20].strip(b"0").isdigit():
+                raise ArtifactError("it is damaged, its tensors' alignment is no positive number")
 
 
 def _digest(owner: str, saved: bytes | memoryview) -> str:

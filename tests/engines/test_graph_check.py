@@ -79,6 +79,32 @@ def test_a_graph_hidden_in_an_attribute_of_a_known_operator_is_refused(tmp_path,
     refused(graph([node]), tmp_path, "a graph inside its operator Relu")
 
 
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        (helper.make_node("Pad", ["grey"], ["more"]), "Pad without the inputs that it needs"),
+        (helper.make_node("Relu", [], ["more"]), "Relu without the inputs that it needs"),
+        (helper.make_node("Clip", ["", "grey"], ["more"]), "Clip without the inputs that it needs"),
+        (helper.make_node("Resize", ["grey"], ["more"]), "Resize without the inputs that it needs"),
+        (helper.make_node("TopK", ["grey", "pixels"], ["more"]), "TopK without an output"),
+        (helper.make_node("Relu", ["grey"], [""]), "Relu without an output"),
+        (helper.make_node("Relu", ["later"], ["more"]), "Relu that reads 'later', which nothing before it makes"),
+        (helper.make_node("Relu", ["more"], ["more"]), "Relu that reads 'more', which nothing before it makes"),
+        (helper.make_node("Relu", ["frames"], ["grey"]), "'grey' made twice"),
+    ],
+)
+def test_operators_without_their_inputs_or_outputs_are_refused(tmp_path, no_back_end, node, message):
+    refused(graph([node]), tmp_path, message)
+
+
+@pytest.mark.parametrize("versions", [[], [1 << 40], [0], [-1], [17, 1 << 40]])
+def test_operators_of_an_absurd_version_are_refused(tmp_path, no_back_end, versions):
+    model = graph()
+    del model.opset_import[:]
+    model.opset_import.extend(helper.make_operatorsetid("", version) for version in versions)
+    refused(model, tmp_path, "operators of version")
+
+
 def test_functions_and_training_of_a_model_are_refused(tmp_path, no_back_end):
     model = graph()
     relu = helper.make_node("Relu", ["a"], ["b"])

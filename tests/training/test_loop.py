@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -144,6 +145,18 @@ def test_a_signal_waits_for_the_step_and_the_checkpoint(tmp_path, name):
     finally:
         signal.signal(number, before)
     assert delivered == [(number, 8)]
+
+
+@pytest.mark.parametrize("alignment", [b"0", b"00", b"", b"-64", b"\xff"])
+def test_a_damaged_alignment_in_a_checkpoint_without_a_hash_is_one_clear_error(tmp_path, alignment):
+    whole, damaged = tmp_path / "whole.pt", tmp_path / "damaged.pt"
+    torch.save({"iteration": 7, "module": {"value": torch.ones(3)}}, whole)
+    assert read_checkpoint(whole)["iteration"] == 7
+    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(damaged, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, alignment if name.endswith("/.storage_alignment") else old.read(name))
+    with pytest.raises(ArtifactError, match="its tensors' alignment is no positive number"):
+        read_checkpoint(damaged)
 
 
 def test_a_lost_loss_stops_training_and_keeps_the_checkpoint_before_it(tmp_path):
