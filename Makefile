@@ -15,7 +15,7 @@ demo: setup
 
 # A module's tests stay together, since they share what took long to make. Coverage is that of branches.
 test: setup lint
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --cov --cov-report term
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --durations 40 --cov --cov-report term
 
 gpu: setup
 	$(BIN)/pytest -m gpu
