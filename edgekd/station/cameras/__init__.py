@@ -1,0 +1,1 @@
+"""Cameras: one module a kind, all with the same few methods."""
