@@ -9,7 +9,8 @@ from typing import Protocol
 from edgekd.station.error_codes import ErrorCode
 from edgekd.station.events import Event, EventStream
 from edgekd.station.parts import Acquisition, Inspected, Outcome, Part, TriggerSource
-from edgekd.station.snapshot import Loaded, Snapshot
+from edgekd.station.recipes import Recipe
+from edgekd.station.snapshot import Counters, Loaded, Snapshot
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,14 @@ class Reply:
     code: ErrorCode = ErrorCode.NONE
     text: str = ""
     acquisition_id: int = 0
+
+
+@dataclass(frozen=True)
+class Released:
+    """A released recipe as control read it itself, and what its files hash to."""
+
+    recipe: Recipe
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,9 @@ class StationPort(Protocol):
     def start_self_test(self, source: str, who: str = "") -> Reply:
         """Starts the stored self-test."""
 
+    def start_master_test(self, source: str, who: str = "") -> Reply:
+        """Starts the master-part test: the next parts are the recipe's master parts, in their order."""
+
     def reset_counters(self, source: str, who: str = "") -> None:
         """Counts from zero."""
 
@@ -81,15 +93,34 @@ class StationPort(Protocol):
     def reset(self, source: str, who: str = "") -> Reply:
         """Starts anew after `halt`."""
 
+    def acknowledge_alarm(self, code: ErrorCode, who: str) -> None:
+        """Somebody has seen an alarm; this clears nothing."""
+
     def report_link(self, name: str, up: bool) -> None:
         """A counterpart came or went."""
+
+    def report_fault(self, code: ErrorCode, text: str, active: bool = True) -> None:
+        """Something fatal began, or ended: a lost GPU, a camera that another program holds. In the loop's thread."""
 
     def release(self, who: str, reason: str) -> Reply:
         """An engineer lets a blocked station run although its self-test failed."""
 
 
 class InspectorPort(Protocol):
-    """The process of cameras and engines, as control sees it. Nothing here raises but `StationError`, or hangs."""
+    """The process of cameras and engines, as control sees it. Nothing here raises but `StationError`, or hangs.
+
+    Attributes:
+        on_late: Called in the loop's thread with an answer that came after its deadline.
+        on_stored: Likewise with an image that was stored.
+        on_link: Likewise with "inspector" or "camera NAME", and whether it is there.
+    """
+
+    on_late: Callable[[Inspected], None]
+    on_stored: Callable[[StoredImage], None]
+    on_link: Callable[[str, bool], None]
+
+    def last_heartbeat(self) -> float:
+        """`time.monotonic()` of the last sign of life."""
 
     async def start(self) -> None:
         """Starts the process and opens the cameras."""
@@ -162,8 +193,37 @@ class RecordPort(Protocol):
     def note(self, event: Event) -> None:
         """Puts alarms and self-tests on record."""
 
+    def stored(self, image: StoredImage) -> None:
+        """Puts a stored image on record, beside its answer."""
+
+    def last_numbers(self) -> tuple[int, int]:
+        """The highest result id and acquisition id on record; 0 for none."""
+
+    def counters(self, station: str) -> Counters:
+        """A station's counters, counted from its published answers since the last reset, those of self-tests left out.
+
+        `missed` are those with the codes 401 to 403; they are errors too, but break and make no row of errors.
+        """
+
+    def reset_counters(self, station: str, since_utc_ms: int) -> None:
+        """Counts from here."""
+
+    def close(self) -> None:
+        """Ends the record cleanly."""
+
     def audit(self, who: str, role: str, address: str, action: str, subject: str, old: str, new: str, why: str) -> None:
         """Puts a change on record, chained to the one before it."""
+
+
+class RecipesPort(Protocol):
+    """Where recipes are kept."""
+
+    def released(self, job: int) -> Released:
+        """Reads the released recipe of a job and hashes its files; called in a thread.
+
+        Raises:
+            StationError: JOB_UNKNOWN, DIGEST_DIFFERS.
+        """
 
 
 class LinePort(Protocol):
