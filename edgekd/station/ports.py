@@ -9,8 +9,10 @@ from typing import Protocol
 from edgekd.station.error_codes import ErrorCode
 from edgekd.station.events import Event, EventStream
 from edgekd.station.parts import Acquisition, Inspected, Outcome, Part, TriggerSource
-from edgekd.station.recipes import Recipe
+from edgekd.station.recipes import Keep, Recipe
 from edgekd.station.snapshot import Counters, Loaded, Snapshot
+
+DEFAULT_KEEP = Keep()
 
 
 @dataclass(frozen=True)
@@ -190,11 +192,14 @@ class RecordPort(Protocol):
     def deliver(self, result_id: int, how: str) -> None:
         """What became of an answer: acked, unread, late."""
 
-    def note(self, event: Event) -> None:
-        """Puts alarms and self-tests on record."""
+    def late(self, result_id: int, inspected: Inspected) -> None:
+        """Keeps what the inspector said of a part after its ERROR was published under this result id."""
 
-    def stored(self, image: StoredImage) -> None:
-        """Puts a stored image on record, beside its answer."""
+    def note(self, event: Event, station: str = "") -> None:
+        """Puts alarms and self-tests of a station on record."""
+
+    def stored(self, image: StoredImage, keep: Keep = DEFAULT_KEEP) -> None:
+        """Puts a stored image on record, beside its answer; `keep` is the recipe's, and says for how long."""
 
     def last_numbers(self) -> tuple[int, int]:
         """The highest result id and acquisition id on record; 0 for none."""

@@ -58,13 +58,27 @@ class Alarm:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The recipe that judges."""
+    """The recipe that judges.
+
+    Attributes:
+        job: What the PLC asks for.
+        recipe_id: Its name.
+        revision: Of it.
+        digest: Of the recipe and its files.
+        product: In words.
+        artifact: Name of the detector's file.
+        artifact_sha256: Its hash.
+        system: Such as "hkt".
+    """
 
     job: int
     recipe_id: str
     revision: int
     digest: str
     product: str = ""
+    artifact: str = ""
+    artifact_sha256: str = ""
+    system: str = ""
 
 
 @dataclass(frozen=True)
