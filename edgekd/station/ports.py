@@ -111,18 +111,12 @@ class StationPort(Protocol):
 class InspectorPort(Protocol):
     """The process of cameras and engines, as control sees it. Nothing here raises but `StationError`, or hangs.
 
-    Attributes:
-        on_late: Called in the loop's thread with an answer that came after its deadline.
-        on_stored: Likewise with an image that was stored.
-        on_link: Likewise with "inspector" or "camera NAME", and whether it is there.
+    What happens there unasked, such as a camera that is lost, it tells whoever it was made with.
     """
 
-    on_late: Callable[[Inspected], None]
-    on_stored: Callable[[StoredImage], None]
-    on_link: Callable[[str, bool], None]
-
-    def last_heartbeat(self) -> float:
-        """`time.monotonic()` of the last sign of life."""
+    @property
+    def silent_for(self) -> float:
+        """Seconds since its last sign of life; infinity while there is no process."""
 
     async def start(self) -> None:
         """Starts the process and opens the cameras."""
