@@ -9,7 +9,10 @@ from typing import Protocol
 from edgekd.station.error_codes import ErrorCode
 from edgekd.station.events import Event, EventStream
 from edgekd.station.parts import Acquisition, Inspected, Outcome, Part, TriggerSource
-from edgekd.station.snapshot import Loaded, Snapshot
+from edgekd.station.recipes import Keep, Recipe
+from edgekd.station.snapshot import Counters, Loaded, Snapshot
+
+DEFAULT_KEEP = Keep()
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,14 @@ class Reply:
     code: ErrorCode = ErrorCode.NONE
     text: str = ""
     acquisition_id: int = 0
+
+
+@dataclass(frozen=True)
+class Released:
+    """A released recipe as control read it itself, and what its files hash to."""
+
+    recipe: Recipe
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,9 @@ class StationPort(Protocol):
     def start_self_test(self, source: str, who: str = "") -> Reply:
         """Starts the stored self-test."""
 
+    def start_master_test(self, source: str, who: str = "") -> Reply:
+        """Starts the master-part test: the next parts are the recipe's master parts, in their order."""
+
     def reset_counters(self, source: str, who: str = "") -> None:
         """Counts from zero."""
 
@@ -81,15 +95,28 @@ class StationPort(Protocol):
     def reset(self, source: str, who: str = "") -> Reply:
         """Starts anew after `halt`."""
 
+    def acknowledge_alarm(self, code: ErrorCode, who: str) -> None:
+        """Somebody has seen an alarm; this clears nothing."""
+
     def report_link(self, name: str, up: bool) -> None:
         """A counterpart came or went."""
+
+    def report_fault(self, code: ErrorCode, text: str, active: bool = True) -> None:
+        """Something fatal began, or ended: a lost GPU, a camera that another program holds. In the loop's thread."""
 
     def release(self, who: str, reason: str) -> Reply:
         """An engineer lets a blocked station run although its self-test failed."""
 
 
 class InspectorPort(Protocol):
-    """The process of cameras and engines, as control sees it. Nothing here raises but `StationError`, or hangs."""
+    """The process of cameras and engines, as control sees it. Nothing here raises but `StationError`, or hangs.
+
+    What happens there unasked, such as a camera that is lost, it tells whoever it was made with.
+    """
+
+    @property
+    def silent_for(self) -> float:
+        """Seconds since its last sign of life; infinity while there is no process."""
 
     async def start(self) -> None:
         """Starts the process and opens the cameras."""
@@ -159,11 +186,43 @@ class RecordPort(Protocol):
     def deliver(self, result_id: int, how: str) -> None:
         """What became of an answer: acked, unread, late."""
 
-    def note(self, event: Event) -> None:
-        """Puts alarms and self-tests on record."""
+    def late(self, result_id: int, inspected: Inspected) -> None:
+        """Keeps what the inspector said of a part after its ERROR was published under this result id."""
+
+    def note(self, event: Event, station: str = "") -> None:
+        """Puts alarms and self-tests of a station on record."""
+
+    def stored(self, image: StoredImage, keep: Keep = DEFAULT_KEEP) -> None:
+        """Puts a stored image on record, beside its answer; `keep` is the recipe's, and says for how long."""
+
+    def last_numbers(self) -> tuple[int, int]:
+        """The highest result id and acquisition id on record; 0 for none."""
+
+    def counters(self, station: str) -> Counters:
+        """A station's counters, counted from its published answers since the last reset, those of self-tests left out.
+
+        `missed` are those with the codes 401 to 403; they are errors too, but break and make no row of errors.
+        """
+
+    def reset_counters(self, station: str, since_utc_ms: int) -> None:
+        """Counts from here."""
+
+    def close(self) -> None:
+        """Ends the record cleanly."""
 
     def audit(self, who: str, role: str, address: str, action: str, subject: str, old: str, new: str, why: str) -> None:
         """Puts a change on record, chained to the one before it."""
+
+
+class RecipesPort(Protocol):
+    """Where recipes are kept."""
+
+    def released(self, job: int) -> Released:
+        """Reads the released recipe of a job and hashes its files; called in a thread.
+
+        Raises:
+            StationError: JOB_UNKNOWN, DIGEST_DIFFERS.
+        """
 
 
 class LinePort(Protocol):
