@@ -46,6 +46,7 @@ class ErrorCode(enum.IntEnum):
     STOP_RULE = 701
     LINK_LOST = 702
     CLOCK_JUMPED = 703
+    ABORTED = 704
 
 
 class Text(NamedTuple):
@@ -90,6 +91,7 @@ TEXTS: Mapping[ErrorCode, Text] = {
         "Too many parts are rejected.", "Stop the line, look at the parts, then clear the error."
     ),
     ErrorCode.LINK_LOST: Text("A connection is interrupted.", "Check it; verdicts go on."),
+    ErrorCode.ABORTED: Text("Somebody ended the part in work.", "It is to be rejected, or inspected again."),
     ErrorCode.CLOCK_JUMPED: Text("The clock was set.", "Check the time; verdicts go on."),
 }
 

@@ -66,7 +66,7 @@ class StationPort(Protocol):
         """The last answer was read; without this none follows."""
 
     def change_job(self, job: int, source: str, who: str = "") -> Reply:
-        """Asks for another recipe; the events tell when it judges or why it failed."""
+        """Asks for another recipe; the events tell when it judges or why it failed. Job 0 is none: nothing judges."""
 
     def set_online(self, online: bool, source: str, who: str = "") -> None:
         """Goes online, or offline after the part in work."""
@@ -88,6 +88,9 @@ class StationPort(Protocol):
 
     def simulate(self, on: bool, source: str, who: str = "") -> None:
         """Marks what follows as simulated: never OK on the wire."""
+
+    def abort(self, source: str, who: str = "") -> Reply:
+        """Ends the part in work at once, with an ERROR that says so; what the inspector still answers is late."""
 
     def halt(self, source: str, who: str = "") -> Reply:
         """Ends work so that the power may be switched off."""
