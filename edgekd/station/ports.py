@@ -81,6 +81,9 @@ class StationPort(Protocol):
     def reset(self, source: str, who: str = "") -> Reply:
         """Starts anew after `halt`."""
 
+    def hold_triggers(self, cause: ErrorCode, held: bool) -> None:
+        """Takes no trigger while this cause holds, and warns of it; one that comes meanwhile is refused as not ready."""
+
     def report_link(self, name: str, up: bool) -> None:
         """A counterpart came or went."""
 
