@@ -34,7 +34,7 @@ class ErrorCode(enum.IntEnum):
     OVERRUN = 403
     PART_ID_TWICE = 404
     NO_ACKNOWLEDGEMENT = 405
-    NO_HEARTBEAT = 406
+    PLC_SILENT = 406
     JOB_UNKNOWN = 501
     DIGEST_DIFFERS = 502
     LOADING_FAILED = 503
@@ -78,7 +78,7 @@ TEXTS: Mapping[ErrorCode, Text] = {
     ErrorCode.OVERRUN: Text("A trigger came while all results waited.", "Check the PLC's handshake."),
     ErrorCode.PART_ID_TWICE: Text("A part id came twice.", "Check the PLC's part ids."),
     ErrorCode.NO_ACKNOWLEDGEMENT: Text("The PLC did not take a result.", "Check the PLC and its connection."),
-    ErrorCode.NO_HEARTBEAT: Text("The PLC is not heard.", "Check the PLC and its connection."),
+    ErrorCode.PLC_SILENT: Text("The PLC's heartbeat stopped.", "Check the PLC and its connection."),
     ErrorCode.JOB_UNKNOWN: Text("There is no released recipe for this job.", "Choose another, or release it."),
     ErrorCode.DIGEST_DIFFERS: Text("A file of the recipe was changed.", "Release the recipe again."),
     ErrorCode.LOADING_FAILED: Text("The recipe could not be loaded.", "Call an engineer."),

@@ -101,11 +101,21 @@ class StationPort(Protocol):
     def acknowledge_alarm(self, code: ErrorCode, who: str) -> None:
         """Somebody has seen an alarm; this clears nothing."""
 
+    def hold_triggers(self, cause: ErrorCode, held: bool) -> None:
+        """Takes no trigger while this cause holds, and warns of it; one that comes meanwhile is refused as not ready."""
+
     def report_link(self, name: str, up: bool) -> None:
         """A counterpart came or went."""
 
-    def report_fault(self, code: ErrorCode, text: str, active: bool = True) -> None:
-        """Something fatal began, or ended: a lost GPU, a camera that another program holds. In the loop's thread."""
+    def report_fault(self, code: ErrorCode, text: str, active: bool = True, subject: str = "") -> None:
+        """Something fatal began, or ended: a lost GPU, a camera that another program holds.
+
+        Args:
+            code: What.
+            text: In one line, with what to do.
+            active: Whether it began.
+            subject: What it is about, such as "camera top"; when that link is up again, it has ended.
+        """
 
     def release(self, who: str, reason: str) -> Reply:
         """An engineer lets a blocked station run although its self-test failed."""
