@@ -84,7 +84,28 @@ class LogFile:
         Raises:
             MachineError: The disk is full or does not answer.
         """
+        if self._connection.in_transaction:  # Of which it is a part.
+            return work()
         return self._with_room(lambda: self._transaction(work))
+
+    def read(self, query: Callable[[sqlite3.Connection], Made]) -> Made:
+        """Runs a function that reads.
+
+        Raises:
+            EdgekdError: It failed, in words.
+        """
+        try:
+            return query(self._connection)
+        except sqlite3.Error as error:
+            raise log_error(self.path, error) from error
+
+    def limit(self, is_over: Callable[[], bool] | None) -> None:
+        """Ends a statement that takes too long with the error "interrupted".
+
+        Args:
+            is_over: Asked now and then; None for no limit.
+        """
+        self._connection.set_progress_handler(is_over, 10_000)
 
     def save_room(self) -> None:
         """Keeps the write-ahead file small from now on, on a disk that is nearly full: it may take 4 MB otherwise."""

@@ -242,7 +242,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE counter (
             station TEXT PRIMARY KEY,
             since_ms INTEGER NOT NULL,
-            after_id INTEGER NOT NULL,
             upto_id INTEGER NOT NULL,
             counts TEXT NOT NULL
         )""",
@@ -278,8 +277,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "DROP TRIGGER image_only_removed",
         """CREATE TRIGGER image_only_removed BEFORE UPDATE ON image
             WHEN OLD.removed_ms IS NOT NULL
-                OR (OLD.id, OLD.verdict_id, OLD.kind, OLD.path, OLD.bytes, OLD.time_ms, OLD.sha256, OLD.expires_ms)
-                IS NOT (NEW.id, NEW.verdict_id, NEW.kind, NEW.path, NEW.bytes, NEW.time_ms, NEW.sha256, NEW.expires_ms)
+                OR (OLD.id, OLD.verdict_id, OLD.kind, OLD.path, OLD.bytes, OLD.time_ms, OLD.rank, OLD.sha256,
+                    OLD.expires_ms)
+                IS NOT (NEW.id, NEW.verdict_id, NEW.kind, NEW.path, NEW.bytes, NEW.time_ms, NEW.rank, NEW.sha256,
+                    NEW.expires_ms)
             BEGIN SELECT RAISE(ABORT, 'an image can only be removed'); END""",
         "DROP TRIGGER image_no_delete",
         """CREATE TRIGGER image_no_delete BEFORE DELETE ON image

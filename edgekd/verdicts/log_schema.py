@@ -19,6 +19,10 @@ BUSY_SECONDS = 10.0  # How long to wait for another process that writes into the
 Synchronous = Literal["NORMAL", "FULL"]
 
 
+class DamagedLogError(EdgekdError):
+    """A file that is another database, no database, or a log that is not whole any more."""
+
+
 def open_for_writing(path: Path, synchronous: Synchronous) -> sqlite3.Connection:
     """Opens a log to add rows, makes it where there is none, and brings an older one to this version.
 
@@ -65,7 +69,9 @@ def require_known(connection: sqlite3.Connection, path: Path) -> int:
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     made = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] > 0
     if made and application != APPLICATION_ID:
-        raise EdgekdError(f"{path} is not a log of verdicts but another database: move it away or name another folder")
+        raise DamagedLogError(
+            f"{path} is not a log of verdicts but another database: move it away or name another folder"
+        )
     if version > len(MIGRATIONS):
         raise EdgekdError(
             f"{path} has version {version} of the verdict log, this edgekd knows {len(MIGRATIONS)}: update edgekd"
@@ -130,4 +136,6 @@ def log_error(path: Path, error: sqlite3.Error) -> EdgekdError:
         return EdgekdError(f"cannot write {path}: it or its folder may not be written; name another folder")
     if "I/O error" in what:
         return MachineError(f"cannot write {path}: {what}; every verdict that was given is in it: check the disk")
-    return EdgekdError(f"{path} is not a whole log of verdicts ({what}): move it away and start again")
+    if isinstance(error, sqlite3.IntegrityError):
+        return EdgekdError(f"{path} refuses a row: {what}")
+    return DamagedLogError(f"{path} is not a whole log of verdicts ({what}): move it away and start again")
