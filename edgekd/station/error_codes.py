@@ -34,7 +34,7 @@ class ErrorCode(enum.IntEnum):
     OVERRUN = 403
     PART_ID_TWICE = 404
     NO_ACKNOWLEDGEMENT = 405
-    NO_HEARTBEAT = 406
+    PLC_SILENT = 406
     JOB_UNKNOWN = 501
     DIGEST_DIFFERS = 502
     LOADING_FAILED = 503
@@ -46,6 +46,7 @@ class ErrorCode(enum.IntEnum):
     STOP_RULE = 701
     LINK_LOST = 702
     CLOCK_JUMPED = 703
+    ABORTED = 704
 
 
 class Text(NamedTuple):
@@ -77,7 +78,7 @@ TEXTS: Mapping[ErrorCode, Text] = {
     ErrorCode.OVERRUN: Text("A trigger came while all results waited.", "Check the PLC's handshake."),
     ErrorCode.PART_ID_TWICE: Text("A part id came twice.", "Check the PLC's part ids."),
     ErrorCode.NO_ACKNOWLEDGEMENT: Text("The PLC did not take a result.", "Check the PLC and its connection."),
-    ErrorCode.NO_HEARTBEAT: Text("The PLC is not heard.", "Check the PLC and its connection."),
+    ErrorCode.PLC_SILENT: Text("The PLC's heartbeat stopped.", "Check the PLC and its connection."),
     ErrorCode.JOB_UNKNOWN: Text("There is no released recipe for this job.", "Choose another, or release it."),
     ErrorCode.DIGEST_DIFFERS: Text("A file of the recipe was changed.", "Release the recipe again."),
     ErrorCode.LOADING_FAILED: Text("The recipe could not be loaded.", "Call an engineer."),
@@ -90,6 +91,7 @@ TEXTS: Mapping[ErrorCode, Text] = {
         "Too many parts are rejected.", "Stop the line, look at the parts, then clear the error."
     ),
     ErrorCode.LINK_LOST: Text("A connection is interrupted.", "Check it; verdicts go on."),
+    ErrorCode.ABORTED: Text("Somebody ended the part in work.", "It is to be rejected, or inspected again."),
     ErrorCode.CLOCK_JUMPED: Text("The clock was set.", "Check the time; verdicts go on."),
 }
 

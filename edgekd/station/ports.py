@@ -66,7 +66,7 @@ class StationPort(Protocol):
         """The last answer was read; without this none follows."""
 
     def change_job(self, job: int, source: str, who: str = "") -> Reply:
-        """Asks for another recipe; the events tell when it judges or why it failed."""
+        """Asks for another recipe; the events tell when it judges or why it failed. Job 0 is none: nothing judges."""
 
     def set_online(self, online: bool, source: str, who: str = "") -> None:
         """Goes online, or offline after the part in work."""
@@ -89,6 +89,9 @@ class StationPort(Protocol):
     def simulate(self, on: bool, source: str, who: str = "") -> None:
         """Marks what follows as simulated: never OK on the wire."""
 
+    def abort(self, source: str, who: str = "") -> Reply:
+        """Ends the part in work at once, with an ERROR that says so; what the inspector still answers is late."""
+
     def halt(self, source: str, who: str = "") -> Reply:
         """Ends work so that the power may be switched off."""
 
@@ -98,11 +101,21 @@ class StationPort(Protocol):
     def acknowledge_alarm(self, code: ErrorCode, who: str) -> None:
         """Somebody has seen an alarm; this clears nothing."""
 
+    def hold_triggers(self, cause: ErrorCode, held: bool) -> None:
+        """Takes no trigger while this cause holds, and warns of it; one that comes then is refused as not ready."""
+
     def report_link(self, name: str, up: bool) -> None:
         """A counterpart came or went."""
 
-    def report_fault(self, code: ErrorCode, text: str, active: bool = True) -> None:
-        """Something fatal began, or ended: a lost GPU, a camera that another program holds. In the loop's thread."""
+    def report_fault(self, code: ErrorCode, text: str, active: bool = True, subject: str = "") -> None:
+        """Something fatal began, or ended: a lost GPU, a camera that another program holds.
+
+        Args:
+            code: What.
+            text: In one line, with what to do.
+            active: Whether it began.
+            subject: What it is about, such as "camera top"; when that link is up again, it has ended.
+        """
 
     def release(self, who: str, reason: str) -> Reply:
         """An engineer lets a blocked station run although its self-test failed."""
