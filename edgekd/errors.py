@@ -22,6 +22,7 @@ PACKAGE_EXTRAS = {
     "ray": "scale",
     "safetensors": "train",
     "scikit-learn": "evaluate",
+    "tomlkit": "station",
     "torch": "train",
 }
 

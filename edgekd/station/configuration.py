@@ -8,12 +8,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from edgekd.station.recipes import Name
-from edgekd.typed import Entry
+from edgekd.typed import ClosedEntry
 
+File = Annotated[Path, Field(strict=False)]  # Text in the file.
 Port = Annotated[int, Field(ge=0, le=65535)]  # 0 for any that is free.
 
 
-class CameraConfiguration(Entry):
+class CameraConfiguration(ClosedEntry):
     """A camera.
 
     Attributes:
@@ -27,11 +28,11 @@ class CameraConfiguration(Entry):
 
     kind: Literal["opencv", "url", "gstreamer", "genicam", "aravis", "folder", "video"]
     source: str
-    producer: Path | None = None
+    producer: File | None = None
     reconnect_s: Annotated[float, Field(gt=0)] = 0.5
 
 
-class ModbusConfiguration(Entry):
+class ModbusConfiguration(ClosedEntry):
     """The Modbus TCP server; every station of the configuration is a unit of it."""
 
     host: str = "127.0.0.1"
@@ -42,41 +43,41 @@ class ModbusConfiguration(Entry):
     acknowledge_s: Annotated[float, Field(gt=0)] = 10
 
 
-class OpcUaConfiguration(Entry):
+class OpcUaConfiguration(ClosedEntry):
     """The OPC UA server."""
 
     host: str = "127.0.0.1"
     port: Port = 4840
-    certificate: Path | None = None
-    private_key: Path | None = None
-    trusted: Path | None = None
+    certificate: File | None = None
+    private_key: File | None = None
+    trusted: File | None = None
     allow_unencrypted: bool = False
-    nodeset: Path | None = None
+    nodeset: File | None = None
 
 
-class MqttConfiguration(Entry):
+class MqttConfiguration(ClosedEntry):
     """The MQTT publisher."""
 
     host: str
     port: Port = 8883
     base: str = "edgekd/v1"
     tls: bool = True
-    certificate_authority: Path | None = None
+    certificate_authority: File | None = None
     username: str | None = None
-    password_file: Path | None = None
+    password_file: File | None = None
     commands: tuple[Literal["rebirth", "selftest", "job"], ...] = ()
 
 
-class WebhookConfiguration(Entry):
+class WebhookConfiguration(ClosedEntry):
     """Where results are posted to as JSON."""
 
     url: str
     verdicts: tuple[Literal["OK", "NG", "ERROR"], ...] = ("NG", "ERROR")
-    secret_file: Path | None = None
+    secret_file: File | None = None
     timeout_s: Annotated[float, Field(gt=0)] = 5
 
 
-class OutputsConfiguration(Entry):
+class OutputsConfiguration(ClosedEntry):
     """Digital outputs of a Jetson, by the pin's number on the 40-pin header; None for none."""
 
     ok: int | None = None
@@ -86,13 +87,13 @@ class OutputsConfiguration(Entry):
     pulse_ms: Annotated[float, Field(gt=0)] = 100
 
 
-class TimerConfiguration(Entry):
+class TimerConfiguration(ClosedEntry):
     """A trigger by time, for a free-running station."""
 
     every_ms: Annotated[float, Field(gt=0)] = 1000
 
 
-class OneStation(Entry):
+class OneStation(ClosedEntry):
     """A station: a place where a part is inspected.
 
     Attributes:
@@ -116,7 +117,7 @@ class OneStation(Entry):
     start_online: bool = False
 
 
-class Storage(Entry):
+class Storage(ClosedEntry):
     """Room on the disk.
 
     Attributes:
@@ -129,7 +130,7 @@ class Storage(Entry):
     least: Annotated[float, Field(gt=0, lt=1)] = 0.05
 
 
-class StationConfiguration(Entry):
+class StationConfiguration(ClosedEntry):
     """What `edgekd station CONFIG.toml` reads; paths are relative to the file.
 
     Attributes:
@@ -145,8 +146,8 @@ class StationConfiguration(Entry):
 
     site: Name = "site"
     line: Name = "line"
-    data: Path
-    recipes: Path
+    data: File
+    recipes: File
     stations: Annotated[tuple[OneStation, ...], Field(min_length=1)]
     cameras: dict[Name, CameraConfiguration]
     modbus: ModbusConfiguration | None = None

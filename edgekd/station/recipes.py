@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
-from edgekd.typed import Entry
+from edgekd.typed import ClosedEntry, FileName, InnerPath
 
 FREE_RUN, SOFTWARE, HARDWARE = "free_run", "software", "hardware"
 Status = Literal["draft", "released", "retired"]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+def _name(value: str) -> str:
+    """Checks a name that becomes a folder, a topic or a node."""
+    if not NAME.fullmatch(value):
+        raise ValueError("must be 1 to 64 letters, digits, '_', '-' or '.', the first a letter or a digit")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
 Milliseconds = Annotated[float, Field(gt=0, le=600_000)]
 
 
-class Release(Entry):
+class Release(ClosedEntry):
     """Who released a recipe, when, and why."""
 
     by: str
@@ -22,7 +33,7 @@ class Release(Entry):
     reason: str
 
 
-class Detector(Entry):
+class Detector(ClosedEntry):
     """The artifact that judges, and what of it the recipe sets itself.
 
     Attributes:
@@ -35,7 +46,7 @@ class Detector(Entry):
         ignored_checks: Names of image checks to leave out.
     """
 
-    artifact: str
+    artifact: FileName
     backend: str | None = None
     threads: int | None = None
     threshold: float | None = None
@@ -43,8 +54,14 @@ class Detector(Entry):
     grey_zone: tuple[float, float] | None = None
     ignored_checks: tuple[str, ...] = ()
 
+    @model_validator(mode="after")
+    def _zone_rises(self) -> Detector:
+        if self.grey_zone is not None and self.grey_zone[0] > self.grey_zone[1]:
+            raise ValueError("must hold the lower edge of grey_zone first")
+        return self
 
-class CameraSettings(Entry):
+
+class CameraSettings(ClosedEntry):
     """What a recipe sets at a camera, and reads back; None leaves the camera as it is.
 
     Attributes:
@@ -69,7 +86,7 @@ class CameraSettings(Entry):
     timeout_ms: Milliseconds = 300
 
 
-class Reference(Entry):
+class Reference(ClosedEntry):
     """An image of the stored self-test, with the verdict and the band of scores that it must have.
 
     Attributes:
@@ -79,13 +96,19 @@ class Reference(Entry):
         highest: Of the score.
     """
 
-    image: str
+    image: InnerPath
     verdict: Literal["OK", "NG"]
     lowest: float
     highest: float
 
+    @model_validator(mode="after")
+    def _band_rises(self) -> Reference:
+        if self.lowest > self.highest:
+            raise ValueError(f"must have lowest below highest, got {self.lowest:g} and {self.highest:g}")
+        return self
 
-class SelfTests(Entry):
+
+class SelfTests(ClosedEntry):
     """How often the station proves itself.
 
     Attributes:
@@ -101,7 +124,7 @@ class SelfTests(Entry):
     master_every_hours: Annotated[float, Field(ge=0)] = 0
 
 
-class StopRules(Entry):
+class StopRules(ClosedEntry):
     """When the station asks the line to stop; 0 for no such rule.
 
     Attributes:
@@ -117,7 +140,7 @@ class StopRules(Entry):
     window: Annotated[int, Field(ge=1)] = 100
 
 
-class Keep(Entry):
+class Keep(ClosedEntry):
     """Which images are kept: every NG and ERROR, and some OK.
 
     Attributes:
@@ -133,7 +156,7 @@ class Keep(Entry):
     ok_days: Annotated[float, Field(gt=0)] = 7
 
 
-class Recipe(Entry):
+class Recipe(ClosedEntry):
     """A revision of a recipe, as recipe.toml holds it.
 
     Attributes:
@@ -159,7 +182,7 @@ class Recipe(Entry):
     status: Status = "draft"
     release: Release | None = None
     detector: Detector
-    cameras: dict[Name, CameraSettings]
+    cameras: Annotated[dict[Name, CameraSettings], Field(min_length=1)]
     deadline_ms: Milliseconds = 500
     self_tests: SelfTests = SelfTests()
     stop: StopRules = StopRules()
