@@ -82,7 +82,7 @@ class StationPort(Protocol):
         """Starts anew after `halt`."""
 
     def hold_triggers(self, cause: ErrorCode, held: bool) -> None:
-        """Takes no trigger while this cause holds, and warns of it; one that comes meanwhile is refused as not ready."""
+        """Takes no trigger while this cause holds, and warns of it; one that comes then is refused as not ready."""
 
     def report_link(self, name: str, up: bool) -> None:
         """A counterpart came or went."""
