@@ -19,6 +19,7 @@ PACKAGE_EXTRAS = {
     "onnx": "train",
     "onnxscript": "train",
     "onnxsim": "train",
+    "pymodbus": "station",
     "ray": "scale",
     "safetensors": "train",
     "scikit-learn": "evaluate",
