@@ -1,4 +1,4 @@
-"""What `edgekd station --check` looks at: the configuration's files and ports, cameras, recipes and their self-tests."""
+"""What `edgekd station --check` looks at: files and ports, cameras, recipes and their self-tests."""
 
 from __future__ import annotations
 
