@@ -105,7 +105,6 @@ def _check(path: Path, json: Path | None) -> None:
     from dataclasses import asdict
 
     from edgekd.cli.output import print_table, require_writable, write_json_to
-    from edgekd.cli.progress import show_progress
     from edgekd.station.check import check
     from edgekd.station.configuration_file import read_configuration
 
@@ -113,17 +112,15 @@ def _check(path: Path, json: Path | None) -> None:
     found: list[Finding] = []
 
     async def gather() -> None:
-        with show_progress() as progress:
-            async for finding in check(read_configuration(path)):
-                found.append(finding)
-                progress("looked at", len(found), len(found) + 1)
+        async for finding in check(read_configuration(path)):
+            found.append(finding)
 
     asyncio.run(gather())
     wrong = [finding for finding in found if not finding.ok]
     write_json_to(json, {"ok": not wrong, "findings": [asdict(finding) for finding in found]})
     if json != Path("-"):
-        rows = [(each.what, each.name, "ok" if each.ok else "WRONG", each.text) for each in found]
-        print_table(f"{path}: {len(wrong)} of {len(found)} wrong", ("what", "name", "", "found"), rows)
+        rows = [("ok" if each.ok else "WRONG", each.what, each.name, each.text) for each in found]
+        print_table(f"{path}: {len(wrong)} wrong", ("", "what", "name", "found"), rows, text_columns=4)
     if wrong:
         raise typer.Exit(1)
 
