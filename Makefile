@@ -13,6 +13,11 @@ BIN := .venv/bin
 demo: setup
 	$(BIN)/edgekd demo --out demo
 
+# A whole station on the demo's detector and images, with a PLC that is simulated too: a line a part. Ctrl-C ends it.
+station: setup
+	test -f demo/run/detector.onnx || $(BIN)/edgekd demo --out demo
+	$(BIN)/edgekd station --simulate --run demo/run
+
 # A module's tests stay together, since they share what took long to make. Coverage is that of branches.
 test: setup lint
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --cov --cov-report term

@@ -123,11 +123,12 @@ class Storage(ClosedEntry):
     Attributes:
         low: Share of the disk below which kept images go, OK first.
         least: Share below which none are kept.
-        rows_days: How long verdicts are kept; they are never removed for want of room.
+        rows_days: How long verdicts are kept, at least 365; they are never removed for want of room.
     """
 
     low: Annotated[float, Field(gt=0, lt=1)] = 0.15
     least: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    rows_days: Annotated[float, Field(ge=365)] = 730
 
 
 class StationConfiguration(ClosedEntry):

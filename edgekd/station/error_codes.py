@@ -39,9 +39,14 @@ class ErrorCode(enum.IntEnum):
     DIGEST_DIFFERS = 502
     LOADING_FAILED = 503
     SELF_TEST_FAILED = 504
+    SELF_TEST_DUE = 505
     ROW_NOT_WRITTEN = 601
     STORAGE_FULL = 602
     SYSTEM = 700
+    STOP_RULE = 701
+    LINK_LOST = 702
+    CLOCK_JUMPED = 703
+    ABORTED = 704
 
 
 class Text(NamedTuple):
@@ -78,9 +83,16 @@ TEXTS: Mapping[ErrorCode, Text] = {
     ErrorCode.DIGEST_DIFFERS: Text("A file of the recipe was changed.", "Release the recipe again."),
     ErrorCode.LOADING_FAILED: Text("The recipe could not be loaded.", "Call an engineer."),
     ErrorCode.SELF_TEST_FAILED: Text("The self-test failed.", "Clean lens and lamp, then start it again."),
+    ErrorCode.SELF_TEST_DUE: Text("A self-test is overdue.", "Start it."),
     ErrorCode.ROW_NOT_WRITTEN: Text("The record could not be written.", "Check the disk."),
     ErrorCode.STORAGE_FULL: Text("The disk is full.", "Free some space."),
     ErrorCode.SYSTEM: Text("The station itself failed.", "Call an engineer."),
+    ErrorCode.STOP_RULE: Text(
+        "Too many parts are rejected.", "Stop the line, look at the parts, then clear the error."
+    ),
+    ErrorCode.LINK_LOST: Text("A connection is interrupted.", "Check it; verdicts go on."),
+    ErrorCode.ABORTED: Text("Somebody ended the part in work.", "It is to be rejected, or inspected again."),
+    ErrorCode.CLOCK_JUMPED: Text("The clock was set.", "Check the time; verdicts go on."),
 }
 
 

@@ -113,7 +113,8 @@ class Outcome:
         triggered_utc_ms: When.
         published_utc_ms: When the answer was put on record.
         total_ms: From trigger to record.
-        simulated: Whether images or triggers were not a line's own; never OK on the wire.
+        simulated: Whether images or triggers were not a line's own; never OK on the wire of a line's own station.
+        self_test: Whether this was a part of a master-part test: answered like any other, and not counted.
     """
 
     result_id: int
@@ -133,3 +134,4 @@ class Outcome:
     published_utc_ms: int
     total_ms: float
     simulated: bool = False
+    self_test: bool = False

@@ -9,7 +9,10 @@ from typing import Protocol
 from edgekd.station.error_codes import ErrorCode
 from edgekd.station.events import Event, EventStream
 from edgekd.station.parts import Acquisition, Inspected, Outcome, Part, TriggerSource
-from edgekd.station.snapshot import Loaded, Snapshot
+from edgekd.station.recipes import Keep, Recipe
+from edgekd.station.snapshot import Counters, Loaded, Snapshot
+
+DEFAULT_KEEP = Keep()
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,14 @@ class Reply:
     code: ErrorCode = ErrorCode.NONE
     text: str = ""
     acquisition_id: int = 0
+
+
+@dataclass(frozen=True)
+class Released:
+    """A released recipe as control read it itself, and what its files hash to."""
+
+    recipe: Recipe
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,7 @@ class StationPort(Protocol):
         """The last answer was read; without this none follows."""
 
     def change_job(self, job: int, source: str, who: str = "") -> Reply:
-        """Asks for another recipe; the events tell when it judges or why it failed."""
+        """Asks for another recipe; the events tell when it judges or why it failed. Job 0 is none: nothing judges."""
 
     def set_online(self, online: bool, source: str, who: str = "") -> None:
         """Goes online, or offline after the part in work."""
@@ -66,6 +77,9 @@ class StationPort(Protocol):
     def start_self_test(self, source: str, who: str = "") -> Reply:
         """Starts the stored self-test."""
 
+    def start_master_test(self, source: str, who: str = "") -> Reply:
+        """Starts the master-part test: the next parts are the recipe's master parts, in their order."""
+
     def reset_counters(self, source: str, who: str = "") -> None:
         """Counts from zero."""
 
@@ -75,11 +89,17 @@ class StationPort(Protocol):
     def simulate(self, on: bool, source: str, who: str = "") -> None:
         """Marks what follows as simulated: never OK on the wire."""
 
+    def abort(self, source: str, who: str = "") -> Reply:
+        """Ends the part in work at once, with an ERROR that says so; what the inspector still answers is late."""
+
     def halt(self, source: str, who: str = "") -> Reply:
         """Ends work so that the power may be switched off."""
 
     def reset(self, source: str, who: str = "") -> Reply:
         """Starts anew after `halt`."""
+
+    def acknowledge_alarm(self, code: ErrorCode, who: str) -> None:
+        """Somebody has seen an alarm; this clears nothing."""
 
     def hold_triggers(self, cause: ErrorCode, held: bool) -> None:
         """Takes no trigger while this cause holds, and warns of it; one that comes then is refused as not ready."""
@@ -87,12 +107,29 @@ class StationPort(Protocol):
     def report_link(self, name: str, up: bool) -> None:
         """A counterpart came or went."""
 
+    def report_fault(self, code: ErrorCode, text: str, active: bool = True, subject: str = "") -> None:
+        """Something fatal began, or ended: a lost GPU, a camera that another program holds.
+
+        Args:
+            code: What.
+            text: In one line, with what to do.
+            active: Whether it began.
+            subject: What it is about, such as "camera top"; when that link is up again, it has ended.
+        """
+
     def release(self, who: str, reason: str) -> Reply:
         """An engineer lets a blocked station run although its self-test failed."""
 
 
 class InspectorPort(Protocol):
-    """The process of cameras and engines, as control sees it. Nothing here raises but `StationError`, or hangs."""
+    """The process of cameras and engines, as control sees it. Nothing here raises but `StationError`, or hangs.
+
+    What happens there unasked, such as a camera that is lost, it tells whoever it was made with.
+    """
+
+    @property
+    def silent_for(self) -> float:
+        """Seconds since its last sign of life; infinity while there is no process."""
 
     async def start(self) -> None:
         """Starts the process and opens the cameras."""
@@ -162,11 +199,43 @@ class RecordPort(Protocol):
     def deliver(self, result_id: int, how: str) -> None:
         """What became of an answer: acked, unread, late."""
 
-    def note(self, event: Event) -> None:
-        """Puts alarms and self-tests on record."""
+    def late(self, result_id: int, inspected: Inspected) -> None:
+        """Keeps what the inspector said of a part after its ERROR was published under this result id."""
+
+    def note(self, event: Event, station: str = "") -> None:
+        """Puts alarms and self-tests of a station on record."""
+
+    def stored(self, image: StoredImage, keep: Keep = DEFAULT_KEEP) -> None:
+        """Puts a stored image on record, beside its answer; `keep` is the recipe's, and says for how long."""
+
+    def last_numbers(self) -> tuple[int, int]:
+        """The highest result id and acquisition id on record; 0 for none."""
+
+    def counters(self, station: str) -> Counters:
+        """A station's counters, counted from its published answers since the last reset, those of self-tests left out.
+
+        `missed` are those with the codes 401 to 403; they are errors too, but break and make no row of errors.
+        """
+
+    def reset_counters(self, station: str, since_utc_ms: int) -> None:
+        """Counts from here."""
+
+    def close(self) -> None:
+        """Ends the record cleanly."""
 
     def audit(self, who: str, role: str, address: str, action: str, subject: str, old: str, new: str, why: str) -> None:
         """Puts a change on record, chained to the one before it."""
+
+
+class RecipesPort(Protocol):
+    """Where recipes are kept."""
+
+    def released(self, job: int) -> Released:
+        """Reads the released recipe of a job and hashes its files; called in a thread.
+
+        Raises:
+            StationError: JOB_UNKNOWN, DIGEST_DIFFERS.
+        """
 
 
 class LinePort(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from edgekd.result import Verdict
 from edgekd.station.error_codes import ErrorCode
 from edgekd.station.parts import Outcome
 from edgekd.station.states import State
@@ -57,13 +58,27 @@ class Alarm:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The recipe that judges."""
+    """The recipe that judges.
+
+    Attributes:
+        job: What the PLC asks for.
+        recipe_id: Its name.
+        revision: Of it.
+        digest: Of the recipe and its files.
+        product: In words.
+        artifact: Name of the detector's file.
+        artifact_sha256: Its hash.
+        system: Such as "hkt".
+    """
 
     job: int
     recipe_id: str
     revision: int
     digest: str
     product: str = ""
+    artifact: str = ""
+    artifact_sha256: str = ""
+    system: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,7 +104,8 @@ class Snapshot:
         self_test_minutes: Minutes since the last that passed; None where there was none.
         storage_low: Whether images are no longer kept for want of room.
         storage_free: Share of the disk that is free, 0 to 1.
-        simulated: Whether this is not a line's own station.
+        simulated: Whether what happens here is not a line's own.
+        simulator: Whether the whole station is a simulator, as `edgekd station --simulate` starts it.
         clock_jumped: Whether the wall clock jumped since the start.
         recipe: What is loaded; None for nothing.
         counters: Since their reset.
@@ -117,6 +133,7 @@ class Snapshot:
     storage_low: bool = False
     storage_free: float = 1.0
     simulated: bool = False
+    simulator: bool = False
     clock_jumped: bool = False
     recipe: Loaded | None = None
     counters: Counters = field(default_factory=Counters)
@@ -128,6 +145,13 @@ class Snapshot:
     def fault(self) -> ErrorCode:
         """What led to FAULT; NONE elsewhere."""
         return next((alarm.code for alarm in self.alarms if alarm.fatal), ErrorCode.NONE)
+
+    @property
+    def shows_ok(self) -> bool:
+        """Whether a PLC may see the last answer as OK: never a simulated one, unless the PLC is simulated too."""
+        if self.outcome is None or (self.outcome.simulated and not self.simulator):
+            return False
+        return self.outcome.verdict is Verdict.OK
 
     @property
     def warning(self) -> bool:

@@ -28,7 +28,7 @@ FOLLOWING: Mapping[State, frozenset[State]] = {
     State.NO_JOB: frozenset({State.LOADING, State.OFFLINE, State.FAULT}),
     State.LOADING: frozenset({State.SELF_TEST, State.NO_JOB, State.OFFLINE, State.FAULT}),
     State.SELF_TEST: frozenset({State.READY, State.BLOCKED, State.OFFLINE, State.FAULT}),
-    State.READY: frozenset({State.RUNNING, State.LOADING, State.SELF_TEST, State.OFFLINE, State.FAULT}),
+    State.READY: frozenset({State.RUNNING, State.LOADING, State.SELF_TEST, State.BLOCKED, State.OFFLINE, State.FAULT}),
     State.RUNNING: frozenset({State.READY, State.OFFLINE, State.FAULT}),
     State.BLOCKED: frozenset({State.SELF_TEST, State.READY, State.LOADING, State.OFFLINE, State.FAULT}),
     State.FAULT: frozenset({State.OFFLINE}),
