@@ -135,9 +135,9 @@ class Outputs:
         self._pulse_ends = time.monotonic() + self._configuration.pulse_ms / 1000
 
     def _pins_of(self, outcome: Outcome) -> tuple[int | None, ...]:
+        """Of the station's last answer."""
         wired = self._configuration
-        simulated = outcome.simulated or self._station.snapshot().simulated
-        if outcome.verdict is Verdict.OK and not simulated:
+        if self._station.snapshot().shows_ok:
             return (wired.ok,)
         return (wired.ng, wired.error) if outcome.verdict is Verdict.ERROR else (wired.ng,)
 
