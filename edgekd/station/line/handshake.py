@@ -19,6 +19,7 @@ TRIGGER_ENABLE, TRIGGER, RESULTS_ACK = bit("TRIGGER_ENABLE"), bit("TRIGGER"), bi
 JOB_CHANGE, SET_ONLINE, CLEAR_ERROR = bit("JOB_CHANGE"), bit("SET_ONLINE"), bit("CLEAR_ERROR")
 SELF_TEST, RESET_COUNTERS, REJECT_CONFIRMED = bit("SELF_TEST"), bit("RESET_COUNTERS"), bit("REJECT_CONFIRMED")
 PLC_HEARTBEAT = bit("PLC_HEARTBEAT")
+NO_JOB = 0  # May be asked for, and is what there is then.
 WITHOUT_JOB = (State.NO_JOB, State.OFFLINE, State.FAULT, State.HALTED)  # Where a change of job that failed ends.
 
 
@@ -180,8 +181,8 @@ class Handshake:
         else:
             self._job, self._job_failed = None, code
 
-    def recipe_changed(self, job: int | None) -> None:
-        """Another recipe judges now."""
+    def recipe_changed(self, job: int) -> None:
+        """Another recipe judges now; 0 for none."""
         if self._job is not None and job == self._job:
             self._job, self._job_ack = None, True
 
@@ -192,7 +193,11 @@ class Handshake:
             before: What it did.
             snapshot: What it shows now, which may be something later.
         """
-        if self._job is not None and before not in WITHOUT_JOB and snapshot.state in WITHOUT_JOB:
+        if self._job is None or before in WITHOUT_JOB or snapshot.state not in WITHOUT_JOB:
+            return
+        if self._job == NO_JOB and snapshot.state is State.NO_JOB:
+            self.recipe_changed(NO_JOB)
+        else:
             self._job, self._job_failed = None, snapshot.job_failed or ErrorCode.LOADING_FAILED
 
     def caught_up(self, snapshot: Snapshot) -> None:

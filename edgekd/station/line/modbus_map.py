@@ -124,7 +124,7 @@ DISCRETE_SIGNALS = _bits(
         (18, "SELFTEST_DUE", "a self-test is overdue"),
         (19, "SELFTEST_FAILED", "the last self-test failed"),
         (20, "STORAGE_LOW", "images are no longer kept for want of room"),
-        (21, "SIMULATED", "not a line's own images or triggers; RESULT_OK is never set with it"),
+        (21, "SIMULATED", "no line's own images or triggers: RESULT_OK stays 0, unless the PLC is simulated too"),
         (22, "CLOCK", "the wall clock jumped since the start"),
         (23, "NOT_RELEASED", "no released recipe is loaded"),
     ),

@@ -124,7 +124,7 @@ class Unit:
     def happened(self, event: Event) -> None:
         """Something happened at the station that the handshake waits for."""
         if isinstance(event, RecipeChanged):
-            self._handshake.recipe_changed(None if event.recipe is None else event.recipe.job)
+            self._handshake.recipe_changed(handshake.NO_JOB if event.recipe is None else event.recipe.job)
         elif isinstance(event, StateChanged):
             self._handshake.state_changed(event.before, self.station.snapshot())
         elif isinstance(event, Lost):

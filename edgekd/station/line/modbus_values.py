@@ -50,9 +50,9 @@ def input_registers(snapshot: Snapshot, bits: Bits, order: WordOrder) -> list[in
 
 
 def _shown_verdict(snapshot: Snapshot, outcome: Outcome) -> int:
-    """The number of a verdict; 0, which is never OK, for an OK that no line's own image and trigger gave."""
-    simulated = snapshot.simulated or outcome.simulated
-    return NO_VERDICT if simulated and outcome.verdict is Verdict.OK else VERDICTS[outcome.verdict]
+    """The number of a verdict; 0, which is never OK, for an OK that is not to be shown as one."""
+    hidden = outcome.verdict is Verdict.OK and not snapshot.shows_ok
+    return NO_VERDICT if hidden else VERDICTS[outcome.verdict]
 
 
 def _status(snapshot: Snapshot, bits: Bits) -> int:

@@ -84,7 +84,7 @@ class ScriptedStation:
         """The part in work is judged."""
         assert self.part is not None
         self.results += 1
-        outcome = outcome_of(self.part, verdict, self.results, **fields)
+        outcome = outcome_of(self.part, verdict, self.results, **{"simulated": self.shows.simulated, **fields})
         self.part = None
         counters, name = self.shows.counters, verdict.value.lower()
         counters = replace(counters, **{name: getattr(counters, name) + 1})
@@ -145,8 +145,20 @@ class ScriptedStation:
     def simulate(self, on: bool, source: str, who: str = "") -> None:
         self.show(simulated=on)
 
+    def start_master_test(self, source: str, who: str = "") -> Reply:
+        return Reply()
+
     def halt(self, source: str, who: str = "") -> Reply:
         return Reply()
+
+    def abort(self, source: str, who: str = "") -> Reply:
+        return Reply()
+
+    def acknowledge_alarm(self, code: ErrorCode, who: str) -> None:
+        pass
+
+    def report_fault(self, code: ErrorCode, text: str, active: bool = True, subject: str = "") -> None:
+        pass
 
     def reset(self, source: str, who: str = "") -> Reply:
         return Reply()

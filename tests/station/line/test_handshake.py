@@ -159,7 +159,7 @@ def loading() -> Handshake:
 def test_a_change_of_job_is_acknowledged_when_the_job_judges_and_not_before():
     handshake = loading()
     assert handshake.bits(READY) == h.Bits()
-    handshake.recipe_changed(None)
+    handshake.recipe_changed(h.NO_JOB)
     handshake.recipe_changed(7)
     assert handshake.bits(READY) == h.Bits()
     handshake.recipe_changed(8)
@@ -197,6 +197,15 @@ def test_going_online_without_a_job_just_before_is_no_failure():
     handshake.state_changed(State.OFFLINE, Snapshot("left", State.NO_JOB))
     handshake.state_changed(State.NO_JOB, LOADING)
     assert handshake.bits(LOADING) == h.Bits()
+
+
+def test_job_0_is_acknowledged_when_nothing_judges_any_more():
+    handshake = Handshake()
+    handshake.write(h.JOB_CHANGE, h.NO_JOB, PART, READY)
+    handshake.job_answered(h.NO_JOB, ErrorCode.NONE, READY)
+    assert handshake.bits(READY) == h.Bits()
+    handshake.state_changed(State.READY, Snapshot("left", State.NO_JOB))
+    assert handshake.bits(Snapshot("left", State.NO_JOB)).job_ack
 
 
 def test_a_failure_of_before_is_not_shown_while_the_next_job_loads():

@@ -116,11 +116,11 @@ def test_only_an_ok_of_the_lines_own_shows_as_ok_and_everything_else_as_ng(verdi
     assert read["VERDICT"] == number
 
 
-def test_an_ok_at_a_simulated_station_never_shows_as_ok():
-    station = finished(Verdict.OK)
-    station.show(simulated=True)
+def test_a_simulator_whose_plc_is_simulated_too_shows_its_ok():
+    station = finished(Verdict.OK, simulated=True)
+    station.show(simulated=True, simulator=True)
     read = shown(station)
-    assert (read["RESULT_OK"], read["RESULT_NG"], read["VERDICT"], read["SIMULATED"]) == (False, True, 0, True)
+    assert (read["RESULT_OK"], read["RESULT_NG"], read["VERDICT"], read["SIMULATED"]) == (True, False, 1, True)
 
 
 def test_before_the_first_result_nothing_reads_as_good():
