@@ -8,10 +8,15 @@ MINUTES ?= 10
 SEED ?= 0
 BIN := .venv/bin
 
-.PHONY: demo test gpu slow fuzz soak lowest lint docs setup clean
+.PHONY: demo station test gpu slow faults fuzz soak lowest lint docs setup clean
 
 demo: setup
 	$(BIN)/edgekd demo --out demo
+
+# A whole station on the demo's detector and images, with a PLC that is simulated too: a line a part. Ctrl-C ends it.
+station: setup
+	test -f demo/run/detector.onnx || $(BIN)/edgekd demo --out demo
+	$(BIN)/edgekd station --simulate --run demo/run
 
 # A module's tests stay together, since they share what took long to make. Coverage is that of branches.
 test: setup lint
@@ -22,6 +27,11 @@ gpu: setup
 
 slow: setup
 	$(BIN)/pytest -m slow
+
+# Every fault of a station, with real counterparts: a broker, cameras on the network, a full disk. One at a time, since
+# they measure time; what a machine lacks is skipped with its reason, and fails where EDGEKD_REQUIRE_COUNTERPARTS is 1.
+faults: setup
+	$(BIN)/pytest -m "faults and not slow" tests/station
 
 # Minutes of inspecting while faults are injected: every frame accounted for, memory flat. Its full disk needs root.
 soak: setup

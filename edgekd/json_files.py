@@ -34,7 +34,7 @@ def read_json(path: Path, most_bytes: int = MOST_BYTES, most_values: int = MOST_
         ArtifactError: It is missing, not a regular file or too large; or it is not JSON, or JSON that holds NaN, an
             infinite or a huge number, a name twice in an object, text that is not Unicode, or more than 64 levels.
     """
-    content = _read(path, most_bytes)
+    content = read_regular(path, most_bytes)
     if content.count(b",") + content.count(b"[") + content.count(b"{") > most_values:
         raise ArtifactError(f"{path} holds more than {most_values} values: edgekd wrote no such file, make it again")
     try:
@@ -91,7 +91,16 @@ def shown(text: str, most: int = MOST_SHOWN) -> str:
     return short if short.isprintable() else repr(short)[1:-1]
 
 
-def _read(path: Path, most_bytes: int) -> bytes:
+def read_regular(path: Path, most_bytes: int) -> bytes:
+    """Reads a file that must be a regular one, and not larger than it can be.
+
+    Args:
+        path: The file.
+        most_bytes: A larger one is refused.
+
+    Raises:
+        ArtifactError: It is missing, not a regular file or too large.
+    """
     try:
         _require_regular(path, path.stat())  # Before it is opened: opening a device may already do something.
         with open(path, "rb", opener=_without_waiting) as file:

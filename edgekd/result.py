@@ -6,10 +6,11 @@ import enum
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # The process beside the line that answers a PLC does without numpy.
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Verdict(str, enum.Enum):

@@ -6,6 +6,7 @@ number and 1.0 no integer, so that what is checked is what is used.
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections import Counter
@@ -13,7 +14,16 @@ from collections.abc import Callable, Iterable
 from pathlib import Path, PurePath
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from edgekd.errors import ArtifactError, EdgekdError
 from edgekd.json_files import MOST_SHOWN, kind_of, shown
@@ -45,6 +55,8 @@ EXPECTED = {
     "less_than": "must be less than {lt}",
     "less_than_equal": "must be at most {le}",
     "literal_error": "must be {expected}",
+    "path_type": "must be the path of a file or a folder",
+    "string_type": "must be text",
     "too_long": "must have at most {max_length} entries",
     "too_short": "must have at least {min_length} entries",
 }
@@ -55,6 +67,22 @@ class Entry(BaseModel):
     """An object in a file. What it holds besides is not looked at: a later version may have added it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class ClosedEntry(Entry):
+    """An object in a file that people write: what is not known is a mistyped name, and nothing is converted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _know_all(cls, content: object) -> object:
+        for name in content if isinstance(content, dict) else ():
+            if name not in cls.model_fields:
+                nearest = difflib.get_close_matches(str(name), cls.model_fields, n=1, cutoff=0.6)
+                hint = f"did you mean {nearest[0]}" if nearest else f"known are {', '.join(cls.model_fields)}"
+                raise _UnknownFieldError(f"is not known: {hint}", shown(str(name)), None)
+        return content
 
 
 def text(value: object) -> str:
@@ -181,6 +209,10 @@ class _EntryError(ValueError):
         self.place, self.value = place, value
 
 
+class _UnknownFieldError(_EntryError):
+    """A name that an object does not have."""
+
+
 def _checked_entry(check: Callable[[object], str], value: object, place: int | str) -> None:
     try:
         check(value)
@@ -256,7 +288,8 @@ def _complaint(error: ValidationError) -> str:
     where = _field(place)
     if not where:  # Of fields together: the message names them.
         return expected if own is not None else f"it {expected}, and holds {kind_of(value)}"
-    return f"{where} {expected}" + ("" if kind in WITHOUT_VALUE else f", got {_value(value)}")
+    without_value = kind in WITHOUT_VALUE or isinstance(own, _UnknownFieldError)
+    return f"{where} {expected}" + ("" if without_value else f", got {_value(value)}")
 
 
 def _field(place: tuple[int | str, ...]) -> str:

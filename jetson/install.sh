@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Installs edgekd on a Jetson: JetPack's TensorRT for Python by apt, edgekd and cuda-bindings by pip in a venv that sees
-# it, and the service, which is not started. No torch. Run it again after an update of edgekd or of JetPack.
+# Installs an edgekd station. On a Jetson: JetPack's TensorRT for Python by apt, edgekd and cuda-bindings by pip in a venv
+# that sees it. On a PC with an RTX GPU: edgekd and TensorRT for RTX by pip. On both the service, which is not started. No
+# torch. Run it again after an update of edgekd, of JetPack or of the driver.
 #
-#     sudo bash jetson/install.sh
+#     sudo bash jetson/install.sh          # on a Jetson
+#     sudo bash jetson/install.sh --rtx    # on a PC with an RTX GPU
 set -euo pipefail
 
 PREFIX=/opt/edgekd
-SETTINGS=/etc/edgekd/inspect.env
-UNIT=edgekd-inspect.service
+SETTINGS=/etc/edgekd/station.toml
+UNIT=edgekd-station.service
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CHECKOUT=$(dirname "$HERE")
 
@@ -21,7 +23,7 @@ fail() {
 # Prints the L4T release that a file tells, such as 36.4.3.
 read_l4t() {
     local line
-    [[ -r $1 ]] || fail "no $1: this is no Jetson; on another machine: pip install '.[tensorrt-rtx]' in a checkout"
+    [[ -r $1 ]] || fail "no $1: this is no Jetson; on a PC with an RTX GPU: sudo bash ${BASH_SOURCE[0]} --rtx"
     IFS= read -r line <"$1" || true
     [[ $line =~ ^#\ R([0-9]+)\ \(release\),\ REVISION:\ ([0-9]+(\.[0-9]+)*) ]] ||
         fail "$1 does not begin with an L4T release, such as '# R36 (release), REVISION: 4.3': $line"
@@ -50,14 +52,18 @@ check_python() {
         fail "/usr/bin/python3 is $found, and JetPack's TensorRT is packaged for $1: make that the system's Python again"
 }
 
+# PyGObject and GStreamer for Python are for cameras that a pipeline reads; PyPI has no wheels of them.
 install_system_packages() {
-    say "apt: python3-venv and python3-libnvinfer, which is TensorRT for Python"
+    local packages=(python3-venv python3-gi gir1.2-gst-plugins-base-1.0 "$@")
+    say "apt: ${packages[*]}"
     apt-get update
-    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3-venv python3-libnvinfer
+    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${packages[@]}"
 }
 
+# Installs edgekd with extras, and what else pip shall install.
 install_edgekd() {
-    local bindings=$1 python=$2
+    local python=$1 extras=$2
+    shift 2
     if [[ -x $PREFIX/venv/bin/python ]] &&
         [[ $("$PREFIX/venv/bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])') == "$python" ]]; then
         say "venv: $PREFIX/venv is there and stays"
@@ -65,37 +71,66 @@ install_edgekd() {
         say "venv: a new one in $PREFIX/venv, which sees the system's packages"
         /usr/bin/python3 -m venv --clear --system-site-packages "$PREFIX/venv"
     fi
-    say "pip: edgekd of $CHECKOUT, and $bindings"
-    "$PREFIX/venv/bin/python" -m pip install --quiet --disable-pip-version-check "$CHECKOUT" "$bindings"
+    say "pip: edgekd[$extras] of $CHECKOUT $*"
+    "$PREFIX/venv/bin/python" -m pip install --quiet --disable-pip-version-check "$CHECKOUT[$extras]" "$@"
     ln -sfn "$PREFIX/venv/bin/edgekd" /usr/local/bin/edgekd
 }
 
 install_service() {
+    local group
     say "service: $UNIT as user edgekd, its settings in $SETTINGS; it is not started"
     id edgekd >/dev/null 2>&1 || useradd --system --no-create-home --home-dir /var/lib/edgekd --shell /usr/sbin/nologin edgekd
     install -m 644 "$HERE/$UNIT" "/etc/systemd/system/$UNIT"
     if [[ ! -e $SETTINGS ]]; then
-        install -D -m 644 "$HERE/inspect.env" "$SETTINGS"
+        install -D -m 644 "$HERE/station.toml" "$SETTINGS"
     fi
-    install -d -o edgekd -g edgekd -m 750 /var/lib/edgekd
+    # The unit names these groups; a machine without such devices may lack them.
+    for group in video render gpio; do
+        groupadd --force --system "$group"
+    done
+    install -d -o edgekd -g edgekd -m 750 /var/lib/edgekd /var/lib/edgekd/station /var/lib/edgekd/recipes
     systemctl daemon-reload
 }
 
-main() {
+require_root() {
+    [[ $(id -u) == 0 ]] || fail "this writes to $PREFIX and /etc: sudo bash ${BASH_SOURCE[0]} $*"
+}
+
+on_a_jetson() {
     local l4t versions python bindings
     l4t=$(read_l4t /etc/nv_tegra_release)
     versions=$(choose_versions "$l4t")
     read -r python bindings <<<"$versions"
     check_python "$python"
     say "L4T $l4t, Python $python"
-    [[ $(id -u) == 0 ]] || fail "this writes to $PREFIX and /etc: sudo bash ${BASH_SOURCE[0]}"
+    require_root
+    install_system_packages python3-libnvinfer
+    install_edgekd "$python" station "$bindings"
+}
+
+with_an_rtx_gpu() {
+    local gpu python
+    gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null) ||
+        fail "nvidia-smi finds no GPU: install NVIDIA's driver, restart, and run this again"
+    python=$(/usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])') ||
+        fail "no /usr/bin/python3: apt-get install python3"
+    say "${gpu//$'\n'/, }, Python $python"
+    require_root --rtx
     install_system_packages
-    install_edgekd "$bindings" "$python"
+    install_edgekd "$python" station,tensorrt-rtx
+}
+
+main() {
+    case ${1:-} in
+    "") on_a_jetson ;;
+    --rtx) with_an_rtx_gpu ;;
+    *) fail "unknown option '$1': there is --rtx, for a PC with an RTX GPU" ;;
+    esac
     install_service
-    say "done; what works here:"
+    say "done; make a recipe, edit $SETTINGS, then: systemctl enable --now edgekd-station; what works here:"
     edgekd doctor
 }
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
-    main
+    main "$@"
 fi

@@ -80,7 +80,7 @@ def options_of(path: tuple[str, ...]) -> frozenset[str]:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_command_in_the_pages_exists_and_takes_the_options_it_is_given(page):
     for words in commands(page):
-        path = tuple(words[:2] if words[0] == "teachers" else words[:1])
+        path = tuple(words[:2] if words[0] in ("teachers", "recipes") else words[:1])
         given = {word.partition("=")[0] for word in words if re.match(r"--\w", word)}
         assert given <= options_of(path), f"edgekd {' '.join(words)}: {given - options_of(path)}"
 

@@ -7,23 +7,18 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import typer
 
-import edgekd
-from edgekd.artifact import manifest_path, read_manifest
-from edgekd.cli.group import COMMANDS
 from edgekd.machine.jetpack import RELEASES
+from edgekd.station.configuration_file import read_configuration, warnings_of
 
 JETSON = Path(__file__).parents[1] / "jetson"
 INSTALL = JETSON / "install.sh"
 BASH = shutil.which("bash")
 EDGEKD = "/opt/edgekd/venv/bin/edgekd"
-MAIN = "import sys; from edgekd.cli.main import main; sys.exit(main())"
-BUILDS = ("ExecStartPre", "build", "BUILD_OPTIONS")
 pytestmark = pytest.mark.skipif(BASH is None, reason="no bash")
 
 
@@ -37,7 +32,7 @@ def call(function: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 def service():
     parser = configparser.ConfigParser(interpolation=None, comment_prefixes="#", strict=False)
     parser.optionxform = str
-    text = (JETSON / "edgekd-inspect.service").read_text()
+    text = (JETSON / "edgekd-station.service").read_text()
     names = [line.partition("=")[0] for line in text.splitlines() if re.match("[A-Z]", line)]
     # A later line takes the place of an earlier one; of calls it takes some from the list.
     assert {name for name in names if names.count(name) > 1} == {"SystemCallFilter"}
@@ -83,11 +78,23 @@ def test_the_install_script_changes_nothing_where_there_is_no_jetson():
     assert printed.stderr.count("\n") == 1
 
 
-def shell_line(service, name):
-    """What a service gives to its shell, as the shell reads it."""
-    shell, option, line = shlex.split(service["Service"][name])
-    assert (shell, option) == ("/bin/sh", "-c")
-    return line.replace("$$", "$").replace("%%", "%")
+@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="this machine has a GPU")
+def test_the_install_script_for_an_rtx_gpu_changes_nothing_where_there_is_none():
+    printed = subprocess.run([BASH, str(INSTALL), "--rtx"], capture_output=True, text=True, check=False)
+    assert (printed.returncode, printed.stdout) == (3, "")
+    assert "install NVIDIA's driver" in printed.stderr
+
+
+def test_the_install_script_knows_its_options():
+    printed = subprocess.run([BASH, str(INSTALL), "--rxt"], capture_output=True, text=True, check=False)
+    assert printed.returncode == 3
+    assert "unknown option '--rxt'" in printed.stderr
+
+
+def test_the_install_script_asks_for_extras_that_there_are():
+    for extras in re.findall(r"^    install_edgekd \S+ (\S+)", INSTALL.read_text(), re.MULTILINE):
+        for extra in extras.split(","):
+            assert re.search(rf"^{extra} = ", (JETSON.parent / "pyproject.toml").read_text(), re.MULTILINE), extra
 
 
 def parse(command, words):
@@ -96,53 +103,42 @@ def parse(command, words):
     typer.main.get_command(module.app).make_context(command, words)
 
 
-@pytest.mark.parametrize(("name", "command", "options"), [("ExecStart", "inspect", "OPTIONS"), BUILDS])
-def test_the_service_calls_a_command_that_there_is_with_options_that_it_takes(service, name, command, options):
-    line = shell_line(service, name)
-    subprocess.run([BASH, "-n", "-c", line], check=True)
-    words = shlex.split(line.partition("exec ")[2])
-    assert words[0] == EDGEKD
+def test_the_service_runs_the_station_with_its_settings(service):
+    words = shlex.split(service["Service"]["ExecStart"])
+    assert words[:2] == [EDGEKD, "station"]
     assert "PREFIX=/opt/edgekd\n" in INSTALL.read_text()
-    assert words[1] == command
-    assert command in COMMANDS
-    more = shlex.split(settings()[options])
-    parse(command, [*words[2:-1], *more])
-    assert words[-1] == f"${options}"
-    with pytest.raises(typer.TyperException, match="--no-such-option"):
-        parse(command, [*words[2:-1], "--no-such-option"])
+    assert f"SETTINGS={words[2]}\n" in INSTALL.read_text()
+    parse("station", words[2:])
 
 
-def settings():
-    """The settings that come with the service."""
-    lines = (JETSON / "inspect.env").read_text().splitlines()
-    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+def test_the_settings_are_a_configuration_that_is_read(tmp_path):
+    text = (JETSON / "station.toml").read_text()
+    for folder in ("/var/lib/edgekd/station", "/var/lib/edgekd/recipes"):
+        assert f'"{folder}"' in text
+        assert folder in INSTALL.read_text()
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "station.toml").write_text(text.replace("/var/lib/edgekd/", ""))
+    configuration = read_configuration(tmp_path / "station.toml")
+    assert warnings_of(configuration) == []
+    assert configuration.data == tmp_path / "station"
+    commented = re.sub(r"^# (\w+ = )", r"\1", text, flags=re.MULTILINE)
+    assert commented != text
+    (tmp_path / "station.toml").write_text(commented.replace("/var/lib/edgekd/", ""))
+    assert read_configuration(tmp_path / "station.toml").stations[0].job == 1
 
 
-def test_the_service_builds_the_engine_once_and_again_after_a_change(service, exported, tmp_path):
-    for path in (exported, manifest_path(exported)):
-        shutil.copy(path, tmp_path / path.name)
-    engine = tmp_path / "line.engine"
-    line = shell_line(service, "ExecStartPre").replace(EDGEKD, f"{shlex.quote(sys.executable)} -c {shlex.quote(MAIN)}")
-    root = str(Path(edgekd.__file__).parents[1])
-    given = {"GRAPH": str(tmp_path / exported.name), "ENGINE": str(engine), "BUILD_OPTIONS": "--backend openvino"}
-
-    def start(**changes):
-        environment = os.environ | {"PYTHONPATH": root} | given | changes
-        return subprocess.run(
-            ["/bin/sh", "-c", line], env=environment, capture_output=True, text=True, check=True
-        ).stdout
-
-    assert start(GRAPH="") == ""
-    assert not engine.exists()
-    assert f"wrote {engine}: " in start()
-    assert start() == f"{engine} fits this machine: nothing to do\n"
-    engine.write_bytes(b"damaged")
-    assert f"wrote {engine}: " in start()
-    assert read_manifest(engine)["verified"] is not None
+def test_the_service_reaches_the_line_and_nothing_beyond(service):
+    section = service["Service"]
+    assert {"AF_INET", "AF_INET6", "AF_UNIX"} <= set(section["RestrictAddressFamilies"].split())
+    assert section["IPAddressDeny"] == "any"
+    assert "localhost" in section["IPAddressAllow"].split()
+    assert section["AmbientCapabilities"] == section["CapabilityBoundingSet"] == "CAP_NET_BIND_SERVICE"
 
 
-def test_a_build_has_the_time_that_it_takes(service):
-    assert int(service["Service"]["TimeoutStartSec"]) >= 1800
+def test_every_group_of_the_service_is_made_where_it_is_missing(service):
+    groups = re.search(r"for group in (.*); do", INSTALL.read_text())
+    assert groups
+    assert groups[1].split() == service["Service"]["SupplementaryGroups"].split()
 
 
 def test_the_service_ends_well_and_is_watched(service):
@@ -152,8 +148,8 @@ def test_the_service_ends_well_and_is_watched(service):
     assert int(service["Unit"]["StartLimitBurst"]) * int(section["RestartSec"]) < int(
         service["Unit"]["StartLimitIntervalSec"]
     )  # Else the limit is never reached.
-    # SIGTERM is what systemd sends where nothing else is asked for; see tests/cli/test_signals.py for what it does.
-    assert ("KillSignal" in section, section["SuccessExitStatus"]) == (False, "143")
+    # SIGTERM is what systemd sends where nothing else is asked for, here to control alone, which stops the inspector.
+    assert ("KillSignal" in section, section["SuccessExitStatus"], section["KillMode"]) == (False, "143", "mixed")
 
 
 def test_the_service_keeps_images_from_others_and_its_memory_within_limits(service):
@@ -164,26 +160,19 @@ def test_the_service_keeps_images_from_others_and_its_memory_within_limits(servi
     assert "-m 750 /var/lib/edgekd" in INSTALL.read_text()
 
 
-def test_the_settings_hold_what_the_service_reads(service):
-    names = set()
-    for name in ("ExecStart", "ExecStartPre"):
-        names |= set(re.findall(r"\$\$([A-Z_]+)", service["Service"][name]))
-    assert settings().keys() == names
-
-
 def test_systemd_takes_the_unit_where_it_is_here(tmp_path):
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         pytest.skip("no systemd-analyze")
-    unit = tmp_path / "edgekd-inspect.service"
-    unit.write_text((JETSON / "edgekd-inspect.service").read_text())
+    unit = tmp_path / "edgekd-station.service"
+    unit.write_text((JETSON / "edgekd-station.service").read_text().replace(EDGEKD, "/bin/true"))
     printed = subprocess.run([analyze, "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False)
-    assert "edgekd-inspect.service" not in printed.stderr, printed.stderr
+    assert "edgekd-station.service" not in printed.stderr, printed.stderr
 
 
 def test_systemd_finds_the_unit_well_confined_where_it_is_here():
     analyze = shutil.which("systemd-analyze")
-    unit = str(JETSON / "edgekd-inspect.service")
+    unit = str(JETSON / "edgekd-station.service")
     words = [analyze, "security", "--offline=true", "--no-pager", "--threshold=20", unit]
     if analyze is None or "--offline" not in subprocess.run([analyze, "--help"], capture_output=True, text=True).stdout:
         pytest.skip("no systemd-analyze that looks at files")
@@ -197,6 +186,7 @@ def test_the_container_stops_by_sigterm_and_not_as_root():
     users = [line for line in lines if line.startswith("USER ")]
     assert users == ["USER edgekd"]
     assert lines.index(users[0]) < lines.index('ENTRYPOINT ["/opt/edgekd/bin/edgekd"]')
+    assert lines[-1] == 'CMD ["station", "/data/station.toml"]'
 
 
 def test_the_container_is_made_of_what_the_wheel_is():
@@ -204,3 +194,9 @@ def test_the_container_is_made_of_what_the_wheel_is():
     for line in re.findall(r"^COPY (.*) \S+$", text, re.MULTILINE):
         for name in line.split():
             assert (JETSON.parent / name).exists(), name
+    included = re.findall(
+        r'^"([\w/]+)" = "edgekd/_resources', (JETSON.parent / "pyproject.toml").read_text(), re.MULTILINE
+    )
+    assert included
+    for folder in included:
+        assert f"COPY {folder} /src/{folder}" in text

@@ -34,6 +34,8 @@ COMMANDS = {
     "benchmark": "Train, evaluate and time systems on a whole dataset.",
     "inspect": "Run a detector on a folder, a video or a camera.",
     "log": "Show what a line did: verdicts and yield by hour, times, drift, the last NG.",
+    "recipes": "Make, list, release and retire a station's recipes.",
+    "station": "Run a station beside the line: trigger, verdict, PLC, record.",
     "sign": "Sign an artifact, so that a station refuses any other.",
     "doctor": "Show what this machine has and which back ends work.",
     "demo": "Go the whole way on real images, in minutes.",

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
 
 from edgekd.data.images import Image
 from edgekd.errors import EdgekdError, unknown_name
+from edgekd.verdicts.image_statistics import Statistics as Statistics
 
 SIZE, DARK, BRIGHT, FLAT, BLURRED, FROZEN = CHECKS = ("size", "dark", "bright", "flat", "blurred", "frozen")
 
@@ -29,28 +30,6 @@ SATURATED_TIMES, SATURATED_MARGIN = 1.5, 0.2  # Of the good images' largest shar
 FLAT_MARGIN = 0.35  # Of the good images' least structure.
 BLURRED_MARGIN = 0.85  # Of the good images' least sharpness.
 SIZE_MARGIN, ASPECT_MARGIN = 1.25, 1.1  # Where the good images are of several sizes.
-
-
-class Statistics(NamedTuple):
-    """What an image is checked by.
-
-    Attributes:
-        width, height: In pixels.
-        level: The mean grey level, 0..255.
-        saturated: The share of pixels that are white, at or above 250.
-        structure: The mean contrast of details of about a sixtieth of the image, in levels.
-        sharpness: The contrast of the finest details over that of those four times as large.
-        detail: The contrast of details twice as large as the finest over the same: it also tells a blur that is so
-            strong that the finest are the camera's noise.
-    """
-
-    width: int
-    height: int
-    level: float
-    saturated: float
-    structure: float
-    sharpness: float
-    detail: float
 
 
 def statistics(image: Image) -> Statistics:

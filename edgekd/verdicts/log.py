@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import socket
-import sqlite3
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 
 from edgekd.result import AnomalyResult, Verdict
-from edgekd.verdicts.image_checks import Statistics
-from edgekd.verdicts.log_schema import BUSY_SECONDS, Synchronous, is_full, log_error, open_for_writing
+from edgekd.verdicts.image_statistics import Statistics
+from edgekd.verdicts.log_file import Clock as Clock
+from edgekd.verdicts.log_file import LogFile
+from edgekd.verdicts.log_schema import Synchronous
 from edgekd.verdicts.text import exact_bytes, printable
 
 STAGES = ("pre", "inference", "post", "end_to_end")
 # What goes first where images have to go: OK, then ERROR, then NG.
 RANKS = {Verdict.OK: 0, Verdict.ERROR: 1, Verdict.NG: 2}
-# Of the write-ahead file; the more there are, the fewer verdicts fit before the disk is full.
-PAGES_ON_A_FULL_DISK = 16
-PATIENCE_MS = 200
 ImageKind = Literal["heat_map", "original"]
 
 COLUMNS = (
@@ -74,7 +69,35 @@ class Part:
 UNKNOWN_PART = Part()
 
 
-class VerdictLog:
+def add_session(log: LogFile, session: Session, edgekd_version: str) -> int:
+    """Adds what is the same for the verdicts that follow.
+
+    Args:
+        log: Where to.
+        session: What it is.
+        edgekd_version: Of the package.
+
+    Returns:
+        Its id.
+
+    Raises:
+        MachineError: The disk is full or does not answer.
+    """
+    row = (
+        log.clock.now_ms(),
+        printable(session.source),
+        printable(session.artifact),
+        session.artifact_sha256,
+        session.system,
+        None if session.good_scores is None else json.dumps(dict(session.good_scores)),
+        edgekd_version,
+        printable(session.station or socket.gethostname()),
+    )
+    columns = "time_ms, source, artifact, artifact_sha256, system, good_scores, edgekd_version, station"
+    return log.insert(f"INSERT INTO session ({columns}) VALUES ({', '.join('?' * len(row))})", row)
+
+
+class VerdictLog(LogFile):
     """A log that rows are added to. Use it as a context manager, or close it; one thread uses it.
 
     Each row is in the file when `write` returns: it outlasts the process, and with `synchronous="FULL"` a power cut.
@@ -92,35 +115,12 @@ class VerdictLog:
     """
 
     def __init__(self, path: Path, session: Session, edgekd_version: str, synchronous: Synchronous = "NORMAL") -> None:
-        self.path = path
-        self._connection = open_for_writing(path, synchronous)
+        super().__init__(path, synchronous)
         try:
-            self._clock = Clock(self._last_ms())
-            self.session_id = self._begin(session, edgekd_version)
+            self.session_id = add_session(self, session, edgekd_version)
         except BaseException:
-            self._connection.close()
+            self.close()
             raise
-
-    def _last_ms(self) -> int:
-        """When the last row of each kind was written; 0 in a new log."""
-        tables = ("session", "verdict", "event")
-        rows = [self._execute(f"SELECT time_ms FROM {table} ORDER BY id DESC LIMIT 1").fetchone() for table in tables]
-        return max((row[0] for row in rows if row is not None), default=0)
-
-    def _begin(self, session: Session, edgekd_version: str) -> int:
-        good = None if session.good_scores is None else json.dumps(dict(session.good_scores))
-        row = (
-            self._clock.now_ms(),
-            printable(session.source),
-            printable(session.artifact),
-            session.artifact_sha256,
-            session.system,
-            good,
-            edgekd_version,
-            printable(session.station or socket.gethostname()),
-        )
-        columns = "time_ms, source, artifact, artifact_sha256, system, good_scores, edgekd_version, station"
-        return self._insert(f"INSERT INTO session ({columns}) VALUES ({', '.join('?' * len(row))})", row)
 
     def write(
         self,
@@ -151,7 +151,7 @@ class VerdictLog:
         """
         text = printable(name)
         row = (
-            self._clock.now_ms(),
+            self.clock.now_ms(),
             self.session_id,
             text,
             None if text == name else exact_bytes(name),
@@ -168,7 +168,7 @@ class VerdictLog:
             dropped,
             *(result.timings.get(stage) for stage in STAGES),
         )
-        return self._insert(INSERT, row)
+        return self.insert(INSERT, row)
 
     def add_image(self, verdict_id: int, verdict: Verdict, kind: ImageKind, path: str, size: int) -> None:
         """Notes that an image was written.
@@ -180,15 +180,18 @@ class VerdictLog:
             path: Relative to the log's folder, with slashes.
             size: In bytes.
         """
-        row = (verdict_id, kind, path, size, self._clock.now_ms(), RANKS[verdict])
-        self._insert("INSERT INTO image (verdict_id, kind, path, bytes, time_ms, rank) VALUES (?, ?, ?, ?, ?, ?)", row)
+        row = (verdict_id, kind, path, size, self.clock.now_ms(), RANKS[verdict])
+        self.insert("INSERT INTO image (verdict_id, kind, path, bytes, time_ms, rank) VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def remove_images(self, ids: Sequence[int]) -> None:
         """Notes that images are no longer there."""
-        now = self._clock.now_ms()
-        with self._transaction():
+        now = self.clock.now_ms()
+
+        def remove() -> None:
             for number in ids:
-                self._execute("UPDATE image SET removed_ms = ? WHERE id = ? AND removed_ms IS NULL", (now, number))
+                self.execute("UPDATE image SET removed_ms = ? WHERE id = ? AND removed_ms IS NULL", (now, number))
+
+        self.atomically(remove)
 
     def kept_images(self, most: int, before_ms: int | None = None) -> list[tuple[int, str, int]]:
         """The images that would have to go first: of OK parts, then of ERROR, then of NG, each the oldest first.
@@ -202,11 +205,11 @@ class VerdictLog:
         """
         limit = math.inf if before_ms is None else before_ms
         query = "SELECT id, path, bytes FROM image WHERE removed_ms IS NULL AND time_ms < ? ORDER BY rank, id LIMIT ?"
-        return list(self._execute(query, (limit, most)))
+        return list(self.execute(query, (limit, most)))
 
     def count_kept_images(self) -> int:
         """How many images there are."""
-        return int(self._execute("SELECT count(*) FROM image WHERE removed_ms IS NULL").fetchone()[0])
+        return int(self.execute("SELECT count(*) FROM image WHERE removed_ms IS NULL").fetchone()[0])
 
     def event(self, kind: str, text: str, count: int = 1) -> None:
         """Adds something that happened beside the verdicts.
@@ -216,84 +219,8 @@ class VerdictLog:
             text: One line.
             count: How often, or how many.
         """
-        row = (self._clock.now_ms(), self.session_id, kind, count, printable(text))
-        self._insert("INSERT INTO event (time_ms, session_id, kind, count, text) VALUES (?, ?, ?, ?, ?)", row)
-
-    def save_room(self) -> None:
-        """Keeps the write-ahead file small from now on, on a disk that is nearly full: it may take 4 MB otherwise."""
-        self._make_room()
-        self._execute(f"PRAGMA wal_autocheckpoint = {PAGES_ON_A_FULL_DISK}")
-
-    @property
-    def clock(self) -> Clock:
-        """The log's clock."""
-        return self._clock
-
-    def close(self) -> None:
-        """Closes the file. Closing twice does no harm."""
-        with contextlib.suppress(sqlite3.Error):  # On a full disk the rows stay in the file beside it, and are read.
-            self._connection.close()
-
-    def _insert(self, statement: str, row: Sequence[Any]) -> int:
-        try:
-            return self._connection.execute(statement, row).lastrowid or 0
-        except sqlite3.Error as error:
-            if not is_full(error):
-                raise log_error(self.path, error) from error
-        self._make_room()
-        return self._execute(statement, row).lastrowid or 0
-
-    def _make_room(self) -> None:
-        """Moves the rows of the write-ahead file into the database: the file may be begun anew, and needs no more."""
-        with contextlib.suppress(sqlite3.Error):
-            self._connection.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")  # With those who read meanwhile.
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            self._connection.execute(f"PRAGMA busy_timeout = {int(1000 * BUSY_SECONDS)}")
-
-    def _execute(self, statement: str, row: Sequence[Any] = ()) -> sqlite3.Cursor:
-        try:
-            return self._connection.execute(statement, row)
-        except sqlite3.Error as error:
-            raise log_error(self.path, error) from error
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Any:
-        self._execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._execute("COMMIT")
-        except BaseException:
-            with contextlib.suppress(sqlite3.Error):
-                self._connection.execute("ROLLBACK")
-            raise
-
-    def __enter__(self) -> VerdictLog:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class Clock:
-    """The time in UTC, which never runs backwards: where the machine's clock is set back, it goes on by itself.
-
-    Args:
-        last_ms: No time is before it, in milliseconds since 1970.
-    """
-
-    def __init__(self, last_ms: int = 0) -> None:
-        self._base_ms, self._at = last_ms, time.monotonic()
-
-    def now_ms(self) -> int:
-        """Milliseconds since 1970."""
-        elapsed = time.monotonic()
-        expected = self._base_ms + int(1000 * (elapsed - self._at))
-        now = time.time_ns() // 1_000_000
-        if now >= expected:
-            self._base_ms, self._at = now, elapsed
-        return max(now, expected)
+        row = (self.clock.now_ms(), self.session_id, kind, count, printable(text))
+        self.insert("INSERT INTO event (time_ms, session_id, kind, count, text) VALUES (?, ?, ?, ?, ?)", row)
 
 
 def _text(text: str | None) -> str | None:

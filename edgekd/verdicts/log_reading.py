@@ -6,10 +6,10 @@ import contextlib
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from edgekd.errors import EdgekdError
@@ -27,6 +27,7 @@ from edgekd.verdicts.text import exact_bytes
 if TYPE_CHECKING:
     import polars as pl
 
+Read = TypeVar("Read")
 ROWS_AT_ONCE = 50_000
 NUMBERS = ("score", "severity", "threshold", "pre_ms", "inference_ms", "post_ms", "end_to_end_ms")
 COUNTS = ("id", "time_ms", "more_regions", "dropped", "session_id", "count")
@@ -53,13 +54,15 @@ class LogReader:
 
     Args:
         path: The file.
+        any_thread: Whether other threads than this one call it too, one at a time.
 
     Raises:
         EdgekdError: It is no log of verdicts, is damaged, or is of a newer version.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, any_thread: bool = False) -> None:
         self.path = path
+        self._any_thread = any_thread
         self._cleanup = contextlib.ExitStack()
         try:
             self._connection = self._opened()
@@ -119,6 +122,17 @@ class LogReader:
         total, unended = self._fetch(f"{query} FROM session")[0]
         return {"total": total, "open": unended}
 
+    def read(self, query: Callable[[sqlite3.Connection], Read]) -> Read:
+        """Runs a function that reads.
+
+        Raises:
+            EdgekdError: It failed, in words.
+        """
+        try:
+            return query(self._connection)
+        except sqlite3.Error as error:
+            raise log_error(self.path, error) from error
+
     def close(self) -> None:
         """Closes the file. Closing twice does no harm."""
         self._cleanup.close()
@@ -140,7 +154,9 @@ class LogReader:
 
     def _connected(self, path: Path) -> sqlite3.Connection:
         address = f"file:{quote(exact_bytes(str(path.absolute())))}?mode=ro"
-        connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+        connection = sqlite3.connect(
+            address, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=not self._any_thread
+        )
         self._cleanup.callback(connection.close)
         version = require_known(connection, self.path)
         if version == 0 and connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
@@ -159,10 +175,7 @@ class LogReader:
         return folder / "copy"
 
     def _fetch(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        try:
-            return self._connection.execute(query, values).fetchall()
-        except sqlite3.Error as error:
-            raise log_error(self.path, error) from error
+        return self.read(lambda connection: connection.execute(query, values).fetchall())
 
     def _table(self, query: str, columns: Sequence[str], values: Sequence[object]) -> pl.DataFrame:
         import polars as pl

@@ -1,7 +1,6 @@
-"""The verdict log as a database: its tables, their versions, and how the file is opened.
+"""The verdict log as a database: how the file is opened, by which version, and what its errors mean.
 
-An SQLite database in write-ahead mode. Rows are added and never changed: triggers refuse to update, delete or replace
-them, whichever program tries. What changes after a verdict was given, its images, stands in a table of its own.
+An SQLite database in write-ahead mode; its tables are in `edgekd.verdicts.log_migrations`.
 """
 
 from __future__ import annotations
@@ -13,106 +12,15 @@ from typing import Literal
 
 from edgekd.artifact import write_error
 from edgekd.errors import EdgekdError, MachineError
+from edgekd.verdicts.log_migrations import MIGRATIONS as MIGRATIONS
 
 APPLICATION_ID = 0x65644B44  # "edKD": what `file` and we tell this database by.
 BUSY_SECONDS = 10.0  # How long to wait for another process that writes into the same log.
 Synchronous = Literal["NORMAL", "FULL"]
 
 
-def _append_only(table: str) -> tuple[str, ...]:
-    refuse = f"BEGIN SELECT RAISE(ABORT, 'rows of {table} are never changed'); END"
-    return (
-        f"CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table} {refuse}",
-        f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} {refuse}",
-        # INSERT OR REPLACE goes around the others, unless a connection asks for recursive triggers.
-        f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} "
-        f"WHEN EXISTS (SELECT 1 FROM {table} WHERE id = NEW.id) {refuse}",
-    )
-
-
-# What brings a log from each version to the next; a new one goes through all of them. Add to the end, change nothing.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
-    (
-        """CREATE TABLE session (
-            id INTEGER PRIMARY KEY,
-            time_ms INTEGER NOT NULL,
-            source TEXT NOT NULL,
-            artifact TEXT NOT NULL,
-            artifact_sha256 TEXT NOT NULL,
-            system TEXT,
-            good_scores TEXT,
-            edgekd_version TEXT NOT NULL,
-            station TEXT NOT NULL
-        )""",
-        """CREATE TABLE verdict (
-            id INTEGER PRIMARY KEY,
-            time_ms INTEGER NOT NULL,
-            session_id INTEGER NOT NULL REFERENCES session (id),
-            name TEXT NOT NULL,
-            name_bytes BLOB,
-            part_id TEXT,
-            lot TEXT,
-            recipe TEXT,
-            operator TEXT,
-            score REAL,
-            severity REAL,
-            threshold REAL,
-            verdict TEXT NOT NULL CHECK (verdict IN ('OK', 'NG', 'ERROR')),
-            error TEXT,
-            regions TEXT,
-            more_regions INTEGER NOT NULL,
-            checks TEXT,
-            notice TEXT,
-            dropped INTEGER NOT NULL,
-            pre_ms REAL,
-            inference_ms REAL,
-            post_ms REAL,
-            end_to_end_ms REAL
-        )""",
-        """CREATE TABLE image (
-            id INTEGER PRIMARY KEY,
-            verdict_id INTEGER NOT NULL REFERENCES verdict (id),
-            kind TEXT NOT NULL CHECK (kind IN ('heat_map', 'original')),
-            path TEXT NOT NULL,
-            bytes INTEGER NOT NULL,
-            time_ms INTEGER NOT NULL,
-            rank INTEGER NOT NULL,
-            removed_ms INTEGER
-        )""",
-        """CREATE TABLE event (
-            id INTEGER PRIMARY KEY,
-            time_ms INTEGER NOT NULL,
-            session_id INTEGER REFERENCES session (id),
-            kind TEXT NOT NULL,
-            count INTEGER NOT NULL,
-            text TEXT NOT NULL
-        )""",
-        "CREATE INDEX image_of_verdict ON image (verdict_id)",
-        "CREATE INDEX image_kept ON image (rank, id) WHERE removed_ms IS NULL",
-        *_append_only("session"),
-        *_append_only("verdict"),
-        *_append_only("event"),
-        """CREATE TRIGGER image_only_removed BEFORE UPDATE ON image
-            WHEN OLD.removed_ms IS NOT NULL OR (OLD.id, OLD.verdict_id, OLD.kind, OLD.path, OLD.bytes, OLD.time_ms)
-                IS NOT (NEW.id, NEW.verdict_id, NEW.kind, NEW.path, NEW.bytes, NEW.time_ms)
-            BEGIN SELECT RAISE(ABORT, 'an image can only be removed'); END""",
-        """CREATE TRIGGER image_no_delete BEFORE DELETE ON image
-            BEGIN SELECT RAISE(ABORT, 'rows of image are never deleted'); END""",
-        """CREATE VIEW verdicts AS SELECT
-            verdict.id, verdict.time_ms,
-            strftime('%Y-%m-%dT%H:%M:%fZ', verdict.time_ms / 1000.0, 'unixepoch') AS time,
-            session.source, verdict.name, verdict.name_bytes, part_id, lot, recipe, operator,
-            score, severity, threshold, verdict, error, regions, more_regions, checks, notice, dropped,
-            pre_ms, inference_ms, post_ms, end_to_end_ms,
-            (SELECT path FROM image WHERE verdict_id = verdict.id AND kind = 'heat_map' AND removed_ms IS NULL)
-                AS heat_map,
-            (SELECT path FROM image WHERE verdict_id = verdict.id AND kind = 'original' AND removed_ms IS NULL)
-                AS original,
-            session.artifact, session.artifact_sha256, session.system, session.edgekd_version, session.station,
-            verdict.session_id
-            FROM verdict JOIN session ON session.id = verdict.session_id""",
-    ),
-)
+class DamagedLogError(EdgekdError):
+    """A file that is another database, no database, or a log that is not whole any more."""
 
 
 def open_for_writing(path: Path, synchronous: Synchronous) -> sqlite3.Connection:
@@ -161,7 +69,9 @@ def require_known(connection: sqlite3.Connection, path: Path) -> int:
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     made = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] > 0
     if made and application != APPLICATION_ID:
-        raise EdgekdError(f"{path} is not a log of verdicts but another database: move it away or name another folder")
+        raise DamagedLogError(
+            f"{path} is not a log of verdicts but another database: move it away or name another folder"
+        )
     if version > len(MIGRATIONS):
         raise EdgekdError(
             f"{path} has version {version} of the verdict log, this edgekd knows {len(MIGRATIONS)}: update edgekd"
@@ -226,4 +136,6 @@ def log_error(path: Path, error: sqlite3.Error) -> EdgekdError:
         return EdgekdError(f"cannot write {path}: it or its folder may not be written; name another folder")
     if "I/O error" in what:
         return MachineError(f"cannot write {path}: {what}; every verdict that was given is in it: check the disk")
-    return EdgekdError(f"{path} is not a whole log of verdicts ({what}): move it away and start again")
+    if isinstance(error, sqlite3.IntegrityError):
+        return EdgekdError(f"{path} refuses a row: {what}")
+    return DamagedLogError(f"{path} is not a whole log of verdicts ({what}): move it away and start again")

@@ -98,23 +98,36 @@ class Retention:
             self._log.event("images_removed", f"removed {images} ({megabytes(total)}): {why}", removed)
 
     def _unlink(self, number: int, path: str) -> bool:
-        """Removes a file and the folders that are empty without it; True where it is gone."""
-        file = self._folder / path
+        """Removes a file; True where it is gone."""
         try:
-            if not file.resolve().is_relative_to(self._folder.resolve()):
-                raise OSError("it is outside of the log's folder")
-            file.unlink(missing_ok=True)
+            remove_image_file(self._folder, path)
         except OSError as error:
             self._stuck.add(number)
             if len(self._stuck) == 1:
-                logger.warning("cannot remove %s: %s", file, error.strerror or error)
+                logger.warning("cannot remove %s: %s", self._folder / path, error.strerror or error)
             return False
-        for folder in file.parents:
-            if folder == self._folder:
-                break
-            with contextlib.suppress(OSError):  # It is not empty.
-                folder.rmdir()
         return True
+
+
+def remove_image_file(folder: Path, path: str) -> None:
+    """Removes an image and the folders that are empty without it; one that is gone already is fine.
+
+    Args:
+        folder: The log's.
+        path: Of the image, relative to it.
+
+    Raises:
+        OSError: It cannot be removed, or is outside of the log's folder.
+    """
+    file = folder / path
+    if not file.resolve().is_relative_to(folder.resolve()):
+        raise OSError("it is outside of the log's folder")
+    file.unlink(missing_ok=True)
+    for parent in file.parents:
+        if parent == folder:
+            break
+        with contextlib.suppress(OSError):  # It is not empty.
+            parent.rmdir()
 
 
 def free_bytes(folder: Path) -> int:

@@ -1,0 +1,335 @@
+"""Parts, one after the other: taken or refused, answered, counted, and held until the answer is read."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from edgekd.errors import one_line
+from edgekd.result import Verdict
+from edgekd.station.alarms import Alarms
+from edgekd.station.counters import counted
+from edgekd.station.cycle import ROW_SHARE, Cycle, Judge
+from edgekd.station.error_codes import TEXTS, ErrorCode
+from edgekd.station.events import (
+    CountersChanged,
+    Delivered,
+    Event,
+    ExposureDone,
+    Published,
+    Refused,
+    Started,
+)
+from edgekd.station.keeping import Keeping
+from edgekd.station.outcomes import outcome_of
+from edgekd.station.parts import Acquisition, Inspected, Outcome, Part, TriggerSource
+from edgekd.station.ports import Reply, StoredImage
+from edgekd.station.recipes import Keep, StopRules
+from edgekd.station.rule_ok import Decision
+from edgekd.station.self_tests import MASTER
+from edgekd.station.shared import Shared
+from edgekd.station.snapshot import Counters
+from edgekd.station.states import State
+from edgekd.station.stop_rules import StopWatch
+from edgekd.station.work import Work
+
+logger = logging.getLogger(__name__)
+
+READ_BY_A_PLC: TriggerSource = "modbus"  # Whoever else triggers is given the answer, and has read it then.
+MOST_REMEMBERED = 1000
+Value = TypeVar("Value")
+
+
+class Production:
+    """The parts of a station. Whatever happens, each trigger gets exactly one answer.
+
+    Args:
+        name: Of the station.
+        shared: Inspector, record, clock.
+        tell: Told of what happens.
+        alarms: Of the station.
+        work: What the station does between its parts.
+        acknowledge_s: Seconds after which an answer that nobody has read is a WARNING.
+        counters: From before the start.
+
+    Attributes:
+        enabled: Whether triggers are taken at all.
+        holds: Why a counterpart holds triggers back; empty where none does.
+        cycle: The part in work, or the answer that waits to be read; None for none.
+        outcome: The last answer that was published; None after a start.
+        missed: Whether a trigger was missed since this was cleared.
+        overrun: Whether one was missed because an answer waited.
+        stop_line: Whether a stop rule asks the line to stop.
+        keeps_images: Whether the disk has room for images.
+        simulating: Whether images or triggers are not a line's own.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        shared: Shared,
+        tell: Callable[[Event], None],
+        alarms: Alarms,
+        work: Work,
+        acknowledge_s: float,
+        counters: Counters,
+    ) -> None:
+        self._name, self._shared, self._tell, self._alarms, self._work = name, shared, tell, alarms, work
+        self._acknowledge_s = acknowledge_s
+        self.counters = counters
+        self.enabled = True
+        self.holds: set[ErrorCode] = set()
+        self.cycle: Cycle | None = None
+        self.outcome: Outcome | None = None
+        self.missed = self.overrun = self.stop_line = False
+        self.keeps_images = True
+        self.simulating = False
+        self.last_trigger = shared.clock.now()
+        self._judge: Judge | None = None
+        self._stop_watch = StopWatch(StopRules())
+        self._keeping = Keeping(Keep())
+        self._part_ids: OrderedDict[int, int] = OrderedDict()  # With the acquisition of each.
+        self._kept: OrderedDict[int, Keep] = OrderedDict()  # By result, for images that are being stored.
+        self._results: OrderedDict[int, int] = OrderedDict()  # By acquisition, for answers that come late.
+        self._reminder: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def in_work(self) -> bool:
+        """Whether a part has no answer yet."""
+        return self.cycle is not None and self.cycle.in_work
+
+    @property
+    def results_ready(self) -> bool:
+        """Whether an answer waits to be read."""
+        return self.cycle is not None and not self.cycle.in_work
+
+    @property
+    def ready(self) -> bool:
+        """Whether a trigger would be taken now."""
+        able = self._work.takes_parts and self._shared.recorder.writable
+        return able and self.enabled and not self.holds and self.cycle is None
+
+    def trigger(self, part: Part, source: TriggerSource) -> Reply:
+        """Takes a part, or answers for it at once."""
+        acquisition_id = self._shared.numbers.next_acquisition() if self.ready else 0
+        now = self._shared.clock.now()
+        self.last_trigger = now
+        judge = self._work.judge
+        due = now + (judge.deadline_s if judge is not None else 0.0)
+        acquisition = Acquisition(
+            acquisition_id=acquisition_id,
+            station=self._name,
+            job=0 if judge is None else judge.loaded.job,
+            recipe_digest="" if judge is None else judge.loaded.digest,
+            part=part,
+            source=source,
+            triggered=now,
+            triggered_utc_ms=self._shared.clock.utc_ms(),
+            deadline=due - ROW_SHARE * (due - now),
+        )
+        if not acquisition_id or judge is None:
+            return self._refuse(acquisition)
+        self._follow(judge)
+        self._look_for_twice(part.part_id, acquisition_id)
+        self.cycle = Cycle(
+            self._shared, acquisition, judge, due, self.simulated, self_test=self._work.tests.master is not None
+        )
+        self._work.part_begins()
+        self._tell(Started(acquisition))
+        self._task = asyncio.create_task(self._inspect(self.cycle), name=f"{self._name}: part {acquisition_id}")
+        self._task.add_done_callback(self._inspected)
+        return Reply(acquisition_id=acquisition_id)
+
+    def abort(self) -> bool:
+        """Ends the part in work at once. Returns whether there is one."""
+        if self.cycle is None or not self.cycle.in_work:
+            return False
+        self.cycle.abort()
+        return True
+
+    def acknowledge(self) -> None:
+        """The answer was read."""
+        if self.results_ready:
+            self._free("acked")
+
+    def enable(self, enabled: bool) -> None:
+        """Takes triggers, or none: then whoever sent them has begun anew and waits for no answer."""
+        self.enabled = enabled
+        if enabled or self.cycle is None:
+            return
+        if self.results_ready:
+            self._free("unread")
+        else:
+            self.cycle.unread = True
+
+    def late(self, inspected: Inspected) -> None:
+        """Keeps an answer that came after an ERROR had gone out in its place."""
+        result_id = self._results.get(inspected.acquisition_id)
+        if result_id is None:
+            logger.warning("a late answer belongs to no part that is known: %d", inspected.acquisition_id)
+            return
+        self._shared.recorder.add(partial(self._shared.recorder.record.late, result_id, inspected))
+        self._tell(Delivered(result_id, "late"))
+
+    def stored(self, image: StoredImage) -> bool:
+        """Puts a stored image on record. Returns whether it is of this station."""
+        keep = self._kept.get(image.result_id)
+        if keep is not None:
+            self._shared.recorder.add(partial(self._shared.recorder.record.stored, image, keep))
+        return keep is not None
+
+    def reset_counters(self) -> None:
+        """Counts from zero."""
+        self.counters = Counters(since_utc_ms=self._shared.clock.utc_ms())
+        record, since = self._shared.recorder.record, self.counters.since_utc_ms
+        self._shared.recorder.add(partial(record.reset_counters, self._name, since))
+        self._tell(CountersChanged(self.counters))
+
+    def clear(self) -> None:
+        """Somebody has seen what was missed, and why the line was to stop."""
+        self.missed = self.overrun = self.stop_line = False
+        self._alarms.end(ErrorCode.STOP_RULE)
+        self._alarms.end(ErrorCode.PART_ID_TWICE)
+        self._stop_watch.forget()
+
+    async def close(self) -> None:
+        """Waits for the answer of the part in work; one that nobody reads any more is unread."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
+        if self.results_ready:
+            self._free("unread")
+
+    @property
+    def simulated(self) -> bool:
+        """Whether what is answered now is not a line's own."""
+        return self.simulating or self._shared.simulator
+
+    def _refuse(self, acquisition: Acquisition) -> Reply:
+        """A part that was not inspected is an ERROR on record, so that nobody counts it as good."""
+        code = self._why_not()
+        if code is ErrorCode.OVERRUN:
+            self.overrun = True
+        else:
+            self.missed = True
+        loaded = None if self._work.judge is None else self._work.judge.loaded
+        decision = Decision(Verdict.ERROR, code, " ".join(TEXTS[code]))
+        outcome = outcome_of(self._shared, acquisition, loaded, decision, simulated=self.simulated)
+        self._count(outcome)
+        self._tell(Refused(code, acquisition.part))
+        write = partial(self._shared.recorder.record.write, outcome)
+        self._shared.recorder.add(write, then=lambda: self._tell(Published(outcome)))
+        return Reply(code, decision.text)
+
+    def _why_not(self) -> ErrorCode:
+        if self.results_ready:
+            return ErrorCode.OVERRUN
+        if not self.enabled or self._work.state in (State.STARTING, State.OFFLINE, State.HALTED):
+            return ErrorCode.TRIGGER_DISABLED
+        return ErrorCode.TRIGGER_NOT_READY
+
+    def _follow(self, judge: Judge) -> None:
+        """Begins anew with the rules of another recipe."""
+        if judge is not self._judge:
+            self._judge = judge
+            self._stop_watch = StopWatch(judge.released.recipe.stop)
+            self._keeping = Keeping(judge.released.recipe.keep)
+
+    def _look_for_twice(self, part_id: int, acquisition_id: int) -> None:
+        if part_id and part_id in self._part_ids:
+            self._alarms.begin(ErrorCode.PART_ID_TWICE, f"Part id {part_id} came twice. Check the PLC's part ids.")
+            return
+        self._alarms.end(ErrorCode.PART_ID_TWICE)
+        if part_id:
+            _remember(self._part_ids, part_id, acquisition_id)
+
+    async def _inspect(self, cycle: Cycle) -> None:
+        acquisition = cycle.acquisition
+        try:
+            outcome = await cycle.run(self._doing, lambda: self._tell(ExposureDone(acquisition.acquisition_id)))
+        except Exception as error:  # A fault of ours must not leave a part without its answer.
+            logger.exception("part %d failed", acquisition.acquisition_id)
+            decision = Decision(Verdict.ERROR, ErrorCode.SYSTEM, f"The station itself failed: {one_line(error)}")
+            outcome = cycle.outcome = outcome_of(
+                self._shared, acquisition, cycle.judge.loaded, decision, simulated=self.simulated
+            )
+            self._shared.recorder.add(partial(self._shared.recorder.record.write, outcome))
+        self._publish(cycle, outcome)
+
+    def _inspected(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("an answer could not be followed up", exc_info=error)
+            self._work.fail(ErrorCode.SYSTEM, f"The station itself failed: {error}", active=False)
+
+    def _doing(self) -> tuple[State, ErrorCode]:
+        fault = next((alarm.code for alarm in self._alarms.listed() if alarm.fatal), ErrorCode.NONE)
+        return self._work.state, fault
+
+    def _publish(self, cycle: Cycle, outcome: Outcome) -> None:
+        """Gives an answer out; what follows from it comes after."""
+        self.outcome = outcome
+        _remember(self._results, outcome.acquisition_id, outcome.result_id)
+        self._count(outcome)
+        self._tell(Published(outcome))
+        self._follow_up(outcome)
+        if cycle.unread:
+            self._free("unread")
+        elif outcome.source != READ_BY_A_PLC:
+            self._free("acked")
+        else:
+            loop = asyncio.get_running_loop()
+            self._reminder = loop.call_later(self._acknowledge_s, self._alarms.begin, ErrorCode.NO_ACKNOWLEDGEMENT)
+            self._work.advance()
+
+    def _count(self, outcome: Outcome) -> None:
+        self.counters = counted(self.counters, outcome)
+        self._tell(CountersChanged(self.counters))
+
+    def _follow_up(self, outcome: Outcome) -> None:
+        """Images, stop rules and the master-part test."""
+        wanted = self._keeping.wanted(outcome) if self.keeps_images else ()
+        if wanted:
+            _remember(self._kept, outcome.result_id, self._keeping.keep)
+        self._shared.inspector.keep(outcome, wanted)
+        if outcome.self_test:
+            self._compare(outcome)
+            return
+        self._stop_watch.saw(outcome.verdict)
+        if why := self._stop_watch.why_to_stop():
+            self.stop_line = True
+            self._alarms.begin(ErrorCode.STOP_RULE, why)
+        if self._stop_watch.too_many_errors():
+            in_a_row = self.counters.errors_in_a_row
+            self._work.fail(outcome.error, f"{in_a_row} parts in a row are ERROR: {outcome.error_text}", active=False)
+
+    def _compare(self, outcome: Outcome) -> None:
+        """Holds the answer for a master part against the one that was expected."""
+        test = self._work.tests.master
+        report = test.saw(outcome.verdict) if test is not None else None
+        if report is not None:
+            self._work.self_test_ended(MASTER, report)
+
+    def _free(self, how: str) -> None:
+        """The answer was read, or nobody will read it: the next part may come."""
+        assert self.cycle is not None
+        assert self.cycle.outcome is not None
+        result_id = self.cycle.outcome.result_id
+        if self._reminder is not None:
+            self._reminder.cancel()
+            self._reminder = None
+        self.cycle = None
+        self._alarms.end(ErrorCode.NO_ACKNOWLEDGEMENT)
+        self._shared.recorder.add(partial(self._shared.recorder.record.deliver, result_id, how))
+        self._tell(Delivered(result_id, how))
+        self._work.part_ends()
+
+
+def _remember(memory: OrderedDict[int, Value], key: int, value: Value) -> None:
+    """Keeps a key and forgets the oldest."""
+    memory[key] = value
+    if len(memory) > MOST_REMEMBERED:
+        memory.popitem(last=False)

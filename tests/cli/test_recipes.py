@@ -1,0 +1,63 @@
+"""edgekd recipes make, list, release, retire and revise."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from ..engines.hand_made import graph, save
+from ..run_command import main
+
+pytest.importorskip("tomlkit")
+
+
+@pytest.fixture
+def recipes(tmp_path, capsys):
+    """A folder with the draft of one recipe."""
+    good = tmp_path / "good"
+    good.mkdir()
+    cv2.imwrite(str(good / "a.png"), np.full((16, 16), 30, np.uint8))
+    words = ["--recipes", tmp_path / "recipes", "--id", "bolt", "--job", "3", "--good", good, "--product", "M4"]
+    assert main(["recipes", "make", save(graph(), tmp_path, 120.0), *words]) == 0
+    assert f"made the draft {tmp_path / 'recipes' / 'bolt' / '1'}" in capsys.readouterr().out.replace("\n", " ")
+    return tmp_path / "recipes"
+
+
+def listed(recipes, capsys):
+    capsys.readouterr()
+    assert main(["recipes", "list", recipes, "--json", "-"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_recipe_goes_from_draft_to_retired_and_the_list_shows_it(recipes, capsys):
+    first = recipes / "bolt" / "1"
+    assert [(row["job"], row["status"], row["digest"]) for row in listed(recipes, capsys)] == [(3, "draft", None)]
+    assert main(["recipes", "release", first, "--by", "Ann", "--reason", "the first"]) == 0
+    digest = capsys.readouterr().out.split()[-1]
+    assert listed(recipes, capsys)[0]["digest"] == digest
+    assert main(["recipes", "revise", first]) == 0
+    assert main(["recipes", "release", recipes / "bolt" / "2", "--by", "Bob", "--reason", "more"]) == 0
+    assert main(["recipes", "retire", recipes / "bolt" / "2", "--by", "Bob", "--reason", "no longer made"]) == 0
+    assert [(row["revision"], row["status"]) for row in listed(recipes, capsys)] == [(1, "retired"), (2, "retired")]
+    assert main(["recipes", "list", recipes]) == 0
+    assert digest[:12] in capsys.readouterr().out
+
+
+def test_a_file_that_was_changed_is_noted_in_the_list(recipes, capsys):
+    first = recipes / "bolt" / "1"
+    assert main(["recipes", "release", first, "--by", "Ann", "--reason", "the first"]) == 0
+    (first / "x.json").chmod(0o644)
+    (first / "x.json").write_text("{}")
+    assert "x.json was changed since it was released" in listed(recipes, capsys)[0]["problem"]
+    assert main(["recipes", "list", recipes]) == 0
+    assert "note: bolt/1: " in capsys.readouterr().out
+
+
+def test_a_change_needs_a_name_and_a_reason(recipes, fails):
+    first = recipes / "bolt" / "1"
+    assert "--reason" in fails("recipes", "release", first, "--by", "Ann")
+    assert "who does it is missing" in fails("recipes", "release", first, "--by", " ", "--reason", "x")
+    assert "is a draft, which no station uses" in fails("recipes", "retire", first, "--by", "Ann", "--reason", "x")
+    assert "cannot read" in fails("recipes", "release", recipes / "bolt" / "9", "--by", "Ann", "--reason", "x")
+    assert "no-such" in fails("recipes", "list", recipes / "no-such")

@@ -1,0 +1,202 @@
+"""The rule OK: all or nothing, and nowhere else."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import edgekd.station
+from edgekd.result import Verdict
+from edgekd.station.error_codes import TEXTS, ErrorCode
+from edgekd.station.parts import Inspected
+from edgekd.station.ports import Released
+from edgekd.station.recipes import CameraSettings, Detector, Recipe, Release
+from edgekd.station.rule_ok import Evidence, Row, decide
+from edgekd.station.states import State
+
+PACKAGE = Path(edgekd.station.__file__).parent
+RULE = PACKAGE / "rule_ok.py"
+
+
+def recipe(status="released", digest="d"):
+    released = Recipe(
+        id="bolt",
+        job=1,
+        revision=1,
+        status=status,
+        release=Release(by="a", at="b", reason="c"),
+        detector=Detector(artifact="detector.onnx"),
+        cameras={"top": CameraSettings()},
+    )
+    return Released(released, digest)
+
+
+GOOD = Evidence(
+    acquisition_id=5,
+    state=State.RUNNING,
+    fault=ErrorCode.NONE,
+    recipe=recipe(),
+    inspected=Inspected(5, recipe_digest="d", score=0.5, threshold=0.5, severity=1.0),
+    now=10.0,
+    due=10.0,
+    row=Row.COMMITTED,
+)
+
+
+def seen(**fields):
+    return dataclasses.replace(GOOD, inspected=dataclasses.replace(GOOD.inspected, **fields))
+
+
+def test_everything_right_is_ok_up_to_the_threshold_itself_and_the_last_moment():
+    assert decide(GOOD).verdict is Verdict.OK
+    assert decide(GOOD).error is ErrorCode.NONE
+
+
+@pytest.mark.parametrize(
+    ("evidence", "verdict", "error"),
+    [
+        (dataclasses.replace(GOOD, inspected=None), Verdict.ERROR, ErrorCode.ANSWER_LATE),
+        (dataclasses.replace(GOOD, row=Row.FAILED), Verdict.ERROR, ErrorCode.ROW_NOT_WRITTEN),
+        (dataclasses.replace(GOOD, now=10.000001), Verdict.ERROR, ErrorCode.ANSWER_LATE),
+        (dataclasses.replace(GOOD, due=math.nan), Verdict.ERROR, ErrorCode.ANSWER_LATE),
+        (dataclasses.replace(GOOD, state=State.READY), Verdict.ERROR, ErrorCode.SYSTEM),
+        (
+            dataclasses.replace(GOOD, state=State.FAULT, fault=ErrorCode.CAMERA_LOST),
+            Verdict.ERROR,
+            ErrorCode.CAMERA_LOST,
+        ),
+        (dataclasses.replace(GOOD, recipe=None), Verdict.ERROR, ErrorCode.JOB_UNKNOWN),
+        (dataclasses.replace(GOOD, recipe=recipe("draft")), Verdict.ERROR, ErrorCode.JOB_UNKNOWN),
+        (dataclasses.replace(GOOD, recipe=recipe("retired")), Verdict.ERROR, ErrorCode.JOB_UNKNOWN),
+        (dataclasses.replace(GOOD, recipe=recipe(digest="e")), Verdict.ERROR, ErrorCode.DIGEST_DIFFERS),
+        (dataclasses.replace(GOOD, acquisition_id=6), Verdict.ERROR, ErrorCode.SYSTEM),
+        (seen(error=ErrorCode.IMAGE_BLACK), Verdict.ERROR, ErrorCode.IMAGE_BLACK),
+        (seen(score=math.nan), Verdict.ERROR, ErrorCode.SCORE_NOT_FINITE),
+        (seen(score=-math.inf), Verdict.ERROR, ErrorCode.SCORE_NOT_FINITE),
+        (seen(threshold=math.inf), Verdict.ERROR, ErrorCode.SCORE_NOT_FINITE),
+        (seen(threshold=math.nan), Verdict.ERROR, ErrorCode.SCORE_NOT_FINITE),
+        (seen(uncertain=True), Verdict.NG, ErrorCode.NONE),
+        (seen(score=0.5000001), Verdict.NG, ErrorCode.NONE),
+    ],
+)
+def test_one_thing_wrong_is_never_ok_and_says_what(evidence, verdict, error):
+    decision = decide(evidence)
+    assert decision.verdict is verdict
+    assert decision.error is error
+    assert bool(decision.text) is (verdict is Verdict.ERROR or evidence.inspected.uncertain)
+
+
+numbers = st.sampled_from([math.nan, math.inf, -math.inf, -1.0, 0.0, 0.5, 1.0])
+evidences = st.builds(
+    Evidence,
+    acquisition_id=st.sampled_from([5, 6]),
+    state=st.sampled_from(State),
+    fault=st.sampled_from([ErrorCode.NONE, ErrorCode.CAMERA_LOST]),
+    recipe=st.one_of(
+        st.none(), st.builds(recipe, st.sampled_from(["draft", "released", "retired"]), st.sampled_from("de"))
+    ),
+    inspected=st.one_of(
+        st.none(),
+        st.builds(
+            Inspected,
+            st.sampled_from([5, 6]),
+            recipe_digest=st.sampled_from(["d", "e", ""]),
+            error=st.sampled_from([ErrorCode.NONE, *TEXTS]),
+            score=numbers,
+            threshold=numbers,
+            uncertain=st.booleans(),
+        ),
+    ),
+    now=numbers,
+    due=numbers,
+    row=st.sampled_from(Row),
+)
+
+
+def biased(evidence):
+    """Draws that are nearly good: each field of the good case is kept with a chance of its own."""
+    return st.builds(
+        lambda drawn, kept: dataclasses.replace(GOOD, **{name: getattr(drawn, name) for name in kept}),
+        st.just(evidence),
+        st.sets(st.sampled_from([field.name for field in dataclasses.fields(Evidence)])),
+    )
+
+
+@given(evidences.flatmap(biased))
+def test_ok_is_all_conditions_at_once_and_nothing_else(evidence):
+    what, recipe = evidence.inspected, evidence.recipe
+    conditions = (
+        evidence.state is State.RUNNING,
+        evidence.row is not Row.FAILED,
+        recipe is not None and recipe.recipe.status == "released",
+        what is not None and recipe is not None and what.recipe_digest == recipe.digest,
+        what is not None and what.acquisition_id == evidence.acquisition_id,
+        what is not None and what.error is ErrorCode.NONE and not what.uncertain,
+        what is not None and math.isfinite(what.score) and math.isfinite(what.threshold),
+        what is not None and what.score <= what.threshold,
+        evidence.now <= evidence.due,
+    )
+    decision = decide(evidence)
+    assert (decision.verdict is Verdict.OK) == all(conditions)
+    assert (decision.verdict is Verdict.ERROR) == (decision.error is not ErrorCode.NONE)
+
+
+# What may hold an OK that was given elsewhere: a row of the record that is read back, an answer on its way to the disk.
+MAKERS_OF_OUTCOMES = {PACKAGE / "outcomes.py"}
+
+
+def sources():
+    return [path for path in PACKAGE.rglob("*.py") if path != RULE]
+
+
+def parents_of(tree):
+    return {child: parent for parent in ast.walk(tree) for child in ast.iter_child_nodes(parent)}
+
+
+def is_verdict_ok(node):
+    """Verdict.OK, however Verdict is called there."""
+    return isinstance(node, ast.Attribute) and node.attr == "OK" and not isinstance(node.value, ast.Call)
+
+
+def is_only_looked_at(node, parents):
+    """Whether a mention of OK compares with it, or is the key of a table."""
+    parent = parents[node]
+    if isinstance(parent, (ast.Tuple, ast.Set, ast.List)):
+        return is_only_looked_at(parent, parents)
+    if isinstance(parent, ast.Dict):
+        return node in parent.keys
+    return isinstance(parent, (ast.Compare, ast.Subscript, ast.MatchValue))
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_other_module_can_make_a_verdict_ok(path):
+    tree = ast.parse(path.read_text())
+    parents = parents_of(tree)
+    for node in ast.walk(tree):
+        where = f"{path.name}:{getattr(node, 'lineno', '?')}"
+        if is_verdict_ok(node):
+            assert is_only_looked_at(node, parents), f"{where} makes a verdict OK"
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            assert name != "verdict_of", f"{where} gives verdicts of its own"
+            given_ok = any(isinstance(value, ast.Constant) and value.value == "OK" for value in node.args)
+            assert not (name == "Verdict" and given_ok), f"{where} makes a verdict OK"
+            assert name != "Outcome" or path in MAKERS_OF_OUTCOMES, f"{where} makes an answer"
+            changed = {keyword.arg for keyword in node.keywords}
+            assert not (name == "replace" and "verdict" in changed), f"{where} changes a verdict"
+        if isinstance(node, ast.Subscript) and getattr(node.value, "id", "") == "Verdict":
+            raise AssertionError(f"{where} may make a verdict OK")
+
+
+def test_a_decision_is_only_made_by_the_rule_unless_it_is_an_error():
+    for path in sources():
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Decision":
+                assert ast.unparse(node.args[0]) == "Verdict.ERROR", f"{path.name}:{node.lineno}"
