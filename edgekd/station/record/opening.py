@@ -94,7 +94,7 @@ def _require_present(path: Path) -> None:
     if marker.exists() and not (path.is_file() and path.stat().st_size):
         raise StationError(
             ErrorCode.ROW_NOT_WRITTEN,
-            f"{path} is missing or empty, though {marker} tells that there was one: put it back, or name another folder",
+            f"{path} is missing or empty, though {marker} says there was one: put it back, or name another folder",
         )
 
 

@@ -12,8 +12,8 @@ from edgekd.result import Verdict
 from edgekd.station.events import AlarmChanged, Event, RecipeChanged, SelfTestEnded
 from edgekd.station.parts import Acquisition, Inspected, Outcome
 from edgekd.station.ports import DEFAULT_KEEP, StoredImage
-from edgekd.station.record import counting, rows
 from edgekd.station.recipes import Keep
+from edgekd.station.record import counting, rows
 from edgekd.station.snapshot import Counters, Loaded
 from edgekd.verdicts import audit
 from edgekd.verdicts.log import RANKS, Session, add_session
@@ -215,7 +215,9 @@ class Record:
                 add_event(self.log, number, "ended", "ended")
             set_meta(self.log, CLEAN_STOP, str(self.boot_id))
 
-        with contextlib.suppress(EdgekdError, sqlite3.Error):  # On a full disk the next start takes it for a crash, and loses nothing.
+        with contextlib.suppress(
+            EdgekdError, sqlite3.Error
+        ):  # On a full disk the next start takes it for a crash, and loses nothing.
             end()
         self._sessions.clear()
         self.log.close()
@@ -286,9 +288,10 @@ def add_audit(log: LogFile, words: tuple[str, ...]) -> None:
         number, previous = (0, audit.START) if last is None else last
         now = log.clock.now_ms()
         fields = (number + 1, now, audit.local_time(now), *words)
-        entry = audit.Entry(*fields, previous, audit.entry_hash(previous, fields))
+        digest = audit.entry_hash(previous, fields)
+        row = (*fields, previous, digest)
         names = ", ".join(audit.Entry._fields)
-        log.execute(f"INSERT INTO audit ({names}) VALUES ({', '.join('?' * len(entry))})", entry)
-        set_meta(log, audit.HEAD, f"{entry.id} {entry.hash}")
+        log.execute(f"INSERT INTO audit ({names}) VALUES ({', '.join('?' * len(row))})", row)
+        set_meta(log, audit.HEAD, f"{number + 1} {digest}")
 
     log.atomically(add)

@@ -216,7 +216,7 @@ def test_no_program_changes_a_row_whichever_way_it_tries(full, table):
             f"REPLACE INTO {table} SELECT {changed} FROM {table}",
             f"INSERT OR IGNORE INTO {table} SELECT {changed} FROM {table}",
         ):
-            with pytest.raises(sqlite3.IntegrityError, match="never|only|already"):
+            with pytest.raises(sqlite3.IntegrityError, match=r"never|only|already"):
                 other.execute(statement)
             other.rollback()
     assert other.execute(f"SELECT * FROM {table}").fetchall() == before
