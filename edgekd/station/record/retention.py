@@ -210,6 +210,7 @@ async def keep_tidy(
     while True:
         try:
             on_room(await thread.call_when_idle(retention.room))
+            await thread.call_when_idle(record.checkpoint)
             for step in (retention.remove_old_images, retention.make_room, retention.remove_old_rows):
                 while await thread.call_when_idle(step):
                     pass
