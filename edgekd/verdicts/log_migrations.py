@@ -121,7 +121,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             session.artifact, session.artifact_sha256, session.system, session.edgekd_version, session.station,
             verdict.session_id
             FROM verdict JOIN session ON session.id = verdict.session_id""",
-    ),    # What a station adds: a verdict's id is the result id that the PLC reads.
+    ),  # What a station adds: a verdict's id is the result id that the PLC reads.
     (
         """CREATE TABLE recipe_session (
             id INTEGER PRIMARY KEY REFERENCES session (id),
@@ -247,7 +247,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )""",
         "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
         "CREATE INDEX result_of_acquisition ON result (acquisition_id) WHERE acquisition_id IS NOT NULL",
-        *(f"CREATE INDEX {table}_of_verdict ON {table} (verdict_id)" for table in ("delivery", "late", "review", "hold")),
+        *(
+            f"CREATE INDEX {table}_of_verdict ON {table} (verdict_id)"
+            for table in ("delivery", "late", "review", "hold")
+        ),
         *(
             statement
             for table in ("recipe_session", "hold", "alarm", "selftest", "audit", "expiry")
@@ -295,8 +298,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             verdict.id, verdict.time_ms,
             strftime('%Y-%m-%dT%H:%M:%fZ', verdict.time_ms / 1000.0, 'unixepoch') AS time,
             session.source, verdict.name, verdict.name_bytes, verdict.part_id, verdict.lot, verdict.recipe,
-            verdict.operator, score, severity, threshold, verdict, error, regions, more_regions, checks, notice, dropped,
-            pre_ms, inference_ms, post_ms, end_to_end_ms,
+            verdict.operator, score, severity, threshold, verdict, error, regions, more_regions, checks, notice,
+            dropped, pre_ms, inference_ms, post_ms, end_to_end_ms,
             (SELECT path FROM image WHERE verdict_id = verdict.id AND kind = 'heat_map' AND removed_ms IS NULL)
                 AS heat_map,
             (SELECT path FROM image WHERE verdict_id = verdict.id AND kind = 'original' AND removed_ms IS NULL)

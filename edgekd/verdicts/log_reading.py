@@ -29,8 +29,15 @@ if TYPE_CHECKING:
 
 Read = TypeVar("Read")
 ROWS_AT_ONCE = 50_000
-NUMBERS = ("score", "severity", "threshold", "pre_ms", "inference_ms", "post_ms", "end_to_end_ms")
-COUNTS = ("id", "time_ms", "more_regions", "dropped", "session_id", "count")
+NUMBERS = (
+    *("score", "severity", "threshold", "pre_ms", "inference_ms", "post_ms", "end_to_end_ms"),
+    *("acquire_ms", "check_ms", "cx", "cy"),
+)
+COUNTS = (
+    *("id", "time_ms", "more_regions", "dropped", "session_id", "count"),
+    *("acquisition_id", "job", "revision", "error_code", "triggered_ms", "published_ms", "height", "width", "area"),
+    *("uncertain", "frame_id", "simulated", "self_test", "boot_id"),
+)
 
 
 def find_log(path: Path) -> Path:
@@ -70,22 +77,31 @@ class LogReader:
             self._cleanup.close()
             raise
 
-    def verdicts(self, columns: Sequence[str], since_ms: int = 0, verdict: str | None = None) -> pl.DataFrame:
+    def verdicts(
+        self, columns: Sequence[str], since_ms: int = 0, verdict: str | None = None, until_ms: int | None = None
+    ) -> pl.DataFrame:
         """Rows of the view `verdicts`, the oldest first.
 
         Args:
             columns: Which.
             since_ms: Only those from then on, in milliseconds since 1970.
             verdict: Only those with this verdict; None for all.
+            until_ms: Only those before, likewise; None for all.
         """
-        where = "time_ms >= ?" + (" AND verdict = ?" if verdict else "")
-        values = [since_ms, *([verdict] if verdict else [])]
+        where, values = _range(since_ms, until_ms, verdict)
         return self._table(f"SELECT {', '.join(columns)} FROM verdicts WHERE {where} ORDER BY id", columns, values)
 
-    def last(self, columns: Sequence[str], count: int, since_ms: int = 0, verdict: str | None = None) -> pl.DataFrame:
+    def last(
+        self,
+        columns: Sequence[str],
+        count: int,
+        since_ms: int = 0,
+        verdict: str | None = None,
+        until_ms: int | None = None,
+    ) -> pl.DataFrame:
         """The last rows of the view `verdicts`, the newest first; arguments as of `verdicts`."""
-        where = "time_ms >= ?" + (" AND verdict = ?" if verdict else "")
-        values = [since_ms, *([verdict] if verdict else []), count]
+        where, values = _range(since_ms, until_ms, verdict)
+        values.append(count)
         query = f"SELECT {', '.join(columns)} FROM verdicts WHERE {where} ORDER BY id DESC LIMIT ?"
         return self._table(query, columns, values)
 
@@ -101,6 +117,18 @@ class LogReader:
         columns = ("time_ms", "session_id", "kind", "count", "text")
         query = f"SELECT {', '.join(columns)} FROM event WHERE time_ms >= ? ORDER BY id"
         return self._table(query, columns, [since_ms])
+
+    def kept_images(
+        self, since_ms: int = 0, verdict: str | None = None, until_ms: int | None = None
+    ) -> list[tuple[str, str | None]]:
+        """Path and SHA-256 (None where it was not noted) of the images of some rows; arguments as of `verdicts`."""
+        where, values = _range(since_ms, until_ms, verdict)
+        of = f"verdict_id IN (SELECT id FROM verdict WHERE {where})"
+        return self._fetch(f"SELECT path, sha256 FROM image WHERE removed_ms IS NULL AND {of} ORDER BY id", values)
+
+    def is_of_a_station(self) -> bool:
+        """Whether a station wrote into the log, whose rows have more columns."""
+        return bool(self._fetch("SELECT EXISTS (SELECT 1 FROM recipe_session)")[0][0])
 
     def good_scores(self) -> dict[str, str]:
         """The good images' scores of the artifacts that judged, as JSON by the artifact's hash."""
@@ -197,6 +225,16 @@ class LogReader:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _range(since_ms: int, until_ms: int | None, verdict: str | None) -> tuple[str, list[object]]:
+    """A condition for rows, and its values."""
+    conditions: list[tuple[str, object]] = [("time_ms >= ?", since_ms)]
+    if until_ms is not None:
+        conditions.append(("time_ms < ?", until_ms))
+    if verdict is not None:
+        conditions.append(("verdict = ?", verdict))
+    return " AND ".join(text for text, _ in conditions), [value for _, value in conditions]
 
 
 def _type_of(column: str) -> pl.DataType:

@@ -26,8 +26,15 @@ HOUR_MS = 3_600_000
 LISTED = 10  # Verdicts, and events.
 REPLAYED = 10_000  # The last verdicts of an artifact on a source, which the monitor looks at again.
 UNITS = {"s": "seconds", "min": "minutes", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-READ = ("time_ms", "source", "verdict", "score", "severity", "artifact_sha256", *(f"{stage}_ms" for stage in STAGES))
-ROW = ("time_ms", "source", "name", "verdict", "score", "severity", "threshold", "error", "heat_map", "original")
+READ = (
+    *("time_ms", "source", "verdict", "score", "severity", "artifact_sha256", "delivered"),
+    *(f"{stage}_ms" for stage in STAGES),
+)
+ROW = (
+    *("time_ms", "source", "name", "verdict", "score", "severity", "threshold", "error", "heat_map", "original"),
+    *("part_id", "serial", "lot", "recipe", "revision", "operator", "error_code", "delivered", "simulated"),
+)
+LATE = "late"  # What came too late was never published, and another answer stands for that part.
 
 
 @dataclass(frozen=True)
@@ -38,12 +45,15 @@ class LogOptions:
         log: A log of verdicts, or the folder that `edgekd inspect --out` wrote it into.
         since: Only verdicts from then on: a time such as "2026-03-01T14:00" (of this machine's time zone, where it
             names none), or how long ago, such as "2h"; None for all.
+        until: Only verdicts before; likewise.
         verdict: Verdicts that are listed and exported; None to list NG and to export all.
-        export: Write the verdicts as a table into this file, .parquet or .csv; None for none.
+        export: Write the verdicts into this file: .parquet or .csv for a table, .zip for tables, images, audit trail
+            and digests; None for none.
     """
 
     log: str | Path
     since: str | datetime | None = None
+    until: str | datetime | None = None
     verdict: Listed | None = None
     export: str | Path | None = None
 
@@ -70,6 +80,9 @@ class LogResult:
         images: How many images are `kept` and `removed`, and the `bytes` of those kept.
         sessions: How many runs wrote into the log, in `total`, and how many are `open`: they go on, or were killed.
         exported: How many verdicts were exported; None where none should be.
+        exported_images: How many images were.
+        missing_images: Images that are on record and could not be exported.
+        altered_images: Exported images that are not the ones that were written.
     """
 
     log: str
@@ -86,6 +99,9 @@ class LogResult:
     images: dict[str, int]
     sessions: dict[str, int]
     exported: int | None = None
+    exported_images: int = 0
+    missing_images: tuple[str, ...] = ()
+    altered_images: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The content of `log --json`."""
@@ -105,12 +121,14 @@ def log(options: LogOptions) -> LogResult:
         EdgekdError: There is no log, it is damaged or of a newer version, or the export cannot be written.
     """
     since_ms = 0 if options.since is None else start_ms(options.since)
+    until_ms = None if options.until is None else start_ms(options.until)
     export = Path(options.export) if options.export is not None else None
     if export is not None:
         require_known_suffix(export)
     with LogReader(find_log(Path(options.log))) as reader:
-        rows = reader.verdicts(READ, since_ms)
-        exported = export_log(reader, export, since_ms, options.verdict) if export is not None else None
+        rows = reader.verdicts(READ, since_ms, until_ms=until_ms)
+        rows = rows.filter(rows["delivered"].ne_missing(LATE))
+        exported = export_log(reader, export, since_ms, options.verdict, until_ms) if export is not None else None
         counts = dict(rows["verdict"].value_counts().iter_rows())
         verdicts = {name: counts.get(name, 0) for name in ("OK", "NG", "ERROR")}
         return LogResult(
@@ -122,12 +140,15 @@ def log(options: LogOptions) -> LogResult:
             by_hour=_by_hour(rows),
             latency_ms=_latency(rows),
             drift=_drift(rows, reader.good_scores()),
-            listed=_with_times(reader.last(ROW, LISTED, since_ms, options.verdict or "NG")),
+            listed=_with_times(reader.last(ROW, LISTED, since_ms, options.verdict or "NG", until_ms)),
             notices=_with_times(reader.notices(LISTED, since_ms)),
             events=_with_times(reader.events(since_ms))[: -LISTED - 1 : -1],
             images=reader.images(),
             sessions=reader.sessions(),
-            exported=exported,
+            exported=None if exported is None else exported.verdicts,
+            exported_images=0 if exported is None else exported.images,
+            missing_images=() if exported is None else exported.missing,
+            altered_images=() if exported is None else exported.altered,
         )
 
 

@@ -209,7 +209,9 @@ def test_a_log_of_an_older_version_is_brought_to_this_one_with_its_rows(tmp_path
         assert log._connection.execute("SELECT name, shift FROM verdict").fetchall() == [("old", None), ("new", None)]
     monkeypatch.setattr(log_schema, "MIGRATIONS", OLDER)
     for open_log in (opened, LogReader):
-        with pytest.raises(EdgekdError, match=rf"has version {len(NEXT)} of the verdict log, this edgekd knows {len(OLDER)}: update"):
+        with pytest.raises(
+            EdgekdError, match=rf"has version {len(NEXT)} of the verdict log, this edgekd knows {len(OLDER)}: update"
+        ):
             open_log(path)
 
 

@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 MARKER_FILE = "record.id"  # Holds which database belongs here, so that none is silently replaced by a new one.
 CHECK_SECONDS = 20.0  # At most, for the pages of the database at a start; what SQLite reads later it checks again.
+# Of the write-ahead file, before an answer has to move them; `Record.checkpoint` does so before, while nobody waits.
+MOST_PAGES = 8000
 SUFFIXES = ("", "-wal", "-shm")
 
 
@@ -72,6 +74,7 @@ def open_record(data: Path, edgekd_version: str) -> tuple[Record, Found]:
         raise _refusal(path, str(error)) from error
     try:
         log.execute("PRAGMA recursive_triggers = ON")
+        log.execute(f"PRAGMA wal_autocheckpoint = {MOST_PAGES}")
         _require_whole(log)
         found = _begin(log)
         _mark(log, path)
@@ -94,7 +97,7 @@ def _require_present(path: Path) -> None:
     if marker.exists() and not (path.is_file() and path.stat().st_size):
         raise StationError(
             ErrorCode.ROW_NOT_WRITTEN,
-            f"{path} is missing or empty, though {marker} tells that there was one: put it back, or name another folder",
+            f"{path} is missing or empty, though {marker} says there was one: put it back, or name another folder",
         )
 
 

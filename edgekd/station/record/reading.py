@@ -69,12 +69,9 @@ class RecordReader:
             before_id: Only older ones; None for the newest.
             station: Of one station; None for all.
         """
-        where, values = "error_code IS NOT NULL", []
-        if before_id is not None:
-            where, values = f"{where} AND id < ?", [*values, before_id]
-        if station is not None:
-            where, values = f"{where} AND station = ?", [*values, station]
-        return self._results(f"{where} ORDER BY id DESC LIMIT ?", (*values, min(count, MOST)))
+        where = "error_code IS NOT NULL AND id < ? AND station = coalesce(?, station)"
+        limit = math.inf if before_id is None else before_id
+        return self._results(f"{where} ORDER BY id DESC LIMIT ?", (limit, station, min(count, MOST)))
 
     def result(self, result_id: int) -> Recorded | None:
         """A result by its id; None where there is none."""

@@ -6,9 +6,9 @@ Everything is done in steps of a few milliseconds, so that no answer waits for i
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -68,6 +68,7 @@ class Retention:
         self._log, self._folder, self._storage = record.log, record.log.path.parent, storage
         self._stuck: set[int] = set()
         self._rows_due = time.monotonic() + ROWS_FIRST_SECONDS
+        self._making_room = False
         self._before_ms: int | None = None  # Of rows that are being removed.
         # A clock that is set ahead meanwhile makes nothing older.
         self._started_ms, self._started = self._log.clock.now_ms(), time.monotonic()
@@ -93,11 +94,12 @@ class Retention:
         Returns:
             Whether there are more to be removed.
         """
-        if self._free() >= self._storage.low:
-            return False
-        enough = self._storage.low + SLACK
-        why = f"less than {self._storage.low:.0%} of the disk was free"
-        return self._remove(why, FIRST_IMAGES, (), lambda: self._free() < enough)
+        self._making_room = self._making_room or self._free() < self._storage.low
+        if self._making_room:
+            enough = self._storage.low + SLACK
+            why = f"less than {self._storage.low:.0%} of the disk was free"
+            self._making_room = self._remove(why, FIRST_IMAGES, (), lambda: self._free() < enough)
+        return self._making_room
 
     def remove_old_rows(self) -> bool:
         """Removes verdicts that are older than the record keeps them, those of one day a day.
@@ -150,21 +152,20 @@ class Retention:
     def _remove(self, why: str, query: str, values: tuple[int, ...], is_wanted: Callable[[], bool]) -> bool:
         """Removes images for a few milliseconds; True where there is more to do."""
         end = time.monotonic() + STEP_SECONDS
-        gone, total, more = [], 0, False
+        gone, total = [], 0
         for number, path, size in self._log.execute(query, (*values, 64 + len(self._stuck))).fetchall():
             if number in self._stuck:
                 continue
-            if time.monotonic() > end:
-                more = True
-                break
             if not is_wanted():
                 break
             if self._unlink(number, path):
                 gone.append(number)
                 total += size
+            if time.monotonic() > end:
+                break
         if gone:
             self._put_on_record(gone, total, why)
-        return more or bool(gone)
+        return bool(gone)
 
     def _put_on_record(self, gone: list[int], total: int, why: str) -> None:
         now = self._log.clock.now_ms()
@@ -207,15 +208,15 @@ async def keep_tidy(
     """
     counters_due = time.monotonic() + COUNTERS_EVERY_SECONDS
     while True:
-        on_room(await thread.call_when_idle(retention.room))
-        for step in (retention.remove_old_images, retention.make_room, retention.remove_old_rows):
-            try:
+        try:
+            on_room(await thread.call_when_idle(retention.room))
+            await thread.call_when_idle(record.checkpoint)
+            for step in (retention.remove_old_images, retention.make_room, retention.remove_old_rows):
                 while await thread.call_when_idle(step):
                     pass
-            except EdgekdError as error:  # A full disk, which the next answer reports; images went nonetheless.
-                logger.warning("cannot tidy up: %s", error)
-        if time.monotonic() > counters_due:
-            counters_due = time.monotonic() + COUNTERS_EVERY_SECONDS
-            with contextlib.suppress(EdgekdError):
+            if time.monotonic() > counters_due:
+                counters_due = time.monotonic() + COUNTERS_EVERY_SECONDS
                 await thread.call_when_idle(record.save_counters)
+        except (EdgekdError, OSError, sqlite3.Error) as error:  # Which the next answer reports, if it goes on.
+            logger.warning("cannot tidy up: %s", error)
         await asyncio.sleep(EVERY_SECONDS)

@@ -1,7 +1,7 @@
 """Writers of a record that are killed, one after the other, and what must be true of it then.
 
-    python -m tests.station.record.killed DIR steps 60     # killed before each of the first 60 statements
-    python -m tests.station.record.killed DIR times 1000   # killed at any time
+python -m tests.station.record.killed DIR steps 60     # killed before each of the first 60 statements
+python -m tests.station.record.killed DIR times 1000   # killed at any time
 """
 
 import os
@@ -136,9 +136,7 @@ class Checked:
             "WHERE a.id > ? GROUP BY a.id ORDER BY a.id",
             (self._acquired,),
         ).fetchall()
-        assert [number for number, _ in answers] == list(
-            range(self._acquired + 1, self._acquired + 1 + len(answers))
-        )
+        assert [number for number, _ in answers] == list(range(self._acquired + 1, self._acquired + 1 + len(answers)))
         assert {count for _, count in answers} <= {1}
         undelivered = "SELECT count(*) FROM verdicts WHERE id > ? AND delivered IS NULL"
         assert read(undelivered, (self._results,)).fetchone()[0] == 0

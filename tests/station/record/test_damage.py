@@ -13,7 +13,7 @@ from edgekd.run_folder import VERDICTS_FILE
 from edgekd.station.error_codes import ErrorCode, StationError
 from edgekd.station.record.opening import MARKER_FILE, open_record
 
-from .recording import RECIPE, acquisition, judged, opened, outcome
+from .recording import judged, opened
 
 
 @pytest.fixture
@@ -61,11 +61,17 @@ def cut_in_half(path):
     os.truncate(path, path.stat().st_size // 8192 * 4096)
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [overwritten(0, 100), overwritten(4096 * 3), some_page_of_verdicts, another_database, a_record_of_elsewhere]
-    + [cut_in_half, lambda path: path.write_text("no database" * 1000)],
+def no_database(path):
+    path.write_text("no database" * 1000)
+
+
+DAMAGES = (
+    *(overwritten(0, 100), overwritten(4096 * 3), some_page_of_verdicts, cut_in_half),
+    *(another_database, a_record_of_elsewhere, no_database),
 )
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_what_is_damaged_is_refused_and_kept_however_often_it_is_started(path, damage):
     damage(path)
     before = path.read_bytes()
@@ -107,12 +113,13 @@ def test_what_is_damaged_while_it_runs_is_a_failed_answer(path):
             with name.open("r+b") as file:
                 file.write(os.urandom(name.stat().st_size or 4096))
     record.log.execute("PRAGMA cache_size = 0")
-    with pytest.raises(MachineError) as caught:
+
+    def go_on():
         for number in range(120, 200):
-            record.begin(acquisition(number), RECIPE)
-            record.write(outcome(number))
-            record.counters("line")
-            record.log.atomically(lambda: None)
+            judged(record, number)
+
+    with pytest.raises(MachineError) as caught:
+        go_on()
     assert "\n" not in str(caught.value)
     record.close()
 
