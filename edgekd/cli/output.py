@@ -34,11 +34,18 @@ notes = PlainConsole(stderr=True, highlight=False, markup=False)
 answer = PlainConsole(highlight=False, markup=False)
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Prints a table; every column after the first is aligned right."""
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], text_columns: int = 1) -> None:
+    """Prints a table.
+
+    Args:
+        title: Above it.
+        columns: Their heads.
+        rows: Cells, one for each column.
+        text_columns: The first ones, which are aligned left; the others are aligned right, as numbers are.
+    """
     table = Table(title=printable(title), title_justify="left")
     for index, column in enumerate(columns):
-        table.add_column(printable(column), justify="left" if index == 0 else "right", no_wrap=index == 0)
+        table.add_column(printable(column), justify="left" if index < text_columns else "right", no_wrap=index == 0)
     for row in rows:
         table.add_row(*(printable_lines(str(cell)) for cell in row))
     answer.print(table)

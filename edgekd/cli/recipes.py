@@ -125,7 +125,8 @@ def list_(
         return
     columns = ("id", "revision", "job", "status", "digest", "product")
     cells = [tuple("" if row[name] is None else str(row[name])[:12] for name in columns[:-1]) for row in rows]
-    print_table("recipes", columns, [(*each, row["product"] or "") for each, row in zip(cells, rows, strict=True)])
+    table = [(*each, row["product"] or "") for each, row in zip(cells, rows, strict=True)]
+    print_table("recipes", columns, table, text_columns=len(columns))
     for row in rows:
         if row["problem"]:
             answer.print(f"note: {row['id']}/{row['revision']}: {row['problem']}", soft_wrap=True)

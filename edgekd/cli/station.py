@@ -13,7 +13,7 @@ from edgekd.errors import EdgekdError
 
 if TYPE_CHECKING:
     from edgekd.station.check import Finding
-    from edgekd.station.simulation import SimulatedPart
+    from edgekd.station.simulation import SimulatedPart, SimulationResult
 
 COLOURS = {"OK": "green", "NG": "red", "ERROR": "yellow"}
 DEMO_RUN = Path("demo/run")
@@ -37,7 +37,9 @@ def station(
     ] = False,
     simulate: Annotated[
         bool,
-        typer.Option("--simulate", help="Run a whole station on the images of a run, with a PLC that is simulated too."),
+        typer.Option(
+            "--simulate", help="Run a whole station on the images of a run, with a PLC that is simulated too."
+        ),
     ] = False,
     run: Annotated[
         Path,
@@ -103,7 +105,6 @@ def _check(path: Path, json: Path | None) -> None:
     from dataclasses import asdict
 
     from edgekd.cli.output import print_table, require_writable, write_json_to
-    from edgekd.cli.progress import show_progress
     from edgekd.station.check import check
     from edgekd.station.configuration_file import read_configuration
 
@@ -111,17 +112,15 @@ def _check(path: Path, json: Path | None) -> None:
     found: list[Finding] = []
 
     async def gather() -> None:
-        with show_progress() as progress:
-            async for finding in check(read_configuration(path)):
-                found.append(finding)
-                progress("looked at", len(found), len(found) + 1)
+        async for finding in check(read_configuration(path)):
+            found.append(finding)
 
     asyncio.run(gather())
     wrong = [finding for finding in found if not finding.ok]
     write_json_to(json, {"ok": not wrong, "findings": [asdict(finding) for finding in found]})
     if json != Path("-"):
-        rows = [(each.what, each.name, "ok" if each.ok else "WRONG", each.text) for each in found]
-        print_table(f"{path}: {len(wrong)} of {len(found)} wrong", ("what", "name", "", "found"), rows)
+        rows = [("ok" if each.ok else "WRONG", each.what, each.name, each.text) for each in found]
+        print_table(f"{path}: {len(wrong)} wrong", ("", "what", "name", "found"), rows, text_columns=4)
     if wrong:
         raise typer.Exit(1)
 
@@ -144,9 +143,24 @@ def _simulate(run: Path, parts: int | None, out: Path | None, json: Path | None)
         quiet = json == Path("-")
         summary = asyncio.run(simulate(simulation, parts, (lambda part: None) if quiet else _print_part))
         write_json_to(json, summary.to_dict())
-        logger.info("%s", summary)
+        logger.info("%s", _told(summary))
         if out is not None:
-            logger.info("look at it: edgekd log %s; run it again: edgekd station --simulate --out %s", out / "data", out)
+            logger.info(
+                "look at it: edgekd log %s; run it again: edgekd station --simulate --out %s", out / "data", out
+            )
+
+
+def _told(summary: SimulationResult) -> str:
+    counts = ", ".join(f"{count} {name}" for name, count in summary.verdicts.items())
+    lines = [f"{summary.parts} parts: {counts}"]
+    if summary.defective or summary.good:
+        lines.append(f"{summary.found} of {summary.defective} defective parts found")
+        lines.append(f"{summary.rejected} of {summary.good} good parts rejected")
+    if summary.median_ms is not None:
+        lines.append(f"median {summary.median_ms:.0f} ms from the PLC's trigger to its result")
+    if summary.violations:
+        lines.append(f"against the handshake: {summary.violations}")
+    return "; ".join(lines)
 
 
 def _print_part(part: SimulatedPart) -> None:
@@ -156,8 +170,10 @@ def _print_part(part: SimulatedPart) -> None:
     from edgekd.verdicts.text import printable
 
     verdict = (f"{part.verdict:5}", COLOURS[part.verdict])
-    shown = f"  {printable(part.image)}" if part.image else ""
+    truth = {True: " (defective)", False: " (good)", None: ""}[part.defective]
+    shown = f"  {printable(part.image)}{truth}" if part.image else ""
     figures = part.error or f"{part.score:.4g}  severity {part.severity:.2f}"
     answer.print(
-        Text.assemble(f"part {part.part_id:4}  ", verdict, f" {figures}  {part.milliseconds:.0f} ms{shown}"), soft_wrap=True
+        Text.assemble(f"part {part.part_id:4}  ", verdict, f" {figures}  {part.milliseconds:.0f} ms{shown}"),
+        soft_wrap=True,
     )

@@ -308,7 +308,7 @@ def _result(
 ) -> AnomalyResult:
     """The answer for one frame of a batch, from its tiles; ERROR whatever goes wrong with it."""
     try:
-        result = _judged(engine, outputs, index, placement, limits, maps_above)
+        result = judged(engine, outputs, index, placement, limits, maps_above)
     except Exception as failure:
         log_failure(f"the answer for {name} could not be judged", failure)
         result = error_result(f"the answer could not be judged: {type(failure).__name__}: {one_line(failure)}")
@@ -322,9 +322,19 @@ def _result(
     return replace(result, timings={**timings, **outputs.timings})
 
 
-def _judged(
+def judged(
     engine: Engine, outputs: Outputs, index: int, placement: Placement, limits: Limits, maps_above: float
 ) -> AnomalyResult:
+    """The result for one image of a batch, from its tiles; ERROR where its score or its map is not finite.
+
+    Args:
+        engine: That computed them.
+        outputs: Of the batch.
+        index: Of the image in the batch.
+        placement: How it lies; see `edgekd.data.preparing.prepare`.
+        limits: What the score and the map are judged by.
+        maps_above: The result holds the anomaly map where the score is above it.
+    """
     preprocessing = engine.preprocessing
     first = index * preprocessing.tiles
     tiles = slice(first, first + preprocessing.tiles)

@@ -6,11 +6,13 @@ import logging
 import math
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edgekd.artifact import write_beside
 from edgekd.data.images import Image
@@ -168,11 +170,17 @@ def write_original(path: Path, image: Image) -> None:
     Raises:
         EdgekdError: It cannot be written.
     """
-    _write_image(path, image, FAST_PNG)
+    write_image(path, image, FAST_PNG)
 
 
 def write_heat_map(
-    path: Path, image: Image, result: AnomalyResult, low: float, high: float, pixel_limit: float = math.nan
+    path: Path,
+    image: Image,
+    result: AnomalyResult,
+    low: float,
+    high: float,
+    pixel_limit: float = math.nan,
+    durable: bool = False,
 ) -> None:
     """Writes a frame's heat map over its image, with verdict, score, severity and regions.
 
@@ -184,19 +192,31 @@ def write_heat_map(
         result: The frame's, with its map.
         low, high: Raw map values at which the colours begin and end.
         pixel_limit: Above it the map is in a region; NaN for no regions.
+        durable: Whether it is on the disk when this returns.
 
     Raises:
         EdgekdError: It cannot be written.
     """
-    _write_image(path, _drawn(image, result, low, high, pixel_limit))
+    write_image(path, _drawn(image, result, low, high, pixel_limit), durable=durable)
 
 
-def _write_image(path: Path, image: Image, parameters: tuple[int, ...] = ()) -> None:
+def write_image(path: Path, image: NDArray[Any], parameters: Sequence[int] = (), durable: bool = False) -> None:
+    """Writes an image, completely or not at all.
+
+    Args:
+        path: Its ending says how it is encoded; its folder is made.
+        image: As OpenCV encodes it.
+        parameters: Of the encoder, as OpenCV has them.
+        durable: Whether it is on the disk when this returns.
+
+    Raises:
+        EdgekdError: It cannot be encoded or written.
+    """
     written, encoded = cv2.imencode(path.suffix, image, parameters)
     if not written:
         height, width = image.shape[:2]
         raise EdgekdError(f"an image of {width} x {height} pixels cannot be encoded as {path.suffix}")
-    with write_beside(path, durable=False) as part:
+    with write_beside(path, durable) as part:
         part.write_bytes(encoded.tobytes())
 
 

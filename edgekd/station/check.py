@@ -1,4 +1,4 @@
-"""What `edgekd station --check` looks at: the configuration's files and ports, cameras, recipes and their self-tests."""
+"""What `edgekd station --check` looks at: files and ports, cameras, recipes and their self-tests."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgekd.errors import EdgekdError
 from edgekd.station.configuration import OneStation, StationConfiguration
 from edgekd.station.configuration_file import warnings_of
 from edgekd.station.error_codes import ErrorCode, StationError
-from edgekd.station.inspector.client import InspectorClient, Listeners
+from edgekd.station.inspector.client import InspectorClient
+from edgekd.station.inspector.listeners import Listeners
 from edgekd.station.recipe_store import StoredRecipe, list_recipes, problem_of
 
 CAMERA_S = 15.0  # For which a camera may take to be opened.
@@ -52,6 +54,15 @@ async def check(configuration: StationConfiguration) -> AsyncIterator[Finding]:
     recipes = list_recipes(configuration.recipes)
     for finding in _recipes(configuration, recipes):
         yield finding
+    problems = _camera_problems(configuration)
+    for name, problem in problems.items():
+        yield Finding("camera", name, False, problem)
+    async for finding in _opened(_without(configuration, problems), recipes):
+        yield finding
+
+
+async def _opened(configuration: StationConfiguration, recipes: list[StoredRecipe]) -> AsyncIterator[Finding]:
+    """Opens cameras and detectors in a process like a station's, and runs the self-tests."""
     opened: dict[str, asyncio.Future[str]] = {}
     loop = asyncio.get_running_loop()
 
@@ -75,6 +86,26 @@ async def check(configuration: StationConfiguration) -> AsyncIterator[Finding]:
                     yield await _self_test(client, station.name, recipe)
     finally:
         await client.stop()
+
+
+def _camera_problems(configuration: StationConfiguration) -> dict[str, str]:
+    """Cameras that no process could open, since their configuration is wrong or a library is missing."""
+    from edgekd.station.cameras.opening import make_driver  # It imports OpenCV, which control must not.
+
+    problems = {}
+    for name, camera in configuration.cameras.items():
+        try:
+            make_driver(name, camera)
+        except EdgekdError as error:
+            problems[name] = str(error)
+    return problems
+
+
+def _without(configuration: StationConfiguration, cameras: Container[str]) -> StationConfiguration:
+    """The configuration of those stations that need none of these cameras."""
+    stations = tuple(each for each in configuration.stations if not any(name in cameras for name in each.cameras))
+    kept = {name: camera for name, camera in configuration.cameras.items() if name not in cameras}
+    return configuration.model_copy(update={"stations": stations, "cameras": kept})
 
 
 async def _camera(name: str, opened: asyncio.Future[str]) -> Finding:

@@ -134,7 +134,7 @@ def _warnings(configuration: StationConfiguration) -> Iterator[str]:
     used = {camera for station in configuration.stations for camera in station.cameras}
     for name in configuration.cameras:
         if name not in used:
-            yield f"the camera {name} belongs to no station, and is not opened"
+            yield f"the camera {name} belongs to no station"
     if modbus and not _is_loopback(modbus.host):
         who = "any machine that reaches it may trigger" if not modbus.clients else "Modbus knows no password"
         yield f"modbus.host {modbus.host} is open to the network, and {who}: set modbus.clients, keep it on its own net"

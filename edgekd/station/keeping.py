@@ -17,7 +17,7 @@ class Keeping:
     """
 
     def __init__(self, keep: Keep) -> None:
-        self._keep = keep
+        self.keep = keep
         self._good = 0
 
     def wanted(self, outcome: Outcome) -> tuple[str, ...]:
@@ -25,6 +25,6 @@ class Keeping:
         if outcome.verdict is not Verdict.OK:
             return EVERYTHING
         self._good += 1
-        every = self._keep.ok_every
+        every = self.keep.ok_every
         sampled = bool(every) and self._good % every == 0
-        return ("original",) if sampled or self._good <= self._keep.ok_first else ()
+        return ("original",) if sampled or self._good <= self.keep.ok_first else ()

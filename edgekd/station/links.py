@@ -29,9 +29,13 @@ class Links:
         """Each counterpart of which something is known, and whether it is there."""
         return tuple(self._up.items())
 
+    def concerns(self, name: str) -> bool:
+        """Whether something is this station's business: the cameras of others are not."""
+        return name in self._cameras or not name.startswith(CAMERA)
+
     def report(self, name: str, up: bool) -> bool:
         """A counterpart came or went. Returns whether that is news."""
-        if name.startswith(CAMERA) and name not in self._cameras:
+        if not self.concerns(name):
             return False
         news = self._up.get(name) is not up
         self._up[name] = up

@@ -7,6 +7,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 from edgekd.errors import one_line
 from edgekd.result import Verdict
@@ -26,7 +27,7 @@ from edgekd.station.events import (
 from edgekd.station.keeping import Keeping
 from edgekd.station.outcomes import outcome_of
 from edgekd.station.parts import Acquisition, Inspected, Outcome, Part, TriggerSource
-from edgekd.station.ports import Reply
+from edgekd.station.ports import Reply, StoredImage
 from edgekd.station.recipes import Keep, StopRules
 from edgekd.station.rule_ok import Decision
 from edgekd.station.self_tests import MASTER
@@ -40,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 READ_BY_A_PLC: TriggerSource = "modbus"  # Whoever else triggers is given the answer, and has read it then.
 MOST_REMEMBERED = 1000
+Value = TypeVar("Value")
 
 
 class Production:
@@ -91,6 +93,7 @@ class Production:
         self._stop_watch = StopWatch(StopRules())
         self._keeping = Keeping(Keep())
         self._part_ids: OrderedDict[int, int] = OrderedDict()  # With the acquisition of each.
+        self._kept: OrderedDict[int, Keep] = OrderedDict()  # By result, for images that are being stored.
         self._results: OrderedDict[int, int] = OrderedDict()  # By acquisition, for answers that come late.
         self._reminder: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -172,6 +175,13 @@ class Production:
             return
         self._shared.recorder.add(partial(self._shared.recorder.record.late, result_id, inspected))
         self._tell(Delivered(result_id, "late"))
+
+    def stored(self, image: StoredImage) -> bool:
+        """Puts a stored image on record. Returns whether it is of this station."""
+        keep = self._kept.get(image.result_id)
+        if keep is not None:
+            self._shared.recorder.add(partial(self._shared.recorder.record.stored, image, keep))
+        return keep is not None
 
     def reset_counters(self) -> None:
         """Counts from zero."""
@@ -281,8 +291,10 @@ class Production:
 
     def _follow_up(self, outcome: Outcome) -> None:
         """Images, stop rules and the master-part test."""
-        wanted = self._keeping.wanted(outcome)
-        self._shared.inspector.keep(outcome, wanted if self.keeps_images else ())
+        wanted = self._keeping.wanted(outcome) if self.keeps_images else ()
+        if wanted:
+            _remember(self._kept, outcome.result_id, self._keeping.keep)
+        self._shared.inspector.keep(outcome, wanted)
         if outcome.self_test:
             self._compare(outcome)
             return
@@ -316,7 +328,7 @@ class Production:
         self._work.part_ends()
 
 
-def _remember(memory: OrderedDict[int, int], key: int, value: int) -> None:
+def _remember(memory: OrderedDict[int, Value], key: int, value: Value) -> None:
     """Keeps a key and forgets the oldest."""
     memory[key] = value
     if len(memory) > MOST_REMEMBERED:

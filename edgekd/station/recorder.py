@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import sqlite3
 from collections import deque
@@ -47,6 +46,10 @@ class Recorder:
     Args:
         record: Where to write.
         call: Calls something in the record's thread.
+
+    Attributes:
+        record: Where to write.
+        task: Writes what waits; it ends with `close` alone.
     """
 
     def __init__(self, record: RecordPort, call: Callable[[Callable[[], object]], Awaitable[object]]) -> None:
@@ -56,7 +59,7 @@ class Recorder:
         self._arrived = asyncio.Event()
         self._listeners: list[Callable[[bool], None]] = []
         self._writable = True
-        self._task = asyncio.create_task(self._run(), name="recorder")
+        self.task = asyncio.create_task(self._run(), name="recorder")
 
     @property
     def writable(self) -> bool:
@@ -123,9 +126,8 @@ class Recorder:
     async def close(self, patience_s: float = 5.0) -> None:
         """Writes what waits, as far as the disk lets it, and closes the record."""
         await self.flush(patience_s)
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        self.task.cancel()
+        await asyncio.wait({self.task})
         try:
             await asyncio.wait_for(self._call(self.record.close), patience_s)
         except Exception as error:

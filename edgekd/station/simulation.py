@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+import socket
+import statistics
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from edgekd.errors import EdgekdError
 from edgekd.recipe import held_out_images, read_recipe
-from edgekd.station.recipe_making import make_recipe
+from edgekd.result import Verdict
+from edgekd.run_folder import VERDICTS_FILE
+from edgekd.station.configuration_file import read_configuration
+from edgekd.station.parts import Part
 from edgekd.station.recipe_release import release
+from edgekd.station.record.reading import RecordReader
+from edgekd.station.service import run_service
+from edgekd.station.simulated_plc import PlcResult, SimulatedPlc
 
 STATION, CAMERA, RECIPE, JOB = "simulated", "camera", "demo", 1
 DEADLINE_MS = 2000.0  # It is to be looked at on any machine, however slow.
 SEED = 0
 CONFIGURATION_FILE = "station.toml"
+STEP_S = 120.0  # For which the station may take to be ready.
 
 
 @dataclass(frozen=True)
@@ -47,13 +58,150 @@ class Simulation:
         return self.images[index].name.partition("_")[2], self.defective[index]
 
 
-def prepare_simulation(run: Path, out: Path, port: int) -> Simulation:
+@dataclass(frozen=True)
+class SimulatedPart:
+    """What became of a part.
+
+    Attributes:
+        part_id: As the PLC counts.
+        verdict: That the PLC got.
+        score: Of the image; NaN where there is none.
+        severity: 0 for a typical good image, 1 at the threshold.
+        error: Why it is ERROR, in one line.
+        milliseconds: From trigger to result, as the PLC saw it.
+        image: Its name; "" where none was taken.
+        defective: Whether it shows a defect; None where that is not known.
+    """
+
+    part_id: int
+    verdict: str
+    score: float
+    severity: float
+    error: str
+    milliseconds: float
+    image: str
+    defective: bool | None
+
+
+@dataclass(frozen=True)
+class SimulationResult:
+    """What a simulated station did.
+
+    Attributes:
+        parts: That were triggered.
+        verdicts: Of them, by verdict.
+        defective, found: Parts with a defect, and how many of them were NG.
+        good, rejected: Parts without, and how many of them were NG.
+        median_ms: From trigger to result, as the PLC saw it; None without a part.
+        violations: What the station did against the handshake, with how often.
+    """
+
+    parts: int
+    verdicts: dict[str, int]
+    defective: int
+    found: int
+    good: int
+    rejected: int
+    median_ms: float | None
+    violations: dict[str, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of `station --simulate --json`."""
+        return asdict(self)
+
+
+async def simulate(
+    simulation: Simulation, parts: int | None, on_part: Callable[[SimulatedPart], None]
+) -> SimulationResult:
+    """Runs the station, and a PLC that lets parts come one after another.
+
+    Args:
+        simulation: As `prepare_simulation` made it.
+        parts: After so many it ends; None for one round of the images.
+        on_part: Called with each part.
+
+    Returns:
+        What was done; of a station that was asked to end, until then.
+
+    Raises:
+        EdgekdError, MachineError: The station does not start, or does not answer.
+    """
+    seen: list[SimulatedPart] = []
+    violations: Counter[str] = Counter()
+
+    def take(part: SimulatedPart) -> None:
+        seen.append(part)
+        on_part(part)
+
+    service = asyncio.create_task(run_service(read_configuration(simulation.configuration), simulator=True))
+    line = asyncio.create_task(_line(simulation, parts or len(simulation.images), take, violations))
+    try:
+        await asyncio.wait({service, line}, return_when=asyncio.FIRST_COMPLETED)
+        if line.done():
+            line.result()
+        if service.done():
+            service.result()
+    finally:
+        for task in (line, service):
+            task.cancel()
+            await asyncio.wait({task})
+    return _summary(seen, violations)
+
+
+async def _line(
+    simulation: Simulation, parts: int, take: Callable[[SimulatedPart], None], violations: Counter[str]
+) -> None:
+    configuration = read_configuration(simulation.configuration)
+    assert configuration.modbus is not None
+    async with SimulatedPlc(configuration.modbus.host, configuration.modbus.port, step_s=STEP_S) as plc:
+        plc.violations = violations
+        await plc.start()
+        with RecordReader(configuration.data / VERDICTS_FILE) as record:
+            for part_id in range(1, parts + 1):
+                result = await plc.inspect(Part(part_id))
+                take(await asyncio.to_thread(_part, simulation, result, record))
+
+
+def _part(simulation: Simulation, result: PlcResult, record: RecordReader) -> SimulatedPart:
+    """A part as the PLC got it, with what is on record of it."""
+    recorded = record.result(result.result_id)
+    assert recorded is not None  # Its row is there before the PLC can read it.
+    outcome = recorded.outcome
+    frame_id = None if outcome.inspected is None else outcome.inspected.frame_id
+    image, defective = simulation.image_of(frame_id)
+    return SimulatedPart(
+        part_id=result.part.part_id,
+        verdict=outcome.verdict.value,
+        score=result.score,
+        severity=result.severity,
+        error=outcome.error_text,
+        milliseconds=result.waited_ms,
+        image=image,
+        defective=defective,
+    )
+
+
+def _summary(parts: Sequence[SimulatedPart], violations: Counter[str]) -> SimulationResult:
+    verdicts = Counter(part.verdict for part in parts)
+    ng = [part for part in parts if part.verdict == Verdict.NG.value]
+    return SimulationResult(
+        parts=len(parts),
+        verdicts={verdict.value: verdicts[verdict.value] for verdict in Verdict},
+        defective=sum(part.defective is True for part in parts),
+        found=sum(part.defective is True for part in ng),
+        good=sum(part.defective is False for part in parts),
+        rejected=sum(part.defective is False for part in ng),
+        median_ms=statistics.median(part.milliseconds for part in parts) if parts else None,
+        violations=dict(violations),
+    )
+
+
+def prepare_simulation(run: Path, out: Path) -> Simulation:
     """Makes what a simulated station needs: a recipe, images and a configuration.
 
     Args:
         run: A run that was exported, and whose images are still there.
         out: Folder for all of it; one that was prepared before is used again, with its record.
-        port: For Modbus.
 
     Returns:
         What was prepared.
@@ -71,7 +219,7 @@ def prepare_simulation(run: Path, out: Path, port: int) -> Simulation:
         if any(out.iterdir()):
             raise EdgekdError(f"{out} holds something else: name another folder for the simulated station")
         _fill(run, out, [path for path, _ in known])
-    _write_configuration(out, port)
+    _write_configuration(out)
     images = tuple(sorted((out / "images").iterdir()))
     return Simulation(out / CONFIGURATION_FILE, images, tuple(defective for _, defective in known))
 
@@ -90,6 +238,8 @@ def _images_of(run: Path) -> list[tuple[Path, bool | None]]:
 
 
 def _fill(run: Path, out: Path, images: Sequence[Path]) -> None:
+    from edgekd.station.recipe_making import make_recipe
+
     folder = make_recipe(run, out / "recipes", RECIPE, JOB, cameras=(CAMERA,), deadline_ms=DEADLINE_MS)
     release(folder, "simulation", "to look at")
     (out / "images").mkdir()
@@ -101,8 +251,11 @@ def _fill(run: Path, out: Path, images: Sequence[Path]) -> None:
             shutil.copyfile(path, target)
 
 
-def _write_configuration(out: Path, port: int) -> None:
+def _write_configuration(out: Path) -> None:
     import tomlkit
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
 
     content: dict[str, Any] = {
         "data": "data",

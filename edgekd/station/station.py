@@ -10,7 +10,7 @@ from edgekd.station.error_codes import ErrorCode
 from edgekd.station.events import AlarmChanged, Audited, Event, EventStream, LinkChanged, SelfTestEnded
 from edgekd.station.links import Links
 from edgekd.station.parts import Inspected, Part, TriggerSource
-from edgekd.station.ports import Reply
+from edgekd.station.ports import Reply, StoredImage
 from edgekd.station.production import Production
 from edgekd.station.shared import Shared
 from edgekd.station.snapshot import Counters, Snapshot
@@ -21,7 +21,6 @@ HIGHEST_JOB = 999
 ACKNOWLEDGE_S = 10.0
 IDLE_S = 5.0  # Without a trigger, after which a self-test that is due holds up nobody.
 PATIENCE_S = 3600.0  # After which it is done between two parts.
-FREE_ENOUGH = 0.05
 # Where there is no PLC to trigger.
 TRIES: tuple[TriggerSource, ...] = ("page", "simulator")
 
@@ -36,7 +35,6 @@ class Station:
         shared: Inspector, record, clock.
         counters: From before the start.
         acknowledge_s: Seconds after which an answer that nobody has read is a WARNING.
-        least_free: Share of the disk below which no images are kept.
 
     Attributes:
         name: Of the station.
@@ -49,11 +47,10 @@ class Station:
         shared: Shared,
         counters: Counters | None = None,
         acknowledge_s: float = ACKNOWLEDGE_S,
-        least_free: float = FREE_ENOUGH,
     ) -> None:
         self.name = configuration.name
         self.events = EventStream()
-        self._configuration, self._shared, self._least_free = configuration, shared, least_free
+        self._configuration, self._shared = configuration, shared
         self._alarms = Alarms(self._tell, shared.clock)
         self._work = Work(self.name, shared, self._tell, self._alarms, lambda: self._production.in_work)
         self._work.job = configuration.job
@@ -237,6 +234,8 @@ class Station:
 
     def report_fault(self, code: ErrorCode, text: str, active: bool = True, subject: str = "") -> None:
         """Something fatal began, or ended."""
+        if not self._links.concerns(subject):
+            return
         if active:
             self._work.fail(code, text, subject)
         else:
@@ -246,11 +245,15 @@ class Station:
         """The inspector answered after an ERROR had gone out in place of its answer."""
         self._production.late(inspected)
 
-    def report_storage(self, free: float) -> None:
-        """The share of the disk that is free."""
+    def report_stored(self, image: StoredImage) -> bool:
+        """An image was stored. Returns whether it is of this station."""
+        return self._production.stored(image)
+
+    def report_storage(self, free: float, keep_images: bool) -> None:
+        """The share of the disk that is free, and whether images may still be kept."""
         self._free = free
-        self._production.keeps_images = free >= self._least_free
-        if self._production.keeps_images:
+        self._production.keeps_images = keep_images
+        if keep_images:
             self._alarms.end(ErrorCode.STORAGE_FULL)
         else:
             self._alarms.begin(ErrorCode.STORAGE_FULL, "The disk is nearly full: no images are kept. Free some space.")

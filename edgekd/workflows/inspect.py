@@ -10,13 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from edgekd import __version__
+from edgekd import __version__, watchdog
 from edgekd.artifact import Manifest, find_artifact, read_manifest
 from edgekd.errors import EdgekdError
 from edgekd.preprocessing import preprocessing_of
 from edgekd.result import Verdict
 from edgekd.run_folder import VERDICTS_FILE
-from edgekd.runner import Answer, watchdog
+from edgekd.runner import Answer
 from edgekd.runner.inspector import Inspector, Maps
 from edgekd.runner.sinks import Frames, ImageSink, Wanted
 from edgekd.runner.sources import open_source

@@ -13,7 +13,7 @@ pytest.importorskip("tomlkit")
 @pytest.fixture(scope="module")
 def prepared(exported, tmp_path_factory):
     out = tmp_path_factory.mktemp("simulated") / "station"
-    return prepare_simulation(exported.parent, out, 1502)
+    return prepare_simulation(exported.parent, out)
 
 
 def test_a_run_becomes_a_station_with_a_released_recipe_and_images(prepared):
@@ -29,11 +29,10 @@ def test_a_run_becomes_a_station_with_a_released_recipe_and_images(prepared):
 
 
 def test_a_folder_that_was_prepared_is_used_again_and_another_is_not_touched(prepared, exported, tmp_path):
-    again = prepare_simulation(exported.parent, prepared.configuration.parent, 1503)
+    again = prepare_simulation(exported.parent, prepared.configuration.parent)
     assert again.images == prepared.images
-    assert read_configuration(again.configuration).modbus.port == 1503
     (tmp_path / "mine.txt").touch()
     with pytest.raises(EdgekdError, match="holds something else"):
-        prepare_simulation(exported.parent, tmp_path, 1502)
+        prepare_simulation(exported.parent, tmp_path)
     with pytest.raises(EdgekdError, match="edgekd demo"):
-        prepare_simulation(tmp_path / "none", tmp_path / "out", 1502)
+        prepare_simulation(tmp_path / "none", tmp_path / "out")

@@ -394,13 +394,13 @@ def test_images_of_rejected_parts_are_kept_and_a_sample_of_good_ones():
             await it.part(1)
             it.inspector.answer = inspected(BAD)
             await it.part(2)
-            it.station.report_storage(0.01)
+            it.station.report_storage(0.01, keep_images=False)
             await it.part(3)
             assert [kept for _, kept in it.inspector.kept] == [("original",), ("original", "heat_map"), ()]
             shown = it.station.snapshot()
             assert (shown.storage_low, shown.storage_free) == (True, 0.01)
             assert ErrorCode.STORAGE_FULL in it.alarms()
-            it.station.report_storage(0.5)
+            it.station.report_storage(0.5, keep_images=True)
             assert ErrorCode.STORAGE_FULL not in it.alarms()
 
     run(test())

@@ -3,7 +3,7 @@ import socket
 
 import pytest
 
-from edgekd.runner import watchdog
+from edgekd import watchdog
 
 
 @pytest.fixture(params=["in a folder", "abstract"])

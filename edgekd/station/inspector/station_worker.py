@@ -1,0 +1,190 @@
+"""One station in the process: its recipe, its cameras, and the thread in which its parts are judged."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+
+from edgekd.errors import ImageError, one_line
+from edgekd.station.cameras.camera import Grabbed
+from edgekd.station.error_codes import ErrorCode, StationError
+from edgekd.station.inspector.camera_thread import CameraThread
+from edgekd.station.inspector.images import ImageWriter, View
+from edgekd.station.inspector.judging import FrozenCheck, Judge, Seen, worst
+from edgekd.station.inspector.loading import Model
+from edgekd.station.inspector.messages import Exposed, Judged, Message
+from edgekd.station.parts import Acquisition, Inspected
+
+RESERVE = 0.02  # Seconds before the deadline at which a camera gives up, so that its error is there in time.
+
+logger = logging.getLogger(__name__)
+
+
+class StationWorker:
+    """Judges the parts of one station, one after another, in a thread of its own.
+
+    Args:
+        name: The station's.
+        cameras: That see a part, by their names.
+        images: Where images go.
+        send: Tells control what was found.
+
+    Attributes:
+        model: What is judged by; None for nothing.
+    """
+
+    def __init__(
+        self, name: str, cameras: Mapping[str, CameraThread], images: ImageWriter, send: Callable[[Message], None]
+    ) -> None:
+        self.name = name
+        self.model: Model | None = None
+        self._cameras, self._images, self._send = cameras, images, send
+        self._frozen = {camera: FrozenCheck() for camera in cameras}
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=f"station {name}", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Callable[[], None]) -> None:
+        """Does something in the station's thread, after what was asked for before."""
+        self._work.put(work)
+
+    def close(self, seconds: float) -> None:
+        """Ends the thread once all is done.
+
+        Args:
+            seconds: For which to wait at most.
+        """
+        self._work.put(None)
+        self._thread.join(seconds)
+
+    def use(self, model: Model) -> None:
+        """Judges by a model from now on; the cameras are set as its recipe asks for.
+
+        Raises:
+            StationError: LOADING_FAILED: the recipe leaves out a camera, or a camera does not take a setting.
+        """
+        self.model = None
+        missing = [name for name in self._cameras if name not in model.recipe.cameras]
+        if missing:
+            what = f"recipe {model.recipe.id} has no settings for camera '{missing[0]}' of station '{self.name}'"
+            raise StationError(ErrorCode.LOADING_FAILED, f"{what}: add [cameras.{missing[0]}]")
+        for name, camera in self._cameras.items():
+            camera.configure(model.recipe.cameras[name])
+        self.model = model
+
+    def inspect(self, acquisition: Acquisition) -> None:
+        """Takes an image and judges it; control is told, whatever happens."""
+        try:
+            seen = self._inspect(acquisition)
+        except StationError as error:
+            seen = [_failed(acquisition, error.code, str(error))]
+        except Exception as error:
+            logger.exception("station '%s' could not inspect a part", self.name)
+            text = f"the inspector failed: {type(error).__name__}: {one_line(error)}"
+            seen = [_failed(acquisition, ErrorCode.SYSTEM, text)]
+        # Before control is told: it may ask for the images at once.
+        limits = self.model.limits if self.model is not None else None
+        views = [View(each, limits) for each in seen if each.image is not None and limits is not None]
+        self._images.offer(self.name, acquisition.acquisition_id, views)
+        self._send(Judged(station=self.name, inspected=worst([each.inspected for each in seen])))
+
+    def _inspect(self, acquisition: Acquisition) -> list[Seen]:
+        model = self.model
+        if model is None:
+            raise StationError(ErrorCode.LOADING_FAILED, f"no recipe is loaded for station '{self.name}': load one")
+        if acquisition.recipe_digest != model.digest:
+            raise StationError(
+                ErrorCode.DIGEST_DIFFERS, "another recipe is loaded than control asks for: load it again"
+            )
+        exposed = _AllExposed(len(self._cameras), lambda: self._send(self._exposed(acquisition)))
+        asked: list[tuple[str, Future[Grabbed]]] = []
+        for name, camera in self._cameras.items():  # All at once; each takes its image in its own thread.
+            timeout = model.recipe.cameras[name].timeout_ms / 1e3
+            deadline = min(acquisition.deadline - RESERVE, acquisition.triggered + timeout)
+            asked.append((name, camera.grab(acquisition.triggered, deadline, exposed.one_of())))
+        return [self._judged(model, acquisition, name, image) for name, image in asked]
+
+    def _judged(self, model: Model, acquisition: Acquisition, camera: str, image: Future[Grabbed]) -> Seen:
+        try:
+            grabbed = image.result()
+        except StationError as error:
+            return _failed(acquisition, error.code, str(error), camera)
+        except ImageError as error:
+            return _failed(acquisition, ErrorCode.IMAGE_INCOMPLETE, str(error), camera)
+        except Exception as error:
+            logger.error("camera '%s' failed", camera, exc_info=error)
+            return _failed(acquisition, ErrorCode.SYSTEM, f"camera '{camera}' failed: {one_line(error)}", camera)
+        known = Inspected(
+            acquisition.acquisition_id,
+            camera=camera,
+            frame_id=grabbed.frame_id,
+            timings={"acquire": (grabbed.received - acquisition.triggered) * 1e3},
+        )
+        if grabbed.received < acquisition.triggered:
+            text = f"camera '{camera}' gave an image from before the trigger"
+            return Seen(replace(known, error=ErrorCode.IMAGE_STALE, error_text=text), grabbed.image, grabbed.bit_depth)
+        frozen = self._frozen[camera] if model.frozen_check else None
+        return Judge(model, grabbed.image, grabbed.bit_depth, known, frozen).judge()
+
+    def _exposed(self, acquisition: Acquisition) -> Exposed:
+        return Exposed(station=self.name, acquisition_id=acquisition.acquisition_id)
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            try:
+                work()
+            except Exception:
+                logger.exception("station '%s' failed", self.name)
+
+
+class _AllExposed:
+    """Tells when the last of several cameras has taken its image.
+
+    Args:
+        count: Of the cameras.
+        tell: Called once, then.
+    """
+
+    def __init__(self, count: int, tell: Callable[[], None]) -> None:
+        self._left, self._tell = count, tell
+        self._lock = threading.Lock()
+
+    def one_of(self) -> Callable[[], None]:
+        """What one camera calls; only its first call counts."""
+        called = threading.Event()
+
+        def exposed() -> None:
+            with self._lock:
+                if called.is_set():
+                    return
+                called.set()
+                self._left -= 1
+                last = self._left == 0
+            if last:
+                self._tell()
+
+        return exposed
+
+
+def _failed(acquisition: Acquisition, code: ErrorCode, text: str, camera: str = "") -> Seen:
+    took = {"acquire": (time.monotonic() - acquisition.triggered) * 1e3}
+    return Seen(
+        Inspected(
+            acquisition.acquisition_id,
+            acquisition.recipe_digest,
+            code,
+            text.partition("\n")[0],
+            camera=camera,
+            timings=took,
+        )
+    )
+
+
+def models_of(workers: Sequence[StationWorker]) -> list[Model]:
+    """What the stations judge by."""
+    return [worker.model for worker in workers if worker.model is not None]
