@@ -66,14 +66,17 @@ class CameraThread:
         """Asks for the image that belongs to a trigger; see `edgekd.station.cameras.camera.Camera.grab`."""
         return self._submit(lambda: self._camera.grab(after, deadline, exposed))
 
-    def close(self, seconds: float) -> None:
-        """Gives the camera back.
+    def close(self) -> None:
+        """Gives the camera back; `join` waits for that."""
+        self._work.put(None)
+
+    def join(self, until: float) -> None:
+        """Waits until the camera is given back.
 
         Args:
-            seconds: For which to wait at most.
+            until: `time.monotonic()` until which to wait at most.
         """
-        self._work.put(None)
-        self._thread.join(seconds)
+        self._thread.join(max(0.0, until - time.monotonic()))
 
     def _submit(self, work: Callable[[], Any]) -> Future[Any]:
         future: Future[Any] = Future()

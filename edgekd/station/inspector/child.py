@@ -101,10 +101,10 @@ class Child:
         return await self._reap()
 
     async def _reap(self) -> str:
-        self._writer.close()
+        self._process.kill()  # It has closed its socket, so it is of no more use.
+        self._writer.transport.abort()
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
-        self._process.kill()  # It has closed its socket, so it is of no more use.
         limit = time.monotonic() + REAPING
         while (status := self._process.poll()) is None:
             if time.monotonic() > limit:

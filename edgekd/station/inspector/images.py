@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,10 +28,10 @@ from edgekd.verdicts.limits import Limits
 
 FOLDER = "images"
 MOST_KEPT = 4  # Acquisitions of a station whose images wait for control's word.
-MOST_WAITING = 32  # Acquisitions whose images wait to be written,
-MOST_BYTES = 512 << 20  # and how much memory they may take.
+MOST_WAITING = 1000  # Acquisitions whose images wait to be written,
+MOST_BYTES = 256 << 20  # and how much memory they may take.
 JPEG_QUALITY = 95
-NICENESS = 10  # Of the thread that writes: the next part comes first.
+NICENESS = 5  # Of the thread that writes: the next part comes first.
 
 logger = logging.getLogger(__name__)
 Key = tuple[str, int]  # Station and acquisition.
@@ -109,16 +110,21 @@ class ImageWriter:
         if views is not None and asked.wanted:
             self._put(_Job(asked, views))
 
-    def close(self, seconds: float) -> None:
-        """Writes what waits, and ends.
+    def close(self, until: float) -> None:
+        """Writes what waits, and ends; of what it could not write in time it warns.
 
         Args:
-            seconds: For which to wait at most.
+            until: `time.monotonic()` until which to wait at most.
         """
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._thread.join(seconds)
+        self._thread.join(max(0.0, until - time.monotonic()))
+        with self._changed:
+            left = [job for job in self._waiting if job.keep.verdict is not Verdict.OK]
+            self._waiting.clear()
+        for job in left:
+            self._warn(job.keep, "the station was stopped before it was its turn")
 
     def _put(self, job: _Job) -> None:
         """Adds to what waits; where that is too much, OK samples go first, and never an NG without a warning."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from edgekd.station.error_codes import ErrorCode, StationError
 from edgekd.station.inspector.child import Child, start_child
@@ -123,7 +124,8 @@ class Life:
             raise StationError(ErrorCode.INSPECTOR_DIED, f"the inspector cannot be started: {error}") from error
         ended = asyncio.ensure_future(self._child.ended())
         try:
-            await asyncio.wait({self._ready, ended}, timeout=STARTING, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {self._ready, ended}
+            await asyncio.wait(either, timeout=STARTING, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             self.kill("it is not wanted any more")
             raise

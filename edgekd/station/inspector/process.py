@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 from edgekd.errors import EdgekdError, one_line
@@ -36,7 +37,7 @@ from edgekd.station.inspector.self_test import run_self_test
 from edgekd.station.inspector.station_worker import StationWorker, models_of
 from edgekd.station.recipe_store import recipes_in_use
 
-CLOSING = 2.0  # Seconds for which each camera, and the images that wait, are given at the end.
+CLOSING, WRITING = 4.0, 8.0  # Seconds at the end until cameras are left alone, and then images: control waits for ten.
 
 logger = logging.getLogger(__name__)
 
@@ -153,11 +154,13 @@ class InspectorProcess:
         self._send(Condemned(text=text))
 
     def _close(self) -> None:
-        for worker in self._stations.values():
-            worker.close(CLOSING)
-        for camera in self._cameras.values():
-            camera.close(CLOSING)
-        self._images.close(CLOSING)
+        now = time.monotonic()
+        for ending in (self._stations.values(), self._cameras.values()):
+            for each in ending:
+                each.close()
+            for each in ending:
+                each.join(now + CLOSING)
+        self._images.close(now + WRITING)
         self._models.close()
 
 

@@ -53,14 +53,17 @@ class StationWorker:
         """Does something in the station's thread, after what was asked for before."""
         self._work.put(work)
 
-    def close(self, seconds: float) -> None:
-        """Ends the thread once all is done.
+    def close(self) -> None:
+        """Ends the thread once all is done; `join` waits for that."""
+        self._work.put(None)
+
+    def join(self, until: float) -> None:
+        """Waits for the end of the thread.
 
         Args:
-            seconds: For which to wait at most.
+            until: `time.monotonic()` until which to wait at most.
         """
-        self._work.put(None)
-        self._thread.join(seconds)
+        self._thread.join(max(0.0, until - time.monotonic()))
 
     def use(self, model: Model) -> None:
         """Judges by a model from now on; the cameras are set as its recipe asks for.

@@ -33,9 +33,11 @@ class ModbusServer:
 
     Raises:
         EdgekdError: Two stations have one unit, or an address of a client is none.
+        MachineError: pymodbus is not installed.
     """
 
     def __init__(self, configuration: ModbusConfiguration, stations: Sequence[tuple[int, StationPort]]) -> None:
+        self._server_class = _server_class()
         self.port = configuration.port
         self.listening = asyncio.Event()
         self._configuration = configuration
@@ -53,24 +55,15 @@ class ModbusServer:
         """Serves until it is cancelled.
 
         Raises:
-            MachineError: pymodbus is missing, or the address cannot be listened on.
+            MachineError: The address cannot be listened on.
         """
-        server = self._server()
+        server = self._server_class(self._units, self._configuration.host, self._configuration.port, self._allowed)
         try:
             await self._listen(server)
             await _until_one_fails([*map(_follow, self._units.values()), self._watch_heartbeats()])
         finally:
             self.listening.clear()
             await server.shutdown()  # type: ignore[no-untyped-call]
-
-    def _server(self) -> Server:
-        try:
-            from edgekd.station.line.modbus_connections import Server
-        except ImportError as error:
-            raise missing_package("pymodbus", "Modbus") from error
-        # It writes a traceback for whatever a client does wrong; what we do wrong goes to our own log.
-        logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
-        return Server(self._units, self._configuration.host, self._configuration.port, self._allowed)
 
     async def _listen(self, server: Server) -> None:
         host, port = self._configuration.host, self._configuration.port
@@ -87,6 +80,17 @@ class ModbusServer:
             for unit in self._units.values():
                 unit.watch_heartbeat()
             await asyncio.sleep(HEARTBEAT_CHECK_S)
+
+
+def _server_class() -> type[Server]:
+    """Imported only where a station has a PLC: pymodbus is optional."""
+    try:
+        from edgekd.station.line.modbus_connections import Server
+    except ImportError as error:
+        raise missing_package("pymodbus", "Modbus") from error
+    # It writes a traceback for whatever a client does wrong; what we do wrong goes to our own log.
+    logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
+    return Server
 
 
 async def _follow(unit: Unit) -> None:

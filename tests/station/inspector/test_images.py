@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 
 import cv2
 import numpy as np
@@ -55,7 +56,7 @@ def box():
 def writer(tmp_path, box):
     writer = ImageWriter(tmp_path, box.send)
     yield writer
-    writer.close(10)
+    writer.close(time.monotonic() + 10)
 
 
 def view(image, camera="top", bit_depth=8):
@@ -148,7 +149,7 @@ def test_a_full_queue_drops_ok_samples_first_and_then_an_ng_with_a_warning(tmp_p
     assert "result 8 (NG)" in box.wait(Warned)[0].text
     held.set()
     assert [message.result_id for message in box.wait(Stored, 4)] == [1, 3, 5, 6]
-    writer.close(10)
+    writer.close(time.monotonic() + 10)
 
 
 def test_a_disk_that_is_full_costs_a_warning_and_leaves_no_part_of_a_file(tmp_path, writer, box, monkeypatch):
@@ -166,3 +167,15 @@ def test_a_disk_that_is_full_costs_a_warning_and_leaves_no_part_of_a_file(tmp_pa
     writer.offer("one", 2, [view(bad_part())])
     writer.keep(keep(2))
     assert len(box.wait(Stored, 2)) == 2
+
+
+def test_what_is_not_written_when_the_station_stops_is_told(tmp_path, box, monkeypatch):
+    held = threading.Event()
+    monkeypatch.setattr(images, "write_image", lambda *args, **options: held.wait(10))
+    writer = ImageWriter(tmp_path, box.send)
+    for number, verdict in ((1, Verdict.NG), (2, Verdict.OK), (3, Verdict.ERROR)):
+        writer.offer("one", number, [view(good_part(number))])
+        writer.keep(keep(number, verdict, wanted=("original",)))
+    writer.close(time.monotonic() + 0.1)
+    assert "result 3 (ERROR)" in box.wait(Warned)[-1].text
+    held.set()

@@ -5,6 +5,7 @@ import math
 import re
 import socket
 import struct
+import sys
 import time
 
 import pytest
@@ -406,6 +407,28 @@ def test_a_configuration_that_cannot_be_served_is_refused_in_one_line():
     stations = [(1, ScriptedStation("left")), (1, ScriptedStation("right"))]
     with pytest.raises(EdgekdError, match="'left' and 'right' are both Modbus unit 1"):
         ModbusServer(ModbusConfiguration(), stations)
+
+
+def test_without_pymodbus_the_error_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "edgekd.station.line.modbus_connections", None)
+    with pytest.raises(MachineError, match=re.escape("pip install 'edgekd[station]'")):
+        ModbusServer(ModbusConfiguration(), [])
+
+
+def test_a_server_that_was_stopped_serves_again_what_it_was_told_before():
+    async def again():
+        server = ModbusServer(ModbusConfiguration(port=0), [(1, ScriptedStation())])
+        for expected in (False, True):
+            running = asyncio.create_task(server.run())
+            await asyncio.wait_for(server.listening.wait(), 5)
+            async with Client(server) as plc:
+                assert (await plc.inputs())["TRIGGER_READY"] is expected
+                await plc.coil("TRIGGER_ENABLE", True)
+            running.cancel()
+            await asyncio.wait({running})
+            assert not server.listening.is_set()
+
+    within_patience(again())
 
 
 def test_a_port_that_is_taken_is_named():
