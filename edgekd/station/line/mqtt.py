@@ -64,6 +64,7 @@ class MqttPublisher:
         changed = asyncio.Event()
         events = self._station.events.subscribe()
         try:
+            await outbox.open()
             await together(self._take_events(events, outbox, changed), self._stay_connected(outbox, changed))
         finally:
             events.close()

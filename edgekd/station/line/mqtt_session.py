@@ -115,7 +115,7 @@ class Session:
         """Sends what the retained topics lack, the status first."""
         if self._reborn:  # Asked for while an update was being sent, perhaps, which does not count.
             self._published, self._counters_due, self._reborn = {}, 0.0, False
-        wanted = {self._topics.status: await self._status(), **self._retained()}
+        wanted = {self._topics.status: self._status(), **self._retained()}
         lacking = {
             topic: payload
             for topic, payload in wanted.items()
@@ -129,7 +129,7 @@ class Session:
         await self._send([Message(topic, payload, True) for topic, payload in lacking.items()])
         self._published.update(lacking)
 
-    async def _status(self) -> dict[str, Any]:
+    def _status(self) -> dict[str, Any]:
         now = self._station.snapshot()
         return {
             "online": True,
@@ -139,12 +139,12 @@ class Session:
             "edgekd_version": edgekd.__version__,
             "payload_version": payloads.VERSION,
             "simulated": now.simulated,
-            "results_dropped": await self._outbox.dropped(),
+            "results_dropped": self._outbox.dropped,
         }
 
     async def _send_waiting(self) -> bool:
         """Sends the oldest messages of the outbox; returns whether there were any."""
-        waiting = await self._outbox.oldest(AT_ONCE)
+        waiting = await self._outbox.oldest(AT_ONCE) if self._outbox.waiting else []
         if not waiting:
             return False
         await self._send(

@@ -58,8 +58,12 @@ class Outbox:
     """
 
     def __init__(self, path: Path, most: int = MOST_QUEUED) -> None:
-        self._rows = _Rows(path, most)
+        self._rows = _Rows(path, most)  # Its counts are read from elsewhere: they are single numbers.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"outbox {path.stem}")
+
+    async def open(self) -> None:
+        """Opens the database: what waits from earlier is counted then."""
+        await self._run(self._rows.open)
 
     async def append(self, topic: str, payload: Mapping[str, Any], epoch: int = 0) -> None:
         """Queues a message behind all others.
@@ -83,9 +87,15 @@ class Outbox:
         """Removes what the receiver confirmed: this message and all before it."""
         await self._run(lambda: self._rows.remove(last_id))
 
-    async def dropped(self) -> int:
+    @property
+    def waiting(self) -> int:
+        """How many messages wait, as far as they were counted by now."""
+        return self._rows.waiting
+
+    @property
+    def dropped(self) -> int:
         """How many messages went because the queue was full, since its database was made."""
-        return await self._run(lambda: self._rows.dropped)
+        return self._rows.dropped
 
     async def close(self) -> None:
         """Closes the database; the messages stay."""
@@ -111,9 +121,19 @@ class _Rows:
         self._failing = self._full = False
         self.dropped = 0
 
+    @property
+    def waiting(self) -> int:
+        return self._stored + len(self._in_memory)
+
+    def open(self) -> None:
+        try:
+            self._open()
+        except DISK_ERRORS as error:
+            self._report(error)
+
     def append(self, topic: str, payload: str, epoch: int) -> None:
         row = (self._next_id(), topic, epoch, payload)
-        excess = self._stored + len(self._in_memory) + 1 - self._most
+        excess = self.waiting + 1 - self._most
         if not self._store(row, excess):
             self._in_memory.append(row)
             if excess > 0:
@@ -152,10 +172,7 @@ class _Rows:
 
     def _next_id(self) -> int:
         """Later than all before it; by the clock, so that it follows what is in a database that cannot be read now."""
-        try:
-            self._open()
-        except DISK_ERRORS as error:
-            self._report(error)
+        self.open()
         self._last_id = max(self._last_id + 1, time.time_ns() // 1000)
         return self._last_id
 

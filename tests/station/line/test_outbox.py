@@ -58,8 +58,10 @@ def test_a_full_queue_loses_its_oldest_and_counts_them(tmp_path: Path, caplog: p
         assert await _numbers(outbox) == [6, 7, 8, 9]
         await outbox.close()
         again = Outbox(tmp_path / "box.sqlite", most=4)
+        await again.open()
+        assert again.waiting == 4
         assert await _numbers(again) == [6, 7, 8, 9]
-        assert await again.dropped() == 6
+        assert again.dropped == 6
         await again.close()
 
     run(scenario())
@@ -98,7 +100,7 @@ def test_a_folder_that_cannot_be_written_loses_nothing_while_the_process_lives(t
         outbox = Outbox(tmp_path / "file" / "box.sqlite", most=3)
         await _fill(outbox, range(5))
         assert await _numbers(outbox) == [2, 3, 4]
-        assert await outbox.dropped() == 2
+        assert outbox.dropped == 2
         await outbox.close()
 
     run(scenario())
