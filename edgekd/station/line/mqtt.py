@@ -56,6 +56,7 @@ class MqttPublisher:
         self._session: Session | None = None
         self._birth = 0
         self._cause, self._since_utc_ms = "", _utc_ms()
+        self._up: bool | None = None
         self._trouble = ""
 
     async def run(self) -> None:
@@ -127,14 +128,19 @@ class MqttPublisher:
     def _report_connected(self) -> None:
         logger.info("%s publishes to %s", self._station.name, self._broker)
         self._trouble = ""
-        self._station.report_link(LINK, True)
+        self._report(True)
 
     def _report_trouble(self, text: str) -> None:
         """Reports a connection that failed: each new reason once, however often it is tried."""
         if text != self._trouble:
             logger.warning("%s; it is tried again, and results wait", text)
-            self._station.report_link(LINK, False)
         self._trouble = text
+        self._report(False)
+
+    def _report(self, up: bool) -> None:
+        if up is not self._up:
+            self._station.report_link(LINK, up)
+        self._up = up
 
 
 def _utc_ms() -> int:

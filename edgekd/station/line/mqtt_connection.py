@@ -9,6 +9,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from edgekd.errors import EdgekdError, missing_package, one_line
 from edgekd.station.configuration import MqttConfiguration
@@ -100,6 +101,27 @@ def _is_loopback(host: str) -> bool:
     return host == "localhost"
 
 
+class Client(aiomqtt.Client):
+    """aiomqtt's own, but for a socket that is closed before the event loop begins to watch it for writing.
+
+    aiomqtt would have its number watched all the same, which may be that of another socket by then.
+    """
+
+    def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:
+        def write() -> None:
+            try:
+                client.loop_write()
+            except Exception as error:  # A broken pipe, for one: the connection is lost.
+                if not self._disconnected.done():
+                    self._disconnected.set_exception(error)
+
+        def watch() -> None:
+            if sock.fileno() >= 0:
+                self._loop.add_writer(sock.fileno(), write)
+
+        self._loop.call_soon_threadsafe(watch)
+
+
 @contextlib.asynccontextmanager
 async def connected(broker: Broker, identifier: str, will: aiomqtt.Will) -> AsyncIterator[aiomqtt.Client]:
     """A connection for as long as it lasts; MQTT 3.1.1, which every broker speaks.
@@ -112,7 +134,7 @@ async def connected(broker: Broker, identifier: str, will: aiomqtt.Will) -> Asyn
     Raises:
         aiomqtt.MqttError: There is no connection, or not any more.
     """
-    client = aiomqtt.Client(
+    client = Client(
         broker.host,
         broker.port,
         identifier=identifier,

@@ -176,12 +176,12 @@ def test_a_silent_server_holds_up_neither_the_station_nor_its_end(
                 began = time.perf_counter()
                 station.publish(1, Verdict.NG)
                 await asyncio.sleep(0)
-                assert time.perf_counter() - began < 0.1
+                assert time.perf_counter() - began < 0.25
                 await receiver.count(2)
                 assert [each.headers["webhook-id"] for each in receiver.requests] == ["press1-1"] * 2
                 assert [each.content["delayed"] for each in receiver.requests] == [False, True]
                 ended = time.perf_counter()
-            assert time.perf_counter() - ended < 0.5
+            assert time.perf_counter() - ended < 1
             await until(lambda: receiver.open == 0)
 
     run(scenario())
