@@ -12,13 +12,13 @@ import importlib.util
 import logging
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from edgekd.errors import EdgekdError, missing_package
+from edgekd.errors import EdgekdError, missing_package, one_line
 from edgekd.station.configuration import OpcUaConfiguration
 from edgekd.station.error_codes import ErrorCode
-from edgekd.station.events import Lost, Published
+from edgekd.station.events import Lost, Published, Subscription
 from edgekd.station.line.opcua_messages import (
     LONGEST_LINE,
     Message,
@@ -93,15 +93,15 @@ class OpcUaServer:
     async def _serve(self) -> str:
         """Starts the process and talks to it until it ends; returns what happened."""
         ours, theirs = socket.socketpair()
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "edgekd.station.line.opcua_process",
-                str(theirs.fileno()),
-                pass_fds=(theirs.fileno(),),
-                stdin=asyncio.subprocess.DEVNULL,
-            )
+        command = (sys.executable, "-m", "edgekd.station.line.opcua_process", str(theirs.fileno()))
+        try:
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    *command, pass_fds=(theirs.fileno(),), stdin=asyncio.subprocess.DEVNULL
+                )
+        except OSError as error:
+            ours.close()
+            return f"the OPC UA server cannot be started: {one_line(error)}"
         self.process_id = process.pid
         reader, writer = await asyncio.open_connection(sock=ours, limit=LONGEST_LINE)
         try:
@@ -136,7 +136,11 @@ class OpcUaServer:
         """Answers a request."""
         station = self._stations[message["station"]]
         if message["method"] == "recipes":
-            recipes = await asyncio.to_thread(self._recipes)
+            try:
+                recipes = await asyncio.to_thread(self._recipes)
+            except EdgekdError as error:
+                _logger.warning("OPC UA: %s", error)
+                recipes = ()
             return {"reply": message["call"], "code": 0, "recipes": [recipe_of(recipe) for recipe in recipes]}
         reply = _REQUESTS[message["method"]](station, message["arguments"], message["who"])
         return {"reply": message["call"], "code": int(reply.code), "acquisition_id": reply.acquisition_id}
@@ -148,7 +152,7 @@ class _Conversation:
     def __init__(self, server: OpcUaServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._server, self._reader, self._writer = server, reader, writer
         self._writing = asyncio.Lock()
-        self._telling: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> str:
         """Talks until one of them ends; returns what happened."""
@@ -157,12 +161,11 @@ class _Conversation:
             await self._send(self._server.settings())
             while (message := await read_message(self._reader)) is not None:
                 if "call" in message:
-                    await self._send(await self._server.answer(message))
+                    self._keep(asyncio.create_task(self._answer(message)))
                     await asyncio.sleep(BETWEEN_REQUESTS_S)
                 elif "ready" in message:
-                    self._telling = [
-                        asyncio.create_task(self._tell(*each)) for each in enumerate(self._server.stations)
-                    ]
+                    for index, station in enumerate(self._server.stations):
+                        self._keep(asyncio.create_task(self._tell(index, station)))
                 elif "listening" in message:
                     self._server.came_up(message["listening"])
                 elif "failed" in message:
@@ -170,35 +173,59 @@ class _Conversation:
         except (OSError, asyncio.TimeoutError):
             pass
         finally:
-            for task in self._telling:
+            running = tuple(self._tasks)
+            for task in running:
                 task.cancel()
-            await asyncio.gather(*self._telling, return_exceptions=True)
+            await asyncio.gather(*running, return_exceptions=True)
         return problem
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _logger.error("the OPC UA server is started again", exc_info=task.exception())
+            self._writer.transport.abort()
+
+    async def _answer(self, message: Message) -> None:
+        with self._giving_up():
+            await self._send(await self._server.answer(message))
+
+    @contextlib.contextmanager
+    def _giving_up(self) -> Iterator[None]:
+        """Ends the conversation where the process does not read, so that another one is started."""
+        try:
+            yield
+        except (OSError, asyncio.TimeoutError):
+            self._writer.transport.abort()
 
     async def _tell(self, index: int, station: StationPort) -> None:
         """Tells the process what happens at a station, beginning with what it shows now."""
         events = station.events.subscribe()
         try:
-            snapshot = station.snapshot()
-            shown = view_of(snapshot)
-            last = event_of(Published(snapshot.outcome), snapshot) if snapshot.outcome else None
-            await self._send({"station": index, "view": shown, "event": last})
-            async for event in events:
-                snapshot = station.snapshot()
-                if isinstance(event, Lost):
-                    told: Message | None = {"name": "state", "state": int(snapshot.state), "cause": ""}
-                else:
-                    told = event_of(event, snapshot)
-                view = view_of(snapshot)
-                message: Message = {"station": index, "event": told}
-                if view != shown:
-                    message["view"] = shown = view
-                if told or "view" in message:
-                    await self._send(message)
-        except (OSError, asyncio.TimeoutError):
-            self._writer.transport.abort()  # It does not read: another one is started.
+            with self._giving_up():
+                await self._tell_all(index, station, events)
         finally:
             events.close()
+
+    async def _tell_all(self, index: int, station: StationPort, events: Subscription) -> None:
+        snapshot = station.snapshot()
+        shown = view_of(snapshot)
+        last = event_of(Published(snapshot.outcome), snapshot) if snapshot.outcome else None
+        await self._send({"station": index, "view": shown, "event": last})
+        async for event in events:
+            snapshot = station.snapshot()
+            told: Message | None = {"name": "state", "state": int(snapshot.state), "cause": ""}
+            if not isinstance(event, Lost):
+                told = event_of(event, snapshot)
+            message: Message = {"station": index, "event": told}
+            view = view_of(snapshot)
+            if view != shown:
+                message["view"] = shown = view
+            if told or "view" in message:
+                await self._send(message)
 
     async def _send(self, message: Message) -> None:
         async with self._writing:

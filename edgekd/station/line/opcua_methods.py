@@ -229,9 +229,9 @@ async def _unprepare_recipe(station: ServedStation, external: str, internal: str
     loaded = {"recipe_id": view["RecipeId"], "revision": view["Revision"], "digest": view["RecipeDigest"]}
     made = internal_recipe(loaded)
     if not view["Job"] or external not in ("", view["RecipeId"]) or internal not in ("", made.Id):
-        return structure("RecipeIdInternalDataType", Id=""), False, -int(ErrorCode.JOB_UNKNOWN)
+        return structure("RecipeIdInternalDataType", Id=""), -int(ErrorCode.JOB_UNKNOWN)
     reply = await _asking(station, "UnprepareRecipe", "change_job", job=0)
-    return made, False, -reply["code"]
+    return made, -reply["code"]
 
 
 async def _get_recipe_list(

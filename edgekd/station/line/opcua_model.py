@@ -187,6 +187,7 @@ _START: Arguments = (
 _STARTED: Arguments = (("JobId", "JobIdDataType"), *_ERROR)
 _PREPARE: Arguments = (("ExternalId", "RecipeIdExternalDataType"), ("InternalIdIn", "RecipeIdInternalDataType"))
 _PREPARED: Arguments = (("InternalIdOut", "RecipeIdInternalDataType"), ("IsCompleted", "Boolean"), *_ERROR)
+_UNPREPARED: Arguments = (("InternalIdOut", "RecipeIdInternalDataType"), *_ERROR)
 _PAGE: Arguments = (("MaxResults", "UInt32"), ("StartIndex", "UInt32"), ("Timeout", "Int32"))
 _ONE: Arguments = (("ResultId", "ResultIdDataType"), ("Timeout", "Int32"))
 METHODS: Mapping[str, Mapping[str, Method]] = {
@@ -205,7 +206,7 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
     },
     "RecipeManagementType": {
         "PrepareRecipe": Method(7015, _PREPARE, _PREPARED, 6148, 6149),
-        "UnprepareRecipe": Method(7055, _PREPARE, _PREPARED, 6152, 6153),
+        "UnprepareRecipe": Method(7055, _PREPARE, _UNPREPARED, 6152, 6153),
         "GetRecipeListFiltered": Method(
             7014,
             (
