@@ -162,9 +162,8 @@ async def serve(link: Link, settings: Message) -> None:
     finally:
         for task in (reading, shown, *workers):
             task.cancel()
-        if server.bserver is not None:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(server.bserver.stop(), REPLY_S)
+        for transport in list(server.iserver.asyncio_transports):
+            transport.close()  # Clients come again; the rest ends with the process.
 
 
 async def _all_shown(stations: list[ServedStation]) -> None:
@@ -220,7 +219,9 @@ def main() -> None:
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
     logging.getLogger("asyncua").setLevel(logging.CRITICAL)  # Else whoever connects fills the log.
-    sys.exit(asyncio.run(run(int(sys.argv[1]))))
+    code = asyncio.run(run(int(sys.argv[1])))
+    sys.stderr.flush()
+    os._exit(code)  # To take the address space down takes a while, and nothing else is left.
 
 
 if __name__ == "__main__":

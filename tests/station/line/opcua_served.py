@@ -22,7 +22,7 @@ from tests.station.line.opcua_scripted import RECIPES, ScriptedStation
 
 T = TypeVar("T")
 START_S = 60  # Of a machine that does other things too.
-WAIT_S = 15
+WAIT_S = 40
 EVENTS = {
     1013: "JobStarted",
     1018: "StateChanged",
@@ -202,7 +202,7 @@ class Certificate:
 
 async def encrypted(url: str, client: Certificate, server: Certificate, user: Certificate | None = None) -> Client:
     """A client with a certificate, and a user with another; not connected yet."""
-    made = Client(url)
+    made = Client(url, timeout=START_S, watchdog_intervall=START_S)
     made.application_uri = client.uri
     await made.set_security(
         SecurityPolicyBasic256Sha256, str(client.der), str(client.key), server_certificate=str(server.der)

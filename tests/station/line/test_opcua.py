@@ -28,6 +28,7 @@ from edgekd.station.states import State  # noqa: E402
 from tests.station.line.opcua_scripted import RECIPES, ScriptedStation  # noqa: E402
 from tests.station.line.opcua_served import (  # noqa: E402
     AUTOMATIC,
+    START_S,
     Served,
     Station,
     a_job,
@@ -56,8 +57,8 @@ def served(request: pytest.FixtureRequest) -> Iterator[Served]:
 Test = Callable[[Station, ScriptedStation], Coroutine[Any, Any, None]]
 
 
-def with_client(served: Served, name: str, test: Test, state: State | None = State.READY) -> None:
-    """Runs a test with a client that listens, at a station that is in a state."""
+def with_client(served: Served, name: str, test: Test, state: State | None = State.READY, listens: bool = True) -> None:
+    """Runs a test with a client that listens to events, at a station that is in a state."""
     scripted = next(station for station in served.stations if station.name == name)
 
     async def run() -> None:
@@ -69,7 +70,8 @@ def with_client(served: Served, name: str, test: Test, state: State | None = Sta
                 shown = {State.READY: ready, State.OFFLINE: "Preoperational", State.HALTED: "Halted"}[state]
                 await station.in_state(shown)
             scripted.asked.clear()
-            await station.listen()
+            if listens:
+                await station.listen()
             await test(station, scripted)
 
     served.run(run())
@@ -77,7 +79,7 @@ def with_client(served: Served, name: str, test: Test, state: State | None = Sta
 
 @asynccontextmanager
 async def connected(served: Served, name: str) -> AsyncIterator[Station]:
-    async with Client(served.url) as client:
+    async with Client(served.url, timeout=START_S, watchdog_intervall=START_S) as client:
         if not served.typed:  # Of the library's own registry; it takes a while.
             await client.load_data_type_definitions()
             served.typed = True
@@ -425,8 +427,13 @@ def test_the_last_results_are_kept_listed_and_found_by_id(served: Served) -> Non
             verdict = Verdict.ERROR if number % 10 == 0 else Verdict.OK
             outcomes.append(scripted.finish(verdict, ErrorCode.IMAGE_BLACK if number % 10 == 0 else ErrorCode.NONE))
             scripted.go(State.READY, results_ready=False)
-        await station.event("ResultReady", MOST_RESULTS + 5)
         folder = await station.node("ResultManagement", "Results")
+        newest_id = ua.NodeId(f"plc.ResultManagement.Results.{outcomes[-1].result_id}", 3)
+
+        async def there() -> bool:
+            return newest_id in [child.nodeid for child in await folder.get_children()]
+
+        await station.until(there)
         names = [(await child.read_browse_name()).Name for child in await folder.get_children()]
         assert names == [str(outcome.result_id) for outcome in outcomes[-MOST_RESULTS:]]
         newest = await (await folder.get_children())[-1].read_value()
@@ -475,7 +482,7 @@ def test_the_last_results_are_kept_listed_and_found_by_id(served: Served) -> Non
         assert await matching(state=4) == (True, [str(number) for number in range(100, 9, -10)])
         assert await matching(state=4, most=2) == (False, ["100", "90"])
 
-    with_client(served, "plc", test)
+    with_client(served, "plc", test, listens=False)
 
 
 def test_what_the_specification_has_no_place_for_has_nodes_of_its_own(served: Served) -> None:
