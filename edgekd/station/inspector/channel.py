@@ -30,11 +30,15 @@ class Channel:
 
     Args:
         connection: The socket.
+
+    Attributes:
+        preloading: What beats tell of that.
     """
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._sending = threading.Lock()
+        self.preloading = False
 
     def send(self, message: Message) -> None:
         """Sends a message; where control is gone, this process ends."""
@@ -55,12 +59,16 @@ class Channel:
         return decode_to_inspector(self._exactly(checked_length(length)))
 
     def beat(self) -> None:
-        """Sends a beat each half second from now on, from a thread of its own."""
-        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+        """Tells that this process responds."""
+        self.send(Beat(preloading=self.preloading))
 
-    def _beat(self) -> None:
+    def keep_beating(self) -> None:
+        """Sends a beat each half second from now on, from a thread of its own."""
+        threading.Thread(target=self._keep_beating, name="heartbeat", daemon=True).start()
+
+    def _keep_beating(self) -> None:
         while True:
-            self.send(Beat())
+            self.beat()
             time.sleep(BEATS)
 
     def _exactly(self, length: int) -> bytes:

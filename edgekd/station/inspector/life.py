@@ -15,6 +15,7 @@ from edgekd.station.error_codes import ErrorCode, StationError
 from edgekd.station.inspector.child import Child, start_child
 from edgekd.station.inspector.listeners import Listeners, tell
 from edgekd.station.inspector.messages import (
+    Beat,
     CameraChanged,
     Condemned,
     Configure,
@@ -74,6 +75,7 @@ class Life:
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._requests: dict[int, asyncio.Future[Replied]] = {}
         self._numbers = itertools.count(1)
+        self._preloading = False
         self.serving = False
         self.condemned: tuple[float, str] | None = None
         self.parts: dict[tuple[str, int], PartInWork] = {}
@@ -99,9 +101,9 @@ class Life:
         return self._ready.done()
 
     @property
-    def asked(self) -> bool:
-        """Whether it works on a request, in which a library may hold Python's lock."""
-        return bool(self._requests)
+    def loading(self) -> bool:
+        """Whether it loads or tests a recipe, during which a library may hold Python's lock."""
+        return self._preloading or bool(self._requests)
 
     @property
     def waiting(self) -> bool:
@@ -214,6 +216,8 @@ class Life:
         if isinstance(message, Ready):
             if not self.ready:
                 self._ready.set_result(None)
+        elif isinstance(message, Beat):
+            self._preloading = message.preloading
         elif isinstance(message, Replied):
             answer = self._requests.get(message.request)
             if answer is not None and not answer.done():

@@ -122,9 +122,14 @@ class Ready(Message):
 
 
 class Beat(Message):
-    """The process responds: sent each half second, and where `Ping` asks."""
+    """The process responds: sent each half second, and where `Ping` asks.
+
+    Attributes:
+        preloading: Whether recipes are being made ready, during which a library may hold Python's lock for a while.
+    """
 
     kind: Literal["beat"] = "beat"
+    preloading: bool = False
 
 
 class Replied(Message):

@@ -18,7 +18,6 @@ from edgekd.station.inspector.channel import Channel, die_with_parent, end_now
 from edgekd.station.inspector.images import ImageWriter
 from edgekd.station.inspector.loading import Models
 from edgekd.station.inspector.messages import (
-    Beat,
     CameraChanged,
     Condemned,
     Configure,
@@ -76,7 +75,7 @@ class InspectorProcess:
     def _handle(self, message: ToInspector) -> None:
         """Begins what a message asks for; nothing here may wait, or nobody would answer `Ping`."""
         if isinstance(message, Ping):
-            self._send(Beat())
+            self._channel.beat()
         elif isinstance(message, Inspect):
             worker, acquisition = self._stations[message.acquisition.station], message.acquisition
             worker.submit(lambda: worker.inspect(acquisition))
@@ -141,11 +140,14 @@ class InspectorProcess:
         except Exception as error:
             logger.warning("no recipe is preloaded: %s", one_line(error))
             return
+        self._channel.preloading = True
+        self._channel.beat()  # Before anything may keep the next one from being sent.
         for job in jobs:
             try:
                 self._models.get(job)
             except Exception as error:
                 logger.warning("job %d is not preloaded: %s", job, one_line(error))
+        self._channel.preloading = False
 
     def _camera_changed(self, name: str, up: bool, code: ErrorCode, text: str) -> None:
         self._send(CameraChanged(camera=name, up=up, code=code, text=text))
@@ -183,7 +185,7 @@ def main() -> None:
     except EdgekdError as error:
         channel.send(Condemned(text=str(error)))
         end_now()
-    channel.beat()
+    channel.keep_beating()
     channel.send(Ready())
     process.run()
     end_now()  # Without waiting for a thread that a driver holds.

@@ -13,7 +13,8 @@ from edgekd.station.inspector.life import Life
 from edgekd.station.inspector.listeners import Listeners, tell
 from edgekd.station.inspector.messages import Configure, Stop
 
-SILENT, SILENT_ASKED = 3.0, 30.0  # Seconds without a message after which it hangs; the second while it loads or tests.
+SILENT = 3.0  # Seconds without a message after which it hangs,
+SILENT_LOADING = 30.0  # and while it loads or tests.
 UNENDING = 2.0  # Seconds after the deadline at which an inspection counts as one that does not end.
 LOOKS = 0.25  # Seconds between two looks at that.
 FAILING, WINDOW = 3, 600.0  # So many deaths in so many seconds are a fault.
@@ -148,7 +149,7 @@ class Supervisor:
 
 def _reason_to_end(life: Life, now: float) -> str | None:
     """Why a process must be ended; None where it need not."""
-    silent = SILENT_ASKED if life.asked else SILENT
+    silent = SILENT_LOADING if life.loading else SILENT
     if now - life.heard > silent:
         return f"it did not respond for {silent:g} s"
     if any(now > part.acquisition.deadline + UNENDING for part in life.parts.values()):
