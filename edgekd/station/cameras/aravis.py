@@ -111,7 +111,9 @@ class AravisDriver(Driver):
             reason = f"the image did not arrive whole ({status.value_nick}): check cable, network and packet size"
             return RawFrame(partial(to_image, b"", self._format, 0, 0), received, number, reason)
         width, height = buffer.get_image_width(), buffer.get_image_height()
-        return RawFrame(partial(to_image, buffer.get_data(), self._format, width, height), received, number)
+        padding = buffer.get_image_padding()[0] if hasattr(buffer, "get_image_padding") else 0  # From 0.8.23 on.
+        load = partial(to_image, buffer.get_data(), self._format, width, height, row_padding=padding)
+        return RawFrame(load, received, number)
 
     def close(self) -> None:
         if self._camera is None:

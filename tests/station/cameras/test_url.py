@@ -18,7 +18,7 @@ from edgekd.station.cameras.opening import open_camera
 from edgekd.station.configuration import CameraConfiguration
 from edgekd.station.error_codes import ErrorCode, StationError
 
-from .counterparts import FREE, Proxy, free_port, nothing, number_of, numbered, rtsp_server, silent_server
+from .counterparts import FREE, Proxy, free_port, nothing, number_of, numbered, rtsp_server, run_python, silent_server
 
 # A stream is behind the scene by its encoder and its network, always; on a busy machine some more.
 BEHIND_S = 0.35
@@ -134,6 +134,24 @@ def test_a_server_that_accepts_and_is_silent_is_a_lost_camera_in_time():
                 opened(f"{scheme}://127.0.0.1:{port}/camera")
             assert caught.value.code == ErrorCode.CAMERA_LOST
             assert time.monotonic() - started < 13
+
+
+LEFT_OPEN = """
+import time
+from edgekd.station.cameras.opening import open_camera
+from edgekd.station.configuration import CameraConfiguration
+from edgekd.station.recipes import CameraSettings
+camera = open_camera("top", CameraConfiguration(kind="url", source="http://127.0.0.1:{port}/"))
+camera.apply(CameraSettings(trigger="free_run"))
+camera.arm()
+print(camera.grab(time.monotonic(), time.monotonic() + 2, lambda: None).image.shape)
+"""
+
+
+def test_a_process_ends_cleanly_although_it_leaves_a_stream_open(http_port: int):
+    done = run_python(LEFT_OPEN.format(port=http_port), 30)
+
+    assert (done.stdout, done.returncode) == ("(240, 320, 3)\n", 0), done.stderr
 
 
 def test_a_server_that_is_not_there_is_named_without_its_password():
