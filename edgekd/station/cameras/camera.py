@@ -77,6 +77,14 @@ class Camera(ABC):
 
     @property
     @abstractmethod
+    def last_received(self) -> float | None:
+        """When the newest image had come, by `time.monotonic()`; None where there is none.
+
+        A station that its camera triggers looks at this, and grabs with an `after` just before it.
+        """
+
+    @property
+    @abstractmethod
     def hung(self) -> bool:
         """Whether its driver does not return from a call; only the end of the process frees what it holds."""
 

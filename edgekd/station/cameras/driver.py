@@ -77,7 +77,7 @@ class Driver(ABC):
         raise NotImplementedError
 
     def check(self) -> None:  # noqa: B027
-        """Raises StationError where the camera is known to be lost; called often, and at once."""
+        """Raises StationError where the camera is known to be lost; called after each image and now and then."""
 
     def silence(self, settings: CameraSettings) -> str:
         """What to say where no image came in time.

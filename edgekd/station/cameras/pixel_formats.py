@@ -39,7 +39,7 @@ DEPTHS = {"": (8, 10, 12, 14, 16), "p": (10, 12, 14), "Packed": (10, 12)}  # Of 
 MONO = re.compile(r"Mono(8|10|12|14|16)(p|Packed)?")
 BAYER = re.compile(r"Bayer(RG|GR|GB|BG)(8|10|12|14|16)(p|Packed)?")
 COLOUR = re.compile(r"(RGB|BGR|RGBa|BGRa)(8|10|12|14|16)")
-LUMA = re.compile(r"(YUV|YCbCr|YCbCr601|YCbCr709)(8|422_8|411_8)(?:_(UYV|CbYCr|UYVY|CbYCrY|UYYVYY|CbYYCrYY))?")
+LUMA = re.compile(r"(YUV|YCbCr|YCbCr601_|YCbCr709_)(8|422_8|411_8)(?:_(UYV|CbYCr|UYVY|CbYCrY|UYYVYY|CbYYCrYY))?")
 # Where the samples of a group of pixels stand: luma of each, then the two chromas that they share.
 GROUPS = {
     "Y": ("8", (0,), 1, 2),
@@ -139,7 +139,7 @@ def _layout(pixel_format: str) -> Layout | None:
         order = (match[3] or PLAIN_ORDERS[match[2]]).replace("Cb", "U").replace("Cr", "V")
         kind, luma, *_ = GROUPS[order]
         if kind == match[2]:
-            return Layout((len(luma) + 2, len(luma)), partial(_from_luma, kind=match[1], order=order))
+            return Layout((len(luma) + 2, len(luma)), partial(_from_luma, kind=match[1].rstrip("_"), order=order))
     return None
 
 

@@ -82,6 +82,11 @@ class ReconnectingCamera(Camera):
         return camera.latest() if camera is not None else None
 
     @property
+    def last_received(self) -> float | None:
+        camera = self._camera
+        return camera.last_received if camera is not None else None
+
+    @property
     def hung(self) -> bool:
         self._hung = [camera for camera in self._hung if camera.abandoned]
         return bool(self._hung)

@@ -74,7 +74,7 @@ class Setting:
         try:
             yield
         except Exception as error:  # Each library has kinds of its own.
-            self._complaints.append(f"refuses {setting} {_shown(value)}: {one_line(error)}")
+            self._complaints.append(f"refuses {setting} {_shown(value)}: {words_of(error)}")
 
     def _choose(self, feature: str, value: str) -> None:
         """Sets an enumeration, where it is not so already: some cameras lock what cannot be otherwise."""
@@ -180,6 +180,16 @@ class Setting:
             self._done["white_balance"] = tuple(got)
             if not all(math.isclose(*pair, rel_tol=0.02) for pair in zip(wanted, got, strict=True)):
                 raise ValueError(f"{name} reads back {got}")
+
+
+def words_of(error: Exception) -> str:
+    """What a library's error says, without GLib's own numbers.
+
+    Args:
+        error: Any.
+    """
+    message = getattr(error, "message", None)
+    return message.partition("\n")[0] if isinstance(message, str) and message else one_line(error)
 
 
 def _shown(value: object) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,6 +26,20 @@ KEPT = 3  # Frames, for a caller that comes a little late.
 CLOSE_S = 2.0
 LAST_OF_16_BITS = 65535  # GigE Vision 1 counts frames from 1 to this and begins again.
 FIRST_NUMBERS = (0, 1)
+
+
+_cameras: weakref.WeakSet[ThreadedCamera] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Ends the threads before Python ends: one that came back from C++ later would abort the process."""
+    cameras = list(_cameras)
+    for camera in cameras:
+        camera.end()
+    limit = time.monotonic() + CLOSE_S
+    for camera in cameras:
+        camera.wait_for_end(max(limit - time.monotonic(), 0))
 
 
 class Request:
@@ -59,9 +75,9 @@ class ThreadedCamera(Camera):
         self._calling_since: float | None = None
         self._call_s = driver.open_s
         self._opened = Request(lambda _: driver.open())
-        self._requests.append(self._opened)
         # A daemon: the process ends although a driver hangs.
         self._thread = threading.Thread(target=self._work, name=f"camera {name}", daemon=True)
+        _cameras.add(self)
         self._thread.start()
 
     def wait_until_open(self) -> None:
@@ -114,6 +130,11 @@ class ThreadedCamera(Camera):
         return self._load(frame) if frame is not None and not frame.incomplete else None
 
     @property
+    def last_received(self) -> float | None:
+        frame = self._newest
+        return None if frame is None else frame.received
+
+    @property
     def hung(self) -> bool:
         since, longest = self._calling_since, self._call_s
         return since is not None and time.monotonic() - since > longest
@@ -144,15 +165,24 @@ class ThreadedCamera(Camera):
         return self.failure
 
     def close(self) -> None:
-        self._end()
-        self._thread.join(CLOSE_S)
+        self.end()
+        self.wait_for_end(CLOSE_S)
         if self.abandoned:
             logger.warning("camera '%s' hangs in its driver and cannot be closed before the process ends", self.name)
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Asks the thread to end."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
+
+    def wait_for_end(self, timeout_s: float) -> None:
+        """Waits for the thread's end.
+
+        Args:
+            timeout_s: How long.
+        """
+        self._thread.join(timeout_s)
 
     def _post(self, call: Callable[[Request], Any]) -> Request:
         request = Request(call)
@@ -221,15 +251,15 @@ class ThreadedCamera(Camera):
 
     def _work(self) -> None:
         try:
-            while not self._closing:
+            self._serve(self._opened)
+            self._call_s = self._driver.call_s
+            while self._opened.error is None and not self._closing:
+                self._called(self._driver.check)
                 request = self._next_request()
                 if request is not None:
                     self._serve(request)
-                elif not self._closing:
-                    self._call_s = self._driver.call_s
-                    self._called(self._driver.check)
-                    if self._reading:
-                        self._take(self._called(lambda: self._driver.read(SLICE_S)))
+                elif self._reading:
+                    self._take(self._called(lambda: self._driver.read(SLICE_S)))
         except EdgekdError as failure:
             self._fail(failure)
         except Exception as failure:  # A driver's own kinds; none may end the thread in silence.

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import importlib.util
-import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -25,6 +27,7 @@ from edgekd.station.recipes import CameraSettings
 HERE = Path(__file__).parent
 SYSTEM_PYTHON = "/usr/bin/python3"
 FAKE_CAMERA = "arv-fake-gv-camera-0.8"
+GIGE_ADDRESS = "127.0.0.1"
 FREE = CameraSettings(trigger="free_run", timeout_ms=2000)
 BITS, BLOCK = 32, 16
 
@@ -111,28 +114,33 @@ def rtsp_server(codec: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
         yield server, port
 
 
-def own_loopback() -> str:
-    """An address of the loopback network that no other process of the tests uses."""
-    return f"127.77.{os.getpid() >> 8 & 255}.{os.getpid() & 255 or 1}"
-
-
 @contextlib.contextmanager
-def fake_gige_camera(address: str, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """A GigE Vision camera at an address."""
+def fake_gige_camera(*options: str) -> Iterator[subprocess.Popen[str]]:
+    """A GigE Vision camera at 127.0.0.1, one at a time on a machine: the protocol has one port."""
     program = shutil.which(FAKE_CAMERA)
     if program is None:
         pytest.skip(f"needs {FAKE_CAMERA}: apt install aravis-tools")
     need_kind("aravis")
-    with running([program, "-i", address, *options]) as camera:
-        wait_for(lambda: _answers(address), 5, "the fake camera's start")
-        yield camera
+    with (Path(tempfile.gettempdir()) / f"{FAKE_CAMERA}.lock").open("w") as lock:
+        wait_for(lambda: _locked(lock), 120, "the end of another fake camera")
+        with running([program, "-i", GIGE_ADDRESS, *options]) as camera:
+            wait_for(_answers, 5, "the fake camera's start")
+            yield camera
 
 
-def _answers(address: str) -> bool:
+def _locked(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _answers() -> bool:
     """Whether a GigE Vision camera answers to a read of its first register."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         asking.settimeout(0.1)
-        asking.sendto(bytes.fromhex("4201008000040001") + bytes(4), (address, 3956))
+        asking.sendto(bytes.fromhex("4201008000040001") + bytes(4), (GIGE_ADDRESS, 3956))
         try:
             return len(asking.recv(64)) == 12
         except OSError:

@@ -75,6 +75,16 @@ def test_each_file_counts_once_for_the_trigger_before_it(camera: Camera, folder:
     assert camera.latest() is not None
 
 
+def test_a_station_that_its_camera_triggers_finds_the_image_that_came(camera: Camera, folder: Path):
+    assert camera.last_received is None
+
+    renamed_into(folder, "1.png", 1)
+    wait_for(lambda: camera.last_received is not None)
+
+    assert camera.last_received is not None
+    assert grab(camera, camera.last_received - 1e-6) == 1
+
+
 def test_a_file_from_before_the_trigger_belongs_to_no_part(camera: Camera, folder: Path):
     renamed_into(folder, "1.png", 1)
     wait_for(lambda: camera.latest() is not None and number_of(camera.latest().image) == 1)

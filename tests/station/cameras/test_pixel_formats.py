@@ -119,8 +119,8 @@ def luma_of(kr: float, kb: float, full: bool) -> tuple[int, int, int]:
     [
         ("YUV", 0.299, 0.114, True),
         ("YCbCr", 0.299, 0.114, True),
-        ("YCbCr601", 0.299, 0.114, False),
-        ("YCbCr709", 0.2126, 0.0722, False),
+        ("YCbCr601_", 0.299, 0.114, False),
+        ("YCbCr709_", 0.2126, 0.0722, False),
     ],
 )
 @pytest.mark.parametrize("layout", ["8", "8_UYV", "422_8", "422_8_UYVY", "411_8_UYYVYY"])

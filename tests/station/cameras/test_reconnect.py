@@ -16,7 +16,7 @@ from edgekd.station.configuration import CameraConfiguration
 from edgekd.station.error_codes import ErrorCode, StationError
 from edgekd.station.recipes import CameraSettings
 
-from .counterparts import fake_gige_camera, nothing, number_of, numbered, own_loopback, wait_for
+from .counterparts import GIGE_ADDRESS, fake_gige_camera, nothing, number_of, numbered, wait_for
 
 
 class Told:
@@ -105,9 +105,8 @@ def test_a_configuration_that_is_wrong_is_refused_at_once(told: Told):
 
 @pytest.mark.faults
 def test_a_gige_camera_that_is_killed_and_comes_back_is_used_again(told: Told):
-    address = own_loopback().replace("127.77", "127.81")
-    configuration = CameraConfiguration(kind="aravis", source=address, reconnect_s=0.2)
-    with fake_gige_camera(address):
+    configuration = CameraConfiguration(kind="aravis", source=GIGE_ADDRESS, reconnect_s=0.2)
+    with fake_gige_camera():
         camera = kept_open(configuration, told)
         assert camera.wait_until_open(10)
         camera.apply(CameraSettings(trigger="software", region=(0, 0, 128, 64), timeout_ms=1000))
@@ -118,7 +117,7 @@ def test_a_gige_camera_that_is_killed_and_comes_back_is_used_again(told: Told):
     assert code_of(camera) == ErrorCode.CAMERA_LOST
     assert time.monotonic() - started < 0.1
 
-    with fake_gige_camera(address):
+    with fake_gige_camera():
         wait_for(lambda: told.said[-1] == "regained", 15, "the return")
 
         assert code_of(camera) == ErrorCode.NONE

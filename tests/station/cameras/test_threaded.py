@@ -49,10 +49,12 @@ class Paper(Driver):
 
     def read(self, timeout_s: float) -> RawFrame | None:
         if not self.pending or time.monotonic() + timeout_s < self.pending[0][0]:
-            time.sleep(timeout_s)
+            if timeout_s:
+                time.sleep(timeout_s)
             return None
         due, number = self.pending.pop(0)
-        time.sleep(max(due - time.monotonic(), 0))
+        if (early := due - time.monotonic()) > 0:
+            time.sleep(early)
         frame_id = self.ids.pop(0) if self.ids else None
         return RawFrame(lambda: (numbered(number), 8), time.monotonic(), frame_id)
 
