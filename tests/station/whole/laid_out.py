@@ -60,8 +60,8 @@ class WholeStation:
             "recipes": str(recipes),
             "stations": [{**station, **({} if job is None else {"job": job})} for station in stations],
             "cameras": {name: {"kind": "folder", "source": f"camera/{name}", "reconnect_s": 0.1} for name in names},
-            "modbus": {"port": self.port},
             **sections,
+            "modbus": {"port": self.port, **sections.get("modbus", {})},
         }
         (folder / "station.toml").write_text(tomlkit.dumps(content))
 
