@@ -80,7 +80,7 @@ def test_an_opc_ua_client_that_reads_meanwhile_sees_the_same_results_and_may_lea
             for number in range(1, 6):
                 await plc.part(number, defective=number == 3)
             ready = [await asyncio.wait_for(seen.event("ResultReady", count), PATIENCE_S) for count in range(1, 6)]
-            assert [event.ResultContent[0] for event in ready] == ["OK", "OK", "NG", "OK", "OK"]
+            assert [event.ResultContent[0].Value for event in ready] == ["OK", "OK", "NG", "OK", "OK"]
             client.uaclient.protocol.transport.abort()  # Without a word.
             for number in range(6, 9):
                 assert (await plc.part(number)).verdict is Verdict.OK
@@ -151,7 +151,6 @@ def test_a_full_disk_is_an_error_and_no_trigger_is_taken_until_there_is_room(lai
 
 def fill(disk):
     """Leaves no room on a disk."""
-    with (disk / "filler").open("wb") as file, contextlib.suppress(OSError):
-        while True:
-            file.write(bytes(4096))
-            file.flush()
+    with (disk / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
