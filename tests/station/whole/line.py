@@ -40,6 +40,7 @@ class Line(SimulatedPlc):
         expected: The job that is to judge.
         wrong: What must not happen, with how often.
         stalled: Whether the camera takes no images.
+        name: As given.
     """
 
     def __init__(self, station: WholeStation, name: str = "top", unit: int = 1, **options: Any) -> None:
@@ -48,6 +49,7 @@ class Line(SimulatedPlc):
         self.wrong: Counter[str] = Counter()
         self.expected = 1
         self.stalled = False
+        self.name = name
         self._camera = station.camera(name)
         self._lies_there: bytes | None = None
         self._shot = 0

@@ -70,7 +70,13 @@ def read_score(score: float) -> Read:
 
 
 def released_recipe(
-    recipes: Path, job: int = 1, *, cameras: tuple[str, ...] = ("top",), preload: bool = False, **changes: Any
+    recipes: Path,
+    job: int = 1,
+    *,
+    cameras: tuple[str, ...] = ("top",),
+    preload: bool = False,
+    deadline_ms: float = 6000,
+    **changes: Any,
 ) -> Path:
     """Makes a recipe from a detector and images as a user does, and releases it.
 
@@ -79,6 +85,7 @@ def released_recipe(
         job: Of the recipe.
         cameras: That see a part.
         preload: Whether it is held ready.
+        deadline_ms: From trigger to answer; a camera has two thirds of it.
         changes: Other entries of recipe.toml, by tables, such as `keep={"ok_every": 1}`.
     """
     import tomlkit
@@ -90,7 +97,7 @@ def released_recipe(
             cv2.imwrite(str(work / name / f"{number}.png"), part_image(NUMBERS - 1 - number, defective))
     folder = make_recipe(
         _detector(work, job), recipes, f"part{job}", job, cameras=cameras, good=work / "good", ng=work / "ng",
-        deadline_ms=6000,
+        deadline_ms=deadline_ms,
     )  # fmt: skip
     document = tomlkit.parse((folder / "recipe.toml").read_text())
     tables: dict[str, dict[str, Any]] = {
@@ -102,7 +109,7 @@ def released_recipe(
         for key, value in entries.items():
             document[table][key] = value
     for name in cameras:
-        document["cameras"][name].update({"trigger": "hardware", "timeout_ms": 4000.0})
+        document["cameras"][name].update({"trigger": "hardware", "timeout_ms": deadline_ms * 2 / 3})
     document["preload"] = preload
     (folder / "recipe.toml").write_text(tomlkit.dumps(document))
     release(folder, "tester", "for tests")
