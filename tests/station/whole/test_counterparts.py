@@ -6,16 +6,18 @@ import asyncio
 import contextlib
 import shutil
 import subprocess
+import time
 
 import pytest
 
 from edgekd.result import Verdict
 from edgekd.station.error_codes import ErrorCode
+from edgekd.station.line.opcua import STOP_S
 from edgekd.station.states import State
 
 from ..counterparts import required_package, required_right
 from ..line.mosquitto import Mosquitto, watching
-from .laid_out import PATIENCE_S, free_port, until
+from .laid_out import OPC_UA, PATIENCE_S, free_port, until
 from .line import Line, on_line, wrong_in_record
 
 pytest.importorskip("pymodbus")
@@ -90,6 +92,12 @@ def test_an_opc_ua_client_that_reads_meanwhile_sees_the_same_results_and_may_lea
             assert wrong_in_record(station, plc.results) == {}
 
     on_line(line())
+    server = station.child(OPC_UA)
+    station.ask_to_end()
+    asked = time.monotonic()
+    station.wait()
+    assert server is not None
+    assert time.monotonic() - asked < STOP_S  # The server ends by itself and need not be killed.
 
 
 async def connected(client_class, url):
