@@ -39,7 +39,7 @@ class AravisDriver(Driver):
         self._source = source
         self._camera: Any = None
         self._stream: Any = None
-        self._format = ""
+        self._format, self._payload, self._running = "", 0, False
         self._gone = threading.Event()
 
     def open(self) -> None:
@@ -76,16 +76,29 @@ class AravisDriver(Driver):
 
     def arm(self) -> None:
         self._format = self._camera.get_pixel_format_as_string()
-        self._stream = self._camera.create_stream(None, None)
-        payload = self._camera.get_payload()
+        self._provide_buffers(self._camera.get_payload())
+        self._camera.start_acquisition()
+        self._running = True
+
+    def _provide_buffers(self, payload: int) -> None:
+        """One stream is kept for good: to make another takes longer than a change-over may."""
+        if self._stream is None:
+            self._stream = self._camera.create_stream(None, None)
+        elif payload != self._payload:
+            self._stream.stop_thread(True)  # With it go the buffers, which have another size.
+            self._stream.start_thread()
+        else:
+            while (buffer := self._stream.try_pop_buffer()) is not None:
+                self._stream.push_buffer(buffer)
+            return
+        self._payload = payload
         for _ in range(BUFFERS):
             self._stream.push_buffer(self._aravis.Buffer.new_allocate(payload))
-        self._camera.start_acquisition()
 
     def disarm(self) -> None:
-        if self._stream is not None:
+        if self._running:
+            self._running = False
             self._camera.stop_acquisition()
-            self._stream = None
 
     def trigger(self) -> None:
         self._camera.software_trigger()
@@ -118,11 +131,11 @@ class AravisDriver(Driver):
     def close(self) -> None:
         if self._camera is None:
             return
-        camera, stream = self._camera, self._stream
-        self._camera = self._stream = None
+        camera = self._camera
+        self._stream = self._camera = None
         if self._gone.is_set():
             return
-        if stream is not None:
+        if self._running:
             camera.stop_acquisition()
         device = camera.get_device()
         if isinstance(device, self._aravis.GvDevice):

@@ -236,6 +236,7 @@ class ThreadedCamera(Camera):
             request.abandoned = True
             if self._asked:
                 self._asked, self._unanswered = False, True
+                self._changed.notify_all()
 
     def _load(self, frame: RawFrame) -> Grabbed:
         image, bit_depth = frame.load()
@@ -255,6 +256,8 @@ class ThreadedCamera(Camera):
             self._call_s = self._driver.call_s
             while self._opened.error is None and not self._closing:
                 self._called(self._driver.check)
+                if self._unanswered:
+                    self._called(self._arm_again)
                 request = self._next_request()
                 if request is not None:
                     self._serve(request)
@@ -306,13 +309,21 @@ class ThreadedCamera(Camera):
             self._calling_since = None
 
     def _arm(self) -> None:
-        if self._armed:
-            return
+        if not self._armed:
+            self._start()
+            self._armed = True
+
+    def _start(self) -> None:
         with self._changed:
             self._frames.clear()
             self._newest = self._last_id = None
         self._driver.arm()
-        self._armed, self._asked, self._unanswered = True, False, False
+        self._asked = self._unanswered = False
+
+    def _arm_again(self) -> None:
+        """Ends the wait for an image that did not come in time, so that it never comes."""
+        self._driver.disarm()
+        self._start()
 
     def _disarm(self) -> None:
         self._armed = False
@@ -321,8 +332,7 @@ class ThreadedCamera(Camera):
     def _shoot(self, request: Request) -> None:
         """Asks for an image, once nothing that was asked for before can be taken for it."""
         if self._unanswered:
-            self._disarm()
-            self._arm()
+            self._arm_again()
         while (frame := self._driver.read(0)) is not None:
             self._last_id = frame.frame_id
         with self._changed:

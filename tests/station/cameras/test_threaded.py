@@ -217,6 +217,7 @@ print(camera.abandoned, time.monotonic() - started < 3, flush=True)
 """
 
 
+@pytest.mark.faults
 def test_a_process_ends_although_a_driver_never_returns(tmp_path: Path):
     need_kind("gstreamer", "videotestsrc")
     pipe = tmp_path / "never"
