@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -72,7 +73,7 @@ class AravisDriver(Driver):
 
     def apply(self, settings: CameraSettings) -> dict[str, object]:
         self.check()
-        return Setting(self.name, _Features(self._camera.get_device())).apply(settings)
+        return Setting(self.name, _Features(lambda: self._camera.get_device())).apply(settings)
 
     def arm(self) -> None:
         self._format = self._camera.get_pixel_format_as_string()
@@ -143,10 +144,18 @@ class AravisDriver(Driver):
 
 
 class _Features:
-    """A camera's features by Aravis."""
+    """A camera's features by Aravis.
 
-    def __init__(self, device: Any) -> None:
-        self._device = device
+    Args:
+        device: Gives the device, which nothing else may hold: it is closed with its last reference.
+    """
+
+    def __init__(self, device: Callable[[], Any]) -> None:
+        self._of = device
+
+    @property
+    def _device(self) -> Any:
+        return self._of()
 
     def has(self, name: str) -> bool:
         return bool(self._device.get_feature(name) is not None and self._device.is_feature_available(name))

@@ -213,7 +213,7 @@ time.sleep(0.5)
 print(camera._calling_since is not None, flush=True)
 started = time.monotonic()
 camera.close()
-print(camera.abandoned, time.monotonic() - started < 3, flush=True)
+print(camera.closing, time.monotonic() - started < 3, flush=True)
 """
 
 
