@@ -65,8 +65,8 @@ class JetsonPins:
 class Outputs:
     """Shows a station's verdicts on digital outputs.
 
-    An ERROR pulses NG too, also that of a trigger that was refused; an OK that is only simulated, or that another answer
-    has overtaken, pulses NG: whoever looks at one output rejects. A verdict ends the pulse of the one before.
+    An ERROR pulses NG too, also that of a trigger that was refused, and so does an OK that is only simulated, or that
+    another answer has overtaken: whoever looks at one output rejects. A verdict ends the pulse of the one before.
 
     Args:
         configuration: Which output is wired where.
