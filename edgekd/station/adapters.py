@@ -17,7 +17,7 @@ from edgekd.station.snapshot import Loaded
 
 logger = logging.getLogger(__name__)
 
-STABLE_S = 5.0  # So long an adapter must run to count as mended.
+STABLE_S = 2.0  # So long an adapter must run to count as mended.
 PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 
 

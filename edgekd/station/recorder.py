@@ -125,7 +125,8 @@ class Recorder:
 
     async def close(self, patience_s: float = 5.0) -> None:
         """Writes what waits, as far as the disk lets it, and closes the record."""
-        await self.flush(patience_s)
+        if not await self.flush(RETRY_S) and self._writable:
+            await self.flush(patience_s)
         self.task.cancel()
         await asyncio.wait({self.task})
         try:

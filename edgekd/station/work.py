@@ -24,7 +24,7 @@ from edgekd.station.states import State
 
 logger = logging.getLogger(__name__)
 
-LOADING_FAILURES = (ErrorCode.JOB_UNKNOWN, ErrorCode.DIGEST_DIFFERS, ErrorCode.LOADING_FAILED)
+LOADING = "loading"  # What alarms of a failed change of job are about.
 AT_REST = (State.STARTING, State.FAULT, State.HALTED)  # Only a request leads out of these.
 
 
@@ -96,8 +96,7 @@ class Work:
     def change_job(self, job: int | None) -> None:
         """Another recipe is to judge after the part in work; None for none."""
         self.job, self.job_failed, self._must_load = job, ErrorCode.NONE, True
-        for code in LOADING_FAILURES:
-            self._alarms.end(code)
+        self._alarms.end_about(LOADING)
         self.advance()
 
     def start_self_test(self) -> None:
@@ -247,9 +246,12 @@ class Work:
         await self._prove()
 
     def _loading_failed(self, error: StationError) -> None:
-        """No job is loaded then, and never the one before."""
+        """No job is loaded then, and never the one before. A camera that is lost is no fault of the job's."""
+        if error.code is ErrorCode.CAMERA_LOST:
+            self.fail(error.code, str(error), active=False)
+            return
         self.job, self.job_failed = None, error.code
-        self._alarms.begin(error.code, str(error))
+        self._alarms.begin(error.code, str(error), LOADING)
         self._machine.to(State.NO_JOB, str(error))
 
     def _judges(self, judge: Judge | None) -> None:
