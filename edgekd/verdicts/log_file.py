@@ -39,6 +39,7 @@ class LogFile:
     def __init__(self, path: Path, synchronous: Synchronous = "NORMAL") -> None:
         self.path = path
         self._connection = open_for_writing(path, synchronous)
+        self._cleanup = contextlib.ExitStack()
         try:
             self.clock = Clock(self._last_ms())
         except BaseException:
@@ -112,10 +113,15 @@ class LogFile:
         self._make_room()
         self.execute(f"PRAGMA wal_autocheckpoint = {PAGES_ON_A_FULL_DISK}")
 
+    def on_close(self, callback: Callable[[], object]) -> None:
+        """Has something else closed after the file."""
+        self._cleanup.callback(callback)
+
     def close(self) -> None:
         """Closes the file. Closing twice does no harm."""
         with contextlib.suppress(sqlite3.Error):  # On a full disk the rows stay in the file beside it, and are read.
             self._connection.close()
+        self._cleanup.close()
 
     def _with_room(self, work: Callable[[], Made]) -> Made:
         try:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from edgekd.errors import EdgekdError
+from edgekd.errors import EdgekdError, MachineError
 from edgekd.result import Verdict
 from edgekd.run_folder import VERDICTS_FILE
 from edgekd.station.error_codes import ErrorCode
@@ -321,6 +321,28 @@ def test_the_writer_loads_neither_numpy_nor_opencv():
     )
     printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert printed.strip() == "[]"
+
+
+def test_a_second_station_is_kept_out_while_the_first_runs(tmp_path, record):
+    for _ in range(2):
+        with pytest.raises(MachineError, match="another station writes into"):
+            open_record(tmp_path, "0")
+    judged(record, 1)
+    record.close()
+    opened(tmp_path).close()
+
+
+def test_another_program_puts_its_changes_into_the_trail_of_a_running_station(tmp_path, record):
+    record.audit("mara", "operator", "page", "self-test", "line", "", "", "")
+    code = (
+        "import sys; from pathlib import Path; from edgekd.station.record.opening import note_change\n"
+        "note_change(Path(sys.argv[1]), 'eva', 'engineer', 'console', 'release', 'cell r3', 'draft', 'released', 'new')"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    record.audit("mara", "operator", "page", "online", "line", "", "", "")
+    with RecordReader(tmp_path / VERDICTS_FILE) as reader:
+        assert reader.trail()[::2] == (3, "")
+        assert [entry.who for entry in reader.entries(3)] == ["mara", "eva", "mara"]
 
 
 def test_another_recipe_makes_another_session(record):
