@@ -100,13 +100,14 @@ class LogFile:
         except sqlite3.Error as error:
             raise log_error(self.path, error) from error
 
-    def limit(self, is_over: Callable[[], bool] | None) -> None:
+    def limit(self, is_over: Callable[[], bool] | None, every: int = 10_000) -> None:
         """Ends a statement that takes too long with the error "interrupted".
 
         Args:
             is_over: Asked now and then; None for no limit.
+            every: How many instructions of SQLite's machine there are between.
         """
-        self._connection.set_progress_handler(is_over, 10_000)
+        self._connection.set_progress_handler(is_over, every)
 
     def save_room(self) -> None:
         """Keeps the write-ahead file small from now on, on a disk that is nearly full: it may take 4 MB otherwise."""

@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 LOCK_FILE = "record.lock"
 MARKER_FILE = "record.id"  # Holds which database belongs here, so that none is silently replaced by a new one.
+CHECK_EVERY = 10_000  # Instructions of SQLite's machine.
 CHECK_SECONDS = 20.0  # At most, for the pages of the database at a start; what SQLite reads later it checks again.
 # Of the write-ahead file, before an answer has to move them; `Record.checkpoint` does so before, while nobody waits.
 MOST_PAGES = 8000
@@ -156,7 +157,7 @@ def _require_whole(log: LogFile) -> None:
         DamagedLogError: One is damaged, or the database belongs elsewhere.
     """
     end = time.monotonic() + CHECK_SECONDS
-    log.limit(lambda: time.monotonic() > end)
+    log.limit(lambda: time.monotonic() > end, CHECK_EVERY)
     try:
         row = log.execute("PRAGMA quick_check(1)").fetchone()
         if row[0] != "ok":
