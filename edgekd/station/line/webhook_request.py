@@ -143,7 +143,7 @@ async def post(target: Target, message_id: str, body: bytes, timeout: float, thr
     )
     try:
         status = await asyncio.wait_for(request, timeout)
-    except asyncio.TimeoutError:
+    except (asyncio.TimeoutError, TimeoutError):  # One and the same from Python 3.11 on; the socket has its own.
         raise NotDeliveredError(f"{target} did not answer within {timeout:g} s") from None
     except (OSError, http.client.HTTPException, UnicodeError) as error:
         raise NotDeliveredError(f"{target} cannot be reached ({one_line(error)})") from None
