@@ -21,7 +21,7 @@ from edgekd.station.line.mqtt_connection import aiomqtt, broker_of, connected, e
 from edgekd.station.line.mqtt_session import Session, last_words
 from edgekd.station.line.mqtt_topics import retained_of, topics_of
 from edgekd.station.line.outbox import Outbox
-from edgekd.station.line.together import together
+from edgekd.station.line.tasks import together
 from edgekd.station.ports import StationPort
 
 LINK = "broker"

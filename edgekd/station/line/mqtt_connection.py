@@ -14,6 +14,7 @@ from typing import Any
 from edgekd.errors import EdgekdError, missing_package, one_line
 from edgekd.station.configuration import MqttConfiguration
 from edgekd.station.line.secret_files import read_secret
+from edgekd.station.line.tasks import within
 
 try:
     import aiomqtt as aiomqtt  # The modules that use it import it from here.
@@ -152,13 +153,13 @@ async def connected(broker: Broker, identifier: str, will: aiomqtt.Will) -> Asyn
     )
     client.pending_calls_threshold = 10 * AT_ONCE  # That many wait on purpose, and it would be logged.
     try:
-        await client.__aenter__()
+        await within(None, client.__aenter__())
         try:
             yield client
         finally:
             client.timeout = GOODBYE_SECONDS
             with contextlib.suppress(aiomqtt.MqttError):  # What ended the connection is raised, not this.
-                await client.__aexit__(None, None, None)
+                await within(None, client.__aexit__(None, None, None))
     except UnicodeError as error:  # Of a name that no host can have.
         raise aiomqtt.MqttError(one_line(error)) from error
     finally:
