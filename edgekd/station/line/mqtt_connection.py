@@ -103,10 +103,15 @@ def _is_loopback(host: str) -> bool:
 
 
 class Client(aiomqtt.Client):
-    """aiomqtt's own, but for a socket that is closed before the event loop begins to watch it for writing.
+    """aiomqtt's own, but for what it does with a connection that ends early.
 
-    aiomqtt would have its number watched all the same, which may be that of another socket by then.
+    It would have the number of a closed socket watched, which may be another's by then, and would fail where nobody
+    waits for the connection any more.
     """
+
+    def _on_disconnect(self, *arguments: Any) -> None:
+        if not self._connected.cancelled():
+            super()._on_disconnect(*arguments)
 
     def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:
         def write() -> None:
@@ -168,6 +173,8 @@ async def connected(broker: Broker, identifier: str, will: aiomqtt.Will) -> Asyn
 
 def _close(client: aiomqtt.Client) -> None:
     """Closes what aiomqtt leaves open where a broker accepts a connection and does not answer."""
+    # Nobody asks any more what the connection ended with, which asyncio would complain of.
+    client._disconnected.add_done_callback(lambda future: future.cancelled() or future.exception())
     left_open = client._client.socket()
     if isinstance(left_open, socket.socket):
         with contextlib.suppress(OSError):

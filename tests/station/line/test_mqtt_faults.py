@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import subprocess
 import sys
@@ -358,6 +359,27 @@ def test_a_socket_that_closed_before_its_loop_watches_it_is_left_alone() -> None
         assert errors == []
 
     run(scenario())
+
+
+@pytest.mark.faults
+def test_a_station_ends_at_once_whatever_its_connection_is_doing(broker: Mosquitto, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        errors: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+        for attempt in range(30):
+            station = ScriptedStation()
+            serving = asyncio.ensure_future(publisher_of(station, broker.port, tmp_path / str(attempt)).run())
+            await asyncio.sleep(0)
+            for result_id in range(1, 21):
+                station.publish(result_id)
+            await asyncio.sleep(attempt * 0.005)
+            serving.cancel()
+            await asyncio.wait([serving], timeout=5)
+            assert serving.cancelled()
+        gc.collect()
+        assert errors == []
+
+    run(scenario(), 60)
 
 
 @pytest.mark.faults
