@@ -298,6 +298,8 @@ class Production:
         if outcome.self_test:
             self._compare(outcome)
             return
+        if outcome.error is ErrorCode.DEVICE_LOST:
+            self._work.fail(outcome.error, outcome.error_text, active=False)
         self._stop_watch.saw(outcome.verdict)
         if why := self._stop_watch.why_to_stop():
             self.stop_line = True
