@@ -12,8 +12,8 @@ import importlib.util
 import logging
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from edgekd.errors import EdgekdError, missing_package, one_line
 from edgekd.station.configuration import OpcUaConfiguration
@@ -36,9 +36,10 @@ from edgekd.station.states import State
 LINK: Final = "opcua"
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0  # Before it is started again.
 STOP_S = 5.0
-UNREAD_S = 10.0  # That the server may leave a message unread.
+SILENT_S = 30.0  # That the process may say nothing.
 BETWEEN_REQUESTS_S = 0.005  # So that clients cannot keep control busy.
 DONE = Reply()
+T = TypeVar("T")
 _logger = logging.getLogger(__name__)
 
 
@@ -159,7 +160,7 @@ class _Conversation:
         problem = "the OPC UA server ended"
         try:
             await self._send(self._server.settings())
-            while (message := await read_message(self._reader)) is not None:
+            while (message := await self._hear()) is not None:
                 if "call" in message:
                     self._keep(asyncio.create_task(self._answer(message)))
                     await asyncio.sleep(BETWEEN_REQUESTS_S)
@@ -171,13 +172,18 @@ class _Conversation:
                 elif "failed" in message:
                     problem = f"the OPC UA server cannot start: {message['failed']}"
         except (OSError, asyncio.TimeoutError):
-            pass
+            problem = "the OPC UA server does not answer"
         finally:
             running = tuple(self._tasks)
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
         return problem
+
+    async def _hear(self) -> Message | None:
+        """The next message; once clients can connect, the process has a sign of life to give every second."""
+        silent_s = SILENT_S if self._server.listening.is_set() else None
+        return await _within(read_message(self._reader), silent_s)
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
@@ -190,22 +196,15 @@ class _Conversation:
             self._writer.transport.abort()
 
     async def _answer(self, message: Message) -> None:
-        with self._giving_up():
-            await self._send(await self._server.answer(message))
-
-    @contextlib.contextmanager
-    def _giving_up(self) -> Iterator[None]:
-        """Ends the conversation where the process does not read, so that another one is started."""
-        try:
-            yield
-        except (OSError, asyncio.TimeoutError):
-            self._writer.transport.abort()
+        reply = await self._server.answer(message)
+        with contextlib.suppress(OSError):  # It has ended, which is noticed elsewhere.
+            await self._send(reply)
 
     async def _tell(self, index: int, station: StationPort) -> None:
         """Tells the process what happens at a station, beginning with what it shows now."""
         events = station.events.subscribe()
         try:
-            with self._giving_up():
+            with contextlib.suppress(OSError):
                 await self._tell_all(index, station, events)
         finally:
             events.close()
@@ -230,13 +229,31 @@ class _Conversation:
     async def _send(self, message: Message) -> None:
         async with self._writing:
             self._writer.write(to_line(message))
-            await asyncio.wait_for(self._writer.drain(), UNREAD_S)
+            await self._writer.drain()
+
+
+async def _within(work: Coroutine[Any, Any, T], seconds: float | None) -> T:
+    """Waits for something, but not longer.
+
+    Before Python 3.12 `asyncio.wait_for` loses a cancellation that comes together with the result.
+
+    Raises:
+        asyncio.TimeoutError: It took longer.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+        if not task.done():
+            raise asyncio.TimeoutError
+        return task.result()
+    finally:
+        task.cancel()
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:
     """Waits for the process, and kills it where it does not end."""
     try:
-        await asyncio.wait_for(process.wait(), STOP_S)
+        await _within(process.wait(), STOP_S)
     except (asyncio.TimeoutError, asyncio.CancelledError):
         with contextlib.suppress(ProcessLookupError):
             process.kill()

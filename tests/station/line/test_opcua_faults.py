@@ -173,11 +173,12 @@ def test_a_server_that_is_killed_comes_back_on_its_port_with_what_it_showed(serv
 
 
 def test_a_server_that_hangs_is_replaced(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgekd.station.line.opcua.UNREAD_S", 0.3)
+    monkeypatch.setattr("edgekd.station.line.opcua.SILENT_S", 2)
     monkeypatch.setattr("edgekd.station.line.opcua.STOP_S", 0.3)
     scripted = served.stations[1]
 
     async def run() -> None:
+        scripted.load()
         process = served.server.process_id
         assert process is not None
         os.kill(process, signal.SIGSTOP)
@@ -186,7 +187,7 @@ def test_a_server_that_hangs_is_replaced(served: Served, monkeypatch: pytest.Mon
             scripted.trigger(Part(1), "modbus")
             scripted.finish()
             scripted.go(State.READY, results_ready=False)
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.05)
         await served.listening()
         assert served.server.process_id != process
         with pytest.raises(ProcessLookupError):
