@@ -14,7 +14,7 @@ from typing import Any
 from edgekd.errors import EdgekdError, missing_package, one_line
 from edgekd.station.configuration import MqttConfiguration
 from edgekd.station.line.secret_files import read_secret
-from edgekd.station.line.tasks import within
+from edgekd.station.tasks import within
 
 try:
     import aiomqtt as aiomqtt  # The modules that use it import it from here.

@@ -15,8 +15,8 @@ from edgekd.station.line.mqtt_commands import execute
 from edgekd.station.line.mqtt_connection import AT_ONCE, GOODBYE_SECONDS, aiomqtt
 from edgekd.station.line.mqtt_topics import Topics
 from edgekd.station.line.outbox import Outbox
-from edgekd.station.line.tasks import within
 from edgekd.station.ports import StationPort
+from edgekd.station.tasks import within
 
 COUNTERS_SECONDS = 1.0
 # The first event of a part is followed by others at once: one update tells of all, once the line has its answer.

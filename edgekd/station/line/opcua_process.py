@@ -37,6 +37,7 @@ from edgekd.station.line.opcua_security import (
 )
 from edgekd.station.line.opcua_station import ServedStation
 from edgekd.station.line.opcua_types import add_types
+from edgekd.station.tasks import within
 
 PATH = "/edgekd/station"
 NICENESS = 5  # Verdicts first.
@@ -66,7 +67,7 @@ class Link:
         request = {"call": number, "station": station, "method": method, "arguments": arguments, "who": CALLER.get()}
         try:
             await self.send(request)
-            return await asyncio.wait_for(reply, REPLY_S)
+            return await within(REPLY_S, reply)
         except asyncio.TimeoutError:  # Of its own before Python 3.11.
             raise TimeoutError from None
         finally:

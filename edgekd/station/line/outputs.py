@@ -18,6 +18,7 @@ from edgekd.station.events import Event, Published, StateChanged, Subscription
 from edgekd.station.parts import Outcome
 from edgekd.station.ports import StationPort
 from edgekd.station.states import State
+from edgekd.station.tasks import within
 
 
 class Pins(Protocol):
@@ -111,7 +112,7 @@ class Outputs:
         while True:
             left = None if self._pulse_ends is None else self._pulse_ends - time.monotonic()
             try:
-                event = await asyncio.wait_for(events.next(), left)
+                event = await within(left, events.next())
             except asyncio.TimeoutError:
                 self._end_pulse()
             else:

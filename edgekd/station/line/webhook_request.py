@@ -24,7 +24,7 @@ import edgekd
 from edgekd.errors import EdgekdError, one_line
 from edgekd.station.configuration import WebhookConfiguration
 from edgekd.station.line.secret_files import read_secret
-from edgekd.station.line.tasks import within
+from edgekd.station.tasks import within
 
 ENCODED_SECRET = "whsec_"
 # The server read this result and does not want it: another attempt would be refused like this one.

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from edgekd.station.line.tasks import together, within
+from edgekd.station.tasks import together, within
 
-from .mosquitto import run
+from .line.mosquitto import run
 
 
 def test_a_cancellation_counts_although_what_was_waited_for_ends_at_that_moment() -> None:
