@@ -13,11 +13,10 @@ import logging
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from edgekd.errors import EdgekdError, missing_package, one_line
 from edgekd.station.configuration import OpcUaConfiguration
-from edgekd.station.error_codes import ErrorCode
 from edgekd.station.events import Lost, Published, Subscription
 from edgekd.station.line.opcua_messages import (
     LONGEST_LINE,
@@ -28,17 +27,14 @@ from edgekd.station.line.opcua_messages import (
     to_line,
     view_of,
 )
-from edgekd.station.parts import Part
-from edgekd.station.ports import Reply, StationPort
+from edgekd.station.line.opcua_requests import LINK, REQUESTS
+from edgekd.station.ports import StationPort
 from edgekd.station.snapshot import Loaded
-from edgekd.station.states import State
 
-LINK: Final = "opcua"
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0  # Before it is started again.
 STOP_S = 5.0
 SILENT_S = 30.0  # That the process may say nothing.
 BETWEEN_REQUESTS_S = 0.005  # So that clients cannot keep control busy.
-DONE = Reply()
 T = TypeVar("T")
 _logger = logging.getLogger(__name__)
 
@@ -143,7 +139,7 @@ class OpcUaServer:
                 _logger.warning("OPC UA: %s", error)
                 recipes = ()
             return {"reply": message["call"], "code": 0, "recipes": [recipe_of(recipe) for recipe in recipes]}
-        reply = _REQUESTS[message["method"]](station, message["arguments"], message["who"])
+        reply = REQUESTS[message["method"]](station, message["arguments"], message["who"])
         return {"reply": message["call"], "code": int(reply.code), "acquisition_id": reply.acquisition_id}
 
 
@@ -276,64 +272,3 @@ def _check(configuration: OpcUaConfiguration) -> None:
     for name, path in {**named, "nodeset": configuration.nodeset}.items():
         if path is not None and not (path.is_dir() if name == "trusted" else path.is_file()):
             raise EdgekdError(f"opcua.{name}: there is no {'folder' if name == 'trusted' else 'file'} {path}")
-
-
-def _who(who: str, arguments: Mapping[str, Any]) -> str:
-    """Who asks, and why, for the audit trail."""
-    cause = arguments.get("cause", "")
-    return f"{who}: {cause}" if cause else who
-
-
-def _trigger(station: StationPort, arguments: Mapping[str, Any], who: str) -> Reply:
-    return station.trigger(Part(arguments.get("part_id", 0), arguments.get("serial", "")), LINK)
-
-
-def _acknowledge(station: StationPort, arguments: Mapping[str, Any], who: str) -> Reply:
-    station.acknowledge(LINK)
-    return DONE
-
-
-def _online(station: StationPort, arguments: Mapping[str, Any], who: str) -> Reply:
-    station.set_online(True, LINK, _who(who, arguments))
-    return DONE
-
-
-def _offline(station: StationPort, arguments: Mapping[str, Any], who: str) -> Reply:
-    station.set_online(False, LINK, _who(who, arguments))
-    return DONE
-
-
-def _confirm(station: StationPort, arguments: Mapping[str, Any], who: str) -> Reply:
-    station.clear_error(LINK, _who(who, arguments))
-    return DONE
-
-
-def _simulate(station: StationPort, arguments: Mapping[str, Any], who: str) -> Reply:
-    station.simulate(arguments["on"], LINK, _who(who, arguments))
-    return DONE
-
-
-def _reset(station: StationPort, arguments: Mapping[str, Any], who: str) -> Reply:
-    """Leads to OFFLINE from wherever the station is; from FAULT where its cause is gone."""
-    state = station.snapshot().state
-    if state is State.HALTED:
-        return station.reset(LINK, _who(who, arguments))
-    if state is not State.FAULT:
-        return _offline(station, arguments, who)
-    _confirm(station, arguments, who)
-    after = station.snapshot()
-    return Reply(after.fault or ErrorCode.SYSTEM) if after.state is State.FAULT else DONE
-
-
-_REQUESTS: Mapping[str, Callable[[StationPort, Mapping[str, Any], str], Reply]] = {
-    "trigger": _trigger,
-    "acknowledge": _acknowledge,
-    "change_job": lambda station, arguments, who: station.change_job(arguments["job"], LINK, who),
-    "online": _online,
-    "offline": _offline,
-    "confirm": _confirm,
-    "simulate": _simulate,
-    "halt": lambda station, arguments, who: station.halt(LINK, _who(who, arguments)),
-    "abort": lambda station, arguments, who: station.abort(LINK, _who(who, arguments)),
-    "reset": _reset,
-}
