@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import signal
 import socket
 import subprocess
@@ -33,6 +34,7 @@ import numpy as np
 from edgekd.artifact import write_json
 from edgekd.data.images import list_images, read_image
 from edgekd.profiling.timing import device_record
+from edgekd.run_folder import HEAT_MAP_SUFFIX
 from edgekd.runner import Inspector
 from edgekd.station.parts import Part
 from edgekd.station.recipe_making import make_recipe
@@ -157,6 +159,7 @@ def _measure(
 ) -> Measured:
     words = [sys.executable, "-m", "edgekd", "station", str(folder / "station.toml")]
     with subprocess.Popen(words) as station:
+        _wait_for(station, port)
         try:
             measured = asyncio.run(_in_turn(arguments, port, inspector, images, scores))
         finally:
@@ -165,6 +168,15 @@ def _measure(
         if code not in (-signal.SIGTERM, 128 + signal.SIGTERM):
             measured.count(f"the station ended with code {code}")
     return measured
+
+
+def _wait_for(station: subprocess.Popen[bytes], port: int) -> None:
+    """Returns when the station listens; it has to load its engine first."""
+    while station.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.1)
+    sys.exit(f"the station ended with code {station.returncode}")
 
 
 async def _in_turn(
@@ -235,14 +247,17 @@ def check_kept(data: Path, measured: Measured, number_of: dict[int, int]) -> Non
         measured: Gets what is wrong.
         number_of: The number of each result's image.
     """
-    kept = [path for path in (data / "images").rglob("*") if path.suffix in (".png", ".jpg") and path.is_file()]
+    files = [path for path in (data / "images").rglob("*") if path.suffix in (".png", ".jpg")]
+    kept = [path for path in files if not path.name.endswith(HEAT_MAP_SUFFIX)]
     checked = 0
     for path in kept:
-        result_id, _, rest = path.stem.partition("_")
-        if result_id.isdigit() and "map" not in rest and int(result_id) in number_of:
+        result_id = path.name.partition("_")[0]
+        if result_id.isdigit() and int(result_id) in number_of:
             checked += 1
-            if number_in(cv2.imread(str(path))) != number_of[int(result_id)]:
+            read, expected = number_in(cv2.imread(str(path))), number_of[int(result_id)]
+            if read != expected:
                 measured.count("kept images that carry another number")
+                print(f"{path.name} carries {read} and not {expected}")
     measured.count("no kept image carries a number", not checked)
     print(f"{checked} kept images read back")
 

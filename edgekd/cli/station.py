@@ -128,25 +128,27 @@ def _check(path: Path, json: Path | None) -> None:
 def _simulate(run: Path, parts: int | None, out: Path | None, json: Path | None) -> None:
     import asyncio
     import logging
+    import shlex
     import tempfile
 
-    from edgekd.cli.output import require_writable, write_json_to
+    from edgekd.cli.output import answer, require_writable, write_json_to
     from edgekd.station.simulation import prepare_simulation, simulate
 
     require_writable(json)
     logger = logging.getLogger("edgekd.station")
     with tempfile.TemporaryDirectory(prefix="edgekd-station-") as temporary:
         folder = out or Path(temporary) / "station"
-        logger.info("making a recipe from %s, with references for the station's self-test", run)
         simulation = prepare_simulation(run, folder)
         logger.info("simulated: the station of %s, its camera plays %d images", folder, len(simulation.images))
         quiet = json == Path("-")
         summary = asyncio.run(simulate(simulation, parts, (lambda part: None) if quiet else _print_part))
         write_json_to(json, summary.to_dict())
-        logger.info("%s", _told(summary))
+        if not quiet:
+            answer.print(_told(summary), soft_wrap=True)
         if out is not None:
+            again = shlex.join(["edgekd", "station", "--simulate", "--run", str(run), "--out", str(out)])
             logger.info(
-                "look at it: edgekd log %s; run it again: edgekd station --simulate --out %s", out / "data", out
+                "look at it with '%s'; go on with '%s'", shlex.join(["edgekd", "log", str(out / "data")]), again
             )
 
 

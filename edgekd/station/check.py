@@ -17,6 +17,7 @@ from edgekd.station.error_codes import ErrorCode, StationError
 from edgekd.station.inspector.client import InspectorClient
 from edgekd.station.inspector.listeners import Listeners
 from edgekd.station.recipe_store import StoredRecipe, list_recipes, problem_of
+from edgekd.station.tasks import within
 
 CAMERA_S = 15.0  # For which a camera may take to be opened.
 
@@ -110,7 +111,7 @@ def _without(configuration: StationConfiguration, cameras: Container[str]) -> St
 
 async def _camera(name: str, opened: asyncio.Future[str]) -> Finding:
     try:
-        problem = await asyncio.wait_for(opened, CAMERA_S)
+        problem = await within(CAMERA_S, opened)
     except asyncio.TimeoutError:
         problem = f"it was not opened in {CAMERA_S:g} s: check its cable and its source"
     return Finding("camera", name, not problem, problem or "opened")

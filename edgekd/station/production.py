@@ -7,13 +7,13 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
 
 from edgekd.errors import one_line
 from edgekd.result import Verdict
 from edgekd.station.alarms import Alarms
+from edgekd.station.consequences import Consequences, remember
 from edgekd.station.counters import counted
-from edgekd.station.cycle import ROW_SHARE, Cycle, Judge
+from edgekd.station.cycle import ROW_SHARE, Cycle
 from edgekd.station.error_codes import TEXTS, ErrorCode
 from edgekd.station.events import (
     CountersChanged,
@@ -24,24 +24,18 @@ from edgekd.station.events import (
     Refused,
     Started,
 )
-from edgekd.station.keeping import Keeping
 from edgekd.station.outcomes import outcome_of
 from edgekd.station.parts import Acquisition, Inspected, Outcome, Part, TriggerSource
-from edgekd.station.ports import Reply, StoredImage
-from edgekd.station.recipes import Keep, StopRules
+from edgekd.station.ports import Reply
 from edgekd.station.rule_ok import Decision
-from edgekd.station.self_tests import MASTER
 from edgekd.station.shared import Shared
 from edgekd.station.snapshot import Counters
 from edgekd.station.states import State
-from edgekd.station.stop_rules import StopWatch
 from edgekd.station.work import Work
 
 logger = logging.getLogger(__name__)
 
 READ_BY_A_PLC: TriggerSource = "modbus"  # Whoever else triggers is given the answer, and has read it then.
-MOST_REMEMBERED = 1000
-Value = TypeVar("Value")
 
 
 class Production:
@@ -63,8 +57,7 @@ class Production:
         outcome: The last answer that was published; None after a start.
         missed: Whether a trigger was missed since this was cleared.
         overrun: Whether one was missed because an answer waited.
-        stop_line: Whether a stop rule asks the line to stop.
-        keeps_images: Whether the disk has room for images.
+        consequences: What follows from answers: images, stop rules, the master-part test.
         simulating: Whether images or triggers are not a line's own.
     """
 
@@ -85,15 +78,11 @@ class Production:
         self.holds: set[ErrorCode] = set()
         self.cycle: Cycle | None = None
         self.outcome: Outcome | None = None
-        self.missed = self.overrun = self.stop_line = False
-        self.keeps_images = True
+        self.missed = self.overrun = False
+        self.consequences = Consequences(shared, alarms, work)
         self.simulating = False
         self.last_trigger = shared.clock.now()
-        self._judge: Judge | None = None
-        self._stop_watch = StopWatch(StopRules())
-        self._keeping = Keeping(Keep())
         self._part_ids: OrderedDict[int, int] = OrderedDict()  # With the acquisition of each.
-        self._kept: OrderedDict[int, Keep] = OrderedDict()  # By result, for images that are being stored.
         self._results: OrderedDict[int, int] = OrderedDict()  # By acquisition, for answers that come late.
         self._reminder: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -134,7 +123,7 @@ class Production:
         )
         if not acquisition_id or judge is None:
             return self._refuse(acquisition)
-        self._follow(judge)
+        self.consequences.follow(judge)
         self._look_for_twice(part.part_id, acquisition_id)
         self.cycle = Cycle(
             self._shared, acquisition, judge, due, self.simulated, self_test=self._work.tests.master is not None
@@ -176,13 +165,6 @@ class Production:
         self._shared.recorder.add(partial(self._shared.recorder.record.late, result_id, inspected))
         self._tell(Delivered(result_id, "late"))
 
-    def stored(self, image: StoredImage) -> bool:
-        """Puts a stored image on record. Returns whether it is of this station."""
-        keep = self._kept.get(image.result_id)
-        if keep is not None:
-            self._shared.recorder.add(partial(self._shared.recorder.record.stored, image, keep))
-        return keep is not None
-
     def reset_counters(self) -> None:
         """Counts from zero."""
         self.counters = Counters(since_utc_ms=self._shared.clock.utc_ms())
@@ -192,10 +174,9 @@ class Production:
 
     def clear(self) -> None:
         """Somebody has seen what was missed, and why the line was to stop."""
-        self.missed = self.overrun = self.stop_line = False
-        self._alarms.end(ErrorCode.STOP_RULE)
+        self.missed = self.overrun = False
         self._alarms.end(ErrorCode.PART_ID_TWICE)
-        self._stop_watch.forget()
+        self.consequences.forget()
 
     async def close(self) -> None:
         """Waits for the answer of the part in work; one that nobody reads any more is unread."""
@@ -232,20 +213,13 @@ class Production:
             return ErrorCode.TRIGGER_DISABLED
         return ErrorCode.TRIGGER_NOT_READY
 
-    def _follow(self, judge: Judge) -> None:
-        """Begins anew with the rules of another recipe."""
-        if judge is not self._judge:
-            self._judge = judge
-            self._stop_watch = StopWatch(judge.released.recipe.stop)
-            self._keeping = Keeping(judge.released.recipe.keep)
-
     def _look_for_twice(self, part_id: int, acquisition_id: int) -> None:
         if part_id and part_id in self._part_ids:
             self._alarms.begin(ErrorCode.PART_ID_TWICE, f"Part id {part_id} came twice. Check the PLC's part ids.")
             return
         self._alarms.end(ErrorCode.PART_ID_TWICE)
         if part_id:
-            _remember(self._part_ids, part_id, acquisition_id)
+            remember(self._part_ids, part_id, acquisition_id)
 
     async def _inspect(self, cycle: Cycle) -> None:
         acquisition = cycle.acquisition
@@ -272,10 +246,10 @@ class Production:
     def _publish(self, cycle: Cycle, outcome: Outcome) -> None:
         """Gives an answer out; what follows from it comes after."""
         self.outcome = outcome
-        _remember(self._results, outcome.acquisition_id, outcome.result_id)
+        remember(self._results, outcome.acquisition_id, outcome.result_id)
         self._count(outcome)
         self._tell(Published(outcome))
-        self._follow_up(outcome)
+        self.consequences.of(outcome, self.counters)
         if cycle.unread:
             self._free("unread")
         elif outcome.source != READ_BY_A_PLC:
@@ -288,30 +262,6 @@ class Production:
     def _count(self, outcome: Outcome) -> None:
         self.counters = counted(self.counters, outcome)
         self._tell(CountersChanged(self.counters))
-
-    def _follow_up(self, outcome: Outcome) -> None:
-        """Images, stop rules and the master-part test."""
-        wanted = self._keeping.wanted(outcome) if self.keeps_images else ()
-        if wanted:
-            _remember(self._kept, outcome.result_id, self._keeping.keep)
-        self._shared.inspector.keep(outcome, wanted)
-        if outcome.self_test:
-            self._compare(outcome)
-            return
-        self._stop_watch.saw(outcome.verdict)
-        if why := self._stop_watch.why_to_stop():
-            self.stop_line = True
-            self._alarms.begin(ErrorCode.STOP_RULE, why)
-        if self._stop_watch.too_many_errors():
-            in_a_row = self.counters.errors_in_a_row
-            self._work.fail(outcome.error, f"{in_a_row} parts in a row are ERROR: {outcome.error_text}", active=False)
-
-    def _compare(self, outcome: Outcome) -> None:
-        """Holds the answer for a master part against the one that was expected."""
-        test = self._work.tests.master
-        report = test.saw(outcome.verdict) if test is not None else None
-        if report is not None:
-            self._work.self_test_ended(MASTER, report)
 
     def _free(self, how: str) -> None:
         """The answer was read, or nobody will read it: the next part may come."""
@@ -326,10 +276,3 @@ class Production:
         self._shared.recorder.add(partial(self._shared.recorder.record.deliver, result_id, how))
         self._tell(Delivered(result_id, how))
         self._work.part_ends()
-
-
-def _remember(memory: OrderedDict[int, Value], key: int, value: Value) -> None:
-    """Keeps a key and forgets the oldest."""
-    memory[key] = value
-    if len(memory) > MOST_REMEMBERED:
-        memory.popitem(last=False)

@@ -19,7 +19,6 @@ from edgekd.artifact import sha256
 from edgekd.errors import ArtifactError, EdgekdError
 from edgekd.json_files import read_regular
 from edgekd.station.error_codes import ErrorCode, StationError
-from edgekd.station.ports import Released
 from edgekd.station.recipes import NAME, Recipe
 from edgekd.toml_files import read_toml
 
@@ -140,25 +139,6 @@ def released_recipe(folder: Path) -> tuple[Recipe, str]:
         return read_recipe(folder), digest_of(listed)
     except EdgekdError as error:
         raise StationError(ErrorCode.LOADING_FAILED, str(error)) from error
-
-
-class RecipeFolder:
-    """A folder of recipes, as control asks it; see `edgekd.station.ports.RecipesPort`.
-
-    Args:
-        recipes: The folder.
-    """
-
-    def __init__(self, recipes: Path) -> None:
-        self._recipes = recipes
-
-    def released(self, job: int) -> Released:
-        """Reads the released recipe of a job and hashes its files.
-
-        Raises:
-            StationError: JOB_UNKNOWN, DIGEST_DIFFERS, LOADING_FAILED.
-        """
-        return Released(*released_recipe(find_job(self._recipes, job)))
 
 
 def problem_of(stored: StoredRecipe) -> str:

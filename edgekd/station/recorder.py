@@ -14,6 +14,7 @@ from edgekd.errors import EdgekdError, one_line
 from edgekd.station.parts import Acquisition, Outcome
 from edgekd.station.ports import RecordPort
 from edgekd.station.snapshot import Loaded
+from edgekd.station.tasks import within
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +131,7 @@ class Recorder:
         self.task.cancel()
         await asyncio.wait({self.task})
         try:
-            await asyncio.wait_for(self._call(self.record.close), patience_s)
+            await within(patience_s, self._call(self.record.close))
         except Exception as error:
             logger.warning("the record could not be closed: %s", one_line(error))
 

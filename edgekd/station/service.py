@@ -99,7 +99,8 @@ async def run_service(configuration: StationConfiguration, *, simulator: bool = 
     """
     with asked_to_stop() as asked:
         async with running(configuration, simulator) as service:
-            await asyncio.wait({asked, service.failed}, return_when=asyncio.FIRST_COMPLETED)
+            ends: set[asyncio.Future[Any]] = {asked, service.failed}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             watchdog.stopping()
             if service.failed.done():
                 service.failed.result()

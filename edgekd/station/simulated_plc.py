@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 import time
 from collections import Counter
@@ -367,6 +368,7 @@ class SimulatedPlc:
             from pymodbus.client import AsyncModbusTcpClient
         except ImportError as error:
             raise missing_package("pymodbus", "the simulated PLC") from error
+        logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # What fails is tried again, or raised here.
         if self._client is not None:
             self._client.close()
         self._client = AsyncModbusTcpClient(

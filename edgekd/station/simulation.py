@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 import shutil
@@ -24,6 +25,8 @@ from edgekd.station.recipe_release import release
 from edgekd.station.record.reading import RecordReader
 from edgekd.station.service import run_service
 from edgekd.station.simulated_plc import PlcResult, SimulatedPlc
+
+logger = logging.getLogger(__name__)
 
 STATION, CAMERA, RECIPE, JOB = "simulated", "camera", "demo", 1
 DEADLINE_MS = 2000.0  # It is to be looked at on any machine, however slow.
@@ -126,6 +129,7 @@ async def simulate(
     Raises:
         EdgekdError, MachineError: The station does not start, or does not answer.
     """
+    logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # Until the station listens, connecting fails.
     seen: list[SimulatedPart] = []
     violations: Counter[str] = Counter()
 
@@ -240,11 +244,12 @@ def _images_of(run: Path) -> list[tuple[Path, bool | None]]:
 def _fill(run: Path, out: Path, images: Sequence[Path]) -> None:
     from edgekd.station.recipe_making import make_recipe
 
+    logger.info("making a recipe from %s, with references for the station's self-test", run)
     folder = make_recipe(run, out / "recipes", RECIPE, JOB, cameras=(CAMERA,), deadline_ms=DEADLINE_MS)
     release(folder, "simulation", "to look at")
     (out / "images").mkdir()
     for number, path in enumerate(images, start=1):
-        target = out / "images" / f"{number:05}_{path.parent.name}-{path.name}"
+        target = out / "images" / f"{number:05}_{path.name}"
         try:
             os.link(path, target)
         except OSError:  # On another disk.

@@ -92,11 +92,11 @@ class Station:
             missed_trigger=production.missed,
             overrun=production.overrun,
             job_failed=work.job_failed,
-            stop_line=production.stop_line,
+            stop_line=production.consequences.stop_line,
             self_test_due=work.judge is not None and tests.due,
             self_test_failed=work.judge is not None and tests.failed,
             self_test_minutes=tests.minutes,
-            storage_low=not production.keeps_images,
+            storage_low=not production.consequences.keeps_images,
             storage_free=self._free,
             simulated=production.simulated,
             simulator=self._shared.simulator,
@@ -247,12 +247,12 @@ class Station:
 
     def report_stored(self, image: StoredImage) -> bool:
         """An image was stored. Returns whether it is of this station."""
-        return self._production.stored(image)
+        return self._production.consequences.stored(image)
 
     def report_storage(self, free: float, keep_images: bool) -> None:
         """The share of the disk that is free, and whether images may still be kept."""
         self._free = free
-        self._production.keeps_images = keep_images
+        self._production.consequences.keeps_images = keep_images
         if keep_images:
             self._alarms.end(ErrorCode.STORAGE_FULL)
         else:

@@ -39,6 +39,7 @@ class LogFile:
     def __init__(self, path: Path, synchronous: Synchronous = "NORMAL") -> None:
         self.path = path
         self._connection = open_for_writing(path, synchronous)
+        self._cleanup = contextlib.ExitStack()
         try:
             self.clock = Clock(self._last_ms())
         except BaseException:
@@ -99,23 +100,29 @@ class LogFile:
         except sqlite3.Error as error:
             raise log_error(self.path, error) from error
 
-    def limit(self, is_over: Callable[[], bool] | None) -> None:
+    def limit(self, is_over: Callable[[], bool] | None, every: int = 10_000) -> None:
         """Ends a statement that takes too long with the error "interrupted".
 
         Args:
             is_over: Asked now and then; None for no limit.
+            every: How many instructions of SQLite's machine there are between.
         """
-        self._connection.set_progress_handler(is_over, 10_000)
+        self._connection.set_progress_handler(is_over, every)
 
     def save_room(self) -> None:
         """Keeps the write-ahead file small from now on, on a disk that is nearly full: it may take 4 MB otherwise."""
         self._make_room()
         self.execute(f"PRAGMA wal_autocheckpoint = {PAGES_ON_A_FULL_DISK}")
 
+    def on_close(self, callback: Callable[[], object]) -> None:
+        """Has something else closed after the file."""
+        self._cleanup.callback(callback)
+
     def close(self) -> None:
         """Closes the file. Closing twice does no harm."""
         with contextlib.suppress(sqlite3.Error):  # On a full disk the rows stay in the file beside it, and are read.
             self._connection.close()
+        self._cleanup.close()
 
     def _with_room(self, work: Callable[[], Made]) -> Made:
         try:

@@ -100,6 +100,8 @@ def migrate(connection: sqlite3.Connection) -> None:
     except BaseException:
         connection.execute("ROLLBACK")
         raise
+    # A disk that fills must have room to empty the write-ahead file: the tables are most of a new log.
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:

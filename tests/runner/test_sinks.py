@@ -202,7 +202,7 @@ def test_a_full_disk_costs_images_first_and_no_verdict_that_was_given(small_disk
     assert line.startswith("no room left on the disk for ")
     images = len(list((small_disk / IMAGES_FOLDER).iterdir()))
     assert images + int(missing) == 2 * int(given)
-    assert int(missing) > 1000  # Verdicts went on long after the images.
+    assert int(missing) > 500  # Verdicts went on long after the images.
     with LogReader(small_disk / "v.sqlite") as reader:
         assert reader.verdicts(("id",)).height - int(given) in (0, 1)
         assert reader.images()["kept"] == images

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from edgekd.station import configuration, recipes
+from edgekd.station.error_codes import TEXTS, ErrorCode
 
 DOCS = Path(__file__).parents[2] / "docs" / "station"
 MODELS = {
@@ -68,3 +69,9 @@ def test_every_default_on_the_page_is_that_of_its_field(page):
             assert shown.replace("'", '"') == str(actual) or default.startswith("["), (section, name, default, expected)
             checked += 1
     assert checked > 3
+
+
+def test_every_error_code_is_on_the_page_of_faults_as_people_read_it():
+    text = (DOCS / "faults.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| (.+) \| (.+) \|$", text, re.MULTILINE)
+    assert rows == [(str(int(code)), *TEXTS[code]) for code in ErrorCode if code is not ErrorCode.NONE]

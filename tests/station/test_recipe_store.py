@@ -15,7 +15,6 @@ from edgekd.errors import ArtifactError, EdgekdError
 from edgekd.station.error_codes import ErrorCode, StationError
 from edgekd.station.recipe_release import next_revision, release, retire
 from edgekd.station.recipe_store import (
-    RecipeFolder,
     find_job,
     list_recipes,
     problem_of,
@@ -23,6 +22,7 @@ from edgekd.station.recipe_store import (
     recipe_digest,
     released_recipe,
 )
+from edgekd.station.recipes_on_disk import RecipesOnDisk
 
 from ..engines.hand_made import graph, save
 from .recipe_folders import write_draft
@@ -109,7 +109,7 @@ def test_a_released_recipe_is_found_whole_and_read_only(draft):
     digest = release(draft, "Ann", "the first")
     recipes = draft.parents[1]
     assert find_job(recipes, 3) == draft
-    found = RecipeFolder(recipes).released(3)
+    found = RecipesOnDisk(recipes).released(3)
     assert (found.digest, found.recipe.status) == (digest, "released")
     assert (found.recipe.release.by, found.recipe.release.reason) == ("Ann", "the first")
     assert digest == recipe_digest(draft)

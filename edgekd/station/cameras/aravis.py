@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -39,7 +40,7 @@ class AravisDriver(Driver):
         self._source = source
         self._camera: Any = None
         self._stream: Any = None
-        self._format = ""
+        self._format, self._payload, self._running = "", 0, False
         self._gone = threading.Event()
 
     def open(self) -> None:
@@ -72,20 +73,33 @@ class AravisDriver(Driver):
 
     def apply(self, settings: CameraSettings) -> dict[str, object]:
         self.check()
-        return Setting(self.name, _Features(self._camera.get_device())).apply(settings)
+        return Setting(self.name, _Features(lambda: self._camera.get_device())).apply(settings)
 
     def arm(self) -> None:
         self._format = self._camera.get_pixel_format_as_string()
-        self._stream = self._camera.create_stream(None, None)
-        payload = self._camera.get_payload()
+        self._provide_buffers(self._camera.get_payload())
+        self._camera.start_acquisition()
+        self._running = True
+
+    def _provide_buffers(self, payload: int) -> None:
+        """One stream is kept for good: to make another takes longer than a change-over may."""
+        if self._stream is None:
+            self._stream = self._camera.create_stream(None, None)
+        elif payload != self._payload:
+            self._stream.stop_thread(True)  # With it go the buffers, which have another size.
+            self._stream.start_thread()
+        else:
+            while (buffer := self._stream.try_pop_buffer()) is not None:
+                self._stream.push_buffer(buffer)
+            return
+        self._payload = payload
         for _ in range(BUFFERS):
             self._stream.push_buffer(self._aravis.Buffer.new_allocate(payload))
-        self._camera.start_acquisition()
 
     def disarm(self) -> None:
-        if self._stream is not None:
+        if self._running:
+            self._running = False
             self._camera.stop_acquisition()
-            self._stream = None
 
     def trigger(self) -> None:
         self._camera.software_trigger()
@@ -118,11 +132,11 @@ class AravisDriver(Driver):
     def close(self) -> None:
         if self._camera is None:
             return
-        camera, stream = self._camera, self._stream
-        self._camera = self._stream = None
+        camera = self._camera
+        self._stream = self._camera = None
         if self._gone.is_set():
             return
-        if stream is not None:
+        if self._running:
             camera.stop_acquisition()
         device = camera.get_device()
         if isinstance(device, self._aravis.GvDevice):
@@ -130,10 +144,18 @@ class AravisDriver(Driver):
 
 
 class _Features:
-    """A camera's features by Aravis."""
+    """A camera's features by Aravis.
 
-    def __init__(self, device: Any) -> None:
-        self._device = device
+    Args:
+        device: Gives the device, which nothing else may hold: it is closed with its last reference.
+    """
+
+    def __init__(self, device: Callable[[], Any]) -> None:
+        self._of = device
+
+    @property
+    def _device(self) -> Any:
+        return self._of()
 
     def has(self, name: str) -> bool:
         return bool(self._device.get_feature(name) is not None and self._device.is_feature_available(name))

@@ -144,6 +144,15 @@ def only_settings(
     return done
 
 
+def as_it_is(image: NDArray[Any]) -> Pixels:
+    """What `RawFrame.load` gives of an image that is ready.
+
+    Args:
+        image: uint8, mono or BGR.
+    """
+    return image, 8
+
+
 def near(wanted: float, got: float) -> bool:
     """Whether a camera rounded a value to its step, and no more.
 

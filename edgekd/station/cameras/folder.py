@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from edgekd.data.folders import IMAGE_SUFFIXES
 from edgekd.data.images import read_image
 from edgekd.errors import EdgekdError
-from edgekd.station.cameras.driver import Driver, Pixels, RawFrame
+from edgekd.station.cameras.driver import Driver, RawFrame, as_it_is
 from edgekd.station.recipes import FREE_RUN, HARDWARE, CameraSettings
 
 LOOK_S = 0.01
@@ -134,11 +134,7 @@ class FolderDriver(Driver):
         self._done.add(name)
         self._pending.pop(name, None)
         self._number += 1
-        return RawFrame(partial(_as_it_is, image), file.seen, self._number, incomplete=error)
+        return RawFrame(partial(as_it_is, image), file.seen, self._number, incomplete=error)
 
     def close(self) -> None:
         self._pending.clear()
-
-
-def _as_it_is(image: Any) -> Pixels:
-    return image, 8

@@ -217,7 +217,8 @@ class _Features:
         node.value = round(float(value)) if type(node).__name__ == "IInteger" else value
 
     def choices(self, name: str) -> tuple[str, ...]:
-        return tuple(getattr(self._nodes, name).symbolics)
+        entries = getattr(self._nodes, name).entries
+        return tuple(entry.symbolic for entry in entries if entry.get_access_mode() not in NOT_AVAILABLE)
 
 
 def _told(thing: Any, name: str) -> Any:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from edgekd.errors import EdgekdError
-from edgekd.station.cameras.driver import Driver, Pixels, RawFrame, near, only_settings
+from edgekd.station.cameras.driver import Driver, RawFrame, as_it_is, near, only_settings
 from edgekd.station.cameras.pixel_formats import to_image
 from edgekd.station.recipes import CameraSettings
 
@@ -120,7 +120,7 @@ class OpenCvDriver(Driver):
             raise self.lost(f"({self._source}) sends no more images: check its cable and power")
         self._number += 1
         if self._format is None:
-            return RawFrame(partial(_as_it_is, image), time.monotonic(), self._number)
+            return RawFrame(partial(as_it_is, image), time.monotonic(), self._number)
         width = int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH))
         height = int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
         load = partial(to_image, np.ascontiguousarray(image).tobytes(), self._format, width, height)
@@ -129,7 +129,3 @@ class OpenCvDriver(Driver):
     def close(self) -> None:
         if self._capture is not None:
             self._capture.release()
-
-
-def _as_it_is(image: Any) -> Pixels:
-    return image, 8

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 LONGEST_WAIT_S = 30.0
 LOOK_S = 0.2
-MOST_HUNG = 3  # Threads that no driver returns from; more would only use up memory.
+MOST_LEAVING = 3  # Threads whose driver has not returned; more would only use up memory.
 
 
 class ReconnectingCamera(Camera):
@@ -52,7 +52,7 @@ class ReconnectingCamera(Camera):
         self._reason = self._lost("is not open yet")
         self._settings: CameraSettings | None = None
         self._armed = self._told_lost = False
-        self._hung: list[ThreadedCamera] = []
+        self._leaving: list[ThreadedCamera] = []
         self._ready, self._closing = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._keep_open, name=f"camera {name} connection", daemon=True)
         self._thread.start()
@@ -88,8 +88,7 @@ class ReconnectingCamera(Camera):
 
     @property
     def hung(self) -> bool:
-        self._hung = [camera for camera in self._hung if camera.abandoned]
-        return bool(self._hung)
+        return any(camera.hung for camera in list(self._leaving))
 
     def close(self) -> None:
         self._closing.set()
@@ -120,7 +119,8 @@ class ReconnectingCamera(Camera):
             self._closing.wait(wait)
 
     def _open(self) -> ThreadedCamera | None:
-        if self.hung and len(self._hung) >= MOST_HUNG:
+        self._leaving = [camera for camera in self._leaving if camera.closing]
+        if len(self._leaving) >= MOST_LEAVING:
             self._lose(self._lost("hangs in its driver: the station restarts its inspector"))
             return None
         camera = ThreadedCamera(self.name, make_driver(self.name, self._configuration))
@@ -154,8 +154,8 @@ class ReconnectingCamera(Camera):
 
     def _put_away(self, camera: ThreadedCamera) -> None:
         camera.close()
-        if camera.abandoned:
-            self._hung.append(camera)
+        if camera.closing:
+            self._leaving.append(camera)
 
     def _lose(self, failure: EdgekdError) -> None:
         reason = StationError(ErrorCode.CAMERA_LOST, str(failure))

@@ -26,6 +26,7 @@ KEPT = 3  # Frames, for a caller that comes a little late.
 CLOSE_S = 2.0
 LAST_OF_16_BITS = 65535  # GigE Vision 1 counts frames from 1 to this and begins again.
 FIRST_NUMBERS = (0, 1)
+LOST = (ErrorCode.CAMERA_LOST, ErrorCode.IMAGE_STALE)
 
 
 _cameras: weakref.WeakSet[ThreadedCamera] = weakref.WeakSet()
@@ -40,6 +41,12 @@ def _close_all() -> None:
     limit = time.monotonic() + CLOSE_S
     for camera in cameras:
         camera.wait_for_end(max(limit - time.monotonic(), 0))
+
+
+def _bare(error: EdgekdError) -> EdgekdError:
+    """An error without its traceback, which would keep the camera open as long as anybody has the error."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
 
 
 class Request:
@@ -147,8 +154,8 @@ class ThreadedCamera(Camera):
         return self._failure
 
     @property
-    def abandoned(self) -> bool:
-        """Whether the thread outlived `close`."""
+    def closing(self) -> bool:
+        """Whether `close` was called and the driver has not returned yet."""
         return self._closing and self._thread.is_alive()
 
     def wait_for_failure(self, timeout_s: float) -> EdgekdError | None:
@@ -167,8 +174,8 @@ class ThreadedCamera(Camera):
     def close(self) -> None:
         self.end()
         self.wait_for_end(CLOSE_S)
-        if self.abandoned:
-            logger.warning("camera '%s' hangs in its driver and cannot be closed before the process ends", self.name)
+        if self.closing:
+            logger.info("camera '%s' is still closing: its driver has not returned yet", self.name)
 
     def end(self) -> None:
         """Asks the thread to end."""
@@ -236,6 +243,7 @@ class ThreadedCamera(Camera):
             request.abandoned = True
             if self._asked:
                 self._asked, self._unanswered = False, True
+                self._changed.notify_all()
 
     def _load(self, frame: RawFrame) -> Grabbed:
         image, bit_depth = frame.load()
@@ -255,6 +263,8 @@ class ThreadedCamera(Camera):
             self._call_s = self._driver.call_s
             while self._opened.error is None and not self._closing:
                 self._called(self._driver.check)
+                if self._unanswered:
+                    self._called(self._arm_again)
                 request = self._next_request()
                 if request is not None:
                     self._serve(request)
@@ -284,19 +294,17 @@ class ThreadedCamera(Camera):
             return
         try:
             request.result = self._called(lambda: request.call(request))
-        except StationError as error:
-            request.error = error
-            if error.code in (ErrorCode.CAMERA_LOST, ErrorCode.IMAGE_STALE):
-                raise
         except EdgekdError as error:
-            request.error = error
+            request.error = _bare(error)
         except Exception as error:
+            logger.debug("camera '%s'", self.name, exc_info=True)
             request.error = self._driver.lost(f"failed: {one_line(error)}")
-            raise request.error from error
         finally:
             with self._changed:
                 request.done.set()
                 self._changed.notify_all()
+        if isinstance(request.error, StationError) and request.error.code in LOST:
+            raise request.error
 
     def _called(self, call: Callable[[], Any]) -> Any:
         self._calling_since = time.monotonic()
@@ -306,13 +314,21 @@ class ThreadedCamera(Camera):
             self._calling_since = None
 
     def _arm(self) -> None:
-        if self._armed:
-            return
+        if not self._armed:
+            self._start()
+            self._armed = True
+
+    def _start(self) -> None:
         with self._changed:
             self._frames.clear()
             self._newest = self._last_id = None
         self._driver.arm()
-        self._armed, self._asked, self._unanswered = True, False, False
+        self._asked = self._unanswered = False
+
+    def _arm_again(self) -> None:
+        """Ends the wait for an image that did not come in time, so that it never comes."""
+        self._driver.disarm()
+        self._start()
 
     def _disarm(self) -> None:
         self._armed = False
@@ -321,8 +337,7 @@ class ThreadedCamera(Camera):
     def _shoot(self, request: Request) -> None:
         """Asks for an image, once nothing that was asked for before can be taken for it."""
         if self._unanswered:
-            self._disarm()
-            self._arm()
+            self._arm_again()
         while (frame := self._driver.read(0)) is not None:
             self._last_id = frame.frame_id
         with self._changed:
@@ -356,7 +371,7 @@ class ThreadedCamera(Camera):
     def _fail(self, failure: EdgekdError) -> None:
         logger.info("%s", failure)
         with self._changed:
-            self._failure = failure
+            self._failure = _bare(failure)
             for request in self._requests:
                 request.error = failure
                 request.done.set()

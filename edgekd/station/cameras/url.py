@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import cv2
 
 from edgekd.errors import EdgekdError
-from edgekd.station.cameras.driver import Driver, Pixels, RawFrame
+from edgekd.station.cameras.driver import Driver, RawFrame, as_it_is
 from edgekd.station.cameras.freshness import Freshness
 from edgekd.station.error_codes import ErrorCode, StationError
 
@@ -79,7 +79,7 @@ class UrlDriver(Driver):
         if since is not None and received - since > LONGEST_LAG_S:
             raise self._ended("lags behind for good: it is opened again")
         self._number += 1
-        return RawFrame(partial(_as_it_is, image), received, self._number, stale=stale)
+        return RawFrame(partial(as_it_is, image), received, self._number, stale=stale)
 
     def _ended(self, reason: str) -> StationError:
         return StationError(ErrorCode.IMAGE_STALE, f"camera '{self.name}' ({self._shown}) {reason}")
@@ -87,7 +87,3 @@ class UrlDriver(Driver):
     def close(self) -> None:
         if self._capture is not None:
             self._capture.release()
-
-
-def _as_it_is(image: Any) -> Pixels:
-    return image, 8

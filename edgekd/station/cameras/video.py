@@ -12,7 +12,7 @@ import cv2
 
 from edgekd.data.images import list_images, read_image
 from edgekd.errors import EdgekdError, ImageError
-from edgekd.station.cameras.driver import Driver, Pixels, RawFrame
+from edgekd.station.cameras.driver import Driver, RawFrame, as_it_is
 from edgekd.station.recipes import FREE_RUN, SOFTWARE, CameraSettings
 
 DEFAULT_FPS = 10.0  # Of images, and of a video that states none.
@@ -101,7 +101,7 @@ class VideoDriver(Driver):
         self._triggered = None if self._triggered is None else False
         self._number += 1
         error = image if isinstance(image, str) else ""
-        return RawFrame(partial(_as_it_is, image), time.monotonic(), self._number, error)
+        return RawFrame(partial(as_it_is, image), time.monotonic(), self._number, error)
 
     def check(self) -> None:
         self._prepare()
@@ -117,7 +117,3 @@ class VideoDriver(Driver):
 
     def close(self) -> None:
         self._images = iter(())
-
-
-def _as_it_is(image: Any) -> Pixels:
-    return image, 8

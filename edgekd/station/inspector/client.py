@@ -19,6 +19,7 @@ from edgekd.station.inspector.supervisor import Supervisor
 from edgekd.station.parts import Acquisition, Inspected, Outcome
 from edgekd.station.ports import SelfTestReport
 from edgekd.station.snapshot import Loaded
+from edgekd.station.tasks import within
 
 LOADING = 180.0  # Seconds that a recipe may take: a back end may compile it.
 TESTING = 120.0  # Likewise a self-test.
@@ -79,7 +80,7 @@ class InspectorClient:
         """
         self._loaded.pop(station, None)
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._supervisor.serving(), RESTARTING)
+            await within(RESTARTING, self._supervisor.serving())
         loaded = await _load(self._living(ErrorCode.LOADING_FAILED), station, job, "")
         self._loaded[station] = loaded
         return loaded

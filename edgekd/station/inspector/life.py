@@ -34,6 +34,7 @@ from edgekd.station.inspector.messages import (
 )
 from edgekd.station.parts import Acquisition, Inspected
 from edgekd.station.ports import StoredImage
+from edgekd.station.tasks import within
 
 STARTING = 60.0  # Seconds for which a process may start: it imports OpenCV and a back end on a machine that is busy.
 
@@ -188,7 +189,7 @@ class Life:
         self._requests[number] = answer
         try:
             self.send(asked)
-            replied = await asyncio.wait_for(answer, seconds)
+            replied = await within(seconds, answer)
         except asyncio.TimeoutError:
             self.kill(f"it was killed: {asked.kind} took longer than {seconds:g} s")
             raise StationError(otherwise, f"the inspector did not answer in {seconds:g} s: call an engineer") from None

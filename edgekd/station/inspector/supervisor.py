@@ -12,6 +12,7 @@ from edgekd.station.error_codes import StationError
 from edgekd.station.inspector.life import Life
 from edgekd.station.inspector.listeners import Listeners, tell
 from edgekd.station.inspector.messages import Configure, Stop
+from edgekd.station.tasks import within
 
 SILENT = 3.0  # Seconds without a message after which it hangs,
 SILENT_LOADING = 30.0  # and while it loads or tests.
@@ -82,7 +83,7 @@ class Supervisor:
             return
         life.send(Stop())
         try:
-            await asyncio.wait_for(life.ended(), STOPPING)
+            await within(STOPPING, life.ended())
         except asyncio.TimeoutError:
             life.kill("it did not stop")
             await life.ended()

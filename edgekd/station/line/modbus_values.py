@@ -151,7 +151,11 @@ def _area(regions: tuple[Region, ...], pixels: tuple[int, int] | None) -> int:
 
 
 def _digest(digest: str) -> bytes:
-    return bytes.fromhex(digest[:16])
+    """Its first bytes; none where it is no hexadecimal number."""
+    try:
+        return bytes.fromhex(digest[:16])
+    except ValueError:
+        return b""
 
 
 def _real(value: float, none: float) -> float:

@@ -21,8 +21,8 @@ from edgekd.station.line.mqtt_connection import aiomqtt, broker_of, connected, e
 from edgekd.station.line.mqtt_session import Session, last_words
 from edgekd.station.line.mqtt_topics import retained_of, topics_of
 from edgekd.station.line.outbox import Outbox
-from edgekd.station.line.together import together
 from edgekd.station.ports import StationPort
+from edgekd.station.tasks import together
 
 LINK = "broker"
 STABLE_SECONDS = 10.0  # A connection that lasted so long was one; before, a broker may throw out whom it let in.

@@ -14,6 +14,7 @@ from typing import Any
 from edgekd.errors import EdgekdError, missing_package, one_line
 from edgekd.station.configuration import MqttConfiguration
 from edgekd.station.line.secret_files import read_secret
+from edgekd.station.tasks import within
 
 try:
     import aiomqtt as aiomqtt  # The modules that use it import it from here.
@@ -102,10 +103,15 @@ def _is_loopback(host: str) -> bool:
 
 
 class Client(aiomqtt.Client):
-    """aiomqtt's own, but for a socket that is closed before the event loop begins to watch it for writing.
+    """aiomqtt's own, but for what it does with a connection that ends early.
 
-    aiomqtt would have its number watched all the same, which may be that of another socket by then.
+    It would have the number of a closed socket watched, which may be another's by then, and would fail where nobody
+    waits for the connection any more.
     """
+
+    def _on_disconnect(self, *arguments: Any) -> None:
+        if not self._connected.cancelled():
+            super()._on_disconnect(*arguments)
 
     def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:
         def write() -> None:
@@ -152,13 +158,13 @@ async def connected(broker: Broker, identifier: str, will: aiomqtt.Will) -> Asyn
     )
     client.pending_calls_threshold = 10 * AT_ONCE  # That many wait on purpose, and it would be logged.
     try:
-        await client.__aenter__()
+        await within(None, client.__aenter__())
         try:
             yield client
         finally:
             client.timeout = GOODBYE_SECONDS
             with contextlib.suppress(aiomqtt.MqttError):  # What ended the connection is raised, not this.
-                await client.__aexit__(None, None, None)
+                await within(None, client.__aexit__(None, None, None))
     except UnicodeError as error:  # Of a name that no host can have.
         raise aiomqtt.MqttError(one_line(error)) from error
     finally:
@@ -167,6 +173,8 @@ async def connected(broker: Broker, identifier: str, will: aiomqtt.Will) -> Asyn
 
 def _close(client: aiomqtt.Client) -> None:
     """Closes what aiomqtt leaves open where a broker accepts a connection and does not answer."""
+    # Nobody asks any more what the connection ended with, which asyncio would complain of.
+    client._disconnected.add_done_callback(lambda future: future.cancelled() or future.exception())
     left_open = client._client.socket()
     if isinstance(left_open, socket.socket):
         with contextlib.suppress(OSError):

@@ -16,6 +16,7 @@ from edgekd.station.line.mqtt_connection import AT_ONCE, GOODBYE_SECONDS, aiomqt
 from edgekd.station.line.mqtt_topics import Topics
 from edgekd.station.line.outbox import Outbox
 from edgekd.station.ports import StationPort
+from edgekd.station.tasks import within
 
 COUNTERS_SECONDS = 1.0
 # The first event of a part is followed by others at once: one update tells of all, once the line has its answer.
@@ -87,7 +88,7 @@ class Session:
             aiomqtt.MqttError: The connection is lost.
         """
         for name in names:
-            answers = await self._client.subscribe(self._topics.command(name), qos=1)
+            answers = await within(None, self._client.subscribe(self._topics.command(name), qos=1))
             if any(getattr(answer, "value", answer) >= REFUSED_SUBSCRIPTION for answer in answers):
                 logger.warning("the MQTT broker does not let this user subscribe to %s", self._topics.command(name))
         async for message in self._client.messages:
@@ -97,7 +98,7 @@ class Session:
             elif name in names:
                 payload = message.payload if isinstance(message.payload, bytes) else str(message.payload).encode()
                 reply = execute(name, payload, self._station, self._be_reborn)
-                await self._client.publish(self._topics.reply(name), payloads.to_json(reply), qos=1)
+                await within(None, self._client.publish(self._topics.reply(name), payloads.to_json(reply), qos=1))
 
     async def say_goodbye(self) -> None:
         """Publishes that the station goes, as its last will would have it; a broker that is slow is not waited for."""
@@ -157,7 +158,7 @@ class Session:
         """Waits for something to send, which may be counters that were held back."""
         held_back = self._counters_due - time.monotonic()
         try:
-            await asyncio.wait_for(self._changed.wait(), held_back if held_back > 0 else None)
+            await within(held_back if held_back > 0 else None, self._changed.wait())
         except asyncio.TimeoutError:
             return
         await asyncio.sleep(SETTLING_SECONDS)

@@ -12,12 +12,11 @@ import importlib.util
 import logging
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
 
 from edgekd.errors import EdgekdError, missing_package, one_line
 from edgekd.station.configuration import OpcUaConfiguration
-from edgekd.station.error_codes import ErrorCode
 from edgekd.station.events import Lost, Published, Subscription
 from edgekd.station.line.opcua_messages import (
     LONGEST_LINE,
@@ -28,17 +27,15 @@ from edgekd.station.line.opcua_messages import (
     to_line,
     view_of,
 )
-from edgekd.station.parts import Part
-from edgekd.station.ports import Reply, StationPort
+from edgekd.station.line.opcua_requests import LINK, REQUESTS
+from edgekd.station.ports import StationPort
 from edgekd.station.snapshot import Loaded
-from edgekd.station.states import State
 
-LINK: Final = "opcua"
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0  # Before it is started again.
 STOP_S = 5.0
-UNREAD_S = 10.0  # That the server may leave a message unread.
+SILENT_S = 30.0  # That the process may say nothing.
 BETWEEN_REQUESTS_S = 0.005  # So that clients cannot keep control busy.
-DONE = Reply()
+T = TypeVar("T")
 _logger = logging.getLogger(__name__)
 
 
@@ -142,7 +139,7 @@ class OpcUaServer:
                 _logger.warning("OPC UA: %s", error)
                 recipes = ()
             return {"reply": message["call"], "code": 0, "recipes": [recipe_of(recipe) for recipe in recipes]}
-        reply = _REQUESTS[message["method"]](station, message["arguments"], message["who"])
+        reply = REQUESTS[message["method"]](station, message["arguments"], message["who"])
         return {"reply": message["call"], "code": int(reply.code), "acquisition_id": reply.acquisition_id}
 
 
@@ -159,7 +156,7 @@ class _Conversation:
         problem = "the OPC UA server ended"
         try:
             await self._send(self._server.settings())
-            while (message := await read_message(self._reader)) is not None:
+            while (message := await self._hear()) is not None:
                 if "call" in message:
                     self._keep(asyncio.create_task(self._answer(message)))
                     await asyncio.sleep(BETWEEN_REQUESTS_S)
@@ -171,13 +168,18 @@ class _Conversation:
                 elif "failed" in message:
                     problem = f"the OPC UA server cannot start: {message['failed']}"
         except (OSError, asyncio.TimeoutError):
-            pass
+            problem = "the OPC UA server does not answer"
         finally:
             running = tuple(self._tasks)
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
         return problem
+
+    async def _hear(self) -> Message | None:
+        """The next message; once clients can connect, the process has a sign of life to give every second."""
+        silent_s = SILENT_S if self._server.listening.is_set() else None
+        return await _within(read_message(self._reader), silent_s)
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
@@ -190,22 +192,15 @@ class _Conversation:
             self._writer.transport.abort()
 
     async def _answer(self, message: Message) -> None:
-        with self._giving_up():
-            await self._send(await self._server.answer(message))
-
-    @contextlib.contextmanager
-    def _giving_up(self) -> Iterator[None]:
-        """Ends the conversation where the process does not read, so that another one is started."""
-        try:
-            yield
-        except (OSError, asyncio.TimeoutError):
-            self._writer.transport.abort()
+        reply = await self._server.answer(message)
+        with contextlib.suppress(OSError):  # It has ended, which is noticed elsewhere.
+            await self._send(reply)
 
     async def _tell(self, index: int, station: StationPort) -> None:
         """Tells the process what happens at a station, beginning with what it shows now."""
         events = station.events.subscribe()
         try:
-            with self._giving_up():
+            with contextlib.suppress(OSError):
                 await self._tell_all(index, station, events)
         finally:
             events.close()
@@ -230,13 +225,31 @@ class _Conversation:
     async def _send(self, message: Message) -> None:
         async with self._writing:
             self._writer.write(to_line(message))
-            await asyncio.wait_for(self._writer.drain(), UNREAD_S)
+            await self._writer.drain()
+
+
+async def _within(work: Coroutine[Any, Any, T], seconds: float | None) -> T:
+    """Waits for something, but not longer.
+
+    Before Python 3.12 `asyncio.wait_for` loses a cancellation that comes together with the result.
+
+    Raises:
+        asyncio.TimeoutError: It took longer.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+        if not task.done():
+            raise asyncio.TimeoutError
+        return task.result()
+    finally:
+        task.cancel()
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:
     """Waits for the process, and kills it where it does not end."""
     try:
-        await asyncio.wait_for(process.wait(), STOP_S)
+        await _within(process.wait(), STOP_S)
     except (asyncio.TimeoutError, asyncio.CancelledError):
         with contextlib.suppress(ProcessLookupError):
             process.kill()
@@ -259,64 +272,3 @@ def _check(configuration: OpcUaConfiguration) -> None:
     for name, path in {**named, "nodeset": configuration.nodeset}.items():
         if path is not None and not (path.is_dir() if name == "trusted" else path.is_file()):
             raise EdgekdError(f"opcua.{name}: there is no {'folder' if name == 'trusted' else 'file'} {path}")
-
-
-def _who(who: str, arguments: Mapping[str, Any]) -> str:
-    """Who asks, and why, for the audit trail."""
-    cause = arguments.get("cause", "")
-    return f"{who}: {cause}" if cause else who
-
-
-def _trigger(station: StationPort, arguments: Mapping[str, Any], who: str) -> Reply:
-    return station.trigger(Part(arguments.get("part_id", 0), arguments.get("serial", "")), LINK)
-
-
-def _acknowledge(station: StationPort, arguments: Mapping[str, Any], who: str) -> Reply:
-    station.acknowledge(LINK)
-    return DONE
-
-
-def _online(station: StationPort, arguments: Mapping[str, Any], who: str) -> Reply:
-    station.set_online(True, LINK, _who(who, arguments))
-    return DONE
-
-
-def _offline(station: StationPort, arguments: Mapping[str, Any], who: str) -> Reply:
-    station.set_online(False, LINK, _who(who, arguments))
-    return DONE
-
-
-def _confirm(station: StationPort, arguments: Mapping[str, Any], who: str) -> Reply:
-    station.clear_error(LINK, _who(who, arguments))
-    return DONE
-
-
-def _simulate(station: StationPort, arguments: Mapping[str, Any], who: str) -> Reply:
-    station.simulate(arguments["on"], LINK, _who(who, arguments))
-    return DONE
-
-
-def _reset(station: StationPort, arguments: Mapping[str, Any], who: str) -> Reply:
-    """Leads to OFFLINE from wherever the station is; from FAULT where its cause is gone."""
-    state = station.snapshot().state
-    if state is State.HALTED:
-        return station.reset(LINK, _who(who, arguments))
-    if state is not State.FAULT:
-        return _offline(station, arguments, who)
-    _confirm(station, arguments, who)
-    after = station.snapshot()
-    return Reply(after.fault or ErrorCode.SYSTEM) if after.state is State.FAULT else DONE
-
-
-_REQUESTS: Mapping[str, Callable[[StationPort, Mapping[str, Any], str], Reply]] = {
-    "trigger": _trigger,
-    "acknowledge": _acknowledge,
-    "change_job": lambda station, arguments, who: station.change_job(arguments["job"], LINK, who),
-    "online": _online,
-    "offline": _offline,
-    "confirm": _confirm,
-    "simulate": _simulate,
-    "halt": lambda station, arguments, who: station.halt(LINK, _who(who, arguments)),
-    "abort": lambda station, arguments, who: station.abort(LINK, _who(who, arguments)),
-    "reset": _reset,
-}

@@ -6,6 +6,7 @@ after each start, whatever else is configured.
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
 from asyncua import ua
@@ -136,7 +137,8 @@ class Instance:
 
     async def write(self, path: str, kind: str, value: Any) -> None:
         """Writes a value."""
-        await self._write(path, ua.DataValue(variant(kind, value)))
+        now = datetime.now(timezone.utc)
+        await self._write(path, ua.DataValue(variant(kind, value), SourceTimestamp=now))
 
     async def write_step(self, path: str, name: str, step: Step) -> None:
         """Writes a state or a transition, by its name, node and number."""

@@ -127,7 +127,8 @@ async def _asking(station: ServedStation, method: str, request: str, **arguments
 
 
 async def _reset(station: ServedStation, cause: int, text: str) -> Outputs:
-    return (-(await _asking(station, "Reset", "reset", cause=_cause(cause, text)))["code"],)
+    method = "" if station.modes.top == "Preoperational" else "Reset"  # There it changes nothing.
+    return (-(await _asking(station, method, "reset", cause=_cause(cause, text)))["code"],)
 
 
 async def _halt(station: ServedStation, cause: int, text: str) -> Outputs:

@@ -37,6 +37,7 @@ from edgekd.station.line.opcua_security import (
 )
 from edgekd.station.line.opcua_station import ServedStation
 from edgekd.station.line.opcua_types import add_types
+from edgekd.station.tasks import within
 
 PATH = "/edgekd/station"
 NICENESS = 5  # Verdicts first.
@@ -66,7 +67,7 @@ class Link:
         request = {"call": number, "station": station, "method": method, "arguments": arguments, "who": CALLER.get()}
         try:
             await self.send(request)
-            return await asyncio.wait_for(reply, REPLY_S)
+            return await within(REPLY_S, reply)
         except asyncio.TimeoutError:  # Of its own before Python 3.11.
             raise TimeoutError from None
         finally:
@@ -148,7 +149,7 @@ async def serve(link: Link, settings: Message) -> None:
     server, stations = await make_server(settings, link)
     queues: list[asyncio.Queue[Message]] = [asyncio.Queue(MOST_WAITING) for _ in stations]
     workers = [asyncio.create_task(_work(*each)) for each in zip(stations, queues, strict=True)]
-    workers.append(asyncio.create_task(_drop_who_does_not_read(server)))
+    workers.append(asyncio.create_task(_every_second(server, link)))
     reading, shown = asyncio.create_task(_read(link, queues)), asyncio.create_task(_all_shown(stations))
     try:
         await link.send({"ready": True})  # Control now tells what there is; clients come after that.
@@ -189,9 +190,11 @@ async def _work(station: ServedStation, queue: asyncio.Queue[Message]) -> None:
             await station.apply(message)
 
 
-async def _drop_who_does_not_read(server: Server) -> None:
+async def _every_second(server: Server, link: Link) -> None:
+    """Gives control a sign of life, and drops clients that do not read."""
     while True:
         await asyncio.sleep(1)
+        await link.send({"alive": True})
         for transport in list(server.iserver.asyncio_transports):
             if transport.get_write_buffer_size() > MOST_UNREAD_BYTES:
                 transport.abort()
@@ -208,7 +211,7 @@ async def run(descriptor: int) -> int:
         await serve(link, settings)
     except (EdgekdError, OSError) as error:
         with contextlib.suppress(OSError):
-            await link.send({"failed": one_line(error), "again": not isinstance(error, EdgekdError)})
+            await link.send({"failed": one_line(error)})
         return 3 if isinstance(error, OSError) else error.exit_code
     return 0
 

@@ -94,6 +94,9 @@ class ServedStation:
         self._repeated, self._stopping, self._triggering = part, False, True
         try:
             reply = await self.ask("trigger", **part)
+        except TimeoutError:
+            self._repeated = None
+            raise
         finally:
             self._triggering = False
         if reply["code"]:

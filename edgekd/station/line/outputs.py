@@ -18,6 +18,7 @@ from edgekd.station.events import Event, Published, StateChanged, Subscription
 from edgekd.station.parts import Outcome
 from edgekd.station.ports import StationPort
 from edgekd.station.states import State
+from edgekd.station.tasks import within
 
 
 class Pins(Protocol):
@@ -65,8 +66,8 @@ class JetsonPins:
 class Outputs:
     """Shows a station's verdicts on digital outputs.
 
-    An ERROR pulses NG too, where one is wired, and an OK that is only simulated pulses NG: whoever looks at one output
-    rejects. A verdict ends the pulse of the one before.
+    An ERROR pulses NG too, also that of a trigger that was refused, and so does an OK that is only simulated, or that
+    another answer has overtaken: whoever looks at one output rejects. A verdict ends the pulse of the one before.
 
     Args:
         configuration: Which output is wired where.
@@ -111,7 +112,7 @@ class Outputs:
         while True:
             left = None if self._pulse_ends is None else self._pulse_ends - time.monotonic()
             try:
-                event = await asyncio.wait_for(events.next(), left)
+                event = await within(left, events.next())
             except asyncio.TimeoutError:
                 self._end_pulse()
             else:
@@ -125,21 +126,20 @@ class Outputs:
         self._show_ready()
 
     def _published(self, outcome: Outcome) -> None:
-        """Pulses; but for an answer that is not the last one any more, whose part has moved on."""
+        """Pulses: what rejects always, OK only where it is the station's last answer."""
         self._end_pulse()
-        last = self._station.snapshot().outcome
-        if last is None or last.result_id != outcome.result_id:
-            return
         for pin in self._pins_of(outcome):
             self._write(pin, True)
         self._pulse_ends = time.monotonic() + self._configuration.pulse_ms / 1000
 
     def _pins_of(self, outcome: Outcome) -> tuple[int | None, ...]:
-        """Of the station's last answer."""
         wired = self._configuration
-        if self._station.snapshot().shows_ok:
+        if outcome.verdict is Verdict.ERROR:
+            return (wired.ng, wired.error)
+        snapshot = self._station.snapshot()
+        if outcome.verdict is Verdict.OK and snapshot.outcome is outcome and snapshot.shows_ok:
             return (wired.ok,)
-        return (wired.ng, wired.error) if outcome.verdict is Verdict.ERROR else (wired.ng,)
+        return (wired.ng,)
 
     def _end_pulse(self) -> None:
         self._pulse_ends = None

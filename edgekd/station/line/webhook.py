@@ -16,9 +16,9 @@ from edgekd.station.events import Lost, Published, Subscription
 from edgekd.station.line import payloads
 from edgekd.station.line.back_off import BackOff
 from edgekd.station.line.outbox import Outbox, Queued
-from edgekd.station.line.together import together
 from edgekd.station.line.webhook_request import NotDeliveredError, RefusedError, post, target_of
 from edgekd.station.ports import StationPort
+from edgekd.station.tasks import together
 
 LINK = "webhook"
 TYPE = "result"

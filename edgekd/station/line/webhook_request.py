@@ -24,6 +24,7 @@ import edgekd
 from edgekd.errors import EdgekdError, one_line
 from edgekd.station.configuration import WebhookConfiguration
 from edgekd.station.line.secret_files import read_secret
+from edgekd.station.tasks import within
 
 ENCODED_SECRET = "whsec_"
 # The server read this result and does not want it: another attempt would be refused like this one.
@@ -142,8 +143,8 @@ async def post(target: Target, message_id: str, body: bytes, timeout: float, thr
         thread, _request, connection, target.url, body, target.headers(message_id, body)
     )
     try:
-        status = await asyncio.wait_for(request, timeout)
-    except asyncio.TimeoutError:
+        status = await within(timeout, request)
+    except (asyncio.TimeoutError, TimeoutError):  # One and the same from Python 3.11 on; the socket has its own.
         raise NotDeliveredError(f"{target} did not answer within {timeout:g} s") from None
     except (OSError, http.client.HTTPException, UnicodeError) as error:
         raise NotDeliveredError(f"{target} cannot be reached ({one_line(error)})") from None

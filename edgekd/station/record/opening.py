@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import sqlite3
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from edgekd.artifact import write_beside
-from edgekd.errors import EdgekdError
+from edgekd.artifact import write_beside, write_error
+from edgekd.errors import EdgekdError, MachineError
 from edgekd.run_folder import VERDICTS_FILE
 from edgekd.station.error_codes import ErrorCode, StationError
 from edgekd.station.record.record import CLEAN_STOP, Record, add_audit, set_meta
@@ -20,10 +22,13 @@ from edgekd.station.record.recovery import close_open_parts
 from edgekd.verdicts import audit
 from edgekd.verdicts.log_file import LogFile
 from edgekd.verdicts.log_schema import DamagedLogError, log_error
+from edgekd.verdicts.text import printable
 
 logger = logging.getLogger(__name__)
 
+LOCK_FILE = "record.lock"
 MARKER_FILE = "record.id"  # Holds which database belongs here, so that none is silently replaced by a new one.
+CHECK_EVERY = 10_000  # Instructions of SQLite's machine.
 CHECK_SECONDS = 20.0  # At most, for the pages of the database at a start; what SQLite reads later it checks again.
 # Of the write-ahead file, before an answer has to move them; `Record.checkpoint` does so before, while nobody waits.
 MOST_PAGES = 8000
@@ -68,10 +73,15 @@ def open_record(data: Path, edgekd_version: str) -> tuple[Record, Found]:
     """
     path = data / VERDICTS_FILE
     _require_present(path)
+    unlock = _lock(data)
     try:
         log = LogFile(path, "FULL")
-    except DamagedLogError as error:
-        raise _refusal(path, str(error)) from error
+    except BaseException as error:
+        unlock()
+        if isinstance(error, DamagedLogError):
+            raise _refusal(path, str(error)) from error
+        raise
+    log.on_close(unlock)
     try:
         log.execute("PRAGMA recursive_triggers = ON")
         log.execute(f"PRAGMA wal_autocheckpoint = {MOST_PAGES}")
@@ -91,6 +101,45 @@ def open_record(data: Path, edgekd_version: str) -> tuple[Record, Found]:
     return Record(log, found.boot_id, edgekd_version), found
 
 
+def note_change(
+    data: Path, who: str, role: str, address: str, action: str, subject: str, old: str, new: str, why: str
+) -> None:
+    """Puts a change that another program made on record, such as a released recipe, beside a station that runs.
+
+    Args:
+        data: The station's data folder; the others are those of `Record.audit`.
+
+    Raises:
+        EdgekdError: The record is damaged, of a newer edgekd, or may not be written.
+        MachineError: The disk is full.
+    """
+    with LogFile(data / VERDICTS_FILE, "FULL") as log:
+        add_audit(log, tuple(printable(text) for text in (who, role, address, action, subject, old, new, why)))
+
+
+def _lock(data: Path) -> Callable[[], None]:
+    """Keeps other stations away from a folder until this one has ended, however it ends.
+
+    Returns:
+        What gives it free.
+    """
+    path = data / LOCK_FILE
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(data, error) from error
+    with contextlib.ExitStack() as cleanup:
+        try:
+            holder = sqlite3.connect(path, timeout=0, isolation_level=None)  # SQLite locks files on every system.
+            cleanup.callback(holder.close)
+            holder.execute("BEGIN EXCLUSIVE")
+        except sqlite3.Error as error:
+            if "locked" not in str(error):
+                raise log_error(path, error) from error
+            raise MachineError(f"another station writes into {data}: end it, or name another data folder") from error
+        return cleanup.pop_all().close
+
+
 def _require_present(path: Path) -> None:
     """Refuses a folder whose database is gone or empty."""
     marker = path.with_name(MARKER_FILE)
@@ -108,7 +157,7 @@ def _require_whole(log: LogFile) -> None:
         DamagedLogError: One is damaged, or the database belongs elsewhere.
     """
     end = time.monotonic() + CHECK_SECONDS
-    log.limit(lambda: time.monotonic() > end)
+    log.limit(lambda: time.monotonic() > end, CHECK_EVERY)
     try:
         row = log.execute("PRAGMA quick_check(1)").fetchone()
         if row[0] != "ok":

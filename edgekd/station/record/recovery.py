@@ -11,7 +11,7 @@ from edgekd.station.record.record import add_answer, add_delivery, set_meta
 from edgekd.verdicts.log_file import LogFile
 
 NOT_JUDGED = "the station ended before this part was judged"
-CLOSED_UP_TO = "closed_up_to"  # The name of what `meta` holds of it: the last acquisition that an earlier start saw.
+CLOSED_UP_TO = "closed_up_to"  # The name of what `meta` holds of it: all triggers up to it have their answers.
 LAST_ANSWERS = 100  # Are looked at; no more than one waits to be acknowledged, and a few come late.
 OPEN = """SELECT acquisition.id, acquisition.session_id, part, serial, lot, source, triggered_ms,
         station, job, recipe, revision, digest
@@ -20,6 +20,23 @@ OPEN = """SELECT acquisition.id, acquisition.session_id, part, serial, lot, sour
     ORDER BY acquisition.id"""
 UNREAD = """SELECT id FROM result WHERE id > (SELECT max(id) FROM result) - ?
     AND NOT EXISTS (SELECT 1 FROM delivery WHERE verdict_id = result.id) ORDER BY id"""
+
+
+def note_answered(log: LogFile) -> None:
+    """Notes up to which trigger all have their answers: a start looks at those after it.
+
+    Args:
+        log: The record.
+    """
+
+    def note() -> None:
+        after = _closed_up_to(log)
+        query = f"SELECT min(id) FROM ({OPEN})"
+        first_open = log.execute(query, (after,)).fetchone()[0]
+        last = log.execute("SELECT coalesce(max(id), 0) FROM acquisition").fetchone()[0]
+        set_meta(log, CLOSED_UP_TO, str(last if first_open is None else first_open - 1))
+
+    log.atomically(note)
 
 
 def close_open_parts(log: LogFile) -> tuple[int, int]:
@@ -31,8 +48,7 @@ def close_open_parts(log: LogFile) -> tuple[int, int]:
     Returns:
         How many triggers and how many answers, of those before.
     """
-    row = log.execute("SELECT value FROM meta WHERE name = ?", (CLOSED_UP_TO,)).fetchone()
-    triggers = log.execute(OPEN, (0 if row is None else int(row[0]),)).fetchall()
+    triggers = log.execute(OPEN, (_closed_up_to(log),)).fetchall()
     unread = log.execute(UNREAD, (LAST_ANSWERS,)).fetchall()
     last = int(log.execute("SELECT coalesce(max(id), 0) FROM verdict").fetchone()[0])
     for number, trigger in enumerate(triggers, last + 1):
@@ -43,6 +59,11 @@ def close_open_parts(log: LogFile) -> tuple[int, int]:
     newest = log.execute("SELECT coalesce(max(id), 0) FROM acquisition").fetchone()[0]
     set_meta(log, CLOSED_UP_TO, str(newest))
     return len(triggers), len(unread)
+
+
+def _closed_up_to(log: LogFile) -> int:
+    row = log.execute("SELECT value FROM meta WHERE name = ?", (CLOSED_UP_TO,)).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def _error(log: LogFile, result_id: int, trigger: tuple[Any, ...]) -> Outcome:

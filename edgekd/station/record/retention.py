@@ -16,6 +16,7 @@ from typing import NamedTuple
 from edgekd.errors import EdgekdError
 from edgekd.station.configuration import Storage
 from edgekd.station.record.record import DAY_MS, Record, add_event
+from edgekd.station.record.recovery import note_answered
 from edgekd.station.record.thread import RecordThread
 from edgekd.verdicts.retention import megabytes, remove_image_file
 
@@ -34,11 +35,14 @@ OLD_IMAGES = f"""SELECT id, path, bytes FROM image WHERE removed_ms IS NULL AND 
 FIRST_IMAGES = f"""SELECT id, path, bytes FROM image WHERE removed_ms IS NULL
     AND verdict_id NOT IN ({HELD}) ORDER BY rank, id LIMIT ?"""
 # Verdicts without images that are still there; one that was ever held stays, and so does the last acquisition.
-OLD_VERDICTS = f"""SELECT id FROM verdict WHERE time_ms < ? AND id NOT IN (SELECT verdict_id FROM hold)
-    AND NOT EXISTS (SELECT 1 FROM image WHERE verdict_id = verdict.id AND removed_ms IS NULL)
+# Only the first are looked at, of millions.
+FIRST = f"LIMIT {5 * ROWS_AT_ONCE} + (SELECT count(*) FROM hold)"
+OLD_VERDICTS = f"""SELECT id FROM (SELECT id, time_ms FROM verdict ORDER BY id {FIRST}) AS first
+    WHERE time_ms < ? AND id NOT IN (SELECT verdict_id FROM hold)
+    AND NOT EXISTS (SELECT 1 FROM image WHERE verdict_id = first.id AND removed_ms IS NULL)
     ORDER BY id LIMIT {ROWS_AT_ONCE}"""
-OLD_ACQUISITIONS = f"""SELECT id FROM acquisition WHERE time_ms < ? AND id < (SELECT max(id) FROM acquisition)
-    ORDER BY id LIMIT {ROWS_AT_ONCE}"""
+OLD_ACQUISITIONS = f"""SELECT id FROM (SELECT id, time_ms FROM acquisition ORDER BY id LIMIT {ROWS_AT_ONCE})
+    WHERE time_ms < ? AND id < (SELECT max(id) FROM acquisition)"""
 
 
 class Room(NamedTuple):
@@ -202,7 +206,7 @@ async def keep_tidy(
 
     Args:
         retention: What goes.
-        record: Whose counters are saved now and then.
+        record: Whose counters are saved now and then, so that the next start has little to read.
         thread: Where it runs, while nothing else does.
         on_room: Called in the loop's thread with what is free.
     """
@@ -217,6 +221,7 @@ async def keep_tidy(
             if time.monotonic() > counters_due:
                 counters_due = time.monotonic() + COUNTERS_EVERY_SECONDS
                 await thread.call_when_idle(record.save_counters)
+                await thread.call_when_idle(note_answered, record.log)
         except (EdgekdError, OSError, sqlite3.Error) as error:  # Which the next answer reports, if it goes on.
             logger.warning("cannot tidy up: %s", error)
         await asyncio.sleep(EVERY_SECONDS)

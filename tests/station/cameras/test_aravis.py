@@ -132,6 +132,19 @@ def test_a_change_of_settings_while_armed_leaves_it_armed(address: str):
     camera.close()
 
 
+def test_a_camera_that_is_closed_is_free_although_somebody_has_an_error_of_it(address: str):
+    camera = open_camera("top", CameraConfiguration(kind="aravis", source=address))
+    freed: list[bool] = []
+    camera._driver._camera.get_device().weak_ref(lambda: freed.append(True))  # type: ignore[attr-defined]
+
+    with pytest.raises(StationError) as caught:
+        camera.apply(CameraSettings(white_balance=(1.2, 1.3)))
+    camera.close()
+
+    assert freed, "its heartbeat goes on, and whoever frees it later waits for a camera that may be gone"
+    assert caught.value.code == ErrorCode.LOADING_FAILED
+
+
 HOLDER = """
 import sys, time, gi
 gi.require_version("Aravis", "0.8")

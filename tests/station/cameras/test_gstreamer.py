@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 
 import numpy as np
@@ -10,11 +12,12 @@ import pytest
 from edgekd.errors import EdgekdError
 from edgekd.station.cameras.camera import Camera, Grabbed
 from edgekd.station.cameras.opening import open_camera
+from edgekd.station.cameras.reconnect import ReconnectingCamera
 from edgekd.station.configuration import CameraConfiguration
 from edgekd.station.error_codes import ErrorCode, StationError
 from edgekd.station.recipes import CameraSettings
 
-from .counterparts import FREE, need_kind, nothing, wait_for
+from .counterparts import FREE, Proxy, need_kind, nothing, number_of, rtsp_server, wait_for
 
 LIVE = "videotestsrc is-live=true pattern=red ! video/x-raw,width=102,height=50,framerate=50/1"
 
@@ -36,6 +39,27 @@ def grab(camera: Camera, seconds: float = 2.0) -> Grabbed:
     grabbed = camera.grab(now, now + seconds, nothing)
     assert grabbed.received > now
     return grabbed
+
+
+def age_s(grabbed: Grabbed) -> float:
+    """How much older an image is than its arrival."""
+    return grabbed.received - number_of(grabbed.image) / 1e3
+
+
+def age_of_one(camera: Camera, ages: list[float]) -> bool:
+    """Whether there was an image; its age goes to the others."""
+    try:
+        ages.append(age_s(grab(camera, 0.5)))
+    except StationError:
+        return False
+    return True
+
+
+def failure_code(camera: Camera) -> ErrorCode:
+    now = time.monotonic()
+    with pytest.raises(StationError) as caught:
+        camera.grab(now, now + 0.3, nothing)
+    return caught.value.code
 
 
 @pytest.mark.parametrize("pixel_format", ["BGR", "RGBx", "YUY2"])
@@ -85,6 +109,36 @@ def test_a_pipeline_that_ends_is_lost():
     assert "has come to the end of its pipeline" in str(said[0])
     assert said[0].code == ErrorCode.IMAGE_STALE
     camera.close()
+
+
+@pytest.mark.faults
+def test_what_a_pipeline_buffered_in_a_stall_does_not_count_and_one_that_stays_behind_is_opened_again():
+    # GStreamer's own buffer keeps some of a stall as a delay.
+    with rtsp_server("jpeg") as (server, port):
+        proxy = Proxy(port)
+        source = f"rtspsrc location=rtsp://127.0.0.1:{proxy.port}/camera protocols=tcp latency=50"
+        source += " ! rtpjpegdepay ! jpegdec ! videoconvert ! video/x-raw,format=BGR"
+        configuration = CameraConfiguration(kind="gstreamer", source=source, reconnect_s=0.1)
+        camera = ReconnectingCamera("top", configuration, lambda _: None, lambda: None)
+        assert camera.wait_until_open(12)
+        camera.apply(FREE)
+        camera.arm()
+        ages = [age_s(grab(camera)) for _ in range(10)]
+        for _ in range(2):
+            proxy.open.clear()
+            time.sleep(0.9)
+            threading.Timer(0.1, proxy.open.set).start()
+            wait_for(lambda: age_of_one(camera, ages), 20, "an image after the stall")
+            for _ in range(20):
+                age_of_one(camera, ages)
+        server.send_signal(signal.SIGSTOP)
+        time.sleep(0.2)
+        codes = {failure_code(camera) for _ in range(12)}
+        camera.close()
+        proxy.close()
+
+    assert max(ages) < 0.35
+    assert codes <= {ErrorCode.IMAGE_STALE, ErrorCode.CAMERA_LOST}
 
 
 def test_a_pipeline_with_a_mistake_is_refused_before_anything_is_opened():

@@ -11,12 +11,14 @@ import cv2
 import pytest
 
 from edgekd.errors import EdgekdError
+from edgekd.station.cameras import reconnect, threaded
 from edgekd.station.cameras.reconnect import ReconnectingCamera
 from edgekd.station.configuration import CameraConfiguration
 from edgekd.station.error_codes import ErrorCode, StationError
 from edgekd.station.recipes import CameraSettings
 
 from .counterparts import GIGE_ADDRESS, fake_gige_camera, nothing, number_of, numbered, wait_for
+from .test_threaded import Paper
 
 
 class Told:
@@ -101,6 +103,34 @@ def test_a_configuration_that_is_wrong_is_refused_at_once(told: Told):
     with pytest.raises(EdgekdError, match="source must be a number or a device"):
         kept_open(CameraConfiguration(kind="opencv", source="webcam"), told)
     assert not told.said
+
+
+def test_a_driver_that_hangs_is_reported_and_not_opened_without_end(monkeypatch: pytest.MonkeyPatch, told: Told):
+    never, opened = threading.Event(), []
+
+    class Hanging(Paper):
+        call_s = 0.2
+
+        def open(self) -> None:
+            opened.append(self)
+
+        def check(self) -> None:
+            never.wait()
+
+    monkeypatch.setattr(reconnect, "make_driver", lambda *_: Hanging())
+    monkeypatch.setattr(threaded, "CLOSE_S", 0.1)
+    camera = kept_open(CameraConfiguration(kind="video", source="any", reconnect_s=0.05), told)
+    wait_for(lambda: camera.hung)
+
+    wait_for(lambda: "the station restarts its inspector" in told.said[-1])
+    wait_for(lambda: len(opened) == reconnect.MOST_LEAVING)
+    time.sleep(0.5)
+    assert len(opened) == reconnect.MOST_LEAVING
+    assert code_of(camera) == ErrorCode.CAMERA_LOST
+
+    never.set()
+    wait_for(lambda: not camera.hung)
+    camera.close()
 
 
 @pytest.mark.faults

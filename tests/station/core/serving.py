@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.station.inspector import played
 
 def main(folder: Path) -> None:
     """Runs a station that triggers itself ten times a second."""
+    os.environ.pop("LD_PRELOAD", None)  # A clock that a test sets is control's alone: time.sleep fails with it.
     InspectorClient.command = (sys.executable, played.__file__, str(folder / "stage"))
     timer = TimerConfiguration(every_ms=100.0)
     station = OneStation(name="press", cameras=("top",), trigger="timer", timer=timer, job=1, start_online=True)

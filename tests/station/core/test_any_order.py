@@ -47,6 +47,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.sent = 0
         self.answered_well = set()  # Acquisitions that the inspector called good, in time and of the right recipe.
         self.too_late = set()
+        self.states_at_ok = set()
         self.retry_s, recorder.RETRY_S = recorder.RETRY_S, 0
 
     @initialize()
@@ -59,6 +60,14 @@ class AnyOrder(RuleBasedStateMachine):
         )
         self.it = self.loop.run_until_complete(self.entered.__aenter__())
         self.it.recipes.put(8, DEADLINE_MS)
+        publish = self.it.station.events.publish
+
+        def watch(event):
+            if isinstance(event, Published) and event.outcome.verdict is Verdict.OK:
+                self.states_at_ok.add(self.it.state)
+            publish(event)
+
+        self.it.station.events.publish = watch
 
     def turn(self, times=3):
         async def wait():
@@ -114,6 +123,9 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule()
     def time_passes(self):
+        self.time_passes_for_the_part_in_work()
+
+    def time_passes_for_the_part_in_work(self):
         self.passed += DEADLINE_MS / 1000 + 1
         if self.it.station.snapshot().busy:
             self.answered_well.discard(max(self.it.inspector.under_way, default=0))
@@ -149,7 +161,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     def a_minute_for_a_row(self):
         self.it.record.slow = lambda: None
-        self.passed += DEADLINE_MS / 1000 + 1
+        self.time_passes_for_the_part_in_work()
 
     @rule(
         request=st.sampled_from(
@@ -235,6 +247,7 @@ class AnyOrder(RuleBasedStateMachine):
             if outcome.verdict is Verdict.OK:
                 assert rows[outcome.result_id] is outcome
                 assert outcome.acquisition_id in self.answered_well
+        assert self.states_at_ok <= {State.RUNNING}
 
     @invariant()
     def counters_add_up(self):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+import time
 from dataclasses import replace
 
 import pytest
 
 from edgekd.result import Verdict
+from edgekd.station import cycle
 from edgekd.station.error_codes import ErrorCode, StationError
 from edgekd.station.events import Delivered, ExposureDone, Published, Refused, Started
 from edgekd.station.parts import Part
@@ -175,13 +177,13 @@ def test_a_disk_that_does_not_answer_costs_the_verdict_and_not_the_deadline():
     run(test())
 
 
-def test_a_row_that_comes_after_the_deadline_is_withdrawn():
+def test_a_row_that_comes_after_the_deadline_is_withdrawn(monkeypatch):
+    monkeypatch.setattr(cycle, "ROW_PATIENCE_S", 5.0)
+
     async def test():
-        wait = threading.Event()
         async with bench(answer=inspected(GOOD), deadline_ms=30, in_thread=True) as it:
-            it.record.slow = lambda: wait.wait(0.06)  # Later than the deadline, and within the patience for rows.
+            it.record.slow = lambda: time.sleep(0.1)  # Beyond the deadline, and within the patience for rows.
             outcome = await it.part()
-            wait.set()
             assert (outcome.verdict, outcome.error) == (Verdict.ERROR, ErrorCode.ANSWER_LATE)
             await it.written()
             assert [row.verdict for row in it.record.rows] == [Verdict.OK, Verdict.ERROR]

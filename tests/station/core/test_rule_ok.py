@@ -147,31 +147,51 @@ def test_ok_is_all_conditions_at_once_and_nothing_else(evidence):
     assert (decision.verdict is Verdict.ERROR) == (decision.error is not ErrorCode.NONE)
 
 
-# What may hold an OK that was given elsewhere: a row of the record that is read back, an answer on its way to the disk.
-MAKERS_OF_OUTCOMES = {PACKAGE / "outcomes.py"}
+# These give no part's verdict: a PLC's side of the wire, and images of a self-test.
+OF_NO_PART = {PACKAGE / "simulated_plc.py", PACKAGE / "inspector" / "self_test.py"}
+# The one place where answers are put together from a decision, and the one where rows are read back from the record.
+MAKERS_OF_OUTCOMES = {PACKAGE / "outcomes.py", PACKAGE / "record" / "reading.py"}
 
 
 def sources():
-    return [path for path in PACKAGE.rglob("*.py") if path != RULE]
+    return [path for path in PACKAGE.rglob("*.py") if path not in (RULE, *OF_NO_PART)]
 
 
 def parents_of(tree):
     return {child: parent for parent in ast.walk(tree) for child in ast.iter_child_nodes(parent)}
 
 
-def is_verdict_ok(node):
-    """Verdict.OK, however Verdict is called there."""
-    return isinstance(node, ast.Attribute) and node.attr == "OK" and not isinstance(node.value, ast.Call)
-
-
 def is_only_looked_at(node, parents):
     """Whether a mention of OK compares with it, or is the key of a table."""
     parent = parents[node]
-    if isinstance(parent, (ast.Tuple, ast.Set, ast.List)):
+    if isinstance(parent, (ast.Tuple, ast.Set, ast.List, ast.Attribute)):
         return is_only_looked_at(parent, parents)
     if isinstance(parent, ast.Dict):
         return node in parent.keys
     return isinstance(parent, (ast.Compare, ast.Subscript, ast.MatchValue))
+
+
+def name_of(call):
+    return getattr(call.func, "id", getattr(call.func, "attr", ""))
+
+
+def keyword(call, name):
+    """The source of a keyword of a call; None where it has none."""
+    return next((ast.unparse(each.value) for each in call.keywords if each.arg == name), None)
+
+
+def check_call(call, path):
+    """Of all calls that could give a verdict, only those with ERROR, and those that pass a decision on, are left."""
+    name = name_of(call)
+    assert name != "verdict_of"
+    if name == "Verdict":
+        assert not any(isinstance(value, ast.Constant) for value in call.args)
+    if name == "Outcome":
+        assert path in MAKERS_OF_OUTCOMES or keyword(call, "verdict") == "Verdict.ERROR"
+    if name == "replace":
+        assert keyword(call, "verdict") is None
+    if name == "Decision":
+        assert ast.unparse(call.args[0]) == "Verdict.ERROR"
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -179,24 +199,22 @@ def test_no_other_module_can_make_a_verdict_ok(path):
     tree = ast.parse(path.read_text())
     parents = parents_of(tree)
     for node in ast.walk(tree):
-        where = f"{path.name}:{getattr(node, 'lineno', '?')}"
-        if is_verdict_ok(node):
-            assert is_only_looked_at(node, parents), f"{where} makes a verdict OK"
+        if isinstance(node, ast.Attribute) and node.attr == "OK":
+            assert is_only_looked_at(node, parents), f"{path}:{node.lineno} makes a verdict OK"
         if isinstance(node, ast.Call):
-            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-            assert name != "verdict_of", f"{where} gives verdicts of its own"
-            given_ok = any(isinstance(value, ast.Constant) and value.value == "OK" for value in node.args)
-            assert not (name == "Verdict" and given_ok), f"{where} makes a verdict OK"
-            assert name != "Outcome" or path in MAKERS_OF_OUTCOMES, f"{where} makes an answer"
-            changed = {keyword.arg for keyword in node.keywords}
-            assert not (name == "replace" and "verdict" in changed), f"{where} changes a verdict"
-        if isinstance(node, ast.Subscript) and getattr(node.value, "id", "") == "Verdict":
-            raise AssertionError(f"{where} may make a verdict OK")
+            check_call(node, path)
+        if isinstance(node, ast.Subscript):
+            assert ast.unparse(node.value) != "Verdict", f"{path}:{node.lineno} may make a verdict OK"
 
 
-def test_a_decision_is_only_made_by_the_rule_unless_it_is_an_error():
+def test_answers_that_are_put_together_have_the_verdict_that_was_decided():
+    tree = ast.parse((PACKAGE / "outcomes.py").read_text())
+    made = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and name_of(node) == "Outcome"]
+    assert [keyword(call, "verdict") for call in made] == ["decision.verdict"]
+
+
+def test_what_is_read_back_from_the_record_never_goes_to_a_plc():
+    reading = "record.reading"
     for path in sources():
-        tree = ast.parse(path.read_text())
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Decision":
-                assert ast.unparse(node.args[0]) == "Verdict.ERROR", f"{path.name}:{node.lineno}"
+        if path.name != "simulation.py" and (path.parent == PACKAGE or path.parent.name in ("inspector", "cameras")):
+            assert reading not in path.read_text(), path  # The simulation prints what is on record.

@@ -330,6 +330,19 @@ def test_three_errors_in_a_row_are_a_fault_and_missed_triggers_are_none_of_them(
     run(test())
 
 
+def test_a_lost_device_is_an_error_and_then_a_fault():
+    async def test():
+        async with bench(answer=inspected(error=ErrorCode.DEVICE_LOST)) as it:
+            assert (await it.part()).error is ErrorCode.DEVICE_LOST
+            assert it.station.snapshot().fault is ErrorCode.DEVICE_LOST
+            it.inspector.answer = inspected(GOOD)
+            it.station.clear_error("modbus")
+            await until(lambda: it.station.snapshot().trigger_ready)
+            assert (await it.part(2)).verdict is Verdict.OK
+
+    run(test())
+
+
 @pytest.mark.parametrize(
     ("rules", "scores"),
     [

@@ -7,6 +7,7 @@ import contextlib
 import json
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -35,6 +36,17 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+async def queued(folder: Path, count: int) -> None:
+    """Waits until so many messages are in the only outbox below a folder."""
+    found = 0
+    while found < count:
+        await asyncio.sleep(0.01)
+        with contextlib.suppress(sqlite3.OperationalError, ValueError):  # It is being made.
+            (path,) = (folder / "outbox").glob("*.sqlite")
+            with contextlib.closing(sqlite3.connect(path)) as database:
+                (found,) = database.execute("SELECT COUNT(*) FROM outbox").fetchone()
 
 
 class Mosquitto:

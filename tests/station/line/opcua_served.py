@@ -21,7 +21,7 @@ from edgekd.station.line.opcua import OpcUaServer
 from tests.station.line.opcua_scripted import RECIPES, ScriptedStation
 
 T = TypeVar("T")
-START_S = 60  # Of a machine that does other things too.
+START_S = 240  # Of a machine that does other things too.
 WAIT_S = 40
 EVENTS = {
     1013: "JobStarted",

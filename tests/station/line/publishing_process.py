@@ -9,6 +9,7 @@ from pathlib import Path
 from edgekd.station.configuration import MqttConfiguration
 from edgekd.station.line.mqtt import MqttPublisher
 
+from .mosquitto import queued
 from .mqtt_scripted import ScriptedStation
 
 
@@ -20,7 +21,7 @@ async def main(port: int, folder: Path, first: int, last: int) -> None:
     await asyncio.sleep(0)
     for result_id in range(first, last + 1):
         station.publish(result_id)
-    await asyncio.sleep(0.3)  # The outbox takes them in a thread.
+    await queued(folder, last + 1 - first)
     print("published", flush=True)
     await serving
 

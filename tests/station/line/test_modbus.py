@@ -371,12 +371,12 @@ def test_changes_of_job():
 def test_a_plc_whose_heartbeat_stops_gets_no_trigger_ready_until_it_beats_again():
     async def silence():
         station = ScriptedStation()
-        async with serving(station, heartbeat_s=0.2) as server, Client(server) as plc:
+        async with serving(station, heartbeat_s=0.4) as server, Client(server) as plc:
             await plc.coil("TRIGGER_ENABLE", True)
-            for beat in range(6):
+            for beat in range(4):
                 await plc.coil("PLC_HEARTBEAT", beat % 2 == 0)
                 assert (await plc.inputs())["TRIGGER_READY"]
-                await asyncio.sleep(0.06)
+                await asyncio.sleep(0.15)
             read = await plc.until(lambda read: read["WARNING"])
             assert not read["TRIGGER_READY"]
             await plc.coil("TRIGGER", True)
@@ -452,7 +452,6 @@ def test_a_poll_takes_a_fraction_of_a_plcs_cycle(record_property):
                 times.append(1000 * (time.perf_counter() - start))
             times.sort()
             record_property("poll_ms", f"median {times[150]:.3f}, p99 {times[297]:.3f}")
-            print(f"median {times[150]:.3f} ms, p99 {times[297]:.3f} ms")
             assert times[150] < 5
 
     within_patience(poll())

@@ -316,15 +316,14 @@ def test_a_client_that_asks_without_end_holds_up_nobody():
         async with serving(ScriptedStation()) as server, Client(server) as plc:
             reader, writer = await connected(server.port)
             writer.write(READ_ALL * 500)
-            slowest = 0.0
+            polls = 0
             swallowing = asyncio.create_task(reader.readexactly(500 * 137))
             while not swallowing.done():
-                start = time.perf_counter()
                 await plc.inputs()
-                slowest = max(slowest, time.perf_counter() - start)
+                polls += 1
             await swallowing
             writer.close()
-            assert slowest < 0.1
+            assert polls > 20
 
     within_patience(flooded())
 
@@ -376,9 +375,9 @@ def test_connections_and_tasks_of_clients_that_came_and_went_are_gone():
                 _, writer = await connected(server.port)
                 writer.write(READ_ALL + READ_ALL[:5])
                 writer.close()
-            await asyncio.sleep(0.05)
-            await plc.inputs()
-            assert len(os.listdir("/proc/self/fd")) <= before + 1
-            assert len(asyncio.all_tasks()) <= tasks + 1
+            end = time.monotonic() + PATIENCE_S
+            while len(os.listdir("/proc/self/fd")) > before or len(asyncio.all_tasks()) > tasks:
+                assert time.monotonic() < end
+                await plc.inputs()
 
     within_patience(come_and_go())

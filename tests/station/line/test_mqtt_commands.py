@@ -120,11 +120,11 @@ def test_a_retained_command_is_not_obeyed_at_each_connection(
     assert "a retained MQTT command job is ignored" in caplog.text
 
 
-def test_commands_in_thousands_do_not_hold_up_results(place: tuple[Mosquitto, Path], tmp_path: Path) -> None:
+def test_commands_in_hundreds_do_not_hold_up_results(place: tuple[Mosquitto, Path], tmp_path: Path) -> None:
     async def scenario() -> None:
         async with commanding(place, tmp_path, "selftest") as (station, watcher, client):
             client.pending_calls_threshold = 10_000
-            sent = [client.publish(f"{BASE}/cmd/selftest", b"{}", qos=1) for _ in range(2000)]
+            sent = [client.publish(f"{BASE}/cmd/selftest", b"{}", qos=1) for _ in range(500)]
             flood = asyncio.gather(*sent, return_exceptions=True)
             station.publish(1)
             await asyncio.wait_for(watcher.results(1), 5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from edgekd.station.line import mqtt_connection, mqtt_session
 from edgekd.station.line.mqtt import MqttPublisher
 
 from ..counterparts import required_program
-from .mosquitto import Mosquitto, born, publisher_of, run, serving, watching
+from .mosquitto import Mosquitto, born, publisher_of, queued, run, serving, watching
 from .mqtt_scripted import ScriptedStation
 
 PASSWORD = "not-in-any-log"
@@ -57,7 +58,7 @@ def test_a_broker_that_returns_gets_what_it_missed_in_order_and_marked(broker: M
             for result_id in range(2, 102):
                 station.publish(result_id)
             assert time.perf_counter() - began < 1, "publishing waited for the broker"
-            await asyncio.sleep(0.1)
+            await queued(tmp_path, 100)
             broker.start()
             async with watching(broker.port) as after:
                 await after.until(lambda: any((each or {})["result_id"] == 101 for each in after.of("result")))
@@ -82,6 +83,7 @@ def test_a_station_that_starts_before_its_broker_publishes_when_it_comes(
         async with serving(publisher_of(station, broker.port, tmp_path)):
             await until(lambda: station.links == [("broker", False)])
             station.publish(1)
+            await queued(tmp_path, 1)
             await asyncio.sleep(1)
             try:
                 broker.start()
@@ -359,6 +361,28 @@ def test_a_socket_that_closed_before_its_loop_watches_it_is_left_alone() -> None
     run(scenario())
 
 
+@pytest.mark.faults
+def test_a_station_ends_at_once_whatever_its_connection_is_doing(broker: Mosquitto, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        errors: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+        for attempt in range(30):
+            station = ScriptedStation()
+            serving = asyncio.ensure_future(publisher_of(station, broker.port, tmp_path / str(attempt)).run())
+            await asyncio.sleep(0)
+            for result_id in range(1, 21):
+                station.publish(result_id)
+            await asyncio.sleep(attempt * 0.005)
+            serving.cancel()
+            await asyncio.wait([serving], timeout=5)
+            assert serving.cancelled()
+        gc.collect()
+        assert errors == []
+
+    run(scenario(), 60)
+
+
+@pytest.mark.faults
 def test_two_clients_of_one_name_do_not_throw_each_other_out_for_ever(broker: Mosquitto, tmp_path: Path) -> None:
     """A second process of the same station: back-off keeps the quarrel slow, and it is reported."""
 

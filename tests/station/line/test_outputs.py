@@ -142,13 +142,23 @@ def test_a_fault_turns_ok_off_at_once_and_lets_a_reject_end_by_itself():
     follow(play)
 
 
-def test_an_answer_that_another_has_overtaken_is_not_pulsed():
+def test_an_ok_that_another_answer_has_overtaken_rejects():
     async def play(station, pins):
         station.part = Part(2)
         station.finish(Verdict.NG)
         station.events.publish(Published(outcome_of(Part(1), Verdict.OK, result_id=77)))
         await seen()
+        assert pins.lit() == {NG}
         assert (OK, True) not in pins.calls
+
+
+def test_the_error_of_a_trigger_that_was_refused_rejects():
+    async def play(station, pins):
+        station.part = Part(2)
+        station.finish(Verdict.OK)
+        station.events.publish(Published(outcome_of(Part(3), Verdict.ERROR, result_id=78)))
+        await seen()
+        assert pins.lit() == {NG, ERROR}
 
     follow(play)
 

@@ -23,7 +23,7 @@ from edgekd.result import Verdict
 from edgekd.station.configuration import WebhookConfiguration
 from edgekd.station.line.webhook import Webhook
 
-from .mosquitto import free_port, run, serving
+from .mosquitto import free_port, queued, run, serving
 from .mqtt_scripted import ScriptedStation
 
 OK_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -152,7 +152,7 @@ def test_a_server_that_is_away_gets_what_it_missed_from_the_next_process_too(
             for result_id in range(1, 21):
                 station.publish(result_id, Verdict.NG)
             await until(lambda: station.links == [("webhook", False)])
-            await asyncio.sleep(1)
+            await queued(tmp_path, 20)
         async with receiver.listening(port), serving(webhook_of(station, port, tmp_path)):
             await receiver.count(20)
             station.publish(21, Verdict.NG)

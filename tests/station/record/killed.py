@@ -16,6 +16,7 @@ from edgekd.station.error_codes import ErrorCode
 from edgekd.station.events import AlarmChanged
 from edgekd.station.ports import StoredImage
 from edgekd.station.record.opening import open_record
+from edgekd.station.record.recovery import note_answered
 from edgekd.station.snapshot import Alarm
 from edgekd.verdicts import log_file
 from edgekd.verdicts.audit import verify_trail
@@ -60,6 +61,7 @@ def write(data, pipe, statements):
         os.write(pipe, b"audited\n")
         if result % 3 == 0:
             record.save_counters()
+            note_answered(record.log)
         if result % 4 == 0:
             record.close()
             record, _ = open_record(data, "0")

@@ -8,14 +8,16 @@ from dataclasses import replace
 
 import pytest
 
-from edgekd.errors import EdgekdError
+from edgekd.errors import EdgekdError, MachineError
 from edgekd.result import Verdict
 from edgekd.run_folder import VERDICTS_FILE
 from edgekd.station.error_codes import ErrorCode
 from edgekd.station.events import AlarmChanged, RecipeChanged, SelfTestEnded
 from edgekd.station.ports import StoredImage
+from edgekd.station.record import opening
 from edgekd.station.record.opening import open_record
 from edgekd.station.record.reading import RecordReader
+from edgekd.station.record.recovery import note_answered
 from edgekd.station.snapshot import Alarm, Counters, Loaded
 from edgekd.verdicts.log import Session, VerdictLog
 from edgekd.verdicts.log_schema import MIGRATIONS
@@ -170,6 +172,7 @@ def test_a_full_disk_at_one_part_does_not_hide_it_from_the_next_start(tmp_path):
     record = opened(tmp_path)
     record.begin(acquisition(1), RECIPE)
     judged(record, 2)
+    note_answered(record.log)
     record.close()
     record, found = open_record(tmp_path, "0")
     assert found.open_parts == 1
@@ -321,6 +324,55 @@ def test_the_writer_loads_neither_numpy_nor_opencv():
     )
     printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert printed.strip() == "[]"
+
+
+def test_a_start_looks_at_triggers_after_the_last_that_had_its_answer(record):
+    for number in range(1, 4):
+        judged(record, number)
+    note_answered(record.log)
+    judged(record, 4)
+    record.begin(acquisition(5), RECIPE)
+    judged(record, 6)
+    noted = "SELECT value FROM meta WHERE name = 'closed_up_to'"
+    assert rows(record, noted) == [("3",)]
+    note_answered(record.log)
+    assert rows(record, noted) == [("4",)]
+
+
+def test_a_record_too_large_to_be_read_in_time_is_opened_nonetheless(tmp_path, monkeypatch, caplog):
+    record = opened(tmp_path)
+    record.log.execute("PRAGMA synchronous = OFF")
+    for number in range(1, 120):
+        judged(record, number)
+    record.close()
+    monkeypatch.setattr(opening, "CHECK_SECONDS", -1.0)
+    monkeypatch.setattr(opening, "CHECK_EVERY", 10)
+    record = opened(tmp_path)
+    assert "only a part of it was checked" in caplog.text
+    assert record.last_numbers() == (119, 119)
+    record.close()
+
+
+def test_a_second_station_is_kept_out_while_the_first_runs(tmp_path, record):
+    for _ in range(2):
+        with pytest.raises(MachineError, match="another station writes into"):
+            open_record(tmp_path, "0")
+    judged(record, 1)
+    record.close()
+    opened(tmp_path).close()
+
+
+def test_another_program_puts_its_changes_into_the_trail_of_a_running_station(tmp_path, record):
+    record.audit("mara", "operator", "page", "self-test", "line", "", "", "")
+    code = (
+        "import sys; from pathlib import Path; from edgekd.station.record.opening import note_change\n"
+        "note_change(Path(sys.argv[1]), 'eva', 'engineer', 'console', 'release', 'cell r3', 'draft', 'released', 'new')"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    record.audit("mara", "operator", "page", "online", "line", "", "", "")
+    with RecordReader(tmp_path / VERDICTS_FILE) as reader:
+        assert reader.trail()[::2] == (3, "")
+        assert [entry.who for entry in reader.entries(3)] == ["mara", "eva", "mara"]
 
 
 def test_another_recipe_makes_another_session(record):
