@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekd.result import Verdict
+from edgekd.run_folder import VERDICTS_FILE
 from edgekd.station.parts import Part
+from edgekd.station.record.reading import RecordReader
 from edgekd.station.simulated_plc import Inputs, PlcResult, SimulatedPlc
 
 from .laid_out import PATIENCE_S, WholeStation
@@ -139,6 +141,9 @@ def wrong_in_record(station: WholeStation, results: list[PlcResult]) -> Counter[
             wrong["a row that differs from its answer"] += 1
     ids = [result.result_id for result in results if result.result_id]
     wrong["result ids that came twice"] = len(ids) - len(set(ids))
+    with RecordReader(station.data / VERDICTS_FILE) as reader:
+        if broken := reader.trail().broken:
+            wrong[f"the audit trail is broken: {broken}"] += 1
     wrong.update(_wrong_images(station, {number: row[2] for number, row in answers.items()}))
     return +wrong
 
