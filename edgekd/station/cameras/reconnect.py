@@ -30,10 +30,6 @@ class ReconnectingCamera(Camera):
         configuration: What it is.
         on_lost: Called with the reason, in a thread of its own, also where the camera is not there at first.
         on_regained: Called when it is there, also for the first time.
-
-    Raises:
-        EdgekdError: The configuration is wrong.
-        MachineError: A library that this kind needs is not installed.
     """
 
     def __init__(
@@ -43,7 +39,6 @@ class ReconnectingCamera(Camera):
         on_lost: Callable[[StationError], None],
         on_regained: Callable[[], None],
     ) -> None:
-        make_driver(name, configuration)  # What is wrong with it comes at once, and is not tried again.
         self.name = name
         self._configuration = configuration
         self._on_lost, self._on_regained = on_lost, on_regained
@@ -123,7 +118,12 @@ class ReconnectingCamera(Camera):
         if len(self._leaving) >= MOST_LEAVING:
             self._lose(self._lost("hangs in its driver: the station restarts its inspector"))
             return None
-        camera = ThreadedCamera(self.name, make_driver(self.name, self._configuration))
+        try:
+            driver = make_driver(self.name, self._configuration)
+        except EdgekdError as error:  # A folder that is not there yet, a library that is missing: other cameras go on.
+            self._lose(error)
+            return None
+        camera = ThreadedCamera(self.name, driver)
         try:
             camera.wait_until_open()
             if self._settings is not None:

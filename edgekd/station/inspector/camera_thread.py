@@ -34,9 +34,6 @@ class CameraThread:
         configuration: What to open.
         changed: Called when the camera is there or lost: its name, whether it is there, why not, the same in one line.
         condemn: Called where its driver does not return and only a new process helps: why, in one line.
-
-    Raises:
-        EdgekdError: The configuration is wrong, or a library is missing.
     """
 
     def __init__(

@@ -138,8 +138,7 @@ class Life:
             return
         self.kill("it did not start in time")
         why = await self._child.ended()
-        why = f"{why}; see its log" if self.condemned is None else self.condemned[1]
-        raise StationError(ErrorCode.INSPECTOR_DIED, f"the inspector does not start: {why}")
+        raise StationError(ErrorCode.INSPECTOR_DIED, f"the inspector does not start: {why}; see its log")
 
     def send(self, message: Message) -> None:
         """Sends a message; never waits."""

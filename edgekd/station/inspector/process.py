@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from edgekd.errors import EdgekdError, one_line
+from edgekd.errors import one_line
 from edgekd.station.error_codes import ErrorCode, StationError
 from edgekd.station.inspector.camera_thread import CameraThread
 from edgekd.station.inspector.channel import Channel, die_with_parent, end_now
@@ -180,11 +180,7 @@ def main() -> None:
     configuration = channel.receive()
     if not isinstance(configuration, Configure):
         sys.exit(f"the first message is {configuration.kind}, and it must be configure")
-    try:
-        process = InspectorProcess(channel, configuration)
-    except EdgekdError as error:
-        channel.send(Condemned(text=str(error)))
-        end_now()
+    process = InspectorProcess(channel, configuration)
     channel.keep_beating()
     channel.send(Ready())
     process.run()

@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import sys
 
+import cv2
 import pytest
 
 from edgekd.result import Verdict
@@ -135,6 +136,47 @@ def test_a_part_of_the_service_that_fails_for_good_ends_it(stage, monkeypatch):
     monkeypatch.setattr(service.upkeep, "tick", fails)
     with pytest.raises(RuntimeError, match="a fault of ours"):
         run(service.run_service(configuration(stage)))
+
+
+def play(folder, *images):
+    """Makes a folder that a camera plays."""
+    part = folder.with_name("part")
+    part.mkdir()
+    for number, image in enumerate(images):
+        cv2.imwrite(str(part / f"{number}.png"), image)
+    part.rename(folder)
+
+
+def test_a_camera_that_cannot_even_be_made_is_a_fault_of_its_station_and_the_others_run(stage, monkeypatch):
+    """What it plays is not there; then somebody brings it."""
+    monkeypatch.undo()  # With real cameras.
+    top, side = stage.stage / "top", stage.stage / "side"
+    play(side, *map(good_part, range(20)))
+    sources = {"top": top, "side": side}
+    cameras = {
+        name: CameraConfiguration(kind="video", source=str(source), reconnect_s=0.1) for name, source in sources.items()
+    }
+
+    async def test():
+        async with service.running(configuration(stage).model_copy(update={"cameras": cameras})) as it:
+            press, oven = it.stations
+            await wait(lambda: press.snapshot().state is State.FAULT)
+            [alarm] = press.snapshot().alarms
+            assert (alarm.code, alarm.fatal) == (ErrorCode.CAMERA_LOST, True)
+            assert str(top) in alarm.text
+            await wait(lambda: oven.snapshot().counters.ok >= 2)
+            play(top, *map(good_part, range(20)))
+            await wait(lambda: dict(press.snapshot().links)["camera top"])
+            press.clear_error("modbus")
+            press.enable_triggers(True)
+            press.set_online(True, "modbus")
+            await wait(lambda: press.snapshot().trigger_ready)
+            press.trigger(Part(1), "modbus")
+            await wait(lambda: press.snapshot().results_ready)
+            assert press.snapshot().outcome.verdict is Verdict.OK
+            assert oven.snapshot().counters.error == 0
+
+    run(test())
 
 
 def test_an_adapter_that_fails_is_a_warning_and_is_started_again(stage):
