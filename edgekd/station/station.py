@@ -115,6 +115,17 @@ class Station:
             return Reply(ErrorCode.TRIGGER_DISABLED, f"station {self.name} takes its triggers from {master}")
         return self._production.trigger(part, source)
 
+    def trigger_by_camera(self, received: float) -> None:
+        """Asks for an inspection of the image that came, which is its own trigger.
+
+        Args:
+            received: `time.monotonic()` at which it came.
+        """
+        cycle = self._production.cycle
+        if cycle is not None and cycle.acquisition.source in TRIES:
+            return  # It is the image of a part that somebody tries.
+        self._production.trigger(Part(), "camera", received)
+
     def enable_triggers(self, enabled: bool) -> None:
         """Disabled: the handshake is reset and results that were not read are dropped as unread."""
         self._production.enable(enabled)

@@ -20,6 +20,7 @@ from edgekd.station.inspector.messages import (
     Condemned,
     Configure,
     Exposed,
+    FrameReceived,
     FromInspector,
     Inspect,
     Judged,
@@ -228,6 +229,8 @@ class Life:
                 tell(part.exposed)
         elif isinstance(message, Judged):
             self._judged(message)
+        elif isinstance(message, FrameReceived):
+            tell(listeners.on_frame, message.station, message.received)
         elif isinstance(message, CameraChanged):
             tell(listeners.on_camera, message.camera, message.up, message.code, message.text)
         elif isinstance(message, Condemned):
