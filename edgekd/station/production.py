@@ -164,7 +164,11 @@ class Production:
             self.cycle.unread = True
 
     def late(self, inspected: Inspected) -> None:
-        """Keeps an answer that came after an ERROR had gone out in its place."""
+        """Keeps an answer that came too late, beside the ERROR that goes or went out in its place."""
+        cycle = self.cycle
+        if cycle is not None and cycle.in_work and cycle.acquisition.acquisition_id == inspected.acquisition_id:
+            cycle.late = inspected  # The row of that ERROR is being written.
+            return
         result_id = self._results.get(inspected.acquisition_id)
         if result_id is None:
             logger.warning("a late answer belongs to no part that is known: %d", inspected.acquisition_id)
@@ -256,6 +260,8 @@ class Production:
         remember(self._results, outcome.acquisition_id, outcome.result_id)
         self._count(outcome)
         self._tell(Published(outcome))
+        if cycle.late is not None:
+            self.late(cycle.late)
         self.consequences.of(outcome, self.counters)
         if cycle.unread:
             self._free("unread")
