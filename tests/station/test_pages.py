@@ -17,6 +17,7 @@ from edgekd.station.configuration_file import read_configuration
 from edgekd.station.line import payloads
 from edgekd.station.line.webhook_request import Target
 from edgekd.station.recipes import CameraSettings
+from tests.station.counterparts import required_package
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -95,6 +96,21 @@ def test_every_field_of_every_payload_is_on_the_page_of_mqtt():
     assert set(example) == fields | ADDED
     assert set(example["regions"][0]) == set(get_type_hints(payloads.RegionPayload))
     assert fields - {"station"} <= set(re.findall(r"`(\w+)`", text.partition("| field of")[2]))
+
+
+def test_every_variable_of_opc_ua_is_on_its_page():
+    required_package("asyncua")
+    from edgekd.station.line.opcua_instance import RESULT_VALUES, VALUES
+
+    text = (DOCS / "opcua.md").read_text(encoding="utf-8").partition("| below Inspection |")[2].partition("\n\n")[0]
+    shown = {
+        folder: set(re.findall(r"\b[A-Z]\w*[a-z]\w*", row))
+        for folder, row in re.findall(r"^\| (\w+) \| (.*) \|$", text, re.MULTILINE)
+    }
+    for folder in shown:
+        values = RESULT_VALUES if folder == "LastResult" else {name for name, (at, _) in VALUES.items() if at == folder}
+        assert shown[folder] == set(values), folder
+    assert set(shown) == {"LastResult", *(folder for folder, _ in VALUES.values())}
 
 
 def test_the_signature_of_a_webhook_is_checked_as_the_page_shows():
