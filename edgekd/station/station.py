@@ -115,9 +115,24 @@ class Station:
             return Reply(ErrorCode.TRIGGER_DISABLED, f"station {self.name} takes its triggers from {master}")
         return self._production.trigger(part, source)
 
-    def enable_triggers(self, enabled: bool) -> None:
-        """Disabled: the handshake is reset and results that were not read are dropped as unread."""
-        self._production.enable(enabled)
+    def trigger_by_camera(self, received: float) -> None:
+        """Asks for an inspection of the image that came, which is its own trigger.
+
+        Args:
+            received: `time.monotonic()` at which it came.
+        """
+        cycle = self._production.cycle
+        if cycle is not None and cycle.acquisition.source in TRIES:
+            return  # It is the image of a part that somebody tries.
+        self._production.trigger(Part(), "camera", received)
+
+    def enable_triggers(self, enabled: bool, source: str) -> None:
+        """Disabled: the handshake is reset and results that were not read are dropped as unread.
+
+        Only whoever triggers the station may do so: a PLC's coil, which is 0 at first, disables no timer.
+        """
+        if source == self._configuration.trigger:
+            self._production.enable(enabled)
 
     def acknowledge(self, source: str) -> None:
         """The last answer was read; without this none follows."""
@@ -240,6 +255,16 @@ class Station:
             self._work.fail(code, text, subject)
         else:
             self._alarms.end(code, subject)
+
+    def report_warning(self, code: ErrorCode, text: str, subject: str = "") -> None:
+        """Something that people must know, and that stops nothing, until the next start.
+
+        Args:
+            code: What.
+            text: In one line, with what to do.
+            subject: What it is about.
+        """
+        self._alarms.begin(code, text, subject)
 
     def report_late(self, inspected: Inspected) -> None:
         """The inspector answered after an ERROR had gone out in place of its answer."""

@@ -46,7 +46,7 @@ def test_after_a_start_a_station_is_offline_and_proves_itself_before_it_is_ready
 def test_without_a_job_it_waits_for_one():
     async def test():
         async with bench(job=None, online=False) as it:
-            it.station.enable_triggers(True)
+            it.station.enable_triggers(True, "modbus")
             it.station.set_online(True, "modbus")
             await until(lambda: it.state is State.NO_JOB)
             assert it.station.trigger(Part(1), "modbus").code is ErrorCode.TRIGGER_NOT_READY
@@ -173,7 +173,7 @@ def test_offline_waits_for_the_part_in_work_but_not_for_its_acknowledgement():
 def test_offline_while_loading_is_at_once_and_online_again_begins_anew():
     async def test():
         async with bench(online=False) as it:
-            it.station.enable_triggers(True)
+            it.station.enable_triggers(True, "modbus")
             it.inspector.load_waits = asyncio.Event()
             it.station.set_online(True, "modbus")
             await until(lambda: it.state is State.LOADING)
@@ -190,7 +190,7 @@ def test_offline_while_loading_is_at_once_and_online_again_begins_anew():
 def test_a_failed_self_test_blocks_until_it_passes_or_an_engineer_releases_it():
     async def test():
         async with bench(online=False, answer=inspected(GOOD)) as it:
-            it.station.enable_triggers(True)
+            it.station.enable_triggers(True, "modbus")
             it.inspector.passes = False
             it.station.set_online(True, "modbus")
             await until(lambda: it.state is State.BLOCKED)
@@ -385,7 +385,7 @@ def test_a_dead_inspector_takes_no_trigger_and_its_return_loads_and_proves_the_r
 def test_a_job_that_was_being_loaded_when_the_inspector_died_is_loaded_when_it_is_back():
     async def test():
         async with bench(online=False) as it:
-            it.station.enable_triggers(True)
+            it.station.enable_triggers(True, "modbus")
             it.station.report_link("inspector", False)
             it.inspector.loading = StationError(ErrorCode.LOADING_FAILED, "the inspector ended")
             it.station.set_online(True, "modbus")
