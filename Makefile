@@ -8,7 +8,7 @@ MINUTES ?= 10
 SEED ?= 0
 BIN := .venv/bin
 
-.PHONY: demo station test gpu slow faults fuzz soak lowest lint docs setup clean
+.PHONY: demo station test gpu slow faults fuzz soak station-soak lowest lint docs setup clean
 
 demo: setup
 	$(BIN)/edgekd demo --out demo
@@ -37,6 +37,10 @@ faults: setup
 # Minutes of inspecting while faults are injected: every frame accounted for, memory flat. Its full disk needs root.
 soak: setup
 	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) --seed $(SEED) --json build/soak.json
+
+# Two stations of one process with their PLCs at full speed while faults are injected. Its full disk needs root.
+station-soak: setup
+	$(BIN)/python -m tests.station.soak --minutes $(MINUTES) --seed $(SEED) --json build/station_soak.json
 
 # Damaged and odd files for everything that reads files: what is found, and its inputs, goes to build/fuzz.
 fuzz: setup

@@ -98,14 +98,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="edgekd-cycle-") as temporary:
         folder = Path(temporary)
         images = _write_images(arguments.images, folder / "images")
-        port = _free_port()
+        port = free_port()
         _write_station(arguments, folder, port)
         with Inspector(arguments.detector, backend=arguments.backend, threads=arguments.threads) as inspector:
             scores = [float(np.float32(inspector(image).score)) for image in images]
             if len(set(scores)) < len(scores):
                 sys.exit("two images have one score, so that it cannot tell them apart: name a folder of other images")
             measured = _measure(arguments, folder, port, inspector, images, scores)
-        _check_kept(folder / "data", measured)
+        number_of = {result.result_id: place % IMAGES for place, result in enumerate(measured.results)}
+        check_kept(folder / "data", measured, number_of)
     _report(arguments, measured)
 
 
@@ -143,7 +144,7 @@ def _write_station(arguments: argparse.Namespace, folder: Path, port: int) -> No
     (folder / "station.toml").write_text(tomlkit.dumps(content))
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
@@ -238,9 +239,14 @@ def _check_results(measured: Measured, scores: list[float]) -> None:
     measured.count("doubled result ids", len(ids) - len(set(ids)))
 
 
-def _check_kept(data: Path, measured: Measured) -> None:
-    """The images that the station kept carry the numbers of the parts whose results name them."""
-    number_of = {result.result_id: place % IMAGES for place, result in enumerate(measured.results)}
+def check_kept(data: Path, measured: Measured, number_of: dict[int, int]) -> None:
+    """The images that the station kept carry the numbers of the parts whose results name them.
+
+    Args:
+        data: Of the station.
+        measured: Gets what is wrong.
+        number_of: The number of each result's image.
+    """
     files = [path for path in (data / "images").rglob("*") if path.suffix in (".png", ".jpg")]
     kept = [path for path in files if not path.name.endswith(HEAT_MAP_SUFFIX)]
     checked = 0
@@ -256,13 +262,13 @@ def _check_kept(data: Path, measured: Measured) -> None:
     print(f"{checked} kept images read back")
 
 
-def _percentiles(times: list[float]) -> dict[str, float]:
+def percentiles(times: list[float]) -> dict[str, float]:
     values = np.percentile(times, PERCENTILES)
     return {f"p{percent}": round(float(value), 3) for percent, value in zip(PERCENTILES, values, strict=True)}
 
 
 def _report(arguments: argparse.Namespace, measured: Measured) -> None:
-    bare, station = _percentiles(measured.bare_ms), _percentiles(measured.station_ms)
+    bare, station = percentiles(measured.bare_ms), percentiles(measured.station_ms)
     more = {name: round(station[name] - bare[name], 3) for name in bare}
     if more["p50"] > MEDIAN_LIMIT_MS:
         measured.count(f"the median exceeds the bare detector's by more than {MEDIAN_LIMIT_MS:g} ms")
@@ -271,7 +277,7 @@ def _report(arguments: argparse.Namespace, measured: Measured) -> None:
     print(f"{len(measured.station_ms)} cycles in turn with as many calls of the bare detector, milliseconds")
     for name, values in (("bare detector", bare), ("trigger to result", station), ("more", more)):
         print(f"{name:18}", "  ".join(f"{key} {value:8.2f}" for key, value in values.items()))
-    print("by its own register", "  ".join(f"{k} {v:8.2f}" for k, v in _percentiles(measured.inside_ms).items()))
+    print("by its own register", "  ".join(f"{k} {v:8.2f}" for k, v in percentiles(measured.inside_ms).items()))
     for what, times in measured.wrong.items():
         print(f"WRONG: {what}: {times}")
     if arguments.json is not None:

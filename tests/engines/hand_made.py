@@ -50,13 +50,16 @@ def graph(nodes=(), constants=None, batch=1, side=SIDE):
     return helper.make_model(made_graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
 
 
-def save(model: onnx.ModelProto | bytes, folder: Path, threshold: float = 1e6, **changes) -> Path:
+def save(
+    model: onnx.ModelProto | bytes, folder: Path, threshold: float = 1e6, median_good: float = 0.0, **changes
+) -> Path:
     """Writes a graph with a manifest that is right for it.
 
     Args:
         model: The graph, or the content of the file.
         folder: For both files.
         threshold: Of the manifest.
+        median_good: Likewise: the score of a typical good image.
         changes: Entries of the manifest.
     """
     path = folder / "x.onnx"
@@ -74,7 +77,7 @@ def save(model: onnx.ModelProto | bytes, folder: Path, threshold: float = 1e6, *
         "made_from": {},
         **described(batch, side),
         "resize": {"rule": "area"},
-        "threshold": {"value": threshold, "origin": "by hand", "false_reject_rate": 0.01, "median_good": 0.0},
+        "threshold": {"value": threshold, "origin": "by hand", "false_reject_rate": 0.01, "median_good": median_good},
         "pixel_limit": {"value": 150.0},
     }
     write_manifest(path, manifest | changes)

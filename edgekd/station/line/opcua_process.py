@@ -222,9 +222,14 @@ def main() -> None:
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
     logging.getLogger("asyncua").setLevel(logging.CRITICAL)  # Else whoever connects fills the log.
-    code = asyncio.run(run(int(sys.argv[1])))
+    asyncio.run(_run_to_the_end(int(sys.argv[1])))
+
+
+async def _run_to_the_end(descriptor: int) -> None:
+    """Ends the process with its loop still turning: to take address space and subscriptions down takes seconds."""
+    code = await run(descriptor)
     sys.stderr.flush()
-    os._exit(code)  # To take the address space down takes a while, and nothing else is left.
+    os._exit(code)
 
 
 if __name__ == "__main__":
