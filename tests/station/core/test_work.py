@@ -502,6 +502,27 @@ def test_counters_go_on_from_before_the_start_and_from_zero_after_a_reset():
     run(test())
 
 
+def test_who_had_which_revision_loaded_in_place_of_which_is_in_the_audit_trail():
+    async def test():
+        async with bench() as it:
+            it.recipes.put(8)
+            it.station.change_job(8, "opcua", "mara")
+            await until(lambda: it.station.snapshot().trigger_ready)
+            it.station.report_fault(ErrorCode.DEVICE_LOST, "the GPU is gone")
+            it.station.report_fault(ErrorCode.DEVICE_LOST, "", active=False)
+            it.station.clear_error("page", "otto")  # It loads the same one.
+            await until(lambda: it.station.snapshot().trigger_ready)
+            await it.written()
+            loads = [words for words in it.record.audits if words[3] == "load recipe"]
+            first, second = ("part-7/1, digest digest of 7", "part-8/1, digest digest of 8")
+            assert loads == [
+                ("modbus", "", "modbus", "load recipe", "press: job 7", "", first, ""),
+                ("mara", "", "opcua", "load recipe", "press: job 8", first, second, ""),
+            ]
+
+    run(test())
+
+
 def test_alarms_and_self_tests_are_on_record_with_their_station():
     async def test():
         async with bench() as it:
