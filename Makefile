@@ -28,10 +28,11 @@ gpu: setup
 slow: setup
 	$(BIN)/pytest -m slow
 
-# Every fault of a station, with real counterparts: a broker, cameras on the network, a full disk. One at a time, since
-# they measure time; what a machine lacks is skipped with its reason, and fails where EDGEKD_REQUIRE_COUNTERPARTS is 1.
+# Every fault of a station, with real counterparts: a broker, cameras on the network, a full disk. All of its tests, since
+# most inject some; those marked `faults` take seconds each and are not in `make test`. One at a time, since they measure
+# time; what a machine lacks is skipped with its reason, and fails where EDGEKD_REQUIRE_COUNTERPARTS is 1.
 faults: setup
-	$(BIN)/pytest -m "faults and not slow" tests/station
+	$(BIN)/pytest -m "not slow and not gpu" --durations 20 tests/station
 
 # Minutes of inspecting while faults are injected: every frame accounted for, memory flat. Its full disk needs root.
 soak: setup

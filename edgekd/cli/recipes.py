@@ -23,6 +23,14 @@ Revision = Annotated[
     Path, typer.Argument(metavar="DIR/ID/REVISION", help="Folder of the revision.", show_default=False)
 ]
 By = Annotated[str, typer.Option(metavar="NAME", help="Who does it; it stays on record.")]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Data folder of the station, which may run: the change is put into its audit trail. Default: none.",
+        show_default=False,
+    ),
+]
 Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why; it stays on record.")]
 
 
@@ -133,29 +141,48 @@ def list_(
 
 
 @app.command()
-def release(folder: Revision, by: By, reason: Reason) -> None:
+def release(folder: Revision, by: By, reason: Reason, data: Data = None) -> None:
     """Release a draft: stations may judge by it, its files never change again, and the one before it is retired."""
     from edgekd.cli.output import answer
+    from edgekd.station.recipe_changes import in_use, on_record
     from edgekd.station.recipe_release import release as run
 
-    digest = run(folder, by, reason)
+    with on_record(data, by, "release recipe", folder, reason) as change:
+        change.old = in_use(folder)
+        digest = run(folder, by, reason)
+        change.new = f"digest {digest}"
     answer.print(f"released {folder}, digest {digest}", soft_wrap=True)
 
 
 @app.command()
-def retire(folder: Revision, by: By, reason: Reason) -> None:
+def retire(folder: Revision, by: By, reason: Reason, data: Data = None) -> None:
     """Take a released revision out of use; its files stay, since the record names them."""
     from edgekd.cli.output import answer
+    from edgekd.station.recipe_changes import on_record
     from edgekd.station.recipe_release import retire as run
 
-    run(folder, by, reason)
+    with on_record(data, by, "retire recipe", folder, reason) as change:
+        run(folder, by, reason)
+        change.old, change.new = "released", "retired"
     answer.print(f"retired {folder}", soft_wrap=True)
 
 
 @app.command()
-def revise(folder: Revision) -> None:
+def revise(
+    folder: Revision,
+    by: Annotated[
+        str, typer.Option(metavar="NAME", help="Who does it. Default: the name of your login.", show_default=False)
+    ] = "",
+    data: Data = None,
+) -> None:
     """Copy a revision as a draft under the next number, to be edited and released."""
+    import getpass
+
     from edgekd.cli.output import answer
+    from edgekd.station.recipe_changes import name_of, on_record
     from edgekd.station.recipe_release import next_revision
 
-    answer.print(f"made the draft {next_revision(folder)}", soft_wrap=True)
+    with on_record(data, by or getpass.getuser(), "revise recipe", folder, "") as change:
+        draft = next_revision(folder)
+        change.new = f"draft {name_of(draft)}"
+    answer.print(f"made the draft {draft}", soft_wrap=True)

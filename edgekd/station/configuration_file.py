@@ -87,6 +87,8 @@ def _station_problems(configuration: StationConfiguration) -> Iterator[str]:
     for station in stations:
         if station.trigger in ("modbus", "opcua") and getattr(configuration, station.trigger) is None:
             yield f"station {station.name} is triggered by {station.trigger}: add [{station.trigger}]"
+        if station.trigger == "camera" and len(station.cameras) > 1:
+            yield f"station {station.name} is triggered by its camera, and has {len(station.cameras)}: name one"
         if not station.cameras:
             yield f"station {station.name} has no camera: name one of {', '.join(configuration.cameras) or 'yours'}"
         for camera in station.cameras:

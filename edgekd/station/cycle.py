@@ -61,6 +61,7 @@ class Cycle:
         outcome: The answer; None while the part is in work.
         exposed: Whether the part may move.
         unread: Whether nobody waits for the answer any more: the PLC has reset its handshake.
+        late: What the inspector said after its deadline, and before the ERROR in place of it was given out.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Cycle:
         self.outcome: Outcome | None = None
         self.exposed = False
         self.unread = False
+        self.late: Inspected | None = None
         self._shared, self._due = shared, due
         self._aborted = asyncio.Event()
         self._marks = {"simulated": simulated, "self_test": self_test}

@@ -42,6 +42,7 @@ class ErrorCode(enum.IntEnum):
     SELF_TEST_DUE = 505
     ROW_NOT_WRITTEN = 601
     STORAGE_FULL = 602
+    AUDIT_BROKEN = 603
     SYSTEM = 700
     STOP_RULE = 701
     LINK_LOST = 702
@@ -86,6 +87,7 @@ TEXTS: Mapping[ErrorCode, Text] = {
     ErrorCode.SELF_TEST_DUE: Text("A self-test is overdue.", "Start it."),
     ErrorCode.ROW_NOT_WRITTEN: Text("The record could not be written.", "Check the disk."),
     ErrorCode.STORAGE_FULL: Text("The disk is full.", "Free some space."),
+    ErrorCode.AUDIT_BROKEN: Text("The audit trail was changed.", "Keep the record as it is, and call an engineer."),
     ErrorCode.SYSTEM: Text("The station itself failed.", "Call an engineer."),
     ErrorCode.STOP_RULE: Text(
         "Too many parts are rejected.", "Stop the line, look at the parts, then clear the error."

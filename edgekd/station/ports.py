@@ -59,8 +59,11 @@ class StationPort(Protocol):
     def trigger(self, part: Part, source: TriggerSource) -> Reply:
         """Asks for an inspection; a refused one is an ERROR on record, under the same part id."""
 
-    def enable_triggers(self, enabled: bool) -> None:
-        """Disabled: the handshake is reset and results that were not read are dropped as unread."""
+    def enable_triggers(self, enabled: bool, source: str) -> None:
+        """Disabled: the handshake is reset and results that were not read are dropped as unread.
+
+        Only whoever triggers the station may do so: a PLC's coil, which is 0 at first, disables no timer.
+        """
 
     def acknowledge(self, source: str) -> None:
         """The last answer was read; without this none follows."""

@@ -103,13 +103,20 @@ class Production:
         able = self._work.takes_parts and self._shared.recorder.writable
         return able and self.enabled and not self.holds and self.cycle is None
 
-    def trigger(self, part: Part, source: TriggerSource) -> Reply:
-        """Takes a part, or answers for it at once."""
+    def trigger(self, part: Part, source: TriggerSource, triggered: float | None = None) -> Reply:
+        """Takes a part, or answers for it at once.
+
+        Args:
+            part: What comes.
+            source: Who says so.
+            triggered: `time.monotonic()` of the trigger; None for now.
+        """
         acquisition_id = self._shared.numbers.next_acquisition() if self.ready else 0
         now = self._shared.clock.now()
+        triggered = now if triggered is None else triggered
         self.last_trigger = now
         judge = self._work.judge
-        due = now + (judge.deadline_s if judge is not None else 0.0)
+        due = triggered + (judge.deadline_s if judge is not None else 0.0)
         acquisition = Acquisition(
             acquisition_id=acquisition_id,
             station=self._name,
@@ -117,9 +124,9 @@ class Production:
             recipe_digest="" if judge is None else judge.loaded.digest,
             part=part,
             source=source,
-            triggered=now,
-            triggered_utc_ms=self._shared.clock.utc_ms(),
-            deadline=due - ROW_SHARE * (due - now),
+            triggered=triggered,
+            triggered_utc_ms=self._shared.clock.utc_ms() - round((now - triggered) * 1000),
+            deadline=due - ROW_SHARE * (due - triggered),
         )
         if not acquisition_id or judge is None:
             return self._refuse(acquisition)
@@ -157,7 +164,11 @@ class Production:
             self.cycle.unread = True
 
     def late(self, inspected: Inspected) -> None:
-        """Keeps an answer that came after an ERROR had gone out in its place."""
+        """Keeps an answer that came too late, beside the ERROR that goes or went out in its place."""
+        cycle = self.cycle
+        if cycle is not None and cycle.in_work and cycle.acquisition.acquisition_id == inspected.acquisition_id:
+            cycle.late = inspected  # The row of that ERROR is being written.
+            return
         result_id = self._results.get(inspected.acquisition_id)
         if result_id is None:
             logger.warning("a late answer belongs to no part that is known: %d", inspected.acquisition_id)
@@ -249,6 +260,8 @@ class Production:
         remember(self._results, outcome.acquisition_id, outcome.result_id)
         self._count(outcome)
         self._tell(Published(outcome))
+        if cycle.late is not None:
+            self.late(cycle.late)
         self.consequences.of(outcome, self.counters)
         if cycle.unread:
             self._free("unread")

@@ -14,7 +14,7 @@ from edgekd.station import upkeep
 from edgekd.station.adapters import Adapter, adapters_of, keep_running
 from edgekd.station.closed_record import ClosedRecord
 from edgekd.station.configuration import StationConfiguration
-from edgekd.station.error_codes import StationError
+from edgekd.station.error_codes import TEXTS, ErrorCode, StationError
 from edgekd.station.heartbeat import keep_alive
 from edgekd.station.inspector.client import InspectorClient
 from edgekd.station.ports import InspectorPort
@@ -118,7 +118,7 @@ async def running(configuration: StationConfiguration, simulator: bool = False) 
     async with contextlib.AsyncExitStack() as stack:
         thread = RecordThread()
         stack.push_async_callback(thread.stop)
-        record, trouble = await _opened(configuration, thread)
+        record, trouble, broken = await _opened(configuration, thread)
         recorder = Recorder(record, thread.call)
         stack.push_async_callback(recorder.close)
         by_name: dict[str, Station] = {}
@@ -134,6 +134,10 @@ async def running(configuration: StationConfiguration, simulator: bool = False) 
         if trouble is not None:
             for station in stations:
                 station.report_fault(trouble.code, str(trouble), subject="record")
+        if broken:
+            text = TEXTS[ErrorCode.AUDIT_BROKEN]
+            for station in stations:
+                station.report_warning(ErrorCode.AUDIT_BROKEN, f"{text.what[:-1]}: {broken}. {text.do}", "audit")
         stack.push_async_callback(inspector.stop)
         stack.push_async_callback(service.end)
         service.watch(recorder.task)
@@ -148,16 +152,19 @@ async def running(configuration: StationConfiguration, simulator: bool = False) 
 
 async def _opened(
     configuration: StationConfiguration, thread: RecordThread
-) -> tuple[Record | ClosedRecord, StationError | None]:
-    """The record; where it is damaged one that takes nothing, and why: the line must be told, by ERROR and FAULT."""
+) -> tuple[Record | ClosedRecord, StationError | None, str]:
+    """The record, and what is wrong with its audit trail.
+
+    Where the record is damaged, one that takes nothing, and why: the line must be told, by ERROR and FAULT.
+    """
     try:
         record, found = await thread.call(open_record, configuration.data, __version__)
     except StationError as error:
         logger.error("%s", error)
-        return ClosedRecord(str(error)), error
+        return ClosedRecord(str(error)), error, ""
     if found.open_parts:
         logger.warning("%d parts were in work when the station ended: they are ERROR", found.open_parts)
-    return record, None
+    return record, None, found.audit
 
 
 def _upkeep(

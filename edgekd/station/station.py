@@ -7,13 +7,13 @@ from functools import partial
 from edgekd.station.alarms import Alarms
 from edgekd.station.configuration import OneStation
 from edgekd.station.error_codes import ErrorCode
-from edgekd.station.events import AlarmChanged, Audited, Event, EventStream, LinkChanged, SelfTestEnded
+from edgekd.station.events import AlarmChanged, Audited, Event, EventStream, LinkChanged, RecipeChanged, SelfTestEnded
 from edgekd.station.links import Links
 from edgekd.station.parts import Inspected, Part, TriggerSource
 from edgekd.station.ports import Reply, StoredImage
 from edgekd.station.production import Production
 from edgekd.station.shared import Shared
-from edgekd.station.snapshot import Counters, Snapshot
+from edgekd.station.snapshot import Counters, Loaded, Snapshot
 from edgekd.station.states import State
 from edgekd.station.work import Work
 
@@ -58,6 +58,8 @@ class Station:
         self._production = Production(self.name, shared, self._tell, self._alarms, self._work, acknowledge_s, first)
         self._production.enabled = configuration.trigger != "modbus"  # A PLC enables its triggers itself.
         self._links = Links(self._alarms, self._work, configuration.cameras)
+        self._asked = ("configuration", "")  # Source and name of whoever asked for what is loaded next.
+        self._judged_by = ""
         self._free = 1.0
         self._clock_jumped = False
         self._started = shared.clock.now()
@@ -115,9 +117,24 @@ class Station:
             return Reply(ErrorCode.TRIGGER_DISABLED, f"station {self.name} takes its triggers from {master}")
         return self._production.trigger(part, source)
 
-    def enable_triggers(self, enabled: bool) -> None:
-        """Disabled: the handshake is reset and results that were not read are dropped as unread."""
-        self._production.enable(enabled)
+    def trigger_by_camera(self, received: float) -> None:
+        """Asks for an inspection of the image that came, which is its own trigger.
+
+        Args:
+            received: `time.monotonic()` at which it came.
+        """
+        cycle = self._production.cycle
+        if cycle is not None and cycle.acquisition.source in TRIES:
+            return  # It is the image of a part that somebody tries.
+        self._production.trigger(Part(), "camera", received)
+
+    def enable_triggers(self, enabled: bool, source: str) -> None:
+        """Disabled: the handshake is reset and results that were not read are dropped as unread.
+
+        Only whoever triggers the station may do so: a PLC's coil, which is 0 at first, disables no timer.
+        """
+        if source == self._configuration.trigger:
+            self._production.enable(enabled)
 
     def acknowledge(self, source: str) -> None:
         """The last answer was read; without this none follows."""
@@ -137,6 +154,7 @@ class Station:
         if self._work.state is State.HALTED:
             return Reply(ErrorCode.SYSTEM, "the station is halted: reset it first")
         self._audit("change job", source, who, old=str(self._work.job or 0), new=str(job))
+        self._asked = source, who
         self._work.change_job(job or None)
         return Reply()
 
@@ -144,11 +162,13 @@ class Station:
         """Goes online, or offline after the part in work."""
         if online is not self._work.online:
             self._audit("online" if online else "offline", source, who)
+            self._asked = source, who
         self._work.set_online(online)
 
     def clear_error(self, source: str, who: str = "") -> None:
         """Clears what was missed, and FAULT where its cause is gone."""
         self._audit("clear error", source, who, old=self._work.state.name)
+        self._asked = source, who
         self._production.clear()
         self._alarms.end(ErrorCode.CLOCK_JUMPED)
         self._work.clear_fault()
@@ -241,6 +261,16 @@ class Station:
         else:
             self._alarms.end(code, subject)
 
+    def report_warning(self, code: ErrorCode, text: str, subject: str = "") -> None:
+        """Something that people must know, and that stops nothing, until the next start.
+
+        Args:
+            code: What.
+            text: In one line, with what to do.
+            subject: What it is about.
+        """
+        self._alarms.begin(code, text, subject)
+
     def report_late(self, inspected: Inspected) -> None:
         """The inspector answered after an ERROR had gone out in place of its answer."""
         self._production.late(inspected)
@@ -280,8 +310,16 @@ class Station:
     def _tell(self, event: Event) -> None:
         """Tells everybody who listens, and the record what belongs there."""
         self.events.publish(event)
+        if isinstance(event, RecipeChanged) and event.recipe is not None:
+            self._note_recipe(event.recipe)
         if isinstance(event, (AlarmChanged, SelfTestEnded)):
             self._shared.recorder.add(partial(self._shared.recorder.record.note, event, self.name))
+
+    def _note_recipe(self, recipe: Loaded) -> None:
+        """Puts it into the audit trail where another revision judges than before, and who asked for it."""
+        before, self._judged_by = self._judged_by, f"{recipe.recipe_id}/{recipe.revision}, digest {recipe.digest}"
+        if self._judged_by != before:
+            self._audit("load recipe", *self._asked, subject=f"job {recipe.job}", old=before, new=self._judged_by)
 
     def _audit(
         self, action: str, source: str, who: str = "", subject: str = "", old: str = "", new: str = "", why: str = ""

@@ -37,6 +37,7 @@ class Told:
             on_unloaded=self.unloaded,
             on_late=self.late,
             on_stored=self.stored,
+            on_frame=self.frame,
             on_warning=self.warning,
         )
 
@@ -69,6 +70,10 @@ class Told:
     def late(self, name: str, inspected: Inspected) -> None:
         """An answer came after its deadline."""
         self._stations[name].report_late(inspected)
+
+    def frame(self, name: str, received: float) -> None:
+        """A frame came that is a trigger."""
+        self._stations[name].trigger_by_camera(received)
 
     def stored(self, image: StoredImage) -> None:
         """An image was stored."""

@@ -6,6 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
+from edgekd.run_folder import VERDICTS_FILE
+from edgekd.station.record.opening import open_record
+from edgekd.station.record.reading import RecordReader
+
 from ..engines.hand_made import graph, save
 from ..run_command import main
 
@@ -42,6 +46,31 @@ def test_a_recipe_goes_from_draft_to_retired_and_the_list_shows_it(recipes, caps
     assert [(row["revision"], row["status"]) for row in listed(recipes, capsys)] == [(1, "retired"), (2, "retired")]
     assert main(["recipes", "list", recipes]) == 0
     assert digest[:12] in capsys.readouterr().out
+
+
+def test_each_change_is_in_the_audit_trail_of_the_station_that_runs(recipes, tmp_path, fails):
+    data, first, second = tmp_path / "data", recipes / "bolt" / "1", recipes / "bolt" / "2"
+    words = ["--by", "Ann", "--reason", "new lamp", "--data", data]
+    assert "data holds no record of a station" in fails("recipes", "release", first, *words)
+    assert not (recipes / "bolt" / "1.sha256").exists()
+    record, _ = open_record(data, "0")
+    assert main(["recipes", "release", first, *words]) == 0
+    assert main(["recipes", "revise", first, "--by", "Bob", "--data", data]) == 0
+    assert main(["recipes", "release", second, *words]) == 0
+    assert "is a draft" in fails("recipes", "retire", recipes / "bolt" / "3", *words)  # Which changes nothing.
+    assert main(["recipes", "retire", second, *words]) == 0
+    with RecordReader(data / VERDICTS_FILE) as reader:
+        assert reader.trail().broken == ""
+        found = [(each.who, each.action, each.subject, each.old, each.new[:6], each.why) for each in reader.entries(9)]
+    record.close()
+    assert sorted(found) == sorted(
+        [
+            ("Ann", "release recipe", "bolt/1", "", "digest", "new lamp"),
+            ("Bob", "revise recipe", "bolt/1", "", "draft ", ""),
+            ("Ann", "release recipe", "bolt/2", "bolt/1", "digest", "new lamp"),
+            ("Ann", "retire recipe", "bolt/2", "released", "retire", "new lamp"),
+        ]
+    )
 
 
 def test_a_file_that_was_changed_is_noted_in_the_list(recipes, capsys):

@@ -48,8 +48,8 @@ def frames(elpv_images):
     ("system", "settings"),
     [
         ("hkt", ()),
-        ("hkt", LITE1),
-        ("hkt_plus", ()),
+        pytest.param("hkt", LITE1, marks=pytest.mark.slow),
+        pytest.param("hkt_plus", (), marks=pytest.mark.slow),
         pytest.param("mhkd", (), marks=pytest.mark.slow),
         pytest.param("pfadseg", (), marks=pytest.mark.slow),
         pytest.param("dskd", (), marks=pytest.mark.slow),

@@ -30,11 +30,10 @@ def other_values(system, name, default):
 
 
 def is_slow(system, change):
-    """All but one of PFADSeg's and MTHF's, whose graphs take long, HKT's again in HKT+, numbers, what others cover."""
+    """Whether a case is left to `make slow`: all but HKT's, and of DSKD and MHKD the setting that changes the most."""
     number = any(type(value) in (int, float) for value in change.values())
-    quick = {"pfadseg": "rcm", "mthf": "attention"}  # The settings that change the most.
-    one_of_many = system.name in quick and quick[system.name] not in change
-    return not change or number or system.name == "hkt_plus" or one_of_many
+    quick = {"dskd": {"students": "reverse"}, "mhkd": {"self_distillation": False}}
+    return not change or number or not (system.name == "hkt" or quick.get(system.name) == change)
 
 
 def cases():
@@ -59,7 +58,7 @@ def test_a_setting_trains_and_its_graph_agrees_with_torch(system, change, elpv_i
 
 
 # MHKD's bottleneck, decoders and maps all follow the size, so it stands for the others where there is little time.
-@pytest.mark.parametrize(("height", "width"), [(64, 128), (128, 64)])
+@pytest.mark.parametrize(("height", "width"), [(64, 128), pytest.param(128, 64, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "system",
     [

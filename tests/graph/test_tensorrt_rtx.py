@@ -34,6 +34,8 @@ SWITCHES = {
     "hkt_plus": (("border", False), ("teacher", "efficientnet_lite0")),
 }
 CAPABILITIES = ("8.6", "8.9", "12.0")
+QUICK = ("dskd", "hkt")  # The others' graphs take the builder minutes in all.
+BY_TIME = [pytest.param(system, marks=[] if system in QUICK else [pytest.mark.slow]) for system in SYSTEMS]
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +52,7 @@ def compile_graph(path):
     return build_engine(path, load_flavour("tensorrt-rtx"), BuildOptions(CAPABILITIES))
 
 
-@pytest.mark.parametrize("system", list(SYSTEMS))
+@pytest.mark.parametrize("system", BY_TIME)
 def test_every_systems_graph_compiles(system, elpv_images, tmp_path):
     onnx.save(graph_of(system, tuple(elpv_images[:4]), 64, 4, SWITCHES.get(system, ())), tmp_path / "x.onnx")
     built = compile_graph(tmp_path / "x.onnx")
@@ -87,7 +89,7 @@ def int8_convolutions(model):
     }
 
 
-@pytest.mark.parametrize("system", list(SYSTEMS))
+@pytest.mark.parametrize("system", BY_TIME)
 def test_every_systems_graph_compiles_in_int8_and_its_convolutions_read_int8(system, elpv_images, tmp_path):
     model, about = int8_of(system, tuple(elpv_images[:4]))
     onnx.save(model, tmp_path / "x.onnx")

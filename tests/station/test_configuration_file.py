@@ -78,6 +78,11 @@ def test_paths_are_relative_to_the_file(written, tmp_path, monkeypatch):
         ('name = "two"', 'name = "one"', "two stations have the name one"),
         ("unit = 2", "unit = 1", "two stations have the unit 1"),
         ("unit = 2", "unit = 0", "stations[1].unit must be at least 1, got 0"),
+        (
+            'cameras = ["top"]',
+            'trigger = "camera"\ncameras = ["top", "side"]',
+            "station one is triggered by its camera, and has 2: name one",
+        ),
         ("unit = 2", 'unit = 2\ntrigger = "opcua"', "station two is triggered by opcua: add [opcua]"),
         ("unit = 2", 'unit = 2\ntrigger = ["modbus", "timer"]', "stations[1].trigger must be 'modbus', 'opcua',"),
         ('name = "two"', 'name = "t w o"', "stations[1].name must be 1 to 64 letters"),

@@ -78,10 +78,7 @@ class Camera(ABC):
     @property
     @abstractmethod
     def last_received(self) -> float | None:
-        """When the newest image had come, by `time.monotonic()`; None where there is none.
-
-        A station that its camera triggers looks at this, and grabs with an `after` just before it.
-        """
+        """When the newest image had come, by `time.monotonic()`; None where there is none."""
 
     @property
     @abstractmethod

@@ -30,10 +30,7 @@ class ReconnectingCamera(Camera):
         configuration: What it is.
         on_lost: Called with the reason, in a thread of its own, also where the camera is not there at first.
         on_regained: Called when it is there, also for the first time.
-
-    Raises:
-        EdgekdError: The configuration is wrong.
-        MachineError: A library that this kind needs is not installed.
+        on_frame: See `edgekd.station.cameras.threaded.ThreadedCamera`.
     """
 
     def __init__(
@@ -42,11 +39,11 @@ class ReconnectingCamera(Camera):
         configuration: CameraConfiguration,
         on_lost: Callable[[StationError], None],
         on_regained: Callable[[], None],
+        on_frame: Callable[[float], None] | None = None,
     ) -> None:
-        make_driver(name, configuration)  # What is wrong with it comes at once, and is not tried again.
         self.name = name
         self._configuration = configuration
-        self._on_lost, self._on_regained = on_lost, on_regained
+        self._on_lost, self._on_regained, self._on_frame = on_lost, on_regained, on_frame
         self._lock = threading.Lock()
         self._camera: ThreadedCamera | None = None
         self._reason = self._lost("is not open yet")
@@ -123,7 +120,12 @@ class ReconnectingCamera(Camera):
         if len(self._leaving) >= MOST_LEAVING:
             self._lose(self._lost("hangs in its driver: the station restarts its inspector"))
             return None
-        camera = ThreadedCamera(self.name, make_driver(self.name, self._configuration))
+        try:
+            driver = make_driver(self.name, self._configuration)
+        except EdgekdError as error:  # A folder that is not there yet, a library that is missing: other cameras go on.
+            self._lose(error)
+            return None
+        camera = ThreadedCamera(self.name, driver, self._on_frame)
         try:
             camera.wait_until_open()
             if self._settings is not None:

@@ -66,11 +66,12 @@ class ThreadedCamera(Camera):
     Args:
         name: As the configuration names it.
         driver: Its kind's.
+        on_frame: Called in its thread with the time of each frame that comes while it is armed, `Grabbed.received`.
     """
 
-    def __init__(self, name: str, driver: Driver) -> None:
+    def __init__(self, name: str, driver: Driver, on_frame: Callable[[float], None] | None = None) -> None:
         self.name = name
-        self._driver = driver
+        self._driver, self._on_frame = driver, on_frame
         self._changed = threading.Condition()
         self._requests: deque[Request] = deque()
         self._frames: deque[RawFrame] = deque(maxlen=KEPT)
@@ -219,9 +220,9 @@ class ThreadedCamera(Camera):
         with self._changed:
             while True:
                 if request is None or request.done.is_set():
-                    frame = next((each for each in self._frames if each.received > after and not each.stale), None)
-                    if frame is not None:
-                        return frame
+                    new = [each for each in self._frames if each.received > after and not each.stale]
+                    if new:  # A folder's files may be complete in another order than that in which they came.
+                        return min(new, key=lambda each: each.received)
                 if request is not None and request.error is not None:
                     raise request.error
                 self._raise_failure()
@@ -355,6 +356,8 @@ class ThreadedCamera(Camera):
             self._frames.append(frame)
             self._newest, self._asked = frame, False
             self._changed.notify_all()
+        if self._on_frame is not None and self._armed and not frame.stale:
+            self._on_frame(frame.received)
 
     def _counted(self, frame: RawFrame) -> RawFrame:
         """Marks a frame before which another one was lost: it may be the one that was waited for."""

@@ -34,13 +34,16 @@ class CameraThread:
         configuration: What to open.
         changed: Called when the camera is there or lost: its name, whether it is there, why not, the same in one line.
         condemn: Called where its driver does not return and only a new process helps: why, in one line.
-
-    Raises:
-        EdgekdError: The configuration is wrong, or a library is missing.
+        on_frame: Called with the time of each frame; None where none is a trigger.
     """
 
     def __init__(
-        self, name: str, configuration: CameraConfiguration, changed: Changed, condemn: Callable[[str], None]
+        self,
+        name: str,
+        configuration: CameraConfiguration,
+        changed: Changed,
+        condemn: Callable[[str], None],
+        on_frame: Callable[[float], None] | None = None,
     ) -> None:
         self.name = name
         self._changed, self._condemn = changed, condemn
@@ -49,7 +52,7 @@ class CameraThread:
         self._opened = threading.Event()  # Once in this process.
         self._told: bool | None = None
         self._condemned = False
-        self._camera: Camera = ReconnectingCamera(name, configuration, self._is_lost, self._is_there)
+        self._camera: Camera = ReconnectingCamera(name, configuration, self._is_lost, self._is_there, on_frame)
         self._work: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=f"grabbing {name}", daemon=True)
         self._thread.start()

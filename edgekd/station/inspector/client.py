@@ -46,6 +46,7 @@ class InspectorClient:
             recipes=configuration.recipes.absolute(),
             cameras=configuration.cameras,
             stations={station.name: station.cameras for station in configuration.stations},
+            triggered_by_camera=tuple(each.name for each in configuration.stations if each.trigger == "camera"),
         )
         self._listeners = listeners or Listeners()
         self._loaded: dict[str, Loaded] = {}

@@ -20,6 +20,7 @@ from edgekd.station.inspector.messages import (
     Condemned,
     Configure,
     Exposed,
+    FrameReceived,
     FromInspector,
     Inspect,
     Judged,
@@ -138,8 +139,7 @@ class Life:
             return
         self.kill("it did not start in time")
         why = await self._child.ended()
-        why = f"{why}; see its log" if self.condemned is None else self.condemned[1]
-        raise StationError(ErrorCode.INSPECTOR_DIED, f"the inspector does not start: {why}")
+        raise StationError(ErrorCode.INSPECTOR_DIED, f"the inspector does not start: {why}; see its log")
 
     def send(self, message: Message) -> None:
         """Sends a message; never waits."""
@@ -229,6 +229,8 @@ class Life:
                 tell(part.exposed)
         elif isinstance(message, Judged):
             self._judged(message)
+        elif isinstance(message, FrameReceived):
+            tell(listeners.on_frame, message.station, message.received)
         elif isinstance(message, CameraChanged):
             tell(listeners.on_camera, message.camera, message.up, message.code, message.text)
         elif isinstance(message, Condemned):

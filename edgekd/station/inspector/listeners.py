@@ -29,6 +29,7 @@ class Listeners:
         on_unloaded: After a restart a station's recipe could not be loaded again: the station, and why.
         on_late: An answer that came after its deadline: the station, and the answer.
         on_stored: An image was written.
+        on_frame: A frame came to a station that its camera triggers: the station, and `time.monotonic()` of the frame.
         on_warning: Something that changes no verdict, such as an image that was not written: in one line.
     """
 
@@ -39,6 +40,7 @@ class Listeners:
     on_unloaded: Callable[[str, StationError], None] = _ignore
     on_late: Callable[[str, Inspected], None] = _ignore
     on_stored: Callable[[StoredImage], None] = _ignore
+    on_frame: Callable[[str, float], None] = _ignore
     on_warning: Callable[[str], None] = _ignore
 
 

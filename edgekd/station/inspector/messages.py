@@ -35,6 +35,7 @@ class Configure(Message):
         recipes: Folder of the recipes.
         cameras: By their names.
         stations: Names of each station's cameras.
+        triggered_by_camera: Stations for which each frame of their camera is a trigger.
     """
 
     kind: Literal["configure"] = "configure"
@@ -42,6 +43,7 @@ class Configure(Message):
     recipes: Path
     cameras: dict[Name, CameraConfiguration]
     stations: dict[Name, tuple[Name, ...]]
+    triggered_by_camera: tuple[Name, ...] = ()
 
 
 class Load(Message):
@@ -168,6 +170,19 @@ class Judged(Message):
     inspected: Inspected
 
 
+class FrameReceived(Message):
+    """A frame came that its camera's line, or the camera itself, has triggered.
+
+    Attributes:
+        station: Whose camera it is.
+        received: `time.monotonic()`, which is the same in all processes; `Acquisition.triggered` has it then.
+    """
+
+    kind: Literal["frame_received"] = "frame_received"
+    station: Name
+    received: float
+
+
 class CameraChanged(Message):
     """A camera was opened or lost.
 
@@ -215,7 +230,9 @@ class Warned(Message):
 
 
 ToInspector: TypeAlias = Configure | Load | Unload | SelfTest | Inspect | Keep | Ping | Stop
-FromInspector: TypeAlias = Ready | Beat | Replied | Exposed | Judged | CameraChanged | Condemned | Stored | Warned
+FromInspector: TypeAlias = (
+    Ready | Beat | Replied | Exposed | Judged | FrameReceived | CameraChanged | Condemned | Stored | Warned
+)
 TO_INSPECTOR: TypeAdapter[ToInspector] = TypeAdapter(Annotated[ToInspector, Field(discriminator="kind")])
 FROM_INSPECTOR: TypeAdapter[FromInspector] = TypeAdapter(Annotated[FromInspector, Field(discriminator="kind")])
 

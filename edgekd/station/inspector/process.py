@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from edgekd.errors import EdgekdError, one_line
+from edgekd.errors import one_line
 from edgekd.station.error_codes import ErrorCode, StationError
 from edgekd.station.inspector.camera_thread import CameraThread
 from edgekd.station.inspector.channel import Channel, die_with_parent, end_now
@@ -21,6 +21,7 @@ from edgekd.station.inspector.messages import (
     CameraChanged,
     Condemned,
     Configure,
+    FrameReceived,
     Inspect,
     Keep,
     Load,
@@ -55,12 +56,21 @@ class InspectorProcess:
         self._recipes = configuration.recipes
         self._models = Models(configuration.recipes)
         self._images = ImageWriter(configuration.data, channel.send)
+        triggering = {configuration.stations[name][0]: name for name in configuration.triggered_by_camera}
         self._cameras = {
-            name: CameraThread(name, camera, self._camera_changed, self._condemn)
+            name: CameraThread(
+                name, camera, self._camera_changed, self._condemn, self._trigger_of(triggering.get(name))
+            )
             for name, camera in configuration.cameras.items()
         }
         self._stations = {
-            name: StationWorker(name, {camera: self._cameras[camera] for camera in cameras}, self._images, channel.send)
+            name: StationWorker(
+                name,
+                {camera: self._cameras[camera] for camera in cameras},
+                self._images,
+                channel.send,
+                triggered_by_camera=name in configuration.triggered_by_camera,
+            )
             for name, cameras in configuration.stations.items()
         }
         self._changing = threading.Lock()  # What stations judge by.
@@ -149,6 +159,12 @@ class InspectorProcess:
                 logger.warning("job %d is not preloaded: %s", job, one_line(error))
         self._channel.preloading = False
 
+    def _trigger_of(self, station: str | None) -> Callable[[float], None] | None:
+        """What tells control that a frame triggered a station; None for no station."""
+        if station is None:
+            return None
+        return lambda received: self._send(FrameReceived(station=station, received=received))
+
     def _camera_changed(self, name: str, up: bool, code: ErrorCode, text: str) -> None:
         self._send(CameraChanged(camera=name, up=up, code=code, text=text))
 
@@ -180,11 +196,7 @@ def main() -> None:
     configuration = channel.receive()
     if not isinstance(configuration, Configure):
         sys.exit(f"the first message is {configuration.kind}, and it must be configure")
-    try:
-        process = InspectorProcess(channel, configuration)
-    except EdgekdError as error:
-        channel.send(Condemned(text=str(error)))
-        end_now()
+    process = InspectorProcess(channel, configuration)
     channel.keep_beating()
     channel.send(Ready())
     process.run()

@@ -18,9 +18,12 @@ from edgekd.station.inspector.images import ImageWriter, View
 from edgekd.station.inspector.judging import FrozenCheck, Judge, Seen, worst
 from edgekd.station.inspector.loading import Model
 from edgekd.station.inspector.messages import Exposed, Judged, Message
-from edgekd.station.parts import Acquisition, Inspected
+from edgekd.station.parts import Acquisition, Inspected, TriggerSource
+from edgekd.station.recipes import FREE_RUN, HARDWARE, SOFTWARE
 
 RESERVE = 0.02  # Seconds before the deadline at which a camera gives up, so that its error is there in time.
+BY_CAMERA: TriggerSource = "camera"
+JUST_BEFORE = 1e-6  # Seconds: the frame that triggered, and none before it.
 
 logger = logging.getLogger(__name__)
 
@@ -33,15 +36,22 @@ class StationWorker:
         cameras: That see a part, by their names.
         images: Where images go.
         send: Tells control what was found.
+        triggered_by_camera: Whether each frame of its camera is a trigger.
 
     Attributes:
         model: What is judged by; None for nothing.
     """
 
     def __init__(
-        self, name: str, cameras: Mapping[str, CameraThread], images: ImageWriter, send: Callable[[Message], None]
+        self,
+        name: str,
+        cameras: Mapping[str, CameraThread],
+        images: ImageWriter,
+        send: Callable[[Message], None],
+        triggered_by_camera: bool = False,
     ) -> None:
         self.name = name
+        self._triggered_by_camera = triggered_by_camera
         self.model: Model | None = None
         self._cameras, self._images, self._send = cameras, images, send
         self._frozen = {camera: FrozenCheck() for camera in cameras}
@@ -69,7 +79,8 @@ class StationWorker:
         """Judges by a model from now on; the cameras are set as its recipe asks for.
 
         Raises:
-            StationError: LOADING_FAILED: the recipe leaves out a camera, or a camera does not take a setting.
+            StationError: LOADING_FAILED: the recipe leaves out a camera, a camera does not take a setting, or it is to
+                trigger the station and to wait for it.
         """
         self.model = None
         missing = [name for name in self._cameras if name not in model.recipe.cameras]
@@ -77,7 +88,12 @@ class StationWorker:
             what = f"recipe {model.recipe.id} has no settings for camera '{missing[0]}' of station '{self.name}'"
             raise StationError(ErrorCode.LOADING_FAILED, f"{what}: add [cameras.{missing[0]}]")
         for name, camera in self._cameras.items():
-            camera.configure(model.recipe.cameras[name])
+            settings = model.recipe.cameras[name]
+            if self._triggered_by_camera and settings.trigger == SOFTWARE:
+                what = f"station '{self.name}' is triggered by its camera '{name}', which waits for the station"
+                how = f'set cameras.{name}.trigger to "{HARDWARE}" or "{FREE_RUN}" in recipe {model.recipe.id}'
+                raise StationError(ErrorCode.LOADING_FAILED, f"{what}: {how}")
+            camera.configure(settings)
         self.model = model
 
     def inspect(self, acquisition: Acquisition) -> None:
@@ -109,7 +125,8 @@ class StationWorker:
         for name, camera in self._cameras.items():  # All at once; each takes its image in its own thread.
             timeout = model.recipe.cameras[name].timeout_ms / 1e3
             deadline = min(acquisition.deadline - RESERVE, acquisition.triggered + timeout)
-            asked.append((name, camera.grab(acquisition.triggered, deadline, exposed.one_of())))
+            after = acquisition.triggered - (JUST_BEFORE if acquisition.source == BY_CAMERA else 0)
+            asked.append((name, camera.grab(after, deadline, exposed.one_of())))
         return [self._judged(model, acquisition, name, image) for name, image in asked]
 
     def _judged(self, model: Model, acquisition: Acquisition, camera: str, image: Future[Grabbed]) -> Seen:
@@ -128,8 +145,12 @@ class StationWorker:
             frame_id=grabbed.frame_id,
             timings={"acquire": (grabbed.received - acquisition.triggered) * 1e3},
         )
+        text = ""
         if grabbed.received < acquisition.triggered:
             text = f"camera '{camera}' gave an image from before the trigger"
+        elif acquisition.source == BY_CAMERA and grabbed.received > acquisition.triggered:
+            text = f"the image of camera '{camera}' that was the trigger is gone: others came before it was taken"
+        if text:
             return Seen(replace(known, error=ErrorCode.IMAGE_STALE, error_text=text), grabbed.image, grabbed.bit_depth)
         frozen = self._frozen[camera] if model.frozen_check else None
         return Judge(model, grabbed.image, grabbed.bit_depth, known, frozen).judge()

@@ -162,7 +162,7 @@ class Unit:
             case handshake.Acknowledge():
                 station.acknowledge(SOURCE)
             case handshake.EnableTriggers(enabled):
-                station.enable_triggers(enabled)
+                station.enable_triggers(enabled, SOURCE)
             case handshake.ChangeJob(job):
                 code = station.change_job(job, SOURCE).code
                 self._handshake.job_answered(job, code, station.snapshot())

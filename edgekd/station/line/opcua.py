@@ -73,7 +73,7 @@ class OpcUaServer:
         """Serves until it is cancelled; starts the server again whenever it ends."""
         for station in self._stations:
             if self._triggers.get(station.name) == "opcua":
-                station.enable_triggers(True)
+                station.enable_triggers(True, "opcua")
         wait_s = SHORTEST_WAIT_S
         while True:
             problem = await self._serve()

@@ -10,7 +10,6 @@ from pathlib import Path
 import cv2
 import pytest
 
-from edgekd.errors import EdgekdError
 from edgekd.station.cameras import reconnect, threaded
 from edgekd.station.cameras.reconnect import ReconnectingCamera
 from edgekd.station.configuration import CameraConfiguration
@@ -99,10 +98,26 @@ def test_a_camera_that_is_absent_at_first_is_told_once_and_tried_again(tmp_path:
     camera.close()
 
 
-def test_a_configuration_that_is_wrong_is_refused_at_once(told: Told):
-    with pytest.raises(EdgekdError, match="source must be a number or a device"):
-        kept_open(CameraConfiguration(kind="opencv", source="webcam"), told)
-    assert not told.said
+def test_a_configuration_that_is_wrong_is_a_lost_camera_and_says_what_is_wrong(told: Told):
+    camera = kept_open(CameraConfiguration(kind="opencv", source="webcam", reconnect_s=0.02), told)
+    wait_for(lambda: told.said)
+    with pytest.raises(StationError, match="source must be a number or a device"):
+        grab(camera)
+    camera.close()
+
+
+def test_a_video_that_is_not_there_at_first_is_opened_once_it_is(tmp_path: Path, told: Told):
+    folder = tmp_path / "images"
+    camera = kept_open(CameraConfiguration(kind="video", source=str(folder), reconnect_s=0.02), told)
+    wait_for(lambda: told.said)
+    assert str(folder) in told.said[0]
+    away = tmp_path / "away"
+    away.mkdir()
+    cv2.imwrite(str(away / "1.png"), numbered(1))
+    os.rename(away, folder)
+    assert camera.wait_until_open(5)
+    assert [said.split(":")[0] for said in told.said] == ["lost", "regained"]
+    camera.close()
 
 
 def test_a_driver_that_hangs_is_reported_and_not_opened_without_end(monkeypatch: pytest.MonkeyPatch, told: Told):

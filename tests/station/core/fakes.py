@@ -211,7 +211,7 @@ class Bench:
 
     async def ready(self) -> None:
         """Goes online and waits for READY."""
-        self.station.enable_triggers(True)
+        self.station.enable_triggers(True, "modbus")
         self.station.set_online(True, "modbus")
         await until(lambda: self.station.snapshot().trigger_ready)
 

@@ -154,7 +154,7 @@ class AnyOrder(RuleBasedStateMachine):
                 "fault": (self.it.station.report_fault, ErrorCode.DEVICE_LOST, "the GPU is gone"),
                 "abort": (self.it.station.abort, "opcua"),
                 "offline": (self.it.station.set_online, False, "modbus"),
-                "reset handshake": (self.it.station.enable_triggers, False),
+                "reset handshake": (self.it.station.enable_triggers, False, "modbus"),
             }
             self.request(*requests[spoilt])
         self.turn(20)
@@ -166,8 +166,8 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(
         request=st.sampled_from(
             [
-                ("enable_triggers", False),
-                ("enable_triggers", True),
+                ("enable_triggers", False, "modbus"),
+                ("enable_triggers", True, "modbus"),
                 ("set_online", False, "modbus"),
                 ("set_online", True, "modbus"),
                 *(("change_job", job, "modbus") for job in (JOB, 8, 99, 0)),
@@ -212,8 +212,8 @@ class AnyOrder(RuleBasedStateMachine):
             it.station.hold_triggers(ErrorCode.PLC_SILENT, False)
             it.record.slow = lambda: None
             await until(lambda: not it.station.snapshot().busy)
-            it.station.enable_triggers(False)
-            it.station.enable_triggers(True)
+            it.station.enable_triggers(False, "modbus")
+            it.station.enable_triggers(True, "modbus")
             it.station.reset("opcua")
             await until(lambda: it.station.snapshot().state is State.OFFLINE)
             it.station.change_job(JOB, "modbus")

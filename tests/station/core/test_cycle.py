@@ -93,6 +93,27 @@ def test_an_answer_for_another_part_is_never_taken():
     run(test())
 
 
+def test_a_late_answer_that_comes_before_its_error_is_given_out_is_kept_too():
+    """The row of the ERROR takes a while, and the inspector is only a little late."""
+
+    async def test():
+        async with bench(deadline_ms=40, in_thread=True) as it:
+            writing, gone_on = threading.Event(), threading.Event()
+            it.record.slow = lambda: (writing.set(), gone_on.wait(5))
+            reply = it.station.trigger(Part(1), "modbus")
+            await until(writing.is_set)
+            late = replace(inspected(GOOD), acquisition_id=reply.acquisition_id, recipe_digest="digest of 7")
+            it.station.report_late(late)
+            gone_on.set()
+            await until(lambda: it.station.snapshot().results_ready)
+            await it.written()
+            outcome = it.station.snapshot().outcome
+            assert (outcome.error, len(it.saw(Published))) == (ErrorCode.ANSWER_LATE, 1)
+            assert it.record.kept_late == [(outcome.result_id, late)]
+
+    run(test())
+
+
 def test_no_answer_by_the_deadline_is_303_and_the_late_one_is_kept_but_never_published():
     async def test():
         async with bench(deadline_ms=40) as it:
@@ -284,7 +305,7 @@ def test_a_trigger_while_offline_or_disabled_is_402(why):
             if why == "offline":
                 it.station.set_online(False, "modbus")
             else:
-                it.station.enable_triggers(False)
+                it.station.enable_triggers(False, "modbus")
             reply = it.station.trigger(Part(5), "modbus")
             assert reply.code is ErrorCode.TRIGGER_DISABLED
             await it.written()
@@ -293,18 +314,30 @@ def test_a_trigger_while_offline_or_disabled_is_402(why):
     run(test())
 
 
+@pytest.mark.parametrize("trigger", ["opcua", "camera", "timer"])
+def test_a_plc_that_writes_its_coils_disables_no_station_that_another_triggers(trigger):
+    async def test():
+        async with bench(trigger=trigger) as it:
+            it.station.enable_triggers(False, "modbus")
+            assert it.station.snapshot().trigger_ready
+            it.station.enable_triggers(False, trigger)
+            assert not it.station.snapshot().trigger_ready
+
+    run(test())
+
+
 def test_a_reset_handshake_drops_an_unread_answer_and_that_of_the_part_in_work():
     async def test():
         async with bench(answer=inspected(GOOD)) as it:
             first = await it.part(1, acknowledge=False)
-            it.station.enable_triggers(False)
+            it.station.enable_triggers(False, "modbus")
             assert not it.station.snapshot().results_ready
-            it.station.enable_triggers(True)
+            it.station.enable_triggers(True, "modbus")
             it.inspector.answer = None
             reply = it.station.trigger(Part(2), "modbus")
             await until(lambda: it.inspector.under_way)
-            it.station.enable_triggers(False)
-            it.station.enable_triggers(True)
+            it.station.enable_triggers(False, "modbus")
+            it.station.enable_triggers(True, "modbus")
             assert not it.station.snapshot().trigger_ready
             it.inspector.under_way[reply.acquisition_id].set_result(inspected(GOOD))
             await until(lambda: it.station.snapshot().trigger_ready)

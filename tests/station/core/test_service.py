@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import sqlite3
 import sys
 
+import cv2
 import pytest
 
 from edgekd.result import Verdict
@@ -21,7 +23,7 @@ from edgekd.station.configuration import (
 from edgekd.station.error_codes import ErrorCode
 from edgekd.station.inspector.client import InspectorClient
 from edgekd.station.parts import Part
-from edgekd.station.record.opening import MARKER_FILE
+from edgekd.station.record.opening import MARKER_FILE, open_record
 from edgekd.station.simulated_plc import SimulatedPlc
 from edgekd.station.states import State
 
@@ -115,7 +117,7 @@ def test_a_part_in_work_when_the_stations_stop_has_its_answer_on_record(stage):
         async with service.running(configuration(stage), simulator=True) as it:
             press = it.stations[0]
             await wait(lambda: press.snapshot().state is State.OFFLINE)
-            press.enable_triggers(True)
+            press.enable_triggers(True, "modbus")
             press.set_online(True, "modbus")
             await wait(lambda: press.snapshot().trigger_ready)
             press.trigger(Part(9), "modbus")
@@ -135,6 +137,47 @@ def test_a_part_of_the_service_that_fails_for_good_ends_it(stage, monkeypatch):
     monkeypatch.setattr(service.upkeep, "tick", fails)
     with pytest.raises(RuntimeError, match="a fault of ours"):
         run(service.run_service(configuration(stage)))
+
+
+def play(folder, *images):
+    """Makes a folder that a camera plays."""
+    part = folder.with_name("part")
+    part.mkdir()
+    for number, image in enumerate(images):
+        cv2.imwrite(str(part / f"{number}.png"), image)
+    part.rename(folder)
+
+
+def test_a_camera_that_cannot_even_be_made_is_a_fault_of_its_station_and_the_others_run(stage, monkeypatch):
+    """What it plays is not there; then somebody brings it."""
+    monkeypatch.undo()  # With real cameras.
+    top, side = stage.stage / "top", stage.stage / "side"
+    play(side, *map(good_part, range(20)))
+    sources = {"top": top, "side": side}
+    cameras = {
+        name: CameraConfiguration(kind="video", source=str(source), reconnect_s=0.1) for name, source in sources.items()
+    }
+
+    async def test():
+        async with service.running(configuration(stage).model_copy(update={"cameras": cameras})) as it:
+            press, oven = it.stations
+            await wait(lambda: press.snapshot().state is State.FAULT)
+            [alarm] = press.snapshot().alarms
+            assert (alarm.code, alarm.fatal) == (ErrorCode.CAMERA_LOST, True)
+            assert str(top) in alarm.text
+            await wait(lambda: oven.snapshot().counters.ok >= 2)
+            play(top, *map(good_part, range(20)))
+            await wait(lambda: dict(press.snapshot().links)["camera top"])
+            press.clear_error("modbus")
+            press.enable_triggers(True, "modbus")
+            press.set_online(True, "modbus")
+            await wait(lambda: press.snapshot().trigger_ready)
+            press.trigger(Part(1), "modbus")
+            await wait(lambda: press.snapshot().results_ready)
+            assert press.snapshot().outcome.verdict is Verdict.OK
+            assert oven.snapshot().counters.error == 0
+
+    run(test())
 
 
 def test_an_adapter_that_fails_is_a_warning_and_is_started_again(stage):
@@ -166,7 +209,7 @@ def test_a_damaged_record_is_a_fault_that_the_plc_sees_and_no_part_is_ok(stage):
             press = it.stations[0]
             shown = press.snapshot()
             assert (shown.state, shown.fault) == (State.FAULT, ErrorCode.ROW_NOT_WRITTEN)
-            press.enable_triggers(True)
+            press.enable_triggers(True, "modbus")
             press.set_online(True, "modbus")
             press.clear_error("modbus")
             assert press.snapshot().state is State.FAULT
@@ -175,3 +218,23 @@ def test_a_damaged_record_is_a_fault_that_the_plc_sees_and_no_part_is_ok(stage):
 
     run(test())
     assert (stage.data / "verdicts.sqlite").read_bytes().startswith(b"no database at all")
+
+
+def test_an_audit_trail_that_was_changed_is_a_warning_and_stops_nothing(stage):
+    record, _ = open_record(stage.data, "0")
+    record.audit("mara", "engineer", "page", "release", "press", "", "", "tried")
+    record.close()
+    with contextlib.closing(sqlite3.connect(stage.data / "verdicts.sqlite")) as other:
+        other.execute("DROP TRIGGER audit_no_update")
+        other.execute("UPDATE audit SET who = 'eve'")
+        other.commit()
+
+    async def test():
+        async with service.running(configuration(stage)) as it:
+            for station in it.stations:
+                shown = station.snapshot()
+                [alarm] = shown.alarms
+                assert (alarm.code, alarm.fatal, shown.warning) == (ErrorCode.AUDIT_BROKEN, False, True)
+                assert "entry 1 was changed" in alarm.text
+
+    run(test())

@@ -46,7 +46,7 @@ def test_after_a_start_a_station_is_offline_and_proves_itself_before_it_is_ready
 def test_without_a_job_it_waits_for_one():
     async def test():
         async with bench(job=None, online=False) as it:
-            it.station.enable_triggers(True)
+            it.station.enable_triggers(True, "modbus")
             it.station.set_online(True, "modbus")
             await until(lambda: it.state is State.NO_JOB)
             assert it.station.trigger(Part(1), "modbus").code is ErrorCode.TRIGGER_NOT_READY
@@ -173,7 +173,7 @@ def test_offline_waits_for_the_part_in_work_but_not_for_its_acknowledgement():
 def test_offline_while_loading_is_at_once_and_online_again_begins_anew():
     async def test():
         async with bench(online=False) as it:
-            it.station.enable_triggers(True)
+            it.station.enable_triggers(True, "modbus")
             it.inspector.load_waits = asyncio.Event()
             it.station.set_online(True, "modbus")
             await until(lambda: it.state is State.LOADING)
@@ -190,7 +190,7 @@ def test_offline_while_loading_is_at_once_and_online_again_begins_anew():
 def test_a_failed_self_test_blocks_until_it_passes_or_an_engineer_releases_it():
     async def test():
         async with bench(online=False, answer=inspected(GOOD)) as it:
-            it.station.enable_triggers(True)
+            it.station.enable_triggers(True, "modbus")
             it.inspector.passes = False
             it.station.set_online(True, "modbus")
             await until(lambda: it.state is State.BLOCKED)
@@ -385,7 +385,7 @@ def test_a_dead_inspector_takes_no_trigger_and_its_return_loads_and_proves_the_r
 def test_a_job_that_was_being_loaded_when_the_inspector_died_is_loaded_when_it_is_back():
     async def test():
         async with bench(online=False) as it:
-            it.station.enable_triggers(True)
+            it.station.enable_triggers(True, "modbus")
             it.station.report_link("inspector", False)
             it.inspector.loading = StationError(ErrorCode.LOADING_FAILED, "the inspector ended")
             it.station.set_online(True, "modbus")
@@ -497,6 +497,27 @@ def test_counters_go_on_from_before_the_start_and_from_zero_after_a_reset():
             assert it.record.resets == ["press"]
             assert [(words[0], words[5]) for words in it.record.audits if words[3] == "reset counters"] == [
                 ("supervisor", "total 9, OK 6, NG 2, ERROR 1")
+            ]
+
+    run(test())
+
+
+def test_who_had_which_revision_loaded_in_place_of_which_is_in_the_audit_trail():
+    async def test():
+        async with bench() as it:
+            it.recipes.put(8)
+            it.station.change_job(8, "opcua", "mara")
+            await until(lambda: it.station.snapshot().trigger_ready)
+            it.station.report_fault(ErrorCode.DEVICE_LOST, "the GPU is gone")
+            it.station.report_fault(ErrorCode.DEVICE_LOST, "", active=False)
+            it.station.clear_error("page", "otto")  # It loads the same one.
+            await until(lambda: it.station.snapshot().trigger_ready)
+            await it.written()
+            loads = [words for words in it.record.audits if words[3] == "load recipe"]
+            first, second = ("part-7/1, digest digest of 7", "part-8/1, digest digest of 8")
+            assert loads == [
+                ("modbus", "", "modbus", "load recipe", "press: job 7", "", first, ""),
+                ("mara", "", "opcua", "load recipe", "press: job 8", first, second, ""),
             ]
 
     run(test())

@@ -42,7 +42,7 @@ references = [
 """
 CAMERA = """
 [cameras.{name}]
-trigger = "software"
+trigger = "{trigger}"
 timeout_ms = 400
 """
 
@@ -83,6 +83,7 @@ def make_recipe(
     id: str | None = None,
     revision: int = 1,
     cameras: tuple[str, ...] = ("top",),
+    trigger: str = "software",
     backend: str = "onnxruntime",
     preload: bool = False,
     detector: str = "",
@@ -96,7 +97,7 @@ def make_recipe(
 
     Args:
         recipes: Folder of recipes.
-        job, id, revision, cameras, backend, preload: Of the recipe.
+        job, id, revision, cameras, trigger, backend, preload: Of the recipe.
         detector: More lines of its table.
         highest: Score of the good reference.
         checks: Whether the artifact checks images.
@@ -120,7 +121,7 @@ def make_recipe(
         backend=backend,
         preload=str(preload).lower(),
         detector=detector,
-        cameras="".join(CAMERA.format(name=name) for name in cameras),
+        cameras="".join(CAMERA.format(name=name, trigger=trigger) for name in cameras),
         highest=highest,
     )
     (folder / "recipe.toml").write_text(text)

@@ -250,6 +250,19 @@ def test_nothing_is_left_of_a_process_that_was_stopped(tmp_path):
     bench.loop.close()
 
 
+def test_an_image_that_is_not_the_one_that_triggered_is_never_judged(bench):
+    """The camera of this test sends it after it was asked to, and not before."""
+
+    async def part():
+        await bench.load()
+        acquisition = replace(bench.acquisition(), source="camera")
+        return await bench.client.inspect(acquisition, lambda: None)
+
+    found = bench.run(part())
+    assert (found.error, is_ok(found)) == (ErrorCode.IMAGE_STALE, False)
+    assert "the image of camera 'top' that was the trigger is gone" in found.error_text
+
+
 def test_the_process_as_it_ships_plays_a_folder_as_a_camera(tmp_path):
     played = tmp_path / "played"
     played.mkdir()

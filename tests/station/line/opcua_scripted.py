@@ -181,5 +181,5 @@ class ScriptedStation:
         self.show(links=tuple(links.items()))
         self.events.publish(LinkChanged(name, up))
 
-    def enable_triggers(self, enabled: bool) -> None:
-        self.asked.append(("enable_triggers", enabled))
+    def enable_triggers(self, enabled: bool, source: str) -> None:
+        self.asked.append(("enable_triggers", enabled, source))

@@ -103,8 +103,8 @@ class ScriptedStation:
         self.show(State.READY, recipe=loaded(job))
         self.events.publish(RecipeChanged(self.shows.recipe))
 
-    def enable_triggers(self, enabled: bool) -> None:
-        self.requests.append(("enable_triggers", enabled))
+    def enable_triggers(self, enabled: bool, source: str) -> None:
+        self.requests.append(("enable_triggers", enabled, source))
         self.enabled = enabled
         if not enabled:
             self.show(results_ready=False)

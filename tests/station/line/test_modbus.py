@@ -58,7 +58,7 @@ def test_a_cycle_from_trigger_to_acknowledgement():
             part = Part(70_000, "", "")
             assert station.requests[:4] == [
                 ("report_link", "plc", True),
-                ("enable_triggers", True),
+                ("enable_triggers", True, "modbus"),
                 ("trigger", part, "modbus"),
                 ("acknowledge", "modbus"),
             ]
@@ -221,7 +221,7 @@ def test_coils_are_the_bits_of_holding_register_0():
             await plc.modbus.write_coils(3, [False, False, True])
             assert (await plc.modbus.read_holding_registers(0)).registers == [0b100001]
             assert station.requests[1:] == [
-                ("set_online", True), ("enable_triggers", True), ("set_online", False), ("clear_error",),
+                ("set_online", True), ("enable_triggers", True, "modbus"), ("set_online", False), ("clear_error",),
             ]  # fmt: skip
 
     within_patience(both())

@@ -209,7 +209,7 @@ def test_garbage_ends_its_own_connection_and_nobody_elses(name):
             writer.close()
             assert (await plc.inputs())["TRIGGER_READY"]
             assert await plc.coil("TRIGGER", True) == 0
-            assert station.requests[1:] == [("enable_triggers", True), ("trigger", Part(0), "modbus")]
+            assert station.requests[1:] == [("enable_triggers", True, "modbus"), ("trigger", Part(0), "modbus")]
 
     within_patience(garbage())
 

@@ -64,7 +64,7 @@ def follow(play, configuration=WIRED) -> RecordedPins:
 
 
 async def seen() -> None:
-    for _ in range(5):
+    for _ in range(50):  # Turns of the loop, of which each event takes a few.
         await asyncio.sleep(0)
 
 
@@ -111,7 +111,7 @@ def test_the_next_verdict_ends_the_pulse_of_the_one_before():
 
 def test_ready_follows_the_station():
     async def play(station, pins):
-        station.enable_triggers(True)
+        station.enable_triggers(True, "modbus")
         station.show(State.BLOCKED)
         await seen()
         assert pins.lit() == {READY}
