@@ -18,7 +18,7 @@ from .counterparts import GIGE_ADDRESS, SYSTEM_PYTHON, fake_gige_camera, nothing
 
 pytestmark = (
     pytest.mark.faults
-)  # On a machine that is busy the fake camera's packets are lost, as a real one's would be.
+)  # On a machine that is busy the fake camera's packets are lost.
 
 SMALL = (0, 0, 128, 64)
 TRIGGERED = CameraSettings(trigger="software", region=SMALL, timeout_ms=2000)
