@@ -10,9 +10,11 @@ import pytest
 
 from edgekd.result import Verdict
 from edgekd.station.error_codes import ErrorCode
+from edgekd.station.parts import Part
 from edgekd.station.states import State
 
 from .conftest import FOUR
+from .laid_out import until
 from .line import Line, on_line, wrong_in_record
 
 pytest.importorskip("pymodbus")
@@ -143,6 +145,30 @@ def test_a_change_asked_for_during_a_part_comes_after_the_part(laid_out):
             plc.stalled = False
             plc.expected = 2
             assert (await plc.part(6)).verdict is Verdict.OK
+            assert (plc.violations, plc.wrong) == ({}, {})
+
+    on_line(line())
+
+
+def test_a_trigger_that_comes_with_a_change_of_job_is_judged_by_neither_recipe(laid_out):
+    station = laid_out()
+
+    async def line():
+        station.start()
+        async with Line(station) as plc:
+            await plc.start()
+            await plc.part(1)
+            for place, job in enumerate((2, 1, 2)):
+                plc.lay(10 + place)
+                await plc.write(on=("JOB_CHANGE", "TRIGGER"), part=Part(10 + place), job=job)
+                assert not (await plc.read()).on("TRIGGER_ACK")
+                await plc.until("has changed", lambda inputs: inputs.on("JOB_ACK") and inputs.on("TRIGGER_READY"))
+                await plc.write(on=("CLEAR_ERROR",), off=("TRIGGER", "JOB_CHANGE"))
+                await plc.write(off=("CLEAR_ERROR",))
+                plc.expected = job
+                assert (await plc.part(20 + place)).verdict is Verdict.OK
+            refused = "SELECT verdict, error_code FROM verdict JOIN result USING (id) WHERE part BETWEEN 10 AND 19"
+            until(lambda: station.rows(refused) == [("ERROR", ErrorCode.TRIGGER_NOT_READY)] * 3)
             assert (plc.violations, plc.wrong) == ({}, {})
 
     on_line(line())
