@@ -115,6 +115,7 @@ class MqttPublisher:
             )
             self._report_connected()
             try:
+                await session.take_commands(self._commands)
                 await together(session.publish(), session.answer_commands(self._commands))
             except asyncio.CancelledError:
                 await session.say_goodbye()

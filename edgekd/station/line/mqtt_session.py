@@ -78,8 +78,8 @@ class Session:
             if not await self._send_waiting():
                 await self._wait()
 
-    async def answer_commands(self, names: Sequence[str]) -> None:
-        """Answers commands until it is cancelled.
+    async def take_commands(self, names: Sequence[str]) -> None:
+        """Subscribes to commands, before the birth: whoever sees that the station is online may send one.
 
         Args:
             names: Commands that are allowed; the others are not even subscribed to.
@@ -91,6 +91,16 @@ class Session:
             answers = await within(None, self._client.subscribe(self._topics.command(name), qos=1))
             if any(getattr(answer, "value", answer) >= REFUSED_SUBSCRIPTION for answer in answers):
                 logger.warning("the MQTT broker does not let this user subscribe to %s", self._topics.command(name))
+
+    async def answer_commands(self, names: Sequence[str]) -> None:
+        """Answers the commands that were subscribed to, until it is cancelled.
+
+        Args:
+            names: Commands that are allowed.
+
+        Raises:
+            aiomqtt.MqttError: The connection is lost.
+        """
         async for message in self._client.messages:
             name = str(message.topic).rpartition("/")[2]
             if message.retain:

@@ -1,4 +1,4 @@
-"""A client that floods an OPC UA server, in a process of its own: `python -m tests.station.line.opcua_flood URL`.
+"""A client that floods an OPC UA server, as a process: `python -m tests.station.line.opcua_flood URL STATION`.
 
 It holds 50 subscriptions to events and values of a station, and reads as fast as it can. It writes a line once all
 of them stand, and ends when its standard input does.
@@ -24,9 +24,9 @@ class Nothing:
     def status_change_notification(self, status: Any) -> None: ...
 
 
-async def flood(url: str) -> None:
+async def flood(url: str, name: str) -> None:
     async with Client(url, timeout=240, watchdog_intervall=240) as client:
-        station = client.get_node(ua.NodeId("plc", 3))
+        station = client.get_node(ua.NodeId(name, 3))
         values = await (await station.get_child(["3:Inspection", "3:LastResult"])).get_children()
         wanted = await get_filter_from_event_type([client.get_node(ua.NodeId(1024, 2))])
         for _ in range(SUBSCRIPTIONS):
@@ -39,7 +39,7 @@ async def flood(url: str) -> None:
 
 
 async def main() -> None:
-    task = asyncio.create_task(flood(sys.argv[1]))
+    task = asyncio.create_task(flood(*sys.argv[1:]))
     await asyncio.to_thread(sys.stdin.read)
     task.cancel()
 

@@ -75,7 +75,7 @@ def test_fifty_subscriptions_and_a_flood_of_requests_cost_control_nothing(served
     async def run() -> None:
         scripted.load()
         alone = await work_of(scripted)
-        command = [sys.executable, "-m", "tests.station.line.opcua_flood", served.url]
+        command = [sys.executable, "-m", "tests.station.line.opcua_flood", served.url, "plc"]
         flood = await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.PIPE,

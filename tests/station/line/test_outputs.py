@@ -64,7 +64,7 @@ def follow(play, configuration=WIRED) -> RecordedPins:
 
 
 async def seen() -> None:
-    for _ in range(50):  # Turns of the loop, of which each event takes a few.
+    for _ in range(500):  # Turns of the loop, of which each event takes a few.
         await asyncio.sleep(0)
 
 
