@@ -32,6 +32,9 @@ from edgekd.station.told import Told
 logger = logging.getLogger(__name__)
 
 ENDING_S = 5.0  # For what is cancelled to end.
+# Ids that are left out after a run that was killed: the ERROR of a part may have gone out although a full disk kept its
+# row away, and whoever drops answers that came twice must not drop another part's.
+SKIPPED = 1000
 
 
 class Service:
@@ -118,12 +121,13 @@ async def running(configuration: StationConfiguration, simulator: bool = False) 
     async with contextlib.AsyncExitStack() as stack:
         thread = RecordThread()
         stack.push_async_callback(thread.stop)
-        record, trouble, broken = await _opened(configuration, thread)
+        record, trouble, broken, skipped = await _opened(configuration, thread)
         recorder = Recorder(record, thread.call)
         stack.push_async_callback(recorder.close)
         by_name: dict[str, Station] = {}
         inspector = InspectorClient(configuration, Told(by_name).listeners())
-        numbers = Numbers(*await thread.call(record.last_numbers))
+        result, acquisition = await thread.call(record.last_numbers)
+        numbers = Numbers(result + skipped, acquisition + skipped)
         shared = Shared(inspector, recorder, RecipesOnDisk(configuration.recipes), numbers, simulator=simulator)
         acknowledge_s = configuration.modbus.acknowledge_s if configuration.modbus else ACKNOWLEDGE_S
         for entry in configuration.stations:
@@ -152,19 +156,19 @@ async def running(configuration: StationConfiguration, simulator: bool = False) 
 
 async def _opened(
     configuration: StationConfiguration, thread: RecordThread
-) -> tuple[Record | ClosedRecord, StationError | None, str]:
-    """The record, and what is wrong with its audit trail.
+) -> tuple[Record | ClosedRecord, StationError | None, str, int]:
+    """The record, why it takes nothing, what is wrong with its audit trail, and how many ids to leave out.
 
-    Where the record is damaged, one that takes nothing, and why: the line must be told, by ERROR and FAULT.
+    Where the record is damaged it is one that takes nothing: the line must be told, by ERROR and FAULT.
     """
     try:
         record, found = await thread.call(open_record, configuration.data, __version__)
     except StationError as error:
         logger.error("%s", error)
-        return ClosedRecord(str(error)), error, ""
+        return ClosedRecord(str(error)), error, "", 0
     if found.open_parts:
         logger.warning("%d parts were in work when the station ended: they are ERROR", found.open_parts)
-    return record, None, found.audit
+    return record, None, found.audit, 0 if found.clean or found.first else SKIPPED
 
 
 def _upkeep(

@@ -80,7 +80,8 @@ def test_after_a_kill_the_plc_sees_it_offline_then_proving_itself_then_ready(lai
             assert sorted(set(seen), key=seen.index) == [each for each in order if each in seen]
             assert len(set(seen)) >= 3
             until(lambda: station.number("SELECT count(*) FROM selftest WHERE passed") == 2)
-            assert (await plc.part(2)).result_id > result.result_id
+            # Not an id that an answer may have had which a full disk kept out of the record.
+            assert (await plc.part(2)).result_id > result.result_id + 100
             assert plc.violations == {}
 
     on_line(line())
