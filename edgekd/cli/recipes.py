@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -53,6 +53,14 @@ def make(
             rich_help_panel=DATA,
         ),
     ] = None,
+    trigger: Annotated[
+        Literal["free_run", "software", "hardware"],
+        typer.Option(
+            help="How these cameras are triggered; a USB camera or a stream has free_run alone. Default: software.",
+            show_default=False,
+            rich_help_panel=DATA,
+        ),
+    ] = "software",
     good: Annotated[
         Path | None,
         typer.Option(
@@ -94,6 +102,7 @@ def make(
             name,
             job,
             cameras=tuple(camera or ("camera",)),
+            trigger=trigger,
             product=product,
             good=good,
             ng=ng,

@@ -16,7 +16,7 @@ from edgekd.progress import Progress, silent
 from edgekd.run_folder import RECIPE_FILE as TRAINING_RECIPE_FILE
 from edgekd.station.recipe_release import new_revision
 from edgekd.station.recipe_store import RECIPE_FILE, read_recipe, revisions_in
-from edgekd.station.recipes import NAME, Recipe
+from edgekd.station.recipes import NAME, Recipe, Trigger
 from edgekd.typed import checked
 from edgekd.workflows.calling import takes_options
 
@@ -44,6 +44,7 @@ class RecipeOptions:
         id: Name of the recipe; where it exists already, its next revision is made.
         job: What the PLC asks for.
         cameras: Names of the station's cameras that see the part.
+        trigger: How these cameras are triggered; a USB camera or a stream has free_run alone.
         product: In words.
         good: Folder of good images to take references from; None for those that the run held out.
         ng: Folder of defective images to take references from; None for none.
@@ -56,6 +57,7 @@ class RecipeOptions:
     id: str
     job: int
     cameras: Sequence[str] = ("camera",)
+    trigger: Trigger = "software"
     product: str = ""
     good: Path | None = None
     ng: Path | None = None
@@ -219,7 +221,7 @@ def _content(
         "status": "draft",
         "deadline_ms": options.deadline_ms,
         "detector": {"artifact": artifact},
-        "cameras": {name: {"trigger": "software", "timeout_ms": 300.0} for name in options.cameras},
+        "cameras": {name: {"trigger": options.trigger, "timeout_ms": 300.0} for name in options.cameras},
         "self_tests": {"every_hours": 24.0, "references": list(map(dict, references))},
         "stop": {"ng_in_a_row": 0, "errors_in_a_row": 3},
         "keep": {"ok_every": 100, "ok_first": 20},

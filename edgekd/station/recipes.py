@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from edgekd.typed import ClosedEntry, FileName, InnerPath
 
 FREE_RUN, SOFTWARE, HARDWARE = "free_run", "software", "hardware"
+Trigger = Literal["free_run", "software", "hardware"]
 Status = Literal["draft", "released", "retired"]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -76,7 +77,7 @@ class CameraSettings(ClosedEntry):
         timeout_ms: How long an image may take.
     """
 
-    trigger: Literal["free_run", "software", "hardware"] = "software"
+    trigger: Trigger = "software"
     line: str = "Line1"
     pixel_format: str | None = None
     exposure_us: Annotated[float, Field(gt=0)] | None = None

@@ -23,9 +23,14 @@ def recipes(tmp_path, capsys):
     good.mkdir()
     cv2.imwrite(str(good / "a.png"), np.full((16, 16), 30, np.uint8))
     words = ["--recipes", tmp_path / "recipes", "--id", "bolt", "--job", "3", "--good", good, "--product", "M4"]
+    words += ["--trigger", "free_run"]
     assert main(["recipes", "make", save(graph(), tmp_path, 120.0), *words]) == 0
     assert f"made the draft {tmp_path / 'recipes' / 'bolt' / '1'}" in capsys.readouterr().out.replace("\n", " ")
     return tmp_path / "recipes"
+
+
+def test_the_draft_has_the_trigger_that_was_asked_for(recipes):
+    assert 'trigger = "free_run"' in (recipes / "bolt" / "1" / "recipe.toml").read_text()
 
 
 def listed(recipes, capsys):

@@ -39,6 +39,7 @@ def test_references_are_spread_over_clear_verdicts_and_hold_the_measured_score(d
     ng = images_of([125, 150, 180, 250, 10], tmp_path / "ng")
     folder = made(detector, tmp_path, good=good, ng=ng, cameras=("top", "side"), product="M4", deadline_ms=250)
     recipe = read_recipe(folder)
+    assert {camera.trigger for camera in recipe.cameras.values()} == {"software"}
     assert (recipe.status, recipe.product, recipe.deadline_ms, sorted(recipe.cameras)) == (
         "draft",
         "M4",
