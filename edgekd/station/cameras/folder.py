@@ -8,6 +8,7 @@ can be read to its end.
 from __future__ import annotations
 
 import os
+import re
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,7 @@ from edgekd.station.recipes import FREE_RUN, HARDWARE, CameraSettings
 LOOK_S = 0.01
 STILL_S = 0.1  # A file that did not change for so long is complete, if it can be read.
 GIVEN_UP_S = 2.0  # One that cannot be read by then never can.
+PARTS = re.compile(r"(\D+|^)(\d{0,18})")  # Of a name: text, and the number behind it.
 LOOK_AGAIN_S = 0.5  # Although the folder's time has not changed: some file systems round it.
 
 
@@ -35,6 +37,7 @@ class _File:
 
     Attributes:
         seen: `time.monotonic()` when it was first there.
+        written: When it was last written as it was first there, by the file system's clock.
         changed: When its size or time last changed.
         state: Size and time.
         tried: The state in which it could not be read.
@@ -42,10 +45,25 @@ class _File:
     """
 
     seen: float
+    written: int
     changed: float
     state: tuple[int, int]
     tried: tuple[int, int] | None = None
     problem: str = ""
+
+
+def _age(item: tuple[_Name, _File]) -> tuple[float, int, list[tuple[str, int]], _Name]:
+    """What the oldest file comes first by; of those of one moment the one that counts lower, so 9.png before 10.png."""
+    name, file = item
+    counted = [(text, int(digits or -1)) for text, digits in PARTS.findall(name[0])]
+    return file.seen, file.written, counted, name
+
+
+def _written(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat().st_mtime_ns
+    except OSError:
+        return 0  # It is gone; the next look forgets it.
 
 
 class FolderDriver(Driver):
@@ -82,17 +100,17 @@ class FolderDriver(Driver):
             if changed == self._looked[0] and now - self._looked[1] < LOOK_AGAIN_S:
                 return
             with os.scandir(self._folder) as entries:
-                images = (entry for entry in entries if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES)
-                names = {(entry.name, entry.inode()) for entry in images}
+                images = [entry for entry in entries if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES]
+            written = {(entry.name, entry.inode()): _written(entry) for entry in images}
         except OSError as error:
             raise self.lost(f"watches {self._folder}, which cannot be read: {error.strerror}") from error
         recent = time.time_ns() - changed < 1e9  # What comes in the same tick of the clock leaves the time as it is.
         self._looked = (0 if recent else changed, now)
-        self._done &= names
-        for gone in self._pending.keys() - names:
+        self._done &= written.keys()
+        for gone in self._pending.keys() - written.keys():
             del self._pending[gone]
-        for name in names - self._done - self._pending.keys():
-            self._pending[name] = _File(now, now, (-1, 0))
+        for name in written.keys() - self._done - self._pending.keys():
+            self._pending[name] = _File(now, written[name], now, (-1, 0))
 
     def silence(self, settings: CameraSettings) -> str:
         problem = next((file.problem for file in list(self._pending.values()) if file.problem), "")
@@ -103,7 +121,7 @@ class FolderDriver(Driver):
         while True:
             now = time.monotonic()
             self._look(now)
-            for name, file in sorted(self._pending.items(), key=lambda item: (item[1].seen, item[0])):
+            for name, file in sorted(self._pending.items(), key=_age):
                 if (frame := self._frame(name, file, now)) is not None:
                     return frame
             if (remaining := limit - time.monotonic()) <= 0:

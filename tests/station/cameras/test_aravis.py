@@ -16,9 +16,7 @@ from edgekd.station.recipes import CameraSettings
 
 from .counterparts import GIGE_ADDRESS, SYSTEM_PYTHON, fake_gige_camera, nothing, running, wait_for
 
-pytestmark = (
-    pytest.mark.faults
-)  # On a machine that is busy the fake camera's packets are lost.
+pytestmark = pytest.mark.faults  # On a machine that is busy the fake camera's packets are lost.
 
 SMALL = (0, 0, 128, 64)
 TRIGGERED = CameraSettings(trigger="software", region=SMALL, timeout_ms=2000)

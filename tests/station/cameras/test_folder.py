@@ -12,6 +12,7 @@ import cv2
 import pytest
 
 from edgekd.station.cameras.camera import Camera
+from edgekd.station.cameras.folder import FolderDriver
 from edgekd.station.cameras.opening import open_camera
 from edgekd.station.configuration import CameraConfiguration
 from edgekd.station.error_codes import ErrorCode, StationError
@@ -119,6 +120,24 @@ def test_of_several_files_the_oldest_after_the_trigger_is_the_part_s(camera: Cam
     time.sleep(0.05)
 
     assert grab(camera, after) == 1
+
+
+@pytest.mark.parametrize("ages", [(0, 0, 0), (3, 2, 1)])
+def test_files_found_at_once_come_by_age_and_then_as_their_names_count(tmp_path: Path, ages: tuple[int, int, int]):
+    driver = FolderDriver("top", str(tmp_path))
+    driver.open()
+    driver.arm()
+    names = ("9.png", "10.png", "11.png") if not any(ages) else ("c.png", "a.png", "b.png")
+    now = time.time_ns()
+    for value, (name, age) in enumerate(zip(names, ages, strict=True)):
+        file = tmp_path / f"{name}.part"
+        file.write_bytes(png(value))
+        os.utime(file, ns=(now - age * 10**9,) * 2)
+        file.rename(tmp_path / name)
+
+    frames = [driver.read(5.0) for _ in names]
+
+    assert [number_of(frame.load()[0]) for frame in frames] == [0, 1, 2]
 
 
 def test_a_file_that_another_process_writes_slowly_is_read_when_it_is_whole(
