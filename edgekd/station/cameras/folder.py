@@ -22,6 +22,7 @@ from edgekd.station.cameras.driver import Driver, RawFrame, as_it_is
 from edgekd.station.recipes import FREE_RUN, HARDWARE, CameraSettings
 
 LOOK_S = 0.01
+APART_S = 1e-5
 STILL_S = 0.1  # A file that did not change for so long is complete, if it can be read.
 GIVEN_UP_S = 2.0  # One that cannot be read by then never can.
 PARTS = re.compile(r"(\D+|^)(\d{0,18})")  # Of a name: text, and the number behind it.
@@ -37,7 +38,6 @@ class _File:
 
     Attributes:
         seen: `time.monotonic()` when it was first there.
-        written: When it was last written as it was first there, by the file system's clock.
         changed: When its size or time last changed.
         state: Size and time.
         tried: The state in which it could not be read.
@@ -45,18 +45,16 @@ class _File:
     """
 
     seen: float
-    written: int
     changed: float
     state: tuple[int, int]
     tried: tuple[int, int] | None = None
     problem: str = ""
 
 
-def _age(item: tuple[_Name, _File]) -> tuple[float, int, list[tuple[str, int]], _Name]:
+def _age(name: _Name, written: int) -> tuple[int, list[tuple[str, int]], _Name]:
     """What the oldest file comes first by; of those of one moment the one that counts lower, so 9.png before 10.png."""
-    name, file = item
     counted = [(text, int(digits or -1)) for text, digits in PARTS.findall(name[0])]
-    return file.seen, file.written, counted, name
+    return written, counted, name
 
 
 def _written(entry: os.DirEntry[str]) -> int:
@@ -109,8 +107,10 @@ class FolderDriver(Driver):
         self._done &= written.keys()
         for gone in self._pending.keys() - written.keys():
             del self._pending[gone]
-        for name in written.keys() - self._done - self._pending.keys():
-            self._pending[name] = _File(now, written[name], now, (-1, 0))
+        new = written.keys() - self._done - self._pending.keys()
+        # A frame is told from others by its time, and so two files that are found at once must not have the same.
+        for number, name in enumerate(sorted(new, key=lambda name: _age(name, written[name]))):
+            self._pending[name] = _File(now + number * APART_S, now, (-1, 0))
 
     def silence(self, settings: CameraSettings) -> str:
         problem = next((file.problem for file in list(self._pending.values()) if file.problem), "")
@@ -121,7 +121,7 @@ class FolderDriver(Driver):
         while True:
             now = time.monotonic()
             self._look(now)
-            for name, file in sorted(self._pending.items(), key=_age):
+            for name, file in sorted(self._pending.items(), key=lambda item: item[1].seen):
                 if (frame := self._frame(name, file, now)) is not None:
                     return frame
             if (remaining := limit - time.monotonic()) <= 0:

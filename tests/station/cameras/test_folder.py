@@ -138,6 +138,7 @@ def test_files_found_at_once_come_by_age_and_then_as_their_names_count(tmp_path:
     frames = [driver.read(5.0) for _ in names]
 
     assert [number_of(frame.load()[0]) for frame in frames] == [0, 1, 2]
+    assert len({frame.received for frame in frames}) == 3  # By which a frame is told from others.
 
 
 def test_a_file_that_another_process_writes_slowly_is_read_when_it_is_whole(
