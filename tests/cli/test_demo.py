@@ -22,7 +22,6 @@ def trained_demo(monkeypatch, trained_run, short_looks, tmp_path):
     return tmp_path / "demo"
 
 
-@pytest.mark.slow  # tests/workflows/test_demo.py goes the same way.
 def test_the_command_and_the_function_give_the_same_answer(trained_demo, capsys):
     assert main(["demo", "--out", trained_demo, "--json", "-"]) == 0
     printed = capsys.readouterr()

@@ -22,8 +22,6 @@ from edgekd.station.inspector.judging import is_ok
 from .bench import Bench
 from .parts_by_hand import make_recipe
 
-pytestmark = pytest.mark.faults
-
 
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
