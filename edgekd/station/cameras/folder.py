@@ -83,25 +83,29 @@ class FolderDriver(Driver):
         self._number = 0
 
     def open(self) -> None:
-        self._look(time.monotonic())
+        self._look()
 
     def arm(self) -> None:
         """What is there now belongs to no part to come."""
-        self._look(time.monotonic())
+        self._look()
         self._done.update(self._pending)
         self._pending.clear()
 
-    def _look(self, now: float) -> None:
-        """Finds files that are new, and forgets those that are gone."""
+    def _look(self) -> float:
+        """Finds files that are new, and forgets those that are gone; returns when it looked."""
+        now = time.monotonic()
         try:
             changed = os.stat(self._folder).st_mtime_ns
             if changed == self._looked[0] and now - self._looked[1] < LOOK_AGAIN_S:
-                return
+                return now
             with os.scandir(self._folder) as entries:
                 images = [entry for entry in entries if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES]
             written = {(entry.name, entry.inode()): _written(entry) for entry in images}
         except OSError as error:
             raise self.lost(f"watches {self._folder}, which cannot be read: {error.strerror}") from error
+        # The time of what is found is when it was seen, not when the look began: between the two a trigger may come,
+        # and the file that answers it would count as from before it.
+        seen = time.monotonic()
         recent = time.time_ns() - changed < 1e9  # What comes in the same tick of the clock leaves the time as it is.
         self._looked = (0 if recent else changed, now)
         self._done &= written.keys()
@@ -110,7 +114,8 @@ class FolderDriver(Driver):
         new = written.keys() - self._done - self._pending.keys()
         # A frame is told from others by its time, and so two files that are found at once must not have the same.
         for number, name in enumerate(sorted(new, key=lambda name: _age(name, written[name]))):
-            self._pending[name] = _File(now + number * APART_S, now, (-1, 0))
+            self._pending[name] = _File(seen + number * APART_S, seen, (-1, 0))
+        return seen
 
     def silence(self, settings: CameraSettings) -> str:
         problem = next((file.problem for file in list(self._pending.values()) if file.problem), "")
@@ -119,8 +124,7 @@ class FolderDriver(Driver):
     def read(self, timeout_s: float) -> RawFrame | None:
         limit = time.monotonic() + timeout_s
         while True:
-            now = time.monotonic()
-            self._look(now)
+            now = self._look()
             for name, file in sorted(self._pending.items(), key=lambda item: item[1].seen):
                 if (frame := self._frame(name, file, now)) is not None:
                     return frame

@@ -122,6 +122,30 @@ def test_of_several_files_the_oldest_after_the_trigger_is_the_part_s(camera: Cam
     assert grab(camera, after) == 1
 
 
+def test_a_file_that_comes_while_the_folder_is_read_is_not_older_than_a_trigger_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    driver = FolderDriver("top", str(tmp_path))
+    driver.open()
+    driver.arm()
+    triggered: list[float] = []
+
+    def read_late(folder: Path):
+        if not triggered:
+            triggered.append(time.monotonic())
+            renamed_into(folder, "1.png", 1)
+        return scandir(folder)
+
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", read_late)
+    time.sleep(0.6)  # By then it looks again, although the folder's time is the same.
+
+    frame = driver.read(5.0)
+
+    assert frame is not None
+    assert frame.received > triggered[0]
+
+
 @pytest.mark.parametrize("ages", [(0, 0, 0), (3, 2, 1)])
 def test_files_found_at_once_come_by_age_and_then_as_their_names_count(tmp_path: Path, ages: tuple[int, int, int]):
     driver = FolderDriver("top", str(tmp_path))
