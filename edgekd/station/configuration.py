@@ -77,6 +77,26 @@ class WebhookConfiguration(ClosedEntry):
     timeout_s: Annotated[float, Field(gt=0)] = 5
 
 
+class PageConfiguration(ClosedEntry):
+    """The page that people look at in a browser.
+
+    Attributes:
+        host: Address to listen on; beyond this machine it needs a certificate.
+        port: Likewise.
+        certificate: PEM file of the server, with its chain.
+        private_key: Of the certificate.
+        names: Other names by which browsers reach the page, such as "station-3.plant.example".
+        idle_minutes: After which somebody who does nothing is logged out.
+    """
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    certificate: File | None = None
+    private_key: File | None = None
+    names: tuple[str, ...] = ()
+    idle_minutes: Annotated[float, Field(gt=0)] = 15
+
+
 class OutputsConfiguration(ClosedEntry):
     """Digital outputs of a Jetson, by the pin's number on the 40-pin header; None for none."""
 
@@ -142,6 +162,7 @@ class StationConfiguration(ClosedEntry):
         stations: One or several.
         cameras: By their names.
         modbus: None for none; likewise the others.
+        page: None for none.
         storage: Room on the disk.
     """
 
@@ -155,4 +176,5 @@ class StationConfiguration(ClosedEntry):
     opcua: OpcUaConfiguration | None = None
     mqtt: MqttConfiguration | None = None
     webhook: WebhookConfiguration | None = None
+    page: PageConfiguration | None = None
     storage: Storage = Storage()

@@ -1,0 +1,55 @@
+"""What the page knows of control, and may ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+
+from edgekd.station.error_codes import ErrorCode
+from edgekd.station.page.roles import User
+
+Message = dict[str, Any]
+
+
+class RefusedError(Exception):
+    """Control did not do what was asked.
+
+    Args:
+        code: Why not.
+        text: The same in one line, with what to do.
+    """
+
+    def __init__(self, code: ErrorCode, text: str) -> None:
+        super().__init__(text)
+        self.code, self.text = code, text
+
+
+class ControlLink(Protocol):
+    """Control, as the page's process sees it. Stations are named; what an unknown name gets is `KeyError`."""
+
+    @property
+    def stations(self) -> tuple[str, ...]:
+        """Names of the stations, in the configuration's order."""
+
+    def view(self, station: str) -> Message:
+        """What a station shows now; see `edgekd.station.page.views`."""
+
+    async def ask(self, station: str, method: str, user: User, **arguments: Any) -> Message:
+        """Asks a station for something; `edgekd.station.page.requests` lists what there is.
+
+        Args:
+            station: Its name.
+            method: What to do.
+            user: Who asks; goes into the audit trail.
+            arguments: Of the method.
+
+        Returns:
+            What came of it; {} where there is nothing to tell.
+
+        Raises:
+            RefusedError: It was not done.
+            TimeoutError: Control does not answer.
+        """
+
+    def changes(self) -> AsyncIterator[Message]:
+        """What happens from now on: {"station", "view" or None, "event" or None} each."""
