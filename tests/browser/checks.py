@@ -1,7 +1,8 @@
-"""What must hold of every page, at any width, in any theme and language; each check gives what is wrong, a line each."""
+"""What must hold of every page, at any width, in any theme and language; each check lists what is wrong."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,9 @@ TALLEST_PX = 8000
 MOST_TABS = 400
 # Roles of Chromium's accessibility tree that somebody operates, or that stand for something.
 NAMED = {
-    "button", "link", "textbox", "searchbox", "combobox", "listbox", "checkbox", "radio", "slider", "spinbutton", "switch",
-    "tab", "tabpanel", "menuitem", "image", "img", "dialog", "alertdialog", "progressbar", "meter", "table", "grid",
-    "radiogroup", "navigation", "ComboBoxSelect", "DateTime", "InputTime", "graphics-document",
+    "button", "link", "textbox", "searchbox", "combobox", "listbox", "checkbox", "radio", "slider", "spinbutton",
+    "switch", "tab", "tabpanel", "menuitem", "image", "img", "dialog", "alertdialog", "progressbar", "meter", "table",
+    "grid", "radiogroup", "navigation", "ComboBoxSelect", "DateTime", "InputTime", "graphics-document",
 }  # fmt: skip
 
 
@@ -90,7 +91,7 @@ def structure(page: Page, language: str) -> list[str]:
     levels = found["levels"]
     if levels.count(1) != 1:
         wrong.append(f"there are {levels.count(1)} headings of level 1")
-    wrong += [f"a heading of level {b} follows one of level {a}" for a, b in zip(levels, levels[1:]) if b > a + 1]
+    wrong += [f"a heading of level {b} follows one of level {a}" for a, b in pairwise(levels) if b > a + 1]
     return wrong + [f"the id {name!r} is there twice" for name in set(found["doubleIds"])]
 
 
