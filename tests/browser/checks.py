@@ -15,7 +15,7 @@ MEASURE = (Path(__file__).parent / "measure.js").read_text(encoding="utf-8")
 # WCAG 2.2, level AA: 1.4.3 and 1.4.11.
 CONTRAST, CONTRAST_OF_LARGE_TEXT, CONTRAST_OF_EDGES = 4.5, 3.0, 3.0
 SHARE = 0.1  # Of the pixels behind a text may be too near to it: an edge, a grid line of a chart.
-TARGET_PX = 44
+TARGET_PX, LEAST_TARGET_PX = 44, 24  # For a finger in a glove; the least of WCAG 2.2, 2.5.8.
 TALLEST_PX = 8000
 MOST_TABS = 400
 # Roles of Chromium's accessibility tree that somebody operates, or that stand for something.
@@ -39,9 +39,9 @@ def overflow(page: Page) -> list[str]:
     return found
 
 
-def small_targets(page: Page) -> list[str]:
-    """Controls that are too small for a finger."""
-    found: list[str] = measure(page, "smallTargets", TARGET_PX)
+def small_targets(page: Page, least: int = TARGET_PX) -> list[str]:
+    """Controls that are too small for a finger, of fewer than `least` pixels a side."""
+    found: list[str] = measure(page, "smallTargets", least)
     return found
 
 

@@ -113,7 +113,7 @@ function overflowing() {
   for (const element of document.body.querySelectorAll("*")) {
     if (!isVisible(element) || element.closest("svg svg, [hidden]")) continue;
     const box = element.getBoundingClientRect();
-    if (box.width < 3 || box.height < 3 || element.closest(".visually-hidden, .sr-only")) continue;
+    if (box.width < 3 || box.height < 3 || box.right <= 0 || element.closest(".hidden-text")) continue; // For screen readers.
     if ((box.right > width + 1 || box.left < -1) && !scrolls(element)) {
       found.push(`${described(element)} reaches from ${box.left.toFixed(0)} to ${box.right.toFixed(0)} of ${width} px`);
     }
