@@ -24,6 +24,10 @@ class RefusedError(Exception):
         self.code, self.text = code, text
 
 
+class FollowerSlowError(Exception):
+    """Somebody who follows did not take what happened in time."""
+
+
 class ControlLink(Protocol):
     """Control, as the page's process sees it. Stations are named; what an unknown name gets is `KeyError`."""
 
@@ -51,5 +55,20 @@ class ControlLink(Protocol):
             TimeoutError: Control does not answer.
         """
 
+    def recent(self, station: str) -> list[Message]:
+        """The last results of a station, the newest first; see `edgekd.station.page.recorded`."""
+
     def changes(self) -> AsyncIterator[Message]:
-        """What happens from now on: {"station", "view" or None, "event" or None} each."""
+        """What happens from now on: {"station", "view" or None, "event" or None} each.
+
+        Raises:
+            FollowerSlowError: Too much waits to be taken; begin anew, with what is shown now.
+        """
+
+    def tell(self, station: str, event: Message) -> None:
+        """Tells everybody who follows something that the page's process knows by itself, such as how teaching goes.
+
+        Args:
+            station: Whom it concerns.
+            event: With its "name".
+        """

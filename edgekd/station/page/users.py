@@ -1,0 +1,238 @@
+"""Who may log in: a database of its own beside the record, which the page and `edgekd users` share."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgekd.errors import EdgekdError, MachineError
+from edgekd.station.page.passwords import hashed, matches
+from edgekd.station.page.roles import Role
+
+FILE = Path("page/users.sqlite")  # In the data folder of the station.
+BUSY_S = 5.0
+VERSION = 1
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS user (
+    name TEXT PRIMARY KEY COLLATE NOCASE,
+    role TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    disabled INTEGER NOT NULL DEFAULT 0,
+    version INTEGER NOT NULL,
+    changed_ms INTEGER NOT NULL
+) STRICT
+"""
+COLUMNS = "name, role, disabled, version, changed_ms"
+
+
+class UnknownUserError(EdgekdError):
+    """There is no user of this name."""
+
+
+class LastAdminError(EdgekdError):
+    """Nobody could look after users any more."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """Somebody who may log in.
+
+    Attributes:
+        name: Unique, whatever its case.
+        role: What somebody is.
+        disabled: Whether logging in is refused for now.
+        version: Never the same twice; another one ends the sessions that were opened before.
+        changed_utc_ms: When role, password or `disabled` were changed last.
+    """
+
+    name: str
+    role: Role
+    disabled: bool
+    version: int
+    changed_utc_ms: int
+
+
+class Users:
+    """The users of a station. Any thread may call it, and several processes may share the file.
+
+    Args:
+        path: The database; it is made where there is none, for the owner of the data folder alone.
+
+    Raises:
+        MachineError: It cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._lock = path, threading.Lock()
+        self._nobody = ""  # A hash to compare with where there is no such user.
+        try:
+            _make(path)
+            self._database = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        except (OSError, sqlite3.Error) as error:
+            raise MachineError(f"{path} cannot be opened: {error}") from error
+        with self._transaction() as database:
+            version = int(database.execute("PRAGMA user_version").fetchone()[0])
+            if version > VERSION:
+                raise EdgekdError(f"{path} is of a newer edgekd: install that")
+            database.execute(SCHEMA)
+            database.execute(f"PRAGMA user_version = {VERSION}")
+
+    def all(self) -> tuple[Account, ...]:
+        """Everybody, by name."""
+        return tuple(_account(row) for row in self._rows(f"SELECT {COLUMNS} FROM user ORDER BY name"))
+
+    def find(self, name: str) -> Account | None:
+        """A user by name, whatever its case; None where there is none."""
+        rows = self._rows(f"SELECT {COLUMNS} FROM user WHERE name = ?", name)
+        return _account(rows[0]) if rows else None
+
+    def verified(self, name: str, password: str) -> Account | None:
+        """The user who has this password; None for a wrong one, for nobody, and for somebody who is disabled.
+
+        Takes the same time whether there is such a user or not.
+
+        Args:
+            name: Of the user.
+            password: In plain text.
+        """
+        rows = self._rows(f"SELECT {COLUMNS}, hash FROM user WHERE name = ?", name)
+        if not rows:
+            self._nobody = self._nobody or hashed(os.urandom(16).hex())
+            matches(password, self._nobody)
+            return None
+        *columns, kept = rows[0]
+        account = _account(columns)
+        return account if matches(password, kept) and not account.disabled else None
+
+    def add(self, name: str, role: Role, password: str) -> None:
+        """Adds a user.
+
+        Args:
+            name: `edgekd.station.recipes.Name`.
+            role: What the user is.
+            password: In plain text; see `edgekd.station.page.passwords.problem_of`.
+
+        Raises:
+            EdgekdError: There is one of this name.
+        """
+        kept = hashed(password)
+        with self._transaction() as database:
+            values = (name, role.value, kept, _version(), _now_ms())
+            try:
+                database.execute(
+                    "INSERT INTO user (name, role, hash, version, changed_ms) VALUES (?, ?, ?, ?, ?)", values
+                )
+            except sqlite3.IntegrityError:
+                raise EdgekdError(f"there is a user {name} already: choose another name") from None
+
+    def change(
+        self, name: str, *, role: Role | None = None, password: str | None = None, disabled: bool | None = None
+    ) -> None:
+        """Changes a user; whoever is logged in under this name is logged out.
+
+        Args:
+            name: Of the user.
+            role: The new role; None leaves it. Likewise the others.
+            password: In plain text.
+            disabled: Whether logging in is refused.
+
+        Raises:
+            UnknownUserError: There is none of this name.
+            LastAdminError: It would leave no admin who can log in.
+        """
+        kept = None if password is None else hashed(password)
+        with self._transaction() as database:
+            values = (role and role.value, kept, disabled, _version(), _now_ms(), name)
+            changed = database.execute(
+                "UPDATE user SET role = coalesce(?, role), hash = coalesce(?, hash), "
+                "disabled = coalesce(?, disabled), version = ?, changed_ms = ? WHERE name = ?",
+                values,
+            )
+            _require_done(changed, name)
+            if role not in (None, Role.ADMIN) or disabled:
+                _require_admin(database)
+
+    def remove(self, name: str) -> None:
+        """Removes a user; what is on record under the name stays.
+
+        Raises:
+            UnknownUserError: There is none of this name.
+            LastAdminError: It would leave no admin who can log in.
+        """
+        with self._transaction() as database:
+            _require_done(database.execute("DELETE FROM user WHERE name = ?", (name,)), name)
+            _require_admin(database)
+
+    def close(self) -> None:
+        """Closes the file. Closing twice does no harm."""
+        with self._lock:
+            self._database.close()
+
+    def _rows(self, query: str, *values: object) -> list[Any]:
+        with self._lock, self._errors_in_words():
+            return self._database.execute(query, values).fetchall()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """All of the block or nothing."""
+        with self._lock, self._errors_in_words():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def _errors_in_words(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise MachineError(f"{self._path} cannot be used: {error}") from error
+
+
+def _make(path: Path) -> None:
+    """Makes the file where there is none. Root makes it for the station's own user."""
+    if path.exists():
+        return
+    data = path.parent.parent
+    data.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        owner = data.stat()
+        for each in (path.parent, path):
+            os.chown(each, owner.st_uid, owner.st_gid)
+
+
+def _require_done(changed: sqlite3.Cursor, name: str) -> None:
+    if not changed.rowcount:
+        raise UnknownUserError(f"there is no user {name}")
+
+
+def _require_admin(database: sqlite3.Connection) -> None:
+    """Refuses to leave users without an admin, unless there was none."""
+    ever = database.execute("SELECT 1 FROM user WHERE role = ? AND NOT disabled", (Role.ADMIN.value,)).fetchone()
+    if ever is None:
+        raise LastAdminError("this is the last admin: make somebody else an admin before")
+
+
+def _account(row: Sequence[Any]) -> Account:
+    name, role, disabled, version, changed_ms = row
+    return Account(name, Role(role), bool(disabled), version, changed_ms)
+
+
+def _version() -> int:
+    return int.from_bytes(os.urandom(6), "big")
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
