@@ -13,7 +13,8 @@ from edgekd.result import Verdict
 from edgekd.station.configuration import CameraConfiguration
 from edgekd.station.error_codes import ErrorCode
 from edgekd.station.parts import Acquisition, Inspected
-from edgekd.station.recipes import Name
+from edgekd.station.ports import Snapped
+from edgekd.station.recipes import CameraSettings, Name
 from edgekd.station.snapshot import Loaded
 
 LENGTH = struct.Struct("!I")
@@ -36,6 +37,7 @@ class Configure(Message):
         cameras: By their names.
         stations: Names of each station's cameras.
         triggered_by_camera: Stations for which each frame of their camera is a trigger.
+        live: Folder of small images of the newest parts; None where nobody will look at them.
     """
 
     kind: Literal["configure"] = "configure"
@@ -44,6 +46,7 @@ class Configure(Message):
     cameras: dict[Name, CameraConfiguration]
     stations: dict[Name, tuple[Name, ...]]
     triggered_by_camera: tuple[Name, ...] = ()
+    live: Path | None = None
 
 
 class Load(Message):
@@ -105,6 +108,33 @@ class Keep(Message):
     wanted: tuple[ImageKind, ...]
 
 
+class Snap(Message):
+    """Takes an image with a camera and writes it; answered with `Replied`. The recipe has to be loaded anew then.
+
+    Attributes:
+        request: Number of the request.
+        station: Whose camera.
+        camera: Which.
+        settings: That it gets.
+        path: Of the image.
+    """
+
+    kind: Literal["snap"] = "snap"
+    request: int
+    station: Name
+    camera: Name
+    settings: CameraSettings
+    path: Path
+
+
+class Watch(Message):
+    """Writes small images of a station's newest parts from now on, or no longer."""
+
+    kind: Literal["watch"] = "watch"
+    station: Name
+    watched: bool
+
+
 class Ping(Message):
     """Asks whether the process still responds; answered with `Beat`."""
 
@@ -143,6 +173,7 @@ class Replied(Message):
         text: Why not, in one line; of a self-test how it went.
         loaded: Of `Load`.
         passed: Of `SelfTest`; likewise `differences`.
+        snapped: Of `Snap`.
     """
 
     kind: Literal["replied"] = "replied"
@@ -152,6 +183,7 @@ class Replied(Message):
     loaded: Loaded | None = None
     passed: bool = False
     differences: tuple[str, ...] = ()
+    snapped: Snapped | None = None
 
 
 class Exposed(Message):
@@ -229,7 +261,7 @@ class Warned(Message):
     text: str
 
 
-ToInspector: TypeAlias = Configure | Load | Unload | SelfTest | Inspect | Keep | Ping | Stop
+ToInspector: TypeAlias = Configure | Load | Unload | SelfTest | Inspect | Keep | Snap | Watch | Ping | Stop
 FromInspector: TypeAlias = (
     Ready | Beat | Replied | Exposed | Judged | FrameReceived | CameraChanged | Condemned | Stored | Warned
 )
