@@ -25,8 +25,8 @@ from pydantic import (
     model_validator,
 )
 
-from edgekd.errors import ArtifactError, EdgekdError
-from edgekd.json_files import MOST_SHOWN, kind_of, shown
+from edgekd.errors import MOST_SHOWN, ArtifactError, EdgekdError, shown
+from edgekd.json_files import kind_of
 
 LONGEST_TEXT = 1 << 16
 LONGEST_PATH = 4096
@@ -252,6 +252,17 @@ BitDepth = Annotated[int, Field(strict=True, ge=BIT_DEPTHS[0], le=BIT_DEPTHS[-1]
 Range = tuple[Number, Number]
 Quantiles = Annotated[tuple[tuple[Share, Number], ...], Field(min_length=1, max_length=1000), AfterValidator(_ordered)]
 InnerPaths = Annotated[tuple[str, ...], list_of(inner_path, once=True)]
+
+
+def with_tuples(content: Any) -> Any:
+    """What a file or message holds, with lists as tuples, since what was read does not change.
+
+    Args:
+        content: As JSON and TOML have it.
+    """
+    if isinstance(content, dict):
+        return {name: with_tuples(value) for name, value in content.items()}
+    return tuple(map(with_tuples, content)) if isinstance(content, list) else content
 
 
 def checked(model: TypeAdapter[Checked], content: object, source: Path | str, remedy: str) -> Checked:

@@ -51,7 +51,7 @@ class Control:
         self._results: dict[str, OrderedDict[int, Message]] = {name: OrderedDict() for name in stations}
         self._numbers, self._writing = itertools.count(1), asyncio.Lock()
         self._waiting: dict[int, asyncio.Future[Message]] = {}
-        self._followers: set[asyncio.Queue[Message | None]] = set()
+        self._followers: set[Follower] = set()
         self.shown = asyncio.Event()
 
     def view(self, station: str) -> Message:
@@ -87,20 +87,11 @@ class Control:
             raise RefusedError(ErrorCode(answer["code"]), answer["text"])
         return {name: value for name, value in answer.items() if name not in ("reply", "code", "text")}
 
-    async def changes(self) -> AsyncIterator[Message]:
-        """What happens from now on.
-
-        Raises:
-            FollowerSlowError: Too much waits to be taken.
-        """
-        waiting: asyncio.Queue[Message | None] = asyncio.Queue(MOST_WAITING + 1)
-        self._followers.add(waiting)
-        try:
-            while (change := await waiting.get()) is not None:
-                yield change
-            raise FollowerSlowError
-        finally:
-            self._followers.discard(waiting)
+    def changes(self) -> Follower:
+        """What happens from now on; close it at the end."""
+        follower = Follower(self._followers)
+        self._followers.add(follower)
+        return follower
 
     def tell(self, station: str, event: Message) -> None:
         """Tells everybody who follows something that this process knows by itself."""
@@ -179,9 +170,43 @@ class Control:
         return self._views[station]
 
     def _follow(self, change: Message) -> None:
-        for waiting in tuple(self._followers):
-            if waiting.qsize() >= MOST_WAITING:
-                self._followers.discard(waiting)
-                waiting.put_nowait(None)
-            else:
-                waiting.put_nowait(change)
+        for follower in tuple(self._followers):
+            follower.put(change)
+
+
+class Follower:
+    """What happens, for one that follows; implements `edgekd.station.page.link.Changes`.
+
+    Args:
+        followers: All that follow; this one is in there until it is closed.
+    """
+
+    def __init__(self, followers: set[Follower]) -> None:
+        self._followers = followers
+        self._waiting: asyncio.Queue[Message | None] = asyncio.Queue()
+
+    def put(self, change: Message) -> None:
+        """Adds a change; too many end it."""
+        if self._waiting.qsize() >= MOST_WAITING:
+            self.close()
+            self._waiting.put_nowait(None)
+        else:
+            self._waiting.put_nowait(change)
+
+    def __aiter__(self) -> AsyncIterator[Message]:
+        return self
+
+    async def __anext__(self) -> Message:
+        """The next change.
+
+        Raises:
+            FollowerSlowError: Too many waited.
+        """
+        change = await self._waiting.get()
+        if change is None:
+            raise FollowerSlowError
+        return change
+
+    def close(self) -> None:
+        """Ends following."""
+        self._followers.discard(self)

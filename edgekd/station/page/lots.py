@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from typing import Any, TypeAlias, TypedDict
+from typing import TypeAlias, TypedDict
 
 from edgekd.station.json_lines import Message
 
@@ -55,8 +55,13 @@ class LotCounter:
         lot = self.of(station)
         if lot["lot"] != result["lot"]:
             lot = _lot(result["lot"])
-        verdict: Any = result["verdict"].lower()
-        self._lots[station] = {**lot, "total": lot["total"] + 1, verdict: lot[verdict] + 1}
+        verdict = result["verdict"]
+        ok, ng, error = (
+            lot["ok"] + (verdict == "OK"),
+            lot["ng"] + (verdict == "NG"),
+            lot["error"] + (verdict == "ERROR"),
+        )
+        self._lots[station] = _lot(lot["lot"], ok, ng, error)
 
 
 def _lot(name: str, ok: int = 0, ng: int = 0, error: int = 0) -> Lot:

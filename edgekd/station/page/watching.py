@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
 
 from edgekd.station.page.link import ControlLink, RefusedError
 from edgekd.station.page.roles import User
@@ -13,15 +12,7 @@ LINGERS_S = 10.0  # Somebody who loads the page anew is away for a moment.
 PAGE = User(name="page")
 
 
-class Followed(ControlLink, Protocol):
-    """Control, and how many follow what happens."""
-
-    @property
-    def followers(self) -> int:
-        """How many follow."""
-
-
-async def watch(control: Followed) -> None:
+async def watch(control: ControlLink) -> None:
     """Tells control until it is cancelled.
 
     Args:

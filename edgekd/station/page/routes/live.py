@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import time
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, WebSocket, WebSocketDisconnect
@@ -18,6 +18,7 @@ from edgekd.station.page.guard import needs
 from edgekd.station.page.link import FollowerSlowError
 from edgekd.station.page.metrics import metrics_of
 from edgekd.station.page.roles import Role, User
+from edgekd.station.tasks import within
 
 router = APIRouter()
 PING_S = 2.0
@@ -54,3 +55,92 @@ async def _hear(socket: WebSocket) -> None:
     with contextlib.suppress(WebSocketDisconnect):
         while True:
             await socket.receive_text()
+
+
+async def _send_all(socket: WebSocket, page: Page) -> None:
+    changes = page.link.changes()
+    try:
+        await _send(socket, {"n": 0, "kind": "snapshot", **_shown(page)})
+        number, pinged = 0, time.monotonic()
+        while True:
+            change = await _next(changes.__anext__, PING_S - (time.monotonic() - pinged))
+            if change is not None:
+                number += 1
+                await _send(socket, {"n": number, "kind": "change", **change})
+            if time.monotonic() - pinged >= PING_S:
+                await _send(socket, {"kind": "ping"})
+                pinged = time.monotonic()
+    except (FollowerSlowError, asyncio.TimeoutError, WebSocketDisconnect, RuntimeError, OSError):
+        pass  # The browser is gone, or too slow; it begins anew.
+    finally:
+        changes.close()
+
+
+def _shown(page: Page) -> dict[str, Any]:
+    stations = page.link.stations
+    return {
+        "server": {"edgekd": __version__, "time_utc_ms": time.time_ns() // 1_000_000},
+        "stations": [page.link.view(station) for station in stations],
+        "recent": {station: page.link.recent(station) for station in stations},
+    }
+
+
+async def _next(change: Callable[[], Awaitable[dict[str, Any]]], seconds: float) -> dict[str, Any] | None:
+    """The next change; None where there is none so soon."""
+    try:
+        return await within(max(seconds, 0.0), change())
+    except asyncio.TimeoutError:
+        return None
+
+
+async def _send(socket: WebSocket, message: dict[str, Any]) -> None:
+    text = json.dumps(message, allow_nan=False, separators=(",", ":"))
+    await within(SENDING_S, socket.send_text(text))
+
+
+@router.get("/api/state")
+async def state(page: PageOf, user: Anyone) -> dict[str, Any]:
+    """How all stations are now."""
+    return {"stations": [page.link.view(station) for station in page.link.stations]}
+
+
+@router.get("/api/stations/{station}/live/{acquisition_id}/{kind}", response_class=FileResponse)
+async def live_image(
+    page: PageOf, user: Anyone, station: str, acquisition_id: int, kind: Literal["original", "heat_map"]
+) -> FileResponse:
+    """A small image of one of the newest parts; made only while somebody follows what happens."""
+    if station not in page.link.stations:
+        raise HTTPException(404, "There is no such station.")
+    folder = page.live / station
+    original = folder / f"{acquisition_id}.jpg"
+    wanted = original if kind == "original" else folder / f"{acquisition_id}_map.jpg"
+    end = time.monotonic() + IMAGE_S
+    while not original.exists() and time.monotonic() < end:  # The map is written before it.
+        await asyncio.sleep(LOOKS_S)
+    if not wanted.exists():
+        raise HTTPException(404, "This image is not there, or not any more.")
+    return FileResponse(wanted, media_type="image/jpeg", headers={"cache-control": "private, max-age=60"})
+
+
+@router.get("/healthz")
+async def healthz(user: Anyone) -> dict[str, Any]:
+    """Whether the page is served."""
+    return {"ok": True}
+
+
+@router.get("/readyz")
+async def readyz(page: PageOf, user: Anyone) -> JSONResponse:
+    """Whether all stations would take a trigger, or work on one: 200, else 503."""
+    ready = {station: _is_ready(page.link.view(station)) for station in page.link.stations}
+    return JSONResponse({"ready": ready}, 200 if all(ready.values()) else 503)
+
+
+def _is_ready(view: dict[str, Any]) -> bool:
+    return bool(view["trigger_ready"] or view["busy"] or view["results_ready"])
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+async def metrics(page: PageOf, user: Anyone) -> PlainTextResponse:
+    """Figures for Prometheus."""
+    views = [page.link.view(station) for station in page.link.stations]
+    return PlainTextResponse(metrics_of(views, page.link.followers), media_type="text/plain; version=0.0.4")
