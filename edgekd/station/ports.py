@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, TypeAlias
 
 from edgekd.station.error_codes import ErrorCode
 from edgekd.station.events import Event, EventStream
 from edgekd.station.parts import Acquisition, Inspected, Outcome, Part, TriggerSource
-from edgekd.station.recipes import Keep, Recipe
+from edgekd.station.recipes import CameraSettings, Keep, Recipe
 from edgekd.station.snapshot import Counters, Loaded, Snapshot
 
 DEFAULT_KEEP = Keep()
@@ -28,6 +29,38 @@ class Reply:
     code: ErrorCode = ErrorCode.NONE
     text: str = ""
     acquisition_id: int = 0
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who asks for something, for the audit trail.
+
+    Attributes:
+        name: Of the person.
+        role: Of the person.
+        address: Where the request came from.
+    """
+
+    name: str
+    role: str = ""
+    address: str = ""
+
+
+Who: TypeAlias = str | Person  # Some counterparts know a name alone, or none.
+
+
+@dataclass(frozen=True)
+class Snap:
+    """An image that somebody asked a camera for, to look at it.
+
+    Attributes:
+        height, width: In pixels.
+        bit_depth: Bits that its values use.
+    """
+
+    height: int
+    width: int
+    bit_depth: int
 
 
 @dataclass(frozen=True)
@@ -68,44 +101,60 @@ class StationPort(Protocol):
     def acknowledge(self, source: str) -> None:
         """The last answer was read; without this none follows."""
 
-    def change_job(self, job: int, source: str, who: str = "") -> Reply:
+    def change_job(self, job: int, source: str, who: Who = "") -> Reply:
         """Asks for another recipe; the events tell when it judges or why it failed. Job 0 is none: nothing judges."""
 
-    def set_online(self, online: bool, source: str, who: str = "") -> None:
+    def set_online(self, online: bool, source: str, who: Who = "") -> None:
         """Goes online, or offline after the part in work."""
 
-    def clear_error(self, source: str, who: str = "") -> None:
+    def clear_error(self, source: str, who: Who = "") -> None:
         """Clears what was missed, and FAULT where its cause is gone."""
 
-    def start_self_test(self, source: str, who: str = "") -> Reply:
+    def start_self_test(self, source: str, who: Who = "") -> Reply:
         """Starts the stored self-test."""
 
-    def start_master_test(self, source: str, who: str = "") -> Reply:
+    def start_master_test(self, source: str, who: Who = "") -> Reply:
         """Starts the master-part test: the next parts are the recipe's master parts, in their order."""
 
-    def reset_counters(self, source: str, who: str = "") -> None:
+    def reset_counters(self, source: str, who: Who = "") -> None:
         """Counts from zero."""
 
     def confirm_reject(self, part_id: int) -> None:
         """The line's sensor saw this part fall out."""
 
-    def simulate(self, on: bool, source: str, who: str = "") -> None:
+    def simulate(self, on: bool, source: str, who: Who = "") -> None:
         """Marks what follows as simulated: never OK on the wire."""
 
-    def abort(self, source: str, who: str = "") -> Reply:
+    def abort(self, source: str, who: Who = "") -> Reply:
         """Ends the part in work at once, with an ERROR that says so; what the inspector still answers is late."""
 
-    def halt(self, source: str, who: str = "") -> Reply:
+    def halt(self, source: str, who: Who = "") -> Reply:
         """Ends work so that the power may be switched off."""
 
-    def reset(self, source: str, who: str = "") -> Reply:
+    def reset(self, source: str, who: Who = "") -> Reply:
         """Starts anew after `halt`."""
 
-    def acknowledge_alarm(self, code: ErrorCode, who: str) -> None:
+    def acknowledge_alarm(self, code: ErrorCode, who: Who) -> None:
         """Somebody has seen an alarm; this clears nothing."""
 
     def hold_triggers(self, cause: ErrorCode, held: bool) -> None:
         """Takes no trigger while this cause holds, and warns of it; one that comes then is refused as not ready."""
+
+    async def review(self, result_id: int, label: str, note: str, who: Person) -> bool:
+        """Puts on record what somebody found a part to be. Returns whether it is there."""
+
+    async def audit(self, action: str, subject: str, old: str, new: str, why: str, who: Person) -> bool:
+        """Puts a change on record that was made elsewhere, such as a user's. Returns whether it is there."""
+
+    async def snap(self, camera: str, settings: CameraSettings, path: Path, who: Who = "") -> Snap:
+        """Takes an image with a camera and writes it to a file; only while the station judges nothing.
+
+        Raises:
+            StationError: TRIGGER_NOT_READY where it may not be now; or the camera's own.
+        """
+
+    def watch(self, watched: bool) -> None:
+        """Somebody looks at the newest images of the station, or nobody does any more."""
 
     def report_link(self, name: str, up: bool) -> None:
         """A counterpart came or went."""
@@ -120,7 +169,7 @@ class StationPort(Protocol):
             subject: What it is about, such as "camera top"; when that link is up again, it has ended.
         """
 
-    def release(self, who: str, reason: str) -> Reply:
+    def release(self, who: Who, reason: str) -> Reply:
         """An engineer lets a blocked station run although its self-test failed."""
 
 
@@ -162,6 +211,16 @@ class InspectorPort(Protocol):
 
     def keep(self, outcome: Outcome, wanted: Sequence[str]) -> None:
         """Asks for images of an acquisition ("original", "heat_map") to be stored; `on_stored` tells when they are."""
+
+    async def snap(self, station: str, camera: str, settings: CameraSettings, path: Path) -> Snap:
+        """Takes an image with a camera, and writes it losslessly to a file; the recipe has to be loaded anew then.
+
+        Raises:
+            StationError: The camera's own.
+        """
+
+    def watch(self, station: str, watched: bool) -> None:
+        """Has small images of a station's newest parts written, for somebody who looks at them, or no longer."""
 
     async def stop(self) -> None:
         """Closes cameras and engines and ends the process."""
@@ -228,6 +287,9 @@ class RecordPort(Protocol):
 
     def audit(self, who: str, role: str, address: str, action: str, subject: str, old: str, new: str, why: str) -> None:
         """Puts a change on record, chained to the one before it."""
+
+    def review(self, result_id: int, who: str, label: str, note: str = "") -> None:
+        """Puts on record what a person found a part to be."""
 
 
 class RecipesPort(Protocol):

@@ -118,6 +118,10 @@ class Recorder:
         if then is not None:
             done.add_done_callback(lambda done: then())
 
+    async def put(self, write: Callable[[], object]) -> bool:
+        """Puts something on record in its turn, and waits until the disk lets it. Returns whether it is there."""
+        return await asyncio.shield(self._put(write, again=True))
+
     async def flush(self, patience_s: float) -> bool:
         """Waits for everything that waits to be written. Returns whether it was."""
         last = self._put(lambda: None, again=True)

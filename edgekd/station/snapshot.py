@@ -57,6 +57,23 @@ class Alarm:
 
 
 @dataclass(frozen=True)
+class SelfTestRun:
+    """A self-test that ended.
+
+    Attributes:
+        kind: "stored" or "master".
+        passed: Whether all was as expected.
+        text: How it went, in one line.
+        ended_utc_ms: When.
+    """
+
+    kind: str
+    passed: bool
+    text: str
+    ended_utc_ms: int
+
+
+@dataclass(frozen=True)
 class Loaded:
     """The recipe that judges.
 
@@ -102,6 +119,8 @@ class Snapshot:
         self_test_due: Whether a self-test is overdue.
         self_test_failed: Whether the last one failed.
         self_test_minutes: Minutes since the last that passed; None where there was none.
+        self_test_last: The last that ended, of either kind; None after a start.
+        master_test: Whether the next parts are those of a master-part test.
         storage_low: Whether images are no longer kept for want of room.
         storage_free: Share of the disk that is free, 0 to 1.
         simulated: Whether what happens here is not a line's own.
@@ -130,6 +149,8 @@ class Snapshot:
     self_test_due: bool = False
     self_test_failed: bool = False
     self_test_minutes: float | None = None
+    self_test_last: SelfTestRun | None = None
+    master_test: bool = False
     storage_low: bool = False
     storage_free: float = 1.0
     simulated: bool = False

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from edgekd.station.alarms import Alarms
 from edgekd.station.configuration import OneStation
-from edgekd.station.error_codes import ErrorCode
-from edgekd.station.events import AlarmChanged, Audited, Event, EventStream, LinkChanged, RecipeChanged, SelfTestEnded
+from edgekd.station.error_codes import ErrorCode, StationError
+from edgekd.station.events import (
+    AlarmChanged,
+    Audited,
+    Event,
+    EventStream,
+    ImageStored,
+    LinkChanged,
+    RecipeChanged,
+    Reviewed,
+    SelfTestEnded,
+)
 from edgekd.station.links import Links
 from edgekd.station.parts import Inspected, Part, TriggerSource
-from edgekd.station.ports import Reply, StoredImage
+from edgekd.station.ports import Person, Reply, Snap, StoredImage, Who
 from edgekd.station.production import Production
+from edgekd.station.recipes import CameraSettings
 from edgekd.station.shared import Shared
 from edgekd.station.snapshot import Counters, Loaded, Snapshot
 from edgekd.station.states import State
@@ -58,7 +71,10 @@ class Station:
         self._production = Production(self.name, shared, self._tell, self._alarms, self._work, acknowledge_s, first)
         self._production.enabled = configuration.trigger != "modbus"  # A PLC enables its triggers itself.
         self._links = Links(self._alarms, self._work, configuration.cameras)
-        self._asked = ("configuration", "")  # Source and name of whoever asked for what is loaded next.
+        self._asked: tuple[str, Who] = (
+            "configuration",
+            "",
+        )  # Source and name of whoever asked for what is loaded next.
         self._judged_by = ""
         self._free = 1.0
         self._clock_jumped = False
@@ -98,6 +114,8 @@ class Station:
             self_test_due=work.judge is not None and tests.due,
             self_test_failed=work.judge is not None and tests.failed,
             self_test_minutes=tests.minutes,
+            self_test_last=work.last_test,
+            master_test=work.judge is not None and tests.master is not None,
             storage_low=not production.consequences.keeps_images,
             storage_free=self._free,
             simulated=production.simulated,
@@ -140,14 +158,14 @@ class Station:
         """The last answer was read; without this none follows."""
         self._production.acknowledge()
 
-    def abort(self, source: str, who: str = "") -> Reply:
+    def abort(self, source: str, who: Who = "") -> Reply:
         """Ends the part in work at once, with an ERROR that says so."""
         if not self._production.abort():
             return Reply(ErrorCode.TRIGGER_NOT_READY, "no part is in work")
         self._audit("abort", source, who)
         return Reply()
 
-    def change_job(self, job: int, source: str, who: str = "") -> Reply:
+    def change_job(self, job: int, source: str, who: Who = "") -> Reply:
         """Asks for another recipe, after the part in work; the events tell when it judges or why it failed."""
         if not 0 <= job <= HIGHEST_JOB:
             return Reply(ErrorCode.JOB_UNKNOWN, f"a job is 1 to {HIGHEST_JOB}, or 0 for none, got {job}")
@@ -158,14 +176,14 @@ class Station:
         self._work.change_job(job or None)
         return Reply()
 
-    def set_online(self, online: bool, source: str, who: str = "") -> None:
+    def set_online(self, online: bool, source: str, who: Who = "") -> None:
         """Goes online, or offline after the part in work."""
         if online is not self._work.online:
             self._audit("online" if online else "offline", source, who)
             self._asked = source, who
         self._work.set_online(online)
 
-    def clear_error(self, source: str, who: str = "") -> None:
+    def clear_error(self, source: str, who: Who = "") -> None:
         """Clears what was missed, and FAULT where its cause is gone."""
         self._audit("clear error", source, who, old=self._work.state.name)
         self._asked = source, who
@@ -173,7 +191,7 @@ class Station:
         self._alarms.end(ErrorCode.CLOCK_JUMPED)
         self._work.clear_fault()
 
-    def start_self_test(self, source: str, who: str = "") -> Reply:
+    def start_self_test(self, source: str, who: Who = "") -> Reply:
         """Starts the stored self-test, after the part in work."""
         if self._work.judge is None:
             return Reply(ErrorCode.JOB_UNKNOWN, "no recipe is loaded: choose a job first")
@@ -183,14 +201,14 @@ class Station:
         self._work.start_self_test()
         return Reply()
 
-    def start_master_test(self, source: str, who: str = "") -> Reply:
+    def start_master_test(self, source: str, who: Who = "") -> Reply:
         """Starts the master-part test: the next parts are the recipe's master parts, in their order."""
         if why_not := self._work.start_master_test():
             return Reply(ErrorCode.TRIGGER_NOT_READY, why_not)
         self._audit("master-part test", source, who)
         return Reply()
 
-    def reset_counters(self, source: str, who: str = "") -> None:
+    def reset_counters(self, source: str, who: Who = "") -> None:
         """Counts from zero."""
         counted = self._production.counters
         old = f"total {counted.total}, OK {counted.ok}, NG {counted.ng}, ERROR {counted.error}"
@@ -201,13 +219,13 @@ class Station:
         """The line's sensor saw this part fall out."""
         self._audit("reject confirmed", "plc", subject=f"part {part_id}")
 
-    def simulate(self, on: bool, source: str, who: str = "") -> None:
+    def simulate(self, on: bool, source: str, who: Who = "") -> None:
         """Marks what follows as simulated: never OK on the wire."""
         if on is not self._production.simulating:
             self._audit("simulation on" if on else "simulation off", source, who)
         self._production.simulating = on
 
-    def halt(self, source: str, who: str = "") -> Reply:
+    def halt(self, source: str, who: Who = "") -> Reply:
         """Ends work so that the power may be switched off."""
         if self._work.state is State.FAULT:
             return Reply(ErrorCode.SYSTEM, "the station is in FAULT: clear the error first")
@@ -215,7 +233,7 @@ class Station:
         self._work.halt()
         return Reply()
 
-    def reset(self, source: str, who: str = "") -> Reply:
+    def reset(self, source: str, who: Who = "") -> Reply:
         """Starts anew: after `halt`, from FAULT where its cause is gone, else to OFFLINE after the part in work."""
         self._audit("reset", source, who, old=self._work.state.name)
         self._work.set_online(False)
@@ -223,20 +241,49 @@ class Station:
         self._work.clear_fault()
         return Reply()
 
-    def release(self, who: str, reason: str) -> Reply:
+    def release(self, who: Who, reason: str) -> Reply:
         """An engineer lets a blocked station run although its self-test failed."""
         if self._work.state is not State.BLOCKED:
             return Reply(ErrorCode.TRIGGER_NOT_READY, f"the station is {self._work.state.name}, and not blocked")
-        if not who or not reason:
+        if not _name(who) or not reason:
             return Reply(ErrorCode.SELF_TEST_FAILED, "a release needs a name and a reason")
         self._audit("release", "engineer", who, old=State.BLOCKED.name, new=State.READY.name, why=reason)
         self._work.release()
         return Reply()
 
-    def acknowledge_alarm(self, code: ErrorCode, who: str) -> None:
+    def acknowledge_alarm(self, code: ErrorCode, who: Who) -> None:
         """Somebody has seen an alarm; this clears nothing."""
-        if self._alarms.acknowledge(code, who):
+        if self._alarms.acknowledge(code, _name(who)):
             self._audit("acknowledge alarm", "page", who, subject=f"alarm {code.value}")
+
+    async def review(self, result_id: int, label: str, note: str, who: Person) -> bool:
+        """Puts on record what somebody found a part to be. Returns whether it is there."""
+        recorder = self._shared.recorder
+        if not await recorder.put(partial(recorder.record.review, result_id, who.name, label, note)):
+            return False
+        self._audit("review", "page", who, subject=f"result {result_id}", new=label, why=note)
+        self._tell(Reviewed(result_id, who.name, label, note))
+        return True
+
+    async def audit(self, action: str, subject: str, old: str, new: str, why: str, who: Person) -> bool:
+        """Puts a change on record that was made elsewhere, such as a user's. Returns whether it is there."""
+        written = await self._shared.recorder.put(self._audit_entry(who, action, subject, old, new, why))
+        if written:
+            self._tell(Audited(who.name, action, subject))
+        return written
+
+    async def snap(self, camera: str, settings: CameraSettings, path: Path, who: Who = "") -> Snap:
+        """Takes an image with a camera and writes it to a file; only while the station judges nothing."""
+        if camera not in self._configuration.cameras:
+            raise StationError(ErrorCode.SYSTEM, f"station {self.name} has no camera {camera}: name one of its own")
+        if self._work.state not in (State.OFFLINE, State.NO_JOB) or self._production.in_work:
+            state = self._work.state.name
+            raise StationError(ErrorCode.TRIGGER_NOT_READY, f"the station is {state}: take it offline, then try again")
+        return await self._shared.inspector.snap(self.name, camera, settings, path)
+
+    def watch(self, watched: bool) -> None:
+        """Somebody looks at the newest images of the station, or nobody does any more."""
+        self._shared.inspector.watch(self.name, watched)
 
     def hold_triggers(self, cause: ErrorCode, held: bool) -> None:
         """Takes no trigger while this cause holds, and warns of it."""
@@ -277,7 +324,8 @@ class Station:
 
     def report_stored(self, image: StoredImage) -> bool:
         """An image was stored. Returns whether it is of this station."""
-        return self._production.consequences.stored(image)
+        event = ImageStored(image.result_id, image.kind)
+        return self._production.consequences.stored(image, lambda: self._tell(event))
 
     def report_storage(self, free: float, keep_images: bool) -> None:
         """The share of the disk that is free, and whether images may still be kept."""
@@ -322,12 +370,18 @@ class Station:
             self._audit("load recipe", *self._asked, subject=f"job {recipe.job}", old=before, new=self._judged_by)
 
     def _audit(
-        self, action: str, source: str, who: str = "", subject: str = "", old: str = "", new: str = "", why: str = ""
+        self, action: str, source: str, who: Who = "", subject: str = "", old: str = "", new: str = "", why: str = ""
     ) -> None:
         subject = f"{self.name}: {subject}" if subject else self.name
+        person = who if isinstance(who, Person) else Person(who or source, "", source)
+        self._shared.recorder.add(self._audit_entry(person, action, subject, old, new, why))
+        self._tell(Audited(person.name, action, subject))
+
+    def _audit_entry(
+        self, person: Person, action: str, subject: str, old: str, new: str, why: str
+    ) -> Callable[[], object]:
         audit = self._shared.recorder.record.audit
-        self._shared.recorder.add(partial(audit, who or source, "", source, action, subject, old, new, why))
-        self._tell(Audited(who or source, action, subject))
+        return partial(audit, person.name, person.role, person.address, action, subject, old, new, why)
 
     def _record_writable(self, writable: bool) -> None:
         if writable:
@@ -335,3 +389,7 @@ class Station:
         else:
             self._alarms.begin(ErrorCode.ROW_NOT_WRITTEN)
         self.report_link("disk", writable)
+
+
+def _name(who: Who) -> str:
+    return who.name if isinstance(who, Person) else who

@@ -19,6 +19,7 @@ from edgekd.station.events import Event, RecipeChanged, SelfTestEnded
 from edgekd.station.ports import SelfTestReport
 from edgekd.station.self_tests import STORED, SelfTestPlan
 from edgekd.station.shared import Shared
+from edgekd.station.snapshot import SelfTestRun
 from edgekd.station.state_machine import StateMachine
 from edgekd.station.states import State
 
@@ -44,6 +45,7 @@ class Work:
         job_failed: Why the last change of job failed; NONE where it did not.
         judge: The recipe that judges; None for none.
         tests: Self-tests of that recipe.
+        last_test: The last self-test that ended; None for none.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Work:
         self.job_failed = ErrorCode.NONE
         self.judge: Judge | None = None
         self.tests = SelfTestPlan(shared.clock)
+        self.last_test: SelfTestRun | None = None
         self._must_load = False
         self._must_test = False
         self._halting = False
@@ -164,6 +167,7 @@ class Work:
     def self_test_ended(self, kind: str, report: SelfTestReport) -> None:
         """A self-test ended."""
         self.tests.ended(kind, report.passed)
+        self.last_test = SelfTestRun(kind, report.passed, report.text, self._shared.clock.utc_ms())
         if not report.passed:
             self._alarms.begin(ErrorCode.SELF_TEST_FAILED, f"The self-test failed: {report.text}", kind)
         else:

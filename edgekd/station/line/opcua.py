@@ -18,15 +18,8 @@ from typing import Any, TypeVar
 from edgekd.errors import EdgekdError, missing_package, one_line
 from edgekd.station.configuration import OpcUaConfiguration
 from edgekd.station.events import Lost, Published, Subscription
-from edgekd.station.line.opcua_messages import (
-    LONGEST_LINE,
-    Message,
-    event_of,
-    read_message,
-    recipe_of,
-    to_line,
-    view_of,
-)
+from edgekd.station.json_lines import LONGEST_LINE, Message, read_message, to_line
+from edgekd.station.line.opcua_messages import event_of, recipe_of, view_of
 from edgekd.station.line.opcua_requests import LINK, REQUESTS
 from edgekd.station.ports import StationPort
 from edgekd.station.snapshot import Loaded

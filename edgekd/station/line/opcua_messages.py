@@ -5,11 +5,8 @@ The server sees nothing of a station but these, and asks for nothing but the req
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
 from edgekd.result import Verdict
 from edgekd.station.error_codes import ErrorCode
@@ -21,29 +18,11 @@ from edgekd.station.events import (
     Started,
     StateChanged,
 )
+from edgekd.station.json_lines import Message
 from edgekd.station.parts import Outcome
 from edgekd.station.snapshot import Loaded, Snapshot
 
-Message = dict[str, Any]
-LONGEST_LINE = 1 << 20
 VERDICT_CODES = {"": 0, "OK": 1, "NG": 2, "ERROR": 3, "SIMULATED": 0}
-
-
-def to_line(message: Message) -> bytes:
-    """A message as it is written; what is not a finite number stays one."""
-    return json.dumps(message).encode() + b"\n"
-
-
-async def read_message(reader: asyncio.StreamReader) -> Message | None:
-    """The next message; None at the end."""
-    try:
-        line = await reader.readline()
-    except (ConnectionError, ValueError):
-        return None
-    if not line.endswith(b"\n"):
-        return None
-    message: Message = json.loads(line)
-    return message
 
 
 def view_of(snapshot: Snapshot) -> Message:

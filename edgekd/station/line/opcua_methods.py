@@ -13,7 +13,7 @@ from typing import Any
 from asyncua import Server, ua
 
 from edgekd.station.error_codes import ErrorCode
-from edgekd.station.line.opcua_messages import Message
+from edgekd.station.json_lines import Message
 from edgekd.station.line.opcua_model import METHODS, STRUCTURES, Arguments, Method
 from edgekd.station.line.opcua_nodes import Nodes, is_structure, structure, variant, variant_type
 from edgekd.station.line.opcua_results import as_structure, empty_result, internal_recipe

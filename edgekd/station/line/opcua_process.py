@@ -23,9 +23,9 @@ from asyncua.common.connection import TransportLimits
 
 from edgekd import __version__
 from edgekd.errors import EdgekdError, one_line
+from edgekd.station.json_lines import LONGEST_LINE, Message, read_message, to_line
 from edgekd.station.line.opcua_events import Emitter
 from edgekd.station.line.opcua_instance import Instance
-from edgekd.station.line.opcua_messages import LONGEST_LINE, Message, read_message, to_line
 from edgekd.station.line.opcua_methods import link_methods
 from edgekd.station.line.opcua_security import (
     CALLER,

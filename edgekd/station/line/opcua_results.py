@@ -9,7 +9,8 @@ from typing import Any
 
 from asyncua import ua
 
-from edgekd.station.line.opcua_messages import VERDICT_CODES, Message
+from edgekd.station.json_lines import Message
+from edgekd.station.line.opcua_messages import VERDICT_CODES
 from edgekd.station.line.opcua_nodes import structure, variant
 
 COMPLETED, ABORTED, FAILED = 1, 3, 4  # NG is a completed inspection, ERROR a failed one.

@@ -10,10 +10,10 @@ from typing import Any
 
 from asyncua import ua
 
+from edgekd.station.json_lines import Message
 from edgekd.station.line.opcua_events import GRAVE, Emitter
 from edgekd.station.line.opcua_instance import RESULT_VALUES, VALUES, Instance
 from edgekd.station.line.opcua_machine import AUTOMATIC, TOP, Change, Modes, changes, modes_of, system_state
-from edgekd.station.line.opcua_messages import Message
 from edgekd.station.line.opcua_model import STATES
 from edgekd.station.line.opcua_nodes import structure
 from edgekd.station.line.opcua_results import (

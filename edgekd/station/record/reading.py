@@ -6,11 +6,11 @@ import json
 import math
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from edgekd.result import Region, Verdict
 from edgekd.station.error_codes import ErrorCode
@@ -19,6 +19,7 @@ from edgekd.station.ports import StoredImage
 from edgekd.verdicts import audit
 from edgekd.verdicts.log_reading import LogReader
 
+Read = TypeVar("Read")
 MOST = 1000  # Results of a page.
 COLUMNS = (
     *("id", "acquisition_id", "station", "part", "serial", "lot", "job", "recipe", "revision", "recipe_digest"),
@@ -30,6 +31,23 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
+class Review:
+    """What a person found a part to be; its verdict stays.
+
+    Attributes:
+        who: A name.
+        label: "good" or "bad".
+        note: In that person's words; mostly "".
+        time_utc_ms: When it was put on record.
+    """
+
+    who: str
+    label: str
+    note: str
+    time_utc_ms: int
+
+
+@dataclass(frozen=True)
 class Recorded:
     """An answer on record, and what became of it.
 
@@ -38,12 +56,14 @@ class Recorded:
         operator: Who was at the line; "" where it is not known.
         delivered: acked, unread or late; "" where nobody acknowledged it yet.
         images: That are still there.
+        reviews: What people found the part to be, the oldest first; the last one counts.
     """
 
     outcome: Outcome
     operator: str
     delivered: str
     images: tuple[StoredImage, ...]
+    reviews: tuple[Review, ...] = ()
 
 
 class RecordReader:
@@ -69,9 +89,19 @@ class RecordReader:
             before_id: Only older ones; None for the newest.
             station: Of one station; None for all.
         """
-        where = "error_code IS NOT NULL AND id < ? AND station = coalesce(?, station)"
         limit = math.inf if before_id is None else before_id
-        return self._results(f"{where} ORDER BY id DESC LIMIT ?", (limit, station, min(count, MOST)))
+        return self.newest("id < ? AND station = coalesce(?, station)", (limit, station), count)
+
+    def newest(self, condition: str, values: Sequence[object], count: int) -> tuple[Recorded, ...]:
+        """The last results of which a condition holds, the newest first.
+
+        Args:
+            condition: In SQL, of the view `verdicts`; a constant of the program, never made of what somebody sends.
+            values: That it names by "?".
+            count: How many, at most a thousand.
+        """
+        where = f"error_code IS NOT NULL AND {condition} ORDER BY id DESC LIMIT ?"
+        return self._results(where, (*values, min(count, MOST)))
 
     def result(self, result_id: int) -> Recorded | None:
         """A result by its id; None where there is none."""
@@ -95,6 +125,15 @@ class RecordReader:
         limit = math.inf if before_id is None else before_id
         return tuple(audit.Entry(*row) for row in self._fetch(query, (limit, min(count, MOST))))
 
+    def read(self, query: Callable[[sqlite3.Connection], Read]) -> Read:
+        """Runs a function that reads; others wait meanwhile.
+
+        Raises:
+            EdgekdError: It failed, in words.
+        """
+        with self._lock:
+            return self._log.read(query)
+
     def close(self) -> None:
         """Closes the file. Closing twice does no harm."""
         with self._lock:
@@ -104,8 +143,9 @@ class RecordReader:
         # The part's number stands as text in the columns that all logs have.
         columns = ", ".join("coalesce(part_id, 0) AS part" if name == "part" else name for name in COLUMNS)
         found = self._fetch(f"SELECT {columns} FROM verdicts WHERE {where}", values)
-        images = self._images([row[0] for row in found])
-        return tuple(_recorded(dict(zip(COLUMNS, row, strict=True)), images) for row in found)
+        ids = [row[0] for row in found]
+        images, reviews = self._images(ids), self._reviews(ids)
+        return tuple(_recorded(dict(zip(COLUMNS, row, strict=True)), images, reviews) for row in found)
 
     def _images(self, ids: Sequence[int]) -> dict[int, list[StoredImage]]:
         places = ", ".join("?" * len(ids))
@@ -115,12 +155,16 @@ class RecordReader:
             found.setdefault(row[0], []).append(StoredImage(*row))
         return found
 
-    def _fetch(self, query: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
-        def fetch(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
-            return connection.execute(query, values).fetchall()
+    def _reviews(self, ids: Sequence[int]) -> dict[int, list[Review]]:
+        places = ", ".join("?" * len(ids))
+        query = f"SELECT verdict_id, who, label, note, time_ms FROM review WHERE verdict_id IN ({places}) ORDER BY id"
+        found: dict[int, list[Review]] = {}
+        for result_id, *review in self._fetch(query, ids):
+            found.setdefault(result_id, []).append(Review(*review))
+        return found
 
-        with self._lock:
-            return self._log.read(fetch)
+    def _fetch(self, query: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        return self.read(lambda connection: connection.execute(query, values).fetchall())
 
     def __enter__(self) -> RecordReader:
         return self
@@ -131,8 +175,15 @@ class RecordReader:
         self.close()
 
 
-def _recorded(row: dict[str, Any], images: dict[int, list[StoredImage]]) -> Recorded:
-    return Recorded(_outcome(row), row["operator"] or "", row["delivered"] or "", tuple(images.get(row["id"], ())))
+def _recorded(row: dict[str, Any], images: dict[int, list[StoredImage]], reviews: dict[int, list[Review]]) -> Recorded:
+    number = row["id"]
+    return Recorded(
+        _outcome(row),
+        row["operator"] or "",
+        row["delivered"] or "",
+        tuple(images.get(number, ())),
+        tuple(reviews.get(number, ())),
+    )
 
 
 def _outcome(row: dict[str, Any]) -> Outcome:

@@ -107,6 +107,19 @@ def test_images_stand_beside_their_answer_with_digest_and_days(record, read):
     assert (days, rank) == (90.0, 2)
 
 
+def test_reviews_stand_beside_their_answer_the_last_one_at_the_end(record, read):
+    judged(record, 1, Verdict.NG)
+    judged(record, 2)
+    record.review(1, "mara", "good", "only dust")
+    record.review(1, "jo", "bad")
+    assert [(each.who, each.label, each.note) for each in read.result(1).reviews] == [
+        ("mara", "good", "only dust"),
+        ("jo", "bad", ""),
+    ]
+    assert read.result(2).reviews == ()
+    assert read.read(lambda log: log.execute("SELECT count(*) FROM review").fetchone()) == (2,)
+
+
 def test_alarms_self_tests_late_answers_and_reviews_are_on_record(record):
     judged(record, 1, Verdict.ERROR, error=ErrorCode.ANSWER_LATE)
     record.note(RecipeChanged(RECIPE), "line")
