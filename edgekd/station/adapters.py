@@ -53,27 +53,29 @@ def adapters_of(configuration: StationConfiguration, stations: Sequence[StationP
 def _adapters(configuration: StationConfiguration, stations: tuple[StationPort, ...]) -> Iterator[Adapter]:
     if configuration.modbus is not None:
         units = [(entry.unit, station) for entry, station in zip(configuration.stations, stations, strict=True)]
-        yield Adapter("modbus", _class("modbus", "ModbusServer")(configuration.modbus, units), stations)
+        yield Adapter("modbus", _class("line.modbus", "ModbusServer")(configuration.modbus, units), stations)
     if configuration.opcua is not None:
         triggers = {entry.name: entry.trigger for entry in configuration.stations}
-        server = _class("opcua", "OpcUaServer")
+        server = _class("line.opcua", "OpcUaServer")
         line = server(configuration.opcua, stations, triggers, lambda: _released(configuration))
         yield Adapter("opcua", line, stations)
+    if configuration.page is not None:
+        yield Adapter("page", _class("page.server", "PageServer")(configuration, stations), stations)
     for entry, station in zip(configuration.stations, stations, strict=True):
         if configuration.mqtt is not None:
-            publisher = _class("mqtt", "MqttPublisher")
+            publisher = _class("line.mqtt", "MqttPublisher")
             line = publisher(station, configuration.mqtt, configuration.site, configuration.line, configuration.data)
             yield Adapter("mqtt", line, (station,))
         if configuration.webhook is not None:
-            line = _class("webhook", "Webhook")(station, configuration.webhook, configuration.data)
+            line = _class("line.webhook", "Webhook")(station, configuration.webhook, configuration.data)
             yield Adapter("webhook", line, (station,))
         if entry.outputs is not None:
-            yield Adapter("outputs", _class("outputs", "Outputs")(entry.outputs, station), (station,))
+            yield Adapter("outputs", _class("line.outputs", "Outputs")(entry.outputs, station), (station,))
 
 
 def _class(module: str, name: str) -> Any:
     """An adapter's class, imported only now: each needs packages of its own."""
-    return getattr(import_module(f"edgekd.station.line.{module}"), name)
+    return getattr(import_module(f"edgekd.station.{module}"), name)
 
 
 def _released(configuration: StationConfiguration) -> list[Loaded]:

@@ -50,7 +50,7 @@ Who: TypeAlias = str | Person  # Some counterparts know a name alone, or none.
 
 
 @dataclass(frozen=True)
-class Snap:
+class Snapped:
     """An image that somebody asked a camera for, to look at it.
 
     Attributes:
@@ -146,7 +146,7 @@ class StationPort(Protocol):
     async def audit(self, action: str, subject: str, old: str, new: str, why: str, who: Person) -> bool:
         """Puts a change on record that was made elsewhere, such as a user's. Returns whether it is there."""
 
-    async def snap(self, camera: str, settings: CameraSettings, path: Path, who: Who = "") -> Snap:
+    async def snap(self, camera: str, settings: CameraSettings, path: Path, who: Who = "") -> Snapped:
         """Takes an image with a camera and writes it to a file; only while the station judges nothing.
 
         Raises:
@@ -212,7 +212,7 @@ class InspectorPort(Protocol):
     def keep(self, outcome: Outcome, wanted: Sequence[str]) -> None:
         """Asks for images of an acquisition ("original", "heat_map") to be stored; `on_stored` tells when they are."""
 
-    async def snap(self, station: str, camera: str, settings: CameraSettings, path: Path) -> Snap:
+    async def snap(self, station: str, camera: str, settings: CameraSettings, path: Path) -> Snapped:
         """Takes an image with a camera, and writes it losslessly to a file; the recipe has to be loaded anew then.
 
         Raises:

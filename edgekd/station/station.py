@@ -22,7 +22,7 @@ from edgekd.station.events import (
 )
 from edgekd.station.links import Links
 from edgekd.station.parts import Inspected, Part, TriggerSource
-from edgekd.station.ports import Person, Reply, Snap, StoredImage, Who
+from edgekd.station.ports import Person, Reply, Snapped, StoredImage, Who
 from edgekd.station.production import Production
 from edgekd.station.recipes import CameraSettings
 from edgekd.station.shared import Shared
@@ -272,7 +272,7 @@ class Station:
             self._tell(Audited(who.name, action, subject))
         return written
 
-    async def snap(self, camera: str, settings: CameraSettings, path: Path, who: Who = "") -> Snap:
+    async def snap(self, camera: str, settings: CameraSettings, path: Path, who: Who = "") -> Snapped:
         """Takes an image with a camera and writes it to a file; only while the station judges nothing."""
         if camera not in self._configuration.cameras:
             raise StationError(ErrorCode.SYSTEM, f"station {self.name} has no camera {camera}: name one of its own")

@@ -8,22 +8,26 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from edgekd.station.configuration import StationConfiguration
 from edgekd.station.error_codes import ErrorCode, StationError
 from edgekd.station.inspector.life import Life, failed
 from edgekd.station.inspector.listeners import Listeners, tell
-from edgekd.station.inspector.messages import Configure, Keep, Load, Ping, SelfTest, Unload
+from edgekd.station.inspector.messages import Configure, Keep, Load, Ping, SelfTest, Snap, Unload, Watch
 from edgekd.station.inspector.supervisor import Supervisor
+from edgekd.station.live_folder import live_folder
 from edgekd.station.parts import Acquisition, Inspected, Outcome
-from edgekd.station.ports import SelfTestReport
+from edgekd.station.ports import SelfTestReport, Snapped
+from edgekd.station.recipes import CameraSettings
 from edgekd.station.snapshot import Loaded
 from edgekd.station.tasks import within
 
 LOADING = 180.0  # Seconds that a recipe may take: a back end may compile it.
 TESTING = 120.0  # Likewise a self-test.
 UNLOADING = 10.0
+SNAPPING = 30.0  # Beyond what the camera itself may take.
 RESTARTING = 60.0  # Seconds for which loading waits for a process that is being restarted.
 BEFORE_DEADLINE = 0.002  # Seconds: what is due at the deadline is given so much before.
 PROBE, PROBED = 0.1, 0.3  # Seconds before, and at most that share of the time, it is asked whether it still responds.
@@ -47,9 +51,11 @@ class InspectorClient:
             cameras=configuration.cameras,
             stations={station.name: station.cameras for station in configuration.stations},
             triggered_by_camera=tuple(each.name for each in configuration.stations if each.trigger == "camera"),
+            live=live_folder(configuration) if configuration.page is not None else None,
         )
         self._listeners = listeners or Listeners()
         self._loaded: dict[str, Loaded] = {}
+        self._watched: set[str] = set()
         self._supervisor = Supervisor(self.command, configure, self._listeners, self._reload)
 
     @property
@@ -151,6 +157,28 @@ class InspectorClient:
         )
         life.send(message)
 
+    async def snap(self, station: str, camera: str, settings: CameraSettings, path: Path) -> Snapped:
+        """Takes an image with a camera, and writes it losslessly to a file; the recipe has to be loaded anew then.
+
+        Raises:
+            StationError: The camera's own, or LOADING_FAILED: it does not take a setting.
+        """
+
+        def message(number: int) -> Snap:
+            return Snap(request=number, station=station, camera=camera, settings=settings, path=path)
+
+        life = self._living(ErrorCode.INSPECTOR_DIED)
+        replied = await life.ask(message, SNAPPING + settings.timeout_ms / 1e3, ErrorCode.INSPECTOR_DIED)
+        if replied.snapped is None:
+            raise StationError(ErrorCode.SYSTEM, "the inspector does not tell what it took")
+        return replied.snapped
+
+    def watch(self, station: str, watched: bool) -> None:
+        """Has small images of a station's newest parts written, for somebody who looks at them, or no longer."""
+        (self._watched.add if watched else self._watched.discard)(station)
+        if (life := self._supervisor.life) is not None:
+            life.send(Watch(station=station, watched=watched))
+
     async def stop(self) -> None:
         """Closes cameras and engines, writes the images that wait, and ends the process."""
         self._loaded.clear()
@@ -164,6 +192,8 @@ class InspectorClient:
 
     async def _reload(self, life: Life) -> None:
         """Loads what was loaded before the process died; whatever differs now is not loaded."""
+        for station in self._watched:
+            life.send(Watch(station=station, watched=True))
         for station, before in list(self._loaded.items()):
             if self._loaded.get(station) is not before:
                 continue  # Another is wanted meanwhile, or none.

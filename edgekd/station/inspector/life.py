@@ -29,6 +29,7 @@ from edgekd.station.inspector.messages import (
     Ready,
     Replied,
     SelfTest,
+    Snap,
     Stored,
     Unload,
     Warned,
@@ -169,7 +170,7 @@ class Life:
         return why
 
     async def ask(
-        self, message: Callable[[int], Load | Unload | SelfTest], seconds: float, otherwise: ErrorCode
+        self, message: Callable[[int], Load | Unload | SelfTest | Snap], seconds: float, otherwise: ErrorCode
     ) -> Replied:
         """Asks for something and waits for the answer.
 

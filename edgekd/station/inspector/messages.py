@@ -6,15 +6,17 @@ import struct
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from edgekd.errors import EdgekdError, one_line
 from edgekd.result import Verdict
 from edgekd.station.configuration import CameraConfiguration
 from edgekd.station.error_codes import ErrorCode
 from edgekd.station.parts import Acquisition, Inspected
-from edgekd.station.recipes import Name
+from edgekd.station.ports import Snapped
+from edgekd.station.recipes import CameraSettings, Name
 from edgekd.station.snapshot import Loaded
+from edgekd.typed import with_tuples
 
 LENGTH = struct.Struct("!I")
 MOST_BYTES = 1 << 20  # A hundred regions take 20 kB.
@@ -36,6 +38,7 @@ class Configure(Message):
         cameras: By their names.
         stations: Names of each station's cameras.
         triggered_by_camera: Stations for which each frame of their camera is a trigger.
+        live: Folder of small images of the newest parts; None where nobody will look at them.
     """
 
     kind: Literal["configure"] = "configure"
@@ -44,6 +47,7 @@ class Configure(Message):
     cameras: dict[Name, CameraConfiguration]
     stations: dict[Name, tuple[Name, ...]]
     triggered_by_camera: tuple[Name, ...] = ()
+    live: Path | None = None
 
 
 class Load(Message):
@@ -105,6 +109,33 @@ class Keep(Message):
     wanted: tuple[ImageKind, ...]
 
 
+class Snap(Message):
+    """Takes an image with a camera and writes it; answered with `Replied`. The recipe has to be loaded anew then.
+
+    Attributes:
+        request: Number of the request.
+        station: Whose camera.
+        camera: Which.
+        settings: That it gets.
+        path: Of the image.
+    """
+
+    kind: Literal["snap"] = "snap"
+    request: int
+    station: Name
+    camera: Name
+    settings: Annotated[CameraSettings, BeforeValidator(with_tuples)]
+    path: Path
+
+
+class Watch(Message):
+    """Writes small images of a station's newest parts from now on, or no longer."""
+
+    kind: Literal["watch"] = "watch"
+    station: Name
+    watched: bool
+
+
 class Ping(Message):
     """Asks whether the process still responds; answered with `Beat`."""
 
@@ -143,6 +174,7 @@ class Replied(Message):
         text: Why not, in one line; of a self-test how it went.
         loaded: Of `Load`.
         passed: Of `SelfTest`; likewise `differences`.
+        snapped: Of `Snap`.
     """
 
     kind: Literal["replied"] = "replied"
@@ -152,6 +184,7 @@ class Replied(Message):
     loaded: Loaded | None = None
     passed: bool = False
     differences: tuple[str, ...] = ()
+    snapped: Snapped | None = None
 
 
 class Exposed(Message):
@@ -229,7 +262,7 @@ class Warned(Message):
     text: str
 
 
-ToInspector: TypeAlias = Configure | Load | Unload | SelfTest | Inspect | Keep | Ping | Stop
+ToInspector: TypeAlias = Configure | Load | Unload | SelfTest | Inspect | Keep | Snap | Watch | Ping | Stop
 FromInspector: TypeAlias = (
     Ready | Beat | Replied | Exposed | Judged | FrameReceived | CameraChanged | Condemned | Stored | Warned
 )

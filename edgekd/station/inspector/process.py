@@ -29,10 +29,13 @@ from edgekd.station.inspector.messages import (
     Ready,
     Replied,
     SelfTest,
+    Snap,
     Stop,
     ToInspector,
     Unload,
+    Watch,
 )
+from edgekd.station.inspector.previews import Previews
 from edgekd.station.inspector.self_test import run_self_test
 from edgekd.station.inspector.station_worker import StationWorker, models_of
 from edgekd.station.recipe_store import recipes_in_use
@@ -56,6 +59,7 @@ class InspectorProcess:
         self._recipes = configuration.recipes
         self._models = Models(configuration.recipes)
         self._images = ImageWriter(configuration.data, channel.send)
+        self._previews = Previews(configuration.live)
         triggering = {configuration.stations[name][0]: name for name in configuration.triggered_by_camera}
         self._cameras = {
             name: CameraThread(
@@ -68,6 +72,7 @@ class InspectorProcess:
                 name,
                 {camera: self._cameras[camera] for camera in cameras},
                 self._images,
+                self._previews,
                 channel.send,
                 triggered_by_camera=name in configuration.triggered_by_camera,
             )
@@ -91,11 +96,13 @@ class InspectorProcess:
             worker.submit(lambda: worker.inspect(acquisition))
         elif isinstance(message, Keep):
             self._images.keep(message)
-        elif isinstance(message, (Load, Unload, SelfTest)):
+        elif isinstance(message, Watch):
+            self._previews.watch(message.station, message.watched)
+        elif isinstance(message, (Load, Unload, SelfTest, Snap)):
             worker = self._stations[message.station]
             worker.submit(self._replying(message, worker))
 
-    def _replying(self, message: Load | Unload | SelfTest, worker: StationWorker) -> Callable[[], None]:
+    def _replying(self, message: Load | Unload | SelfTest | Snap, worker: StationWorker) -> Callable[[], None]:
         """Work that ends with a reply, whatever happens."""
 
         def work() -> None:
@@ -104,6 +111,9 @@ class InspectorProcess:
                     replied = self._load(message, worker)
                 elif isinstance(message, Unload):
                     replied = self._unload(message, worker)
+                elif isinstance(message, Snap):
+                    snapped = worker.snap(message.camera, message.settings, message.path)
+                    replied = Replied(request=message.request, snapped=snapped)
                 else:
                     replied = self._self_test(message, worker)
             except StationError as error:

@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from pathlib import Path
 
 from edgekd.errors import ImageError, one_line
+from edgekd.runner.sinks import FAST_PNG, write_image
 from edgekd.station.cameras.camera import Grabbed
 from edgekd.station.error_codes import ErrorCode, StationError
 from edgekd.station.inspector.camera_thread import CameraThread
@@ -18,8 +20,10 @@ from edgekd.station.inspector.images import ImageWriter, View
 from edgekd.station.inspector.judging import FrozenCheck, Judge, Seen, worst
 from edgekd.station.inspector.loading import Model
 from edgekd.station.inspector.messages import Exposed, Judged, Message
+from edgekd.station.inspector.previews import Previews
 from edgekd.station.parts import Acquisition, Inspected, TriggerSource
-from edgekd.station.recipes import FREE_RUN, HARDWARE, SOFTWARE
+from edgekd.station.ports import Snapped
+from edgekd.station.recipes import FREE_RUN, HARDWARE, SOFTWARE, CameraSettings
 
 RESERVE = 0.02  # Seconds before the deadline at which a camera gives up, so that its error is there in time.
 BY_CAMERA: TriggerSource = "camera"
@@ -35,6 +39,7 @@ class StationWorker:
         name: The station's.
         cameras: That see a part, by their names.
         images: Where images go.
+        previews: Where small ones go that somebody looks at.
         send: Tells control what was found.
         triggered_by_camera: Whether each frame of its camera is a trigger.
 
@@ -47,13 +52,14 @@ class StationWorker:
         name: str,
         cameras: Mapping[str, CameraThread],
         images: ImageWriter,
+        previews: Previews,
         send: Callable[[Message], None],
         triggered_by_camera: bool = False,
     ) -> None:
         self.name = name
         self._triggered_by_camera = triggered_by_camera
         self.model: Model | None = None
-        self._cameras, self._images, self._send = cameras, images, send
+        self._cameras, self._images, self._previews, self._send = cameras, images, previews, send
         self._frozen = {camera: FrozenCheck() for camera in cameras}
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=f"station {name}", daemon=True)
@@ -110,7 +116,22 @@ class StationWorker:
         limits = self.model.limits if self.model is not None else None
         views = [View(each, limits) for each in seen if each.image is not None and limits is not None]
         self._images.offer(self.name, acquisition.acquisition_id, views)
-        self._send(Judged(station=self.name, inspected=worst([each.inspected for each in seen])))
+        decided = worst([each.inspected for each in seen])
+        self._send(Judged(station=self.name, inspected=decided))
+        self._previews.offer(self.name, acquisition.acquisition_id, views, decided.camera)
+
+    def snap(self, camera: str, settings: CameraSettings, path: Path) -> Snapped:
+        """Takes an image with a camera, and writes it; a recipe has to be loaded anew then, with its own settings.
+
+        Raises:
+            StationError: The camera does not take a setting, or gives no image.
+        """
+        self.model = None
+        self._cameras[camera].configure(settings)
+        now = time.monotonic()
+        grabbed = self._cameras[camera].grab(now, now + settings.timeout_ms / 1e3, _nothing).result()
+        write_image(path, grabbed.image, FAST_PNG)
+        return Snapped(int(grabbed.image.shape[0]), int(grabbed.image.shape[1]), grabbed.bit_depth)
 
     def _inspect(self, acquisition: Acquisition) -> list[Seen]:
         model = self.model
@@ -193,6 +214,10 @@ class _AllExposed:
                 self._tell()
 
         return exposed
+
+
+def _nothing() -> None:
+    """Where nobody waits for the exposure."""
 
 
 def _failed(acquisition: Acquisition, code: ErrorCode, text: str, camera: str = "") -> Seen:

@@ -55,7 +55,7 @@ def create_app(page: Page, reads: Rate = READS, changes: Rate = CHANGES) -> Fast
         redirect_slashes=False,
     )
     app.state.page = page
-    found = []
+    found: list[Route] = []
     for router in routers():
         app.include_router(router)
         found += _routes_of(router)

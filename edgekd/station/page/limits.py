@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import math
 import re
 import time
@@ -22,6 +23,7 @@ UPLOADS = re.compile(r"/api/teach/[^/]+/uploads")
 MOST_UPLOADED_BYTES = 256 << 20  # Of one request; the page sends a few images at a time.
 SILENT_S = 30.0  # For which a sender may pause within a body.
 MOST_KNOWN = 4096  # Addresses and names that are remembered.
+FREE_TRIES, FIRST_WAIT_S, LONGEST_WAIT_S = 5, 5.0, 300.0  # Of passwords.
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,72 @@ class Buckets:
         return 0.0 if allowed else (1 - left) / self._rate.a_second
 
 
+class Attempts:
+    """Wrong passwords: after a few free tries each further one has to wait, twice as long each time.
+
+    Args:
+        clock: Seconds that only rise.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._failed: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    def wait_s(self, name: str, address: str) -> float:
+        """Seconds until somebody may try again; 0 for now.
+
+        Args:
+            name: Of the user.
+            address: Where the request comes from.
+        """
+        return max(self._wait_s(who, free) for who, free in _tries(name, address))
+
+    def count(self, name: str, address: str) -> int:
+        """Counts a try, before it is known whether its password is right: others may be under way.
+
+        Returns:
+            How many there were of this name from this address.
+        """
+        tried = []
+        for who, _ in _tries(name, address):
+            number = self._failed.pop(who, (0, 0.0))[0] + 1
+            self._failed[who] = (number, self._clock())
+            tried.append(number)
+        while len(self._failed) > MOST_KNOWN:
+            self._failed.popitem(last=False)
+        return tried[0]
+
+    def succeeded(self, name: str, address: str) -> None:
+        """Takes the last try back, and forgets what the user had mistyped here before."""
+        own, *others = (who for who, _ in _tries(name, address))
+        self._failed.pop(own, None)
+        for who in others:
+            number, then = self._failed.get(who, (1, 0.0))
+            self._failed[who] = (number - 1, then)
+
+    def _wait_s(self, who: str, free: int) -> float:
+        number, then = self._failed.get(who, (0, 0.0))
+        if number < free:
+            return 0.0
+        passed = self._clock() - then
+        return max(0.0, min(FIRST_WAIT_S * 2.0 ** (number - free), LONGEST_WAIT_S) - passed)
+
+
+def _tries(name: str, address: str) -> tuple[tuple[str, int], ...]:
+    """Under what a try is counted, and how many are free: this user here, anybody here, this user anywhere."""
+    name, address = name.casefold(), _network(address)
+    return (f"{name} from {address}", FREE_TRIES), (f"from {address}", 4 * FREE_TRIES), (name, 8 * FREE_TRIES)
+
+
+def _network(address: str) -> str:
+    """An address, or the network of an IPv6 address: a machine has all addresses of its own."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    return address if found.version == 4 else str(ipaddress.ip_network((found, 64), strict=False))
+
+
 class Limits:
     """Refuses what is too much, before anything of it is read.
 
@@ -86,7 +154,7 @@ class Limits:
             await self._app(scope, receive, send)
             return
         buckets = self._reads if scope["method"] in ("GET", "HEAD") else self._changes
-        wait_s = buckets.wait_s((scope.get("client") or ("",))[0])
+        wait_s = buckets.wait_s(_network((scope.get("client") or ("",))[0]))
         if wait_s:
             answer = refusal(429, "Too many requests: wait a moment.", {"retry-after": str(math.ceil(wait_s))})
             await answer(scope, receive, send)

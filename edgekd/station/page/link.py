@@ -24,6 +24,26 @@ class RefusedError(Exception):
         self.code, self.text = code, text
 
 
+class FollowerSlowError(Exception):
+    """Somebody who follows did not take what happened in time."""
+
+
+class Changes(Protocol):
+    """What happens: {"station", "view" or None, "event" or None} each."""
+
+    def __aiter__(self) -> AsyncIterator[Message]: ...
+
+    async def __anext__(self) -> Message:
+        """The next change.
+
+        Raises:
+            FollowerSlowError: Too much waited to be taken; begin anew, with what is shown now.
+        """
+
+    def close(self) -> None:
+        """Ends following."""
+
+
 class ControlLink(Protocol):
     """Control, as the page's process sees it. Stations are named; what an unknown name gets is `KeyError`."""
 
@@ -51,5 +71,20 @@ class ControlLink(Protocol):
             TimeoutError: Control does not answer.
         """
 
-    def changes(self) -> AsyncIterator[Message]:
-        """What happens from now on: {"station", "view" or None, "event" or None} each."""
+    def recent(self, station: str) -> list[Message]:
+        """The last results of a station, the newest first; see `edgekd.station.page.recorded`."""
+
+    @property
+    def followers(self) -> int:
+        """How many follow what happens."""
+
+    def changes(self) -> Changes:
+        """What happens from now on; close it at the end."""
+
+    def tell(self, station: str, event: Message) -> None:
+        """Tells everybody who follows something that the page's process knows by itself, such as how teaching goes.
+
+        Args:
+            station: Whom it concerns.
+            event: With its "name".
+        """

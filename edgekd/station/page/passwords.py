@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
@@ -41,7 +43,7 @@ def problem_of(password: str, role: Role, name: str = "") -> str:
 def _problem_of_pin(pin: str) -> str:
     if len(pin) < FEWEST_DIGITS:
         return f"the PIN must have at least {FEWEST_DIGITS} digits"
-    steps = {(int(after) - int(before)) % 10 for before, after in zip(pin, pin[1:], strict=False)}
+    steps = {(int(after) - int(before)) % 10 for before, after in itertools.pairwise(pin)}
     if len(steps) == 1:  # 000000, 123456, 654321, 135791.
         return "the PIN must not be one digit repeated, or a row of digits"
     return ""

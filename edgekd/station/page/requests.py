@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -16,7 +17,7 @@ from edgekd.station.parts import Part
 from edgekd.station.ports import Person, RecipesPort, Reply, StationPort
 from edgekd.station.recipes import CameraSettings
 from edgekd.station.states import State
-from edgekd.typed import checked
+from edgekd.typed import checked, with_tuples
 
 SOURCE: Final = "page"
 LABELS = ("good", "bad")
@@ -144,15 +145,15 @@ async def _review(station: StationPort, arguments: Arguments, who: Person, conte
 
 
 async def _audit(station: StationPort, arguments: Arguments, who: Person, context: Context) -> Reply:
-    words = (_text(arguments, name) for name in ("action", "subject", "old", "new", "why"))
-    return Reply() if await station.audit(*words, who) else NOT_ON_RECORD
+    action, subject, old, new, why = (_text(arguments, name) for name in ("action", "subject", "old", "new", "why"))
+    return Reply() if await station.audit(action, subject, old, new, why, who) else NOT_ON_RECORD
 
 
 async def _snap(station: StationPort, arguments: Arguments, who: Person, context: Context) -> Message:
-    settings = checked(SETTINGS, arguments.get("settings") or {}, "settings", "correct them")
+    settings = checked(SETTINGS, with_tuples(arguments.get("settings") or {}), "settings", "correct them")
     path = context.snap_path(station.name)
     snap = await station.snap(arguments["camera"], settings, path, who)
-    return {"snap": path.stem, "path": str(path), "width": snap.width, "height": snap.height, "bit_depth": snap.bit_depth}
+    return {"snap": path.stem, "path": str(path), **asdict(snap)}
 
 
 def _text(arguments: Arguments, name: str) -> str:

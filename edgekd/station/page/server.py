@@ -20,7 +20,7 @@ from edgekd.station.json_lines import Message
 from edgekd.station.live_folder import SNAPS, live_folder
 from edgekd.station.page.requests import answer
 from edgekd.station.page.views import Viewed, differs, event_of
-from edgekd.station.ports import Person, StationPort
+from edgekd.station.ports import Person, RecipesPort, StationPort
 from edgekd.station.recipes_on_disk import RecipesOnDisk
 from edgekd.station.tasks import together, within
 
@@ -46,7 +46,7 @@ class PageServer:
         for package in PACKAGES:
             if importlib.util.find_spec(package) is None:
                 raise missing_package(package, "the page")
-        self.recipes = RecipesOnDisk(configuration.recipes)
+        self.recipes: RecipesPort = RecipesOnDisk(configuration.recipes)
         self._live = live_folder(configuration)
         self._numbers = itertools.count(1)
         self._stations = {station.name: station for station in stations}

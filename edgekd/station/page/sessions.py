@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from edgekd.station.page.limits import Attempts
 from edgekd.station.page.roles import Role
 from edgekd.station.page.users import Account, Users
 
@@ -44,10 +45,14 @@ class Sessions:
         users: Who may be logged in.
         idle_s: Seconds without anything done after which a session ends.
         clock: Seconds that only rise.
+
+    Attributes:
+        attempts: Wrong passwords of late.
     """
 
     def __init__(self, users: Users, idle_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._users, self._idle_s, self._clock = users, idle_s, clock
+        self.attempts = Attempts(clock)
         self._open: dict[str, Session] = {}  # By the hash of the token, the oldest first.
         self._lock = threading.Lock()
 

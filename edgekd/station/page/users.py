@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekd.errors import EdgekdError, MachineError
-from edgekd.station.page.passwords import hashed, matches
+from edgekd.station.page.passwords import hashed, matches, problem_of
 from edgekd.station.page.roles import Role
 
 FILE = Path("page/users.sqlite")  # In the data folder of the station.
@@ -30,6 +30,8 @@ CREATE TABLE IF NOT EXISTS user (
 ) STRICT
 """
 COLUMNS = "name, role, disabled, version, changed_ms"
+ADDED = "name, role, hash, version, changed_ms"
+CHANGED = "role = ?, hash = coalesce(?, hash), disabled = coalesce(?, disabled), version = ?, changed_ms = ?"
 
 
 class UnknownUserError(EdgekdError):
@@ -88,6 +90,10 @@ class Users:
         """Everybody, by name."""
         return tuple(_account(row) for row in self._rows(f"SELECT {COLUMNS} FROM user ORDER BY name"))
 
+    def is_empty(self) -> bool:
+        """Whether there is nobody yet: the first is added on the machine itself, by `edgekd users add`."""
+        return not self._rows("SELECT 1 FROM user LIMIT 1")
+
     def find(self, name: str) -> Account | None:
         """A user by name, whatever its case; None where there is none."""
         rows = self._rows(f"SELECT {COLUMNS} FROM user WHERE name = ?", name)
@@ -111,64 +117,84 @@ class Users:
         account = _account(columns)
         return account if matches(password, kept) and not account.disabled else None
 
-    def add(self, name: str, role: Role, password: str) -> None:
+    def add(self, name: str, role: Role, password: str, *, trial: bool = False) -> None:
         """Adds a user.
 
         Args:
             name: `edgekd.station.recipes.Name`.
             role: What the user is.
             password: In plain text; see `edgekd.station.page.passwords.problem_of`.
+            trial: Whether only to check that it could be done.
 
         Raises:
-            EdgekdError: There is one of this name.
+            EdgekdError: There is one of this name, or the password is too simple.
         """
-        kept = hashed(password)
-        with self._transaction() as database:
-            values = (name, role.value, kept, _version(), _now_ms())
+        _require_good(password, role, name)
+        values = (name, role.value, "" if trial else hashed(password), _version(), _now_ms())
+        with self._transaction(trial) as database:
             try:
-                database.execute(
-                    "INSERT INTO user (name, role, hash, version, changed_ms) VALUES (?, ?, ?, ?, ?)", values
-                )
+                database.execute(f"INSERT INTO user ({ADDED}) VALUES (?, ?, ?, ?, ?)", values)
             except sqlite3.IntegrityError:
                 raise EdgekdError(f"there is a user {name} already: choose another name") from None
 
     def change(
-        self, name: str, *, role: Role | None = None, password: str | None = None, disabled: bool | None = None
+        self,
+        name: str,
+        *,
+        role: Role | None = None,
+        password: str | None = None,
+        disabled: bool | None = None,
+        trial: bool = False,
     ) -> None:
         """Changes a user; whoever is logged in under this name is logged out.
 
         Args:
             name: Of the user.
             role: The new role; None leaves it. Likewise the others.
-            password: In plain text.
+            password: In plain text. An operator who becomes something else needs a new one, since a PIN is not enough.
             disabled: Whether logging in is refused.
+            trial: Whether only to check that it could be done.
 
         Raises:
             UnknownUserError: There is none of this name.
             LastAdminError: It would leave no admin who can log in.
+            EdgekdError: The password is too simple.
         """
-        kept = None if password is None else hashed(password)
-        with self._transaction() as database:
-            values = (role and role.value, kept, disabled, _version(), _now_ms(), name)
-            changed = database.execute(
-                "UPDATE user SET role = coalesce(?, role), hash = coalesce(?, hash), "
-                "disabled = coalesce(?, disabled), version = ?, changed_ms = ? WHERE name = ?",
-                values,
-            )
-            _require_done(changed, name)
-            if role not in (None, Role.ADMIN) or disabled:
+        before = self.find(name)
+        if before is None:
+            raise _unknown(name)
+        after = role or before.role
+        if password is not None:
+            _require_good(password, after, before.name)
+        elif before.role is Role.OPERATOR and after is not Role.OPERATOR:
+            raise EdgekdError(f"a new password is needed with the role {after.value}: a PIN is for operators only")
+        kept = None if password is None or trial else hashed(password)
+        with self._transaction(trial) as database:
+            values = (after.value, kept, disabled, _version(), _now_ms(), name)
+            changed = database.execute(f"UPDATE user SET {CHANGED} WHERE name = ?", values)
+            if not changed.rowcount:
+                raise _unknown(name)
+            if before.role is Role.ADMIN:
                 _require_admin(database)
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str, *, trial: bool = False) -> None:
         """Removes a user; what is on record under the name stays.
+
+        Args:
+            name: Of the user.
+            trial: Whether only to check that it could be done.
 
         Raises:
             UnknownUserError: There is none of this name.
             LastAdminError: It would leave no admin who can log in.
         """
-        with self._transaction() as database:
-            _require_done(database.execute("DELETE FROM user WHERE name = ?", (name,)), name)
-            _require_admin(database)
+        with self._transaction(trial) as database:
+            found = database.execute("SELECT role FROM user WHERE name = ?", (name,)).fetchone()
+            if found is None:
+                raise _unknown(name)
+            database.execute("DELETE FROM user WHERE name = ?", (name,))
+            if found[0] == Role.ADMIN.value:
+                _require_admin(database)
 
     def close(self) -> None:
         """Closes the file. Closing twice does no harm."""
@@ -180,8 +206,8 @@ class Users:
             return self._database.execute(query, values).fetchall()
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of the block or nothing."""
+    def _transaction(self, trial: bool = False) -> Iterator[sqlite3.Connection]:
+        """All of the block or nothing; nothing in any case where it is a trial."""
         with self._lock, self._errors_in_words():
             self._database.execute("BEGIN IMMEDIATE")
             try:
@@ -189,7 +215,7 @@ class Users:
             except BaseException:
                 self._database.execute("ROLLBACK")
                 raise
-            self._database.execute("COMMIT")
+            self._database.execute("ROLLBACK" if trial else "COMMIT")
 
     @contextlib.contextmanager
     def _errors_in_words(self) -> Iterator[None]:
@@ -213,15 +239,19 @@ def _make(path: Path) -> None:
             os.chown(each, owner.st_uid, owner.st_gid)
 
 
-def _require_done(changed: sqlite3.Cursor, name: str) -> None:
-    if not changed.rowcount:
-        raise UnknownUserError(f"there is no user {name}")
+def _unknown(name: str) -> UnknownUserError:
+    return UnknownUserError(f"there is no user {name}")
+
+
+def _require_good(password: str, role: Role, name: str) -> None:
+    problem = problem_of(password, role, name)
+    if problem:
+        raise EdgekdError(problem)
 
 
 def _require_admin(database: sqlite3.Connection) -> None:
-    """Refuses to leave users without an admin, unless there was none."""
-    ever = database.execute("SELECT 1 FROM user WHERE role = ? AND NOT disabled", (Role.ADMIN.value,)).fetchone()
-    if ever is None:
+    query = "SELECT 1 FROM user WHERE role = ? AND NOT disabled"
+    if database.execute(query, (Role.ADMIN.value,)).fetchone() is None:
         raise LastAdminError("this is the last admin: make somebody else an admin before")
 
 

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import Any
 
 from edgekd.station.configuration import OneStation
-from edgekd.station.error_codes import TEXTS, ErrorCode
 from edgekd.station.events import (
     AlarmChanged,
     Audited,

@@ -11,6 +11,14 @@ let sessionListeners = new Set();
 let askForLogin = null;
 let loginUnderWay = null;
 
+/* Whoever does nothing for a while is logged out. What a page asks by itself does not count as doing something. */
+const ACTIVE_MS = 60_000;
+let touched = Date.now();
+for (const kind of ["pointerdown", "keydown", "wheel"]) {
+  addEventListener(kind, () => (touched = Date.now()), {passive: true, capture: true});
+}
+setInterval(() => session.name && refreshSession().catch(() => {}), ACTIVE_MS);
+
 /** What the server answered when it did not do what was asked; `text` is a sentence for people. */
 export class RequestError extends Error {
   constructor(status, code, text) {
@@ -106,6 +114,7 @@ async function sessionChanged() {
 async function once(path, method, body) {
   const headers = {Accept: "application/json"};
   if (method !== "GET") headers["X-CSRF-Token"] = session.csrf;
+  if (Date.now() - touched <= ACTIVE_MS) headers["X-Active"] = "1";
   const isForm = body instanceof FormData;
   if (body !== undefined && !isForm) headers["Content-Type"] = "application/json";
   const content = body === undefined || isForm ? body : JSON.stringify(body);
