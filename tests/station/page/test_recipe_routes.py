@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
+from edgekd.station.error_codes import ErrorCode
+from edgekd.station.page.link import RefusedError
 from edgekd.station.page.roles import Role
 from edgekd.station.recipe_release import next_revision, release
 from edgekd.station.recipe_store import find_job, read_recipe
@@ -206,17 +208,37 @@ def test_a_released_recipe_is_not_edited_but_revised(page, engineer, released):
     assert put(engineer, {"job": 4}, url="/api/recipes/bolt/2").json()["recipe"]["job"] == 4
 
 
-def test_a_release_carries_the_name_of_who_made_it_and_stations_hear_of_it(page, engineer, draft):
+def test_a_release_carries_the_name_of_who_made_it_and_is_on_record(page, engineer, draft):
     assert "the reason is missing" in text_of(engineer.post(f"{URL}/release", json={"reason": " "}))
     answer = engineer.post(f"{URL}/release", json={"reason": "first parts"})
     assert (answer.json()["status"], answer.json()["in_use"]) == ("released", True)
     assert (answer.json()["released_by"], answer.json()["reason"]) == ("engineer", "first parts")
     assert find_job(page.recipes, 3) == draft
-    (_, audit, _, words), (_, reload, *_) = page.link.asked
-    assert (audit, words["action"], words["why"]) == ("audit", "release recipe", "first parts")
+    ((_, method, _, words),) = page.link.asked
+    assert (method, words["action"], words["why"]) == ("audit", "release recipe", "first parts")
     assert words["new"] == f"digest {answer.json()['digest']}"
-    assert reload == "reload_recipes"
     assert "released already" in text_of(engineer.post(f"{URL}/release", json={"reason": "again"}))
+
+
+def test_a_line_changes_over_at_once_only_where_that_was_asked_for(tmp_path, parts):
+    page = make_page(tmp_path, {"a": {}, "b": {}, "c": {}, "d": {}})
+    draft = write_draft(page.recipes, *parts)
+
+    def reload(station, user):
+        if station == "c":
+            raise RefusedError(ErrorCode.LOADING_FAILED, "The camera is gone.")
+        if station == "d":
+            raise asyncio.TimeoutError
+        return {"reloaded": station == "b"}  # Another recipe judges at the first.
+
+    page.link.answers["reload_recipes"] = reload
+    with client(page, Role.ENGINEER) as browser:
+        told = browser.post(f"{URL}/release", json={"reason": "first parts", "change_over": True}).json()
+        assert told["changed_over"] == {"b": "", "c": "The camera is gone.", "d": "The station does not answer."}
+        assert told["in_use"] and find_job(page.recipes, 3) == draft
+        browser.post(f"{URL}/retire", json={"reason": "x"})
+        assert browser.post(f"{URL}/bring-back", json={"reason": "y"}).json()["changed_over"] == {}
+    assert [each[0] for each in page.link.asked if each[1] == "reload_recipes"] == ["a", "b", "c", "d"]
 
 
 def test_an_earlier_release_is_brought_back_as_the_next_revision(page, engineer, released):
@@ -265,10 +287,11 @@ def test_a_draft_is_deleted_and_a_release_stays(page, engineer, draft):
 
 
 def test_a_change_that_the_trail_did_not_hear_of_says_so(page, engineer, draft):
-    page.link.answers["audit"] = asyncio.TimeoutError()
-    answer = put(engineer, {"job": 9})
-    assert answer.status_code == 503 and "bolt/1 is changed, but not in the audit trail" in text_of(answer)
-    assert read_recipe(draft).job == 9
+    for job, error in ((9, asyncio.TimeoutError()), (8, RefusedError(ErrorCode.ROW_NOT_WRITTEN, "The disk is full."))):
+        page.link.answers["audit"] = error
+        answer = put(engineer, {"job": job})
+        assert answer.status_code == 503 and "bolt/1 is changed, but it could not be put into" in text_of(answer)
+        assert read_recipe(draft).job == job
 
 
 def test_a_full_disk_is_the_machines_fault(engineer, monkeypatch):
