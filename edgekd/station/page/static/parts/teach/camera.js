@@ -53,7 +53,7 @@ export function Camera({project, label, onTaken, onOpen}) {
     <div class="shot">
       ${last
         ? html`<button type="button" class="as-image" onClick=${() => onOpen(last.id)}>
-            <img src=${imageOf(project.name, last.id, "full")} alt=${t("teach.image", {id: last.id})} /></button>`
+            <img src=${imageOf(project.name, last.id, "full")} alt=${t("teach.image", {id: String(last.id)})} /></button>`
         : html`<p class="empty">${t("teach.no_shot")}</p>`}
     </div>
     <div class="stack">
@@ -68,7 +68,7 @@ export function Camera({project, label, onTaken, onOpen}) {
         ${problem && html`<${Notice} tone="ng">${problem}<//>`}
         ${last && !problem && (last.hints.length
           ? html`<${Hints} hints=${last.hints} /><p class="muted small">${t("teach.hints_hint")}</p>`
-          : html`<${Notice} tone="ok">${t("teach.taken", {id: last.id})}<//>`)}
+          : html`<${Notice} tone="ok">${t("teach.taken", {id: String(last.id)})}<//>`)}
       </div>
     </div></div>`;
 }

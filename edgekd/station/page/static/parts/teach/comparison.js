@@ -2,14 +2,17 @@
 
 import {dateTime, number, percent, t} from "../../lib/texts.js";
 import {Button, Dialog, Notice, Select, Table, VerdictShape} from "../../lib/ui.js";
-import {html, useState} from "../../vendor/htm-preact.js";
+import {html, useEffect, useState} from "../../vendor/htm-preact.js";
 import {pathOf, useAnswer} from "./server.js";
 import {WorkLine} from "./work.js";
 
 export function Comparison({project, work}) {
   const {value} = useAnswer("/api/recipes/released");
-  const {value: found} = useAnswer(project.comparison ? pathOf(project.name, "comparison") : "");
+  const {value: found, reload} = useAnswer(project.run.compared ? pathOf(project.name, "comparison") : "");
   const [chosen, setChosen] = useState("");
+  useEffect(() => {
+    reload();
+  }, [work.running]);
   const released = value?.recipes ?? [];
   const name = (each) => `${each.recipe}/${each.revision}`;
   const own = released.find((each) => each.job === project.job) ?? released[0];
@@ -21,7 +24,7 @@ export function Comparison({project, work}) {
       ${other && html`<div class="narrow"><${Select} label=${t("teach.compare_with")} value=${name(other)} onChange=${setChosen}
         options=${released.map((each) => ({value: name(each), label: `${name(each)} · ${each.product}`}))} /></div>`}
       <${Button} disabled=${!other || work.running}
-        onClick=${() => work.begin("compare", {recipe: other.recipe, revision: other.revision})}>
+        onClick=${() => work.begin("compare", {with: name(other)})}>
         ${t(found ? "teach.compare_again" : "teach.compare")}<//>
     </div>
     <${WorkLine} work=${work} kinds=${["compare"]} />
@@ -35,7 +38,7 @@ function Found({found}) {
   const verdict = (name) => html`<span class=${`verdict-line verdict-${name}`}><${VerdictShape} verdict=${name} />
     ${t(`common.verdict.${name}`)}</span>`;
   const columns = [
-    {key: "part", label: t("teach.column.part"), render: (row) => t("teach.result", {id: row.result_id})},
+    {key: "part", label: t("teach.column.part"), render: (row) => t("teach.result", {id: String(row.result_id)})},
     {key: "time", label: t("teach.column.time"), render: (row) => dateTime(row.time_utc_ms)},
     {key: "old", label: t("teach.column.old"), render: (row) => verdict(row.old)},
     {key: "new", label: t("teach.column.new"), render: (row) => verdict(row.new)},
@@ -62,9 +65,9 @@ function Found({found}) {
 /** A recorded part of which the two say otherwise. */
 function Changed({entry, onClose}) {
   const image = `/api/results/${entry.result_id}/images/original`;
-  return html`<${Dialog} wide title=${t("teach.result", {id: entry.result_id})} onClose=${onClose}>
+  return html`<${Dialog} wide title=${t("teach.result", {id: String(entry.result_id)})} onClose=${onClose}>
     <div class="viewer">
-      <img src=${image} alt=${t("teach.result", {id: entry.result_id})} />
+      <img src=${image} alt=${t("teach.result", {id: String(entry.result_id)})} />
       <dl class="facts">${["old", "new"].map((which) => html`<div key=${which}><dt>${t(`teach.column.${which}`)}</dt>
         <dd class=${`verdict-line verdict-${entry[which]}`}><${VerdictShape} verdict=${entry[which]} />
           ${t(`common.verdict.${entry[which]}`)}

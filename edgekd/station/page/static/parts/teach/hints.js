@@ -7,7 +7,7 @@ import {html} from "../../vendor/htm-preact.js";
 /** A hint in the reader's language; the station's own words where there is no text for it. */
 function textOf(hint, form) {
   const key = `teach.hint${form}.${hint.code}`;
-  return has(key) ? t(key, {of: hint.of}) : hint.text;
+  return has(key) ? t(key, {of: String(hint.of)}) : hint.text;
 }
 
 /** @param {{hints: {code: string, text: string, of?: number}[]}} props */

@@ -37,7 +37,7 @@ function matches(image, filter) {
 
 function Thumbnail({project, image, onOpen, onLabel}) {
   const isOut = image.label === "out";
-  const name = t("teach.image", {id: image.id});
+  const name = t("teach.image", {id: String(image.id)});
   return html`<li class=${`thumbnail ${image.label}`}>
     <button type="button" class="as-image" onClick=${() => onOpen(image.id)}
       aria-label=${`${name}, ${t(`teach.label.${image.label}`)}`}>

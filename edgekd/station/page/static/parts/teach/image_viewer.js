@@ -30,13 +30,13 @@ export function ImageViewer({project, images, id, onShow, onClose, onLabel}) {
   });
   if (!image) return null;
   const options = Object.values(KEYS).map((value) => ({value, label: t(`teach.label.${value}`)}));
-  return html`<${Dialog} wide title=${t("teach.image", {id})} onClose=${onClose} footer=${html`
+  return html`<${Dialog} wide title=${t("teach.image", {id: String(id)})} onClose=${onClose} footer=${html`
       <${Button} icon="left" disabled=${place === 0} onClick=${() => go(-1)} label=${t("teach.previous_image")} />
       <span class="muted number">${place + 1} / ${images.length}</span>
       <${Button} icon="right" disabled=${place === images.length - 1} onClick=${() => go(1)}
         label=${t("teach.next_image")} />`}>
     <div class="viewer">
-      <img src=${imageOf(project.name, id, "full")} alt=${t("teach.image", {id})} />
+      <img src=${imageOf(project.name, id, "full")} alt=${t("teach.image", {id: String(id)})} />
       <div class="stack">
         <div class="field"><span class="label">${t("teach.this_shows")}</span>
           <${Segmented} label=${t("teach.this_shows")} value=${image.label} options=${options}

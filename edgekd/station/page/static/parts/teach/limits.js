@@ -52,6 +52,6 @@ function Suspicious({project, suspicious}) {
     <p class="muted">${t("teach.suspicious_hint")}</p>
     <ul class="images">${shown.map((each) => html`<li class="thumbnail" key=${each.image}>
       <a class="as-image" href=${imageOf(project.name, each.image, "full")} target="_blank" rel="noopener">
-        <img src=${imageOf(project.name, each.image, "thumbnail")} alt=${t("teach.image", {id: each.image})} loading="lazy" /></a>
+        <img src=${imageOf(project.name, each.image, "thumbnail")} alt=${t("teach.image", {id: String(each.image)})} loading="lazy" /></a>
       <span class="caption small">${t("teach.score", {score: number(each.score, 3)})}</span></li>`)}</ul></section>`;
 }

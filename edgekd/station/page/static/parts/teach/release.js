@@ -101,12 +101,12 @@ function Released({project}) {
       ${station && !station.online && html`<${Button} onClick=${online}>${t("teach.go_online")}<//>`}
       ${station && !judging && html`<${Button} kind="primary" icon="swap" busy=${busy} disabled=${!station.online}
         onClick=${change}>${t("teach.change_over", {job: project.job})}<//>`}
-      <a class="button" href="/engineer">${t("teach.to_recipes")}</a>
+      <a class="button" href="/engineer#tab=recipes">${t("teach.to_recipes")}</a>
       <a class="button" href="/">${t("teach.to_line")}</a>
     </div></div>`;
 }
 
 function Back({project}) {
   return html`<footer class="next"><a class="button" href=${`#/${encodeURIComponent(project.name)}/check`}>
-    <${Icon} name="left" />${t("common.back")}</a></footer>`;
+    <${Icon} name="left" />${t("common.back")}</a><span class="grow"></span></footer>`;
 }

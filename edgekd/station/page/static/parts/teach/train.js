@@ -14,14 +14,13 @@ const MINUTES = [3, 10, 30, 120];
 export function TrainStep({project, reload}) {
   const work = useWork(project, reload);
   const {progress, problem, running} = work;
-  if (!progress) {
+  if (!progress && project.work) {
     return html`<${Title} step="train" />
       ${problem ? html`<${Notice} tone="ng" alert>${problem.text}<//>` : html`<p class="empty">${t("common.loading")}</p>`}`;
   }
-  const training = progress.kind === "train";
   return html`
     <${Title} step="train" />
-    ${training ? html`<${Progress} work=${work} />` : html`<${WorkLine} work=${work} kinds=${["train"]} />`}
+    ${progress?.kind === "train" ? html`<${Progress} work=${work} />` : html`<${WorkLine} work=${work} kinds=${[]} />`}
     ${!running && html`<${Order} project=${project} again=${Boolean(project.run)} begin=${work.begin} />`}
     <${Next} project=${project} to="check" blocked=${project.run && !running ? "" : t("teach.not_trained")} />`;
 }
@@ -66,7 +65,7 @@ function Progress({work}) {
     <div class="row between">
       <h2>${t(`teach.work.${state}`)}</h2>
       ${running && html`<${Button} icon="stop" onClick=${stop}>${t("teach.stop")}<//>`}
-      ${["stopped", "interrupted"].includes(state) && html`<${Button} icon="play" onClick=${() => begin("train", {resume: true})}>
+      ${["stopped", "failed", "interrupted"].includes(state) && html`<${Button} icon="play" onClick=${() => begin("train", {resume: true})}>
         ${t("teach.go_on")}<//>`}
     </div>
     ${running && html`<${Clock} progress=${progress} />`}
@@ -110,15 +109,17 @@ function WorkSteps({progress}) {
   </li>`)}</ol>`;
 }
 
+/** Minutes and seconds, such as 2:05. */
+const clockTime = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.round(seconds) % 60).padStart(2, "0")}`;
+
 /** The loss over time, on a scale of its own powers of ten: where it no longer falls, more time brings little. */
 function Curve({curve}) {
   const points = curve.filter((each) => each.loss > 0).map((each) => [each.t, Math.log10(each.loss)]);
-  const minutes = (seconds) => t("teach.at_minutes", {minutes: number(seconds / 60, 1)});
   const loss = (power) => number(Number((10 ** power).toPrecision(2)));
   return html`<div class="curve"><h3>${t("teach.curve")}</h3>
     ${points.length < 2
       ? html`<p class="empty">${t("teach.no_curve")}</p>`
-      : html`<${LineChart} label=${t("teach.curve_label", {loss: loss(points.at(-1)[1])})} height=${220} xFormat=${minutes}
+      : html`<${LineChart} label=${t("teach.curve_label", {loss: loss(points.at(-1)[1])})} height=${220} xFormat=${clockTime}
           yFormat=${loss} series=${[{name: t("teach.loss"), tone: "accent", points}]} />
         <p class="muted small">${t("teach.curve_hint")}</p>`}</div>`;
 }

@@ -36,7 +36,7 @@ function Group({project, label, tries, onOpen}) {
     <ul class="images">${sorted.map((each) => html`<li key=${each.image}
         class=${`thumbnail tried ${each.as_expected ? "" : "wrong"}`}>
       <button type="button" class="as-image" onClick=${() => onOpen(each)}>
-        <img src=${imageOf(project.name, each.image, "thumbnail")} alt=${t("teach.image", {id: each.image})} loading="lazy" />
+        <img src=${imageOf(project.name, each.image, "thumbnail")} alt=${t("teach.image", {id: String(each.image)})} loading="lazy" />
         <span class=${`verdict-line verdict-${each.verdict}`}><${VerdictShape} verdict=${each.verdict} />
           ${t(`common.verdict.${each.verdict}`)}
           <span class="number">${each.severity === null ? "" : number(each.severity, 2)}</span></span>
@@ -46,17 +46,17 @@ function Group({project, label, tries, onOpen}) {
 
 /** The part beside its heat map. */
 function Opened({project, tried, onClose}) {
-  return html`<${Dialog} wide title=${t("teach.image", {id: tried.image})} onClose=${onClose}>
+  return html`<${Dialog} wide title=${t("teach.image", {id: String(tried.image)})} onClose=${onClose}>
     <div class="stack">
       <p class=${`verdict-line verdict-${tried.verdict}`}><${VerdictShape} verdict=${tried.verdict} />
         <strong>${t(`common.verdict.${tried.verdict}`)}</strong>
         ${tried.severity !== null && html`<span class="muted">${t("teach.severity", {severity: number(tried.severity, 2)})}</span>`}</p>
       ${tried.error && html`<${Notice} tone="error">${tried.error}<//>`}
       <div class="side-by-side">
-        <figure><img src=${imageOf(project.name, tried.image, "full")} alt=${t("teach.image", {id: tried.image})} />
+        <figure><img src=${imageOf(project.name, tried.image, "full")} alt=${t("teach.image", {id: String(tried.image)})} />
           <figcaption class="muted small">${t("teach.original")}</figcaption></figure>
         ${tried.score !== null && html`<figure>
-          <img src=${pathOf(project.name, "tries", String(tried.image), "heat_map")} alt=${t("teach.heat_map")} />
+          <img src=${pathOf(project.name, "tries", String(tried.image))} alt=${t("teach.heat_map")} />
           <figcaption class="muted small">${t("teach.heat_map")}</figcaption></figure>`}
       </div></div><//>`;
 }

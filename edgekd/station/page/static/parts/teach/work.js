@@ -10,27 +10,26 @@ const POLL_MS = 1000, IDLE_MS = 10000;
 /**
  * The work of a project, one at a time.
  * @param {object} project
- * @param {() => void} onEnd Called when work that was seen running has ended.
+ * @param {() => Promise<void>} onChange Called when work was begun, and when it has ended.
  * @returns {{progress: object|null, problem: object|null, running: boolean,
- *   begin: (action: string, body?: object) => Promise<boolean>, stop: () => Promise<boolean>}}
+ *   begin: (action: string, body?: object) => Promise<void>, stop: () => Promise<void>}}
  */
-export function useWork(project, onEnd) {
+export function useWork(project, onChange) {
   const [pace, setPace] = useState(POLL_MS);
-  const {value: progress, problem, reload} = useAnswer(pathOf(project.name, "progress"), pace);
+  const {value: progress, problem, reload} = useAnswer(project.work ? pathOf(project.name, "progress") : "", pace);
   const running = progress?.running ?? false;
   const before = useRef(false);
   useEffect(() => {
-    setPace(running || !progress ? POLL_MS : IDLE_MS);
-    if (before.current && !running) onEnd();
+    setPace(running ? POLL_MS : IDLE_MS);
+    if (before.current && !running) onChange();
     before.current = running;
-  }, [running, progress === null]);
-  const doing = (action, done) => async (name, body) => {
-    const begun = await attempt(() => act(project.name, action ?? name, body), done);
-    if (begun && !action) before.current = true; // Work that ends between two looks has ended too.
+  }, [running]);
+  const ask = async (action, body, done) => {
+    await attempt(() => act(project.name, action, body), done);
     await reload();
-    return begun;
+    await onChange();
   };
-  return {progress, problem, running, begin: doing(), stop: doing("stop", t("teach.stopping"))};
+  return {progress, problem, running, begin: ask, stop: () => ask("stop", {}, t("teach.stopping"))};
 }
 
 /** Work that goes on, or how it failed, where its kind is one of some. */
