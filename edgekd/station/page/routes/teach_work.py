@@ -114,7 +114,7 @@ class CompareRequest(Asked):
         most: Images, the newest.
     """
 
-    with_: Annotated[str, Field(alias="with", max_length=100)] | None = None
+    with_: Annotated[str | None, Field(alias="with", max_length=100)] = None
     most: Annotated[int, Field(ge=1, le=5000)] = DEFAULT_COMPARED
 
 

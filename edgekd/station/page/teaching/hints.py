@@ -20,6 +20,7 @@ Code = Literal["dark", "bright", "over_exposed", "flat", "blurred", "copy", "siz
 DARKEST, MOST_SATURATED, FLATTEST = 8.0, 0.5, 0.3
 # Robust deviations from the median of the logarithms: images beyond do not teach what is usual.
 USUAL = 4.0
+FEW, FEW_SHARE = 2, 0.05  # So many may be beyond; more of them are usual too.
 LEAST_SPREAD = 0.05  # Of the logarithm, where nearly all images are the same.
 ABSOLUTE: Mapping[str, Mapping[str, float]] = {
     DARK: {"least": DARKEST, "good": DARKEST},
@@ -110,7 +111,21 @@ def checks_from(good: Sequence[Statistics]) -> ImageChecks:
         values = [math.log(max(getattr(each, name), 1e-3)) for each in good]
         usual = [one and two for one, two in zip(usual, _near_the_median(values), strict=True)]
     learned: Mapping[str, Any] = learn_checks([seen for seen, near in zip(good, usual, strict=True) if near]) or {}
-    return ImageChecks({**ABSOLUTE, **{name: learned[name] for name in (DARK, BRIGHT, FLAT, BLURRED) if learned}})
+    limits: dict[str, Mapping[str, Any]] = {name: learned[name] for name in (BLURRED,) if name in learned}
+    for name, absolute in ABSOLUTE.items():
+        limits[name] = _stricter(absolute, learned.get(name, absolute))
+    return ImageChecks(limits)
+
+
+def _stricter(absolute: Mapping[str, float], learned: Mapping[str, Any]) -> dict[str, Any]:
+    """The stricter of two checks: the higher of what must be reached, the lower of what must not be exceeded."""
+    limits = dict(learned)
+    for name, value in absolute.items():
+        if name.startswith("least"):
+            limits[name] = max(value, learned[name])
+        elif name.startswith("most"):
+            limits[name] = min(value, learned[name])
+    return limits
 
 
 def _near_the_median(values: Sequence[float]) -> list[bool]:
@@ -118,7 +133,9 @@ def _near_the_median(values: Sequence[float]) -> list[bool]:
         return []
     median = statistics.median(values)
     spread = max(1.4826 * statistics.median(abs(value - median) for value in values), LEAST_SPREAD)
-    return [abs(value - median) <= USUAL * spread for value in values]
+    near = [abs(value - median) <= USUAL * spread for value in values]
+    few = near.count(False) <= max(FEW, FEW_SHARE * len(values))
+    return near if few else [True] * len(values)  # So many are no mistakes: another lot, another batch of the supplier.
 
 
 def _failure(checks: ImageChecks, name: str, seen: Statistics) -> str | None:
