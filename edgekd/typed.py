@@ -254,6 +254,17 @@ Quantiles = Annotated[tuple[tuple[Share, Number], ...], Field(min_length=1, max_
 InnerPaths = Annotated[tuple[str, ...], list_of(inner_path, once=True)]
 
 
+def with_tuples(content: Any) -> Any:
+    """What a file or message holds, with lists as tuples, since what was read does not change.
+
+    Args:
+        content: As JSON and TOML have it.
+    """
+    if isinstance(content, dict):
+        return {name: with_tuples(value) for name, value in content.items()}
+    return tuple(map(with_tuples, content)) if isinstance(content, list) else content
+
+
 def checked(model: TypeAdapter[Checked], content: object, source: Path | str, remedy: str) -> Checked:
     """Holds a file's content against a model.
 

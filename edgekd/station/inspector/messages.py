@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from edgekd.errors import EdgekdError, one_line
 from edgekd.result import Verdict
@@ -16,6 +16,7 @@ from edgekd.station.parts import Acquisition, Inspected
 from edgekd.station.ports import Snapped
 from edgekd.station.recipes import CameraSettings, Name
 from edgekd.station.snapshot import Loaded
+from edgekd.typed import with_tuples
 
 LENGTH = struct.Struct("!I")
 MOST_BYTES = 1 << 20  # A hundred regions take 20 kB.
@@ -123,7 +124,7 @@ class Snap(Message):
     request: int
     station: Name
     camera: Name
-    settings: CameraSettings
+    settings: Annotated[CameraSettings, BeforeValidator(with_tuples)]
     path: Path
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastapi import Request
+from fastapi.requests import HTTPConnection
 
 from edgekd.station.configuration import PageConfiguration
 from edgekd.station.page.link import ControlLink
@@ -47,7 +47,7 @@ class Page:
     projects: Projects
 
 
-def page_of(request: Request) -> Page:
-    """The page that serves a request; for `Depends`."""
-    page: Page = request.app.state.page
+async def page_of(connection: HTTPConnection) -> Page:
+    """The page that serves a request or a websocket; for `Depends`."""
+    page: Page = connection.app.state.page
     return page

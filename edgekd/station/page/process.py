@@ -34,6 +34,7 @@ from edgekd.station.page.watching import watch
 from edgekd.station.record.reading import RecordReader
 from edgekd.station.record.unreadable import UnreadableRecord
 from edgekd.station.tasks import together
+from edgekd.typed import with_tuples
 
 NICENESS = 10  # Verdicts first.
 BACKLOG = 128  # Connections that wait to be accepted,
@@ -61,7 +62,7 @@ def make_page(settings: Message, control: Control, record: RecordReader) -> Page
     Raises:
         EdgekdError: A file of the page's own cannot be used.
     """
-    configuration = PageConfiguration.model_validate_json(settings["page"])
+    configuration = PageConfiguration.model_validate(with_tuples(settings["page"]), strict=False)
     data = Path(settings["data"])
     users = Users(data / FILE)
     return Page(

@@ -17,7 +17,7 @@ from edgekd.station.parts import Part
 from edgekd.station.ports import Person, RecipesPort, Reply, StationPort
 from edgekd.station.recipes import CameraSettings
 from edgekd.station.states import State
-from edgekd.typed import checked
+from edgekd.typed import checked, with_tuples
 
 SOURCE: Final = "page"
 LABELS = ("good", "bad")
@@ -150,7 +150,7 @@ async def _audit(station: StationPort, arguments: Arguments, who: Person, contex
 
 
 async def _snap(station: StationPort, arguments: Arguments, who: Person, context: Context) -> Message:
-    settings = checked(SETTINGS, arguments.get("settings") or {}, "settings", "correct them")
+    settings = checked(SETTINGS, with_tuples(arguments.get("settings") or {}), "settings", "correct them")
     path = context.snap_path(station.name)
     snap = await station.snap(arguments["camera"], settings, path, who)
     return {"snap": path.stem, "path": str(path), **asdict(snap)}

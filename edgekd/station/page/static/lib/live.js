@@ -11,7 +11,8 @@ const KEPT_LONGER = 12; // NG and ERROR beyond the newest, so that they can stil
  * @property {object|null} server Its versions.
  * @property {string[]} names Of the stations, in the configuration's order.
  * @property {Object<string, object>} views By station.
- * @property {Object<string, object[]>} recent Results by station, the newest first.
+ * @property {Object<string, object[]>} recent Results by station, the newest first; `live` is set of those that came
+ *   while this page followed, whose images the station shows.
  */
 
 /**
@@ -99,16 +100,29 @@ function snapshot(message) {
 function changed(live, {station, view, event}) {
   const next = {...live};
   if (view) next.views = {...live.views, [station]: view};
-  if (event?.name === "result") {
-    next.recent = {...live.recent, [station]: withResult(live.recent[station] ?? [], event.result)};
-  }
+  const before = live.recent[station] ?? [];
+  const after = event ? afterEvent(before, event) : before;
+  if (after !== before) next.recent = {...live.recent, [station]: after};
   return next;
+}
+
+function afterEvent(results, event) {
+  if (event.name === "result") return withResult(results, {...event.result, live: true});
+  const index = results.findIndex((each) => each.result_id === event.result_id);
+  if (index < 0) return results;
+  if (event.name === "review") return replaced(results, index, {reviews: [...(results[index].reviews ?? []), event.review]});
+  if (event.name === "stored") return replaced(results, index, {images: {...results[index].images, [event.image]: true}});
+  return results;
+}
+
+function replaced(results, index, changes) {
+  return results.map((each, place) => (place === index ? {...each, ...changes} : each));
 }
 
 /** Results with one more, or with a newer form of one; NG and ERROR stay longer than OK. */
 export function withResult(results, result) {
   const known = results.findIndex((each) => each.result_id === result.result_id);
-  if (known >= 0) return results.map((each, index) => (index === known ? result : each));
+  if (known >= 0) return replaced(results, known, result);
   const all = [result, ...results];
   const older = all.slice(RECENT).filter((each) => each.verdict !== "OK");
   return [...all.slice(0, RECENT), ...older.slice(0, KEPT_LONGER)];

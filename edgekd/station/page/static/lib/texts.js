@@ -32,6 +32,11 @@ export function t(key, values = {}) {
   });
 }
 
+/** A text as it stands in English, to hold against what the station says. */
+export function english(key) {
+  return find(fallback, key);
+}
+
 /** Whether there is such a text; for codes that may come from a newer station. */
 export function has(key) {
   return find(texts, key) !== undefined || find(fallback, key) !== undefined;

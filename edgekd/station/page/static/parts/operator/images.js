@@ -1,0 +1,75 @@
+// Images of parts: found where they are, and drawn with the anomaly outlined.
+
+import {html, useEffect, useState} from "../../vendor/htm-preact.js";
+import {t} from "../../lib/texts.js";
+import {partOf} from "./wording.js";
+
+const TRIES_MS = [0, 150, 300, 600, 1200, 2400]; // The image is written after the verdict.
+
+/** Where an image of a result may be: among the newest of the station, and on record. `kind`: original or heat_map. */
+export function sourcesOf(result, kind) {
+  const sources = [];
+  if (result.acquisition_id && result.image_height && result.live) {
+    sources.push(`/api/stations/${result.station}/live/${result.acquisition_id}/${kind}`);
+  }
+  if (result.images?.[kind]) sources.push(`/api/results/${result.result_id}/images/${kind}`);
+  return sources;
+}
+
+/**
+ * Loads the first image that is there.
+ * @returns {{url: string, done: boolean}} An empty URL while there is none, for good once it is done.
+ */
+export function useImage(sources) {
+  const key = sources.join(" ");
+  const [image, setImage] = useState({key: "", url: "", done: false});
+  useEffect(() => {
+    const controller = new AbortController();
+    let url = "";
+    find(sources, controller.signal).then((blob) => {
+      if (controller.signal.aborted) return;
+      url = blob ? URL.createObjectURL(blob) : "";
+      setImage({key, url, done: true});
+    });
+    return () => {
+      controller.abort();
+      if (url) URL.revokeObjectURL(url);
+    };
+  }, [key]);
+  return image.key === key ? image : {url: "", done: false};
+}
+
+async function find(sources, signal) {
+  for (const delay of sources.length ? TRIES_MS : []) {
+    await new Promise((resolve) => setTimeout(resolve, delay));
+    for (const source of sources) {
+      if (signal.aborted) return null;
+      const response = await fetch(source, {signal}).catch(() => null);
+      if (response?.status === 200) return response.blob();
+    }
+  }
+  return null;
+}
+
+/** An image of a result, its regions outlined. @param {{result: object, heatMap: boolean}} props */
+export function PartImage({result, heatMap}) {
+  const {url, done} = useImage(sourcesOf(result, heatMap ? "heat_map" : "original"));
+  const outlined = url && !heatMap && result.verdict === "NG" && result.regions.length > 0;
+  const label = t(heatMap ? "operator.heat_map_of" : "operator.image_of", {part: partOf(result)});
+  if (!url) return html`<p class="image-none">${done || !result.image_height ? t("operator.no_image") : ""}</p>`;
+  return html`<div>
+    <img src=${url} alt=${label} />
+    ${outlined && html`<${Outlines} result=${result} />`}
+  </div>`;
+}
+
+/** Boxes around the regions: dark beneath light, so that they are seen on any image. */
+function Outlines({result}) {
+  const {image_width: width, image_height: height} = result;
+  const room = Math.max(width, height) * 0.012;
+  return html`<svg class="outlines" viewBox=${`0 0 ${width} ${height}`} aria-hidden="true">
+    ${result.regions.flatMap(({box: [x, y, wide, high]}, index) => ["under", "over"].map((layer) => html`<rect
+      key=${`${index}${layer}`} class=${layer} x=${x - room} y=${y - room} width=${wide + 2 * room}
+      height=${high + 2 * room} rx=${room} />`))}
+  </svg>`;
+}
