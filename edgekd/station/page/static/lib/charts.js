@@ -12,10 +12,10 @@ const SIDE = {left: 52, right: 14, top: 18, bottom: 26};
  * @param {{label: string, series: {name, tone, points: [number, number|null][], dashed?: boolean}[],
  *   bands?: {name, tone, points: [number, number, number][]}[], marks?: {y: number, label: string, tone?}[],
  *   xFormat?: (x: number) => string, yFormat?: (y: number) => string, xRange?: [number, number],
- *   yRange?: [number, number], height?: number}} props
+ *   xTicks?: (from: number, to: number, count: number) => number[], yRange?: [number, number], height?: number}} props
  */
-export function LineChart({label, series, bands = [], marks = [], xFormat = number, yFormat = number, xRange, yRange,
-                           height = 220}) {
+export function LineChart({label, series, bands = [], marks = [], xFormat = number, yFormat = number, xRange, xTicks,
+                           yRange, height = 220}) {
   const [box, width] = useWidth();
   const [at, setAt] = useState(null); // The x under the pointer.
   const xs = [...series, ...bands].flatMap((each) => each.points.map((point) => point[0]));
@@ -31,7 +31,7 @@ export function LineChart({label, series, bands = [], marks = [], xFormat = numb
     <${Legend} entries=${[...series, ...bands]} />
     <svg width=${width} height=${height} role="img" aria-label=${label} onPointerMove=${follow}
       onPointerLeave=${() => setAt(null)}>
-      <${Axes} ...${{x, y, x0, x1, y0, y1, width, height, xFormat, yFormat}} />
+      <${Axes} ...${{x, y, x0, x1, y0, y1, width, height, xFormat, yFormat, xTicks}} />
       ${bands.map((each) => html`<path key=${each.name} class=${`fill soft tone-${each.tone}`}
         d=${area(each.points, x, y)} />`)}
       ${marks.map((mark) => html`<g key=${mark.label} class=${`tone-${mark.tone ?? "muted"}`}>
@@ -165,9 +165,9 @@ export function useWidth() {
   return [box, width];
 }
 
-function Axes({x, y, x0, x1, y0, y1, width, height, xFormat, yFormat}) {
+function Axes({x, y, x0, x1, y0, y1, width, height, xFormat, yFormat, xTicks = ticks}) {
   const bottom = height - SIDE.bottom;
-  const alongX = ticks(x0, x1, width < 500 ? 3 : 6).filter((value) => value >= x0 && value <= x1);
+  const alongX = xTicks(x0, x1, width < 500 ? 3 : 6).filter((value) => value >= x0 && value <= x1);
   return html`
     ${ticks(y0, y1, 4).map((value) => html`<g key=${`y${value}`}>
       <path class="rule" d=${`M${SIDE.left} ${y(value)}H${width - SIDE.right}`} />
