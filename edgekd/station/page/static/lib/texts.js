@@ -7,6 +7,9 @@ export const LANGUAGES = {en: "English", de: "Deutsch"};
 /** The language shown: chosen on the page, else the browser's, else English. */
 export const language = choose();
 
+/** The language as this reader's country writes dates and numbers. */
+const locale = navigator.languages.find((each) => each.startsWith(language)) ?? language;
+
 const texts = await load(language);
 const fallback = language === "en" ? texts : await load("en");
 const plurals = new Intl.PluralRules(language);
@@ -52,23 +55,31 @@ export function setLanguage(next) {
 export function number(value, decimals) {
   if (!known(value)) return "–";
   const exactly = {minimumFractionDigits: decimals, maximumFractionDigits: decimals};
-  return value.toLocaleString(language, decimals === undefined ? {} : exactly);
+  return value.toLocaleString(locale, decimals === undefined ? {} : exactly);
 }
 
 /** A share of one as percent; "–" where there is none. */
 export function percent(share, decimals = 1) {
   if (!known(share)) return "–";
-  return share.toLocaleString(language, {style: "percent", minimumFractionDigits: decimals, maximumFractionDigits: decimals});
+  return share.toLocaleString(locale, {style: "percent", minimumFractionDigits: decimals, maximumFractionDigits: decimals});
 }
 
 /** The time of day of UTC milliseconds, on this machine's clock. */
 export function time(utcMs) {
-  return known(utcMs) ? new Date(utcMs).toLocaleTimeString(language) : "–";
+  return known(utcMs) ? new Date(utcMs).toLocaleTimeString(locale) : "–";
 }
 
 /** Day and time of UTC milliseconds, on this machine's clock. */
 export function dateTime(utcMs) {
-  return known(utcMs) ? new Date(utcMs).toLocaleString(language, {dateStyle: "medium", timeStyle: "medium"}) : "–";
+  return known(utcMs) ? new Date(utcMs).toLocaleString(locale, {dateStyle: "medium", timeStyle: "medium"}) : "–";
+}
+
+/** A moment as short as it can be told: the time of today, day and time of another day. */
+export function moment(utcMs) {
+  if (!known(utcMs)) return "–";
+  const then = new Date(utcMs);
+  const day = then.toDateString() === new Date().toDateString() ? {} : {day: "numeric", month: "short"};
+  return then.toLocaleString(locale, {...day, hour: "2-digit", minute: "2-digit"});
 }
 
 /** A duration in words: "45 s", "12 min", "3 h 20 min", "2 d 4 h". */
