@@ -100,7 +100,7 @@ def change(
     """Change a user's role or password, or refuse to log the user in. It ends the sessions of the user."""
     from edgekd.station.page.roles import Role
 
-    news = [role] if role else []
+    news: list[str] = [role] if role else []
     news += [] if disabled is None else ["disabled" if disabled else "enabled"]
     news += ["new password"] if new_password or password_file else []
     if not news:

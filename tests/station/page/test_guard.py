@@ -65,7 +65,8 @@ def test_a_route_gets_the_user_who_is_logged_in(page):
 
 def test_nobody_is_refused_with_401_and_another_role_with_403(page):
     refused = client(page).get("/api/seen/line")
-    assert (refused.status_code, refused.json()) == (401, {"error": {"code": 401, "text": "Log in to do this."}})
+    told = {"code": 401, "text": "Log in to do this.", "key": "log_in", "values": {}}
+    assert (refused.status_code, refused.json()) == (401, {"error": told})
     refused = client(page, Role.ADMIN).get("/api/seen/line")
     assert refused.status_code == 403
     assert refused.json()["error"]["text"] == "This needs the role operator; you are admin."

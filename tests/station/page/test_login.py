@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+
 import pytest
 
+from edgekd.station import page as package
 from edgekd.station.configuration import PageConfiguration
 from edgekd.station.error_codes import ErrorCode
+from edgekd.station.page.app import STATIC
 from edgekd.station.page.limits import FREE_TRIES
 from edgekd.station.page.link import RefusedError
 from edgekd.station.page.roles import Role, User
@@ -209,3 +215,13 @@ def test_a_user_who_goes_while_the_change_is_put_on_record_is_404(page):
 
     page.link.answers["audit"] = gone
     assert admin.patch("/api/users/anna", json={"disabled": True}).status_code == 404
+
+
+def test_every_refusal_has_its_text_in_every_language():
+    source = "".join(path.read_text() for path in Path(package.__path__[0]).rglob("*.py"))
+    keys = set(re.findall(r'(?:Refusal|PasswordError)\([^"]*(?:"[^"]*", )?"(\w+)"', source)) | {"name_taken"}
+    keys |= {f"needs_{role.value}" for role in Role}
+    assert len(keys) > 15
+    for language in ("en", "de"):
+        texts = json.loads((STATIC / "texts" / f"{language}.json").read_text())
+        assert keys - {"needs_anyone"} == set(texts["users"]["error"])

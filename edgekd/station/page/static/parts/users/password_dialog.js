@@ -4,7 +4,6 @@ import {html, useState} from "../../vendor/htm-preact.js";
 import {refreshSession, send} from "../../lib/api.js";
 import {t} from "../../lib/texts.js";
 import {Button, Dialog, Field, toast, useSession} from "../../lib/ui.js";
-import {errorText} from "./errors.js";
 
 /** Changes the password of whoever is logged in. @param {{onClose: () => void}} props */
 export function PasswordDialog({onClose}) {
@@ -22,7 +21,7 @@ export function PasswordDialog({onClose}) {
       toast(t("users.password_changed"), "ok");
       onClose();
     } catch (error) {
-      setProblem({field: error.status === 422 ? "new" : "old", text: errorText(error)});
+      setProblem({field: error.status === 422 ? "new" : "old", text: error.text});
       setBusy(false);
     }
   }

@@ -4,7 +4,6 @@ import {html, useState} from "../../vendor/htm-preact.js";
 import {send} from "../../lib/api.js";
 import {t} from "../../lib/texts.js";
 import {Button, Check, Dialog, Field, Select, toast, useId} from "../../lib/ui.js";
-import {errorText} from "./errors.js";
 
 const ROLES = ["operator", "supervisor", "engineer", "admin"];
 
@@ -30,7 +29,7 @@ export function UserForm({user, onDone, onClose}) {
       toast(t(user ? "users.changed_one" : "users.added", {name: name.trim()}), "ok");
       onDone();
     } catch (error) {
-      setProblem(errorText(error));
+      setProblem(error.text);
       setBusy(false);
     }
   }
