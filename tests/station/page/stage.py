@@ -114,12 +114,19 @@ def make_page(
     )
 
 
+class Browser(TestClient):
+    """A browser, whose websockets go to the page too."""
+
+    def websocket_connect(self, url: str, *arguments: Any, **more: Any) -> Any:
+        return super().websocket_connect(f"ws{URL.removeprefix('http')}{url}", *arguments, **more)
+
+
 def password_of(role: Role) -> str:
     """With which `client` users of a role can log in."""
     return PASSWORDS.get(role, PASSWORD)
 
 
-def client(page: Page, role: Role = Role.ANYONE, *, errors: bool = True, **limits: Rate) -> TestClient:
+def client(page: Page, role: Role = Role.ANYONE, *, errors: bool = True, **limits: Rate) -> Browser:
     """A browser that is logged in: its requests carry session and token, as the page's own do.
 
     Args:
@@ -129,7 +136,7 @@ def client(page: Page, role: Role = Role.ANYONE, *, errors: bool = True, **limit
         limits: `reads` and `changes`; none by default.
     """
     app = create_app(page, **{"reads": UNLIMITED, "changes": UNLIMITED, **limits})
-    browser = TestClient(
+    browser = Browser(
         app, base_url=URL, client=(ADDRESS, 50000), raise_server_exceptions=errors, follow_redirects=False
     )
     if role is not Role.ANYONE:
