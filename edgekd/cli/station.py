@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgekd.cli.options import DATA, OUTPUT, JsonFile
-from edgekd.cli.types import positive
+from edgekd.cli.types import port, positive
 from edgekd.errors import EdgekdError
 
 if TYPE_CHECKING:
@@ -55,8 +55,18 @@ def station(
         typer.Option(
             parser=positive,
             metavar="N",
-            help="With --simulate: end after so many parts. Default: one round of the images.",
+            help="With --simulate: end after so many parts. Default: one round of the images; none with --page.",
             rich_help_panel=DATA,
+        ),
+    ] = None,
+    page: Annotated[
+        int | None,
+        typer.Option(
+            parser=port,
+            metavar="PORT",
+            help="With --simulate: serve its page at this port of this machine, 0 for any that is free, and let a part "
+            "come each second. Default: no page.",
+            show_default=False,
         ),
     ] = None,
     out: Annotated[
@@ -75,12 +85,12 @@ def station(
     """
     if simulate == (configuration is not None) or (simulate and check):
         raise EdgekdError("name a configuration, such as 'edgekd station station.toml', or give --simulate, not both")
-    if not simulate and (out is not None or parts is not None or run != DEMO_RUN):
-        raise EdgekdError("--run, --parts and --out belong to --simulate")
+    if not simulate and (out is not None or parts is not None or page is not None or run != DEMO_RUN):
+        raise EdgekdError("--run, --parts, --page and --out belong to --simulate")
     if json is not None and not (check or simulate):
         raise EdgekdError("--json belongs to --check and --simulate")
     if simulate:
-        _simulate(run, parts, out, json)
+        _simulate(run, parts, page, out, json)
     elif configuration is not None and check:
         _check(configuration, json)
     elif configuration is not None:
@@ -125,23 +135,29 @@ def _check(path: Path, json: Path | None) -> None:
         raise typer.Exit(1)
 
 
-def _simulate(run: Path, parts: int | None, out: Path | None, json: Path | None) -> None:
+def _simulate(run: Path, parts: int | None, page: int | None, out: Path | None, json: Path | None) -> None:
     import asyncio
     import logging
     import shlex
     import tempfile
 
     from edgekd.cli.output import answer, require_writable, write_json_to
-    from edgekd.station.simulation import prepare_simulation, simulate
+    from edgekd.station.simulation import EVERY_S, FOREVER_S, prepare_simulation, simulate
 
     require_writable(json)
     logger = logging.getLogger("edgekd.station")
     with tempfile.TemporaryDirectory(prefix="edgekd-station-") as temporary:
         folder = out or Path(temporary) / "station"
-        simulation = prepare_simulation(run, folder)
+        simulation = prepare_simulation(run, folder, page)
         logger.info("simulated: the station of %s, its camera plays %d images", folder, len(simulation.images))
         quiet = json == Path("-")
-        summary = asyncio.run(simulate(simulation, parts, (lambda part: None) if quiet else _print_part))
+        on_part = (lambda part: None) if quiet else _print_part
+        if page is None:
+            summary = asyncio.run(simulate(simulation, parts, on_part))
+        else:
+            data = shlex.quote(str(folder / "data"))
+            logger.info("its page: %s; log in as a user that 'edgekd users add' adds to %s", simulation.page, data)
+            summary = asyncio.run(simulate(simulation, parts or 0, on_part, EVERY_S, FOREVER_S))
         write_json_to(json, summary.to_dict())
         if not quiet:
             answer.print(_told(summary), soft_wrap=True)

@@ -12,6 +12,7 @@ from edgekd.preprocessing import Size, parse_size
 
 # What str.isdigit takes is not always what int takes, such as a superscript, or more digits than fit any option.
 INTEGER = re.compile("[0-9]{1,18}")
+HIGHEST_PORT = 65535
 
 
 def positive(text: str) -> int:
@@ -25,6 +26,13 @@ def not_negative(text: str) -> int:
     """Parses an integer of at least 0."""
     if not INTEGER.fullmatch(str(text)):
         raise typer.BadParameter(f"must be an integer of at least 0, got '{text:.60}'")
+    return int(text)
+
+
+def port(text: str) -> int:
+    """Parses a port of TCP; 0 is any that is free."""
+    if not INTEGER.fullmatch(str(text)) or int(text) > HIGHEST_PORT:
+        raise typer.BadParameter(f"must be a port from 0 to {HIGHEST_PORT}, got '{text:.60}'")
     return int(text)
 
 

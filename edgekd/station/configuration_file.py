@@ -73,6 +73,7 @@ def _problems(configuration: StationConfiguration) -> Iterator[str]:
     if configuration.storage.least >= configuration.storage.low:
         yield "storage.least must be less than storage.low"
     yield from _line_problems(configuration)
+    yield from _page_problems(configuration)
     for field, path in _paths(configuration):
         if not path.exists():
             yield f"{field} names {path}, which does not exist"
@@ -113,8 +114,30 @@ def _line_problems(configuration: StationConfiguration) -> Iterator[str]:
         yield "mqtt.commands need a broker that knows who sends them: set mqtt.username and mqtt.password_file"
     if webhook and urlsplit(webhook.url).scheme not in ("http", "https"):
         yield f"webhook.url must begin with https:// or http://, got {webhook.url!r}"
-    for field, secret in (("mqtt.password_file", mqtt and mqtt.password_file), ("webhook", webhook)):
-        path = secret if isinstance(secret, Path) else getattr(secret, "secret_file", None)
+    yield from _open_secrets(
+        ("mqtt.password_file", mqtt and mqtt.password_file),
+        ("webhook.secret_file", webhook and webhook.secret_file),
+    )
+
+
+def _page_problems(configuration: StationConfiguration) -> Iterator[str]:
+    page = configuration.page
+    if page is None:
+        return
+    if (page.certificate is None) != (page.private_key is None):
+        yield "page.certificate and page.private_key belong together: name both, or neither"
+    if page.certificate is None and not _is_loopback(page.host):
+        yield f"page.host {page.host} is open to the network: passwords need page.certificate and page.private_key"
+    for name in ("modbus", "opcua"):
+        part = getattr(configuration, name)
+        if part is not None and part.port == page.port != 0:
+            yield f"{name}.port and page.port are both {page.port}: give each its own"
+    yield from _open_secrets(("page.private_key", page.private_key))
+
+
+def _open_secrets(*secrets: tuple[str, Path | None]) -> Iterator[str]:
+    """Files that others may read as well."""
+    for field, path in secrets:
         if path is not None and path.exists() and os.name == "posix" and path.stat().st_mode & 0o077:
             yield f"{field}: others may read {path}: 'chmod 600 {path}'"
 
@@ -125,7 +148,7 @@ def _paths(configuration: StationConfiguration) -> Iterator[tuple[str, Path]]:
     for name, camera in configuration.cameras.items():
         if camera.producer is not None:
             yield f"cameras.{name}.producer", camera.producer
-    for part in ("opcua", "mqtt", "webhook"):
+    for part in ("opcua", "mqtt", "webhook", "page"):
         for field, value in getattr(configuration, part) or ():
             if isinstance(value, Path):
                 yield f"{part}.{field}", value
@@ -142,7 +165,7 @@ def _warnings(configuration: StationConfiguration) -> Iterator[str]:
         yield f"modbus.host {modbus.host} is open to the network, and {who}: set modbus.clients, keep it on its own net"
     if opcua and not _is_loopback(opcua.host) and opcua.allow_unencrypted:
         yield f"opcua.host {opcua.host} is open to the network without encryption: remove opcua.allow_unencrypted"
-    for name, part in (("modbus", modbus), ("opcua", opcua)):
+    for name, part in (("modbus", modbus), ("opcua", opcua), ("page", configuration.page)):
         if part and 0 < part.port < FIRST_FREE_PORT:
             yield f"{name}.port {part.port} needs the capability CAP_NET_BIND_SERVICE, which the service's unit gives"
     if mqtt and not mqtt.tls and not _is_loopback(mqtt.host):

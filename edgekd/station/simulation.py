@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 import random
@@ -32,7 +33,10 @@ STATION, CAMERA, RECIPE, JOB = "simulated", "camera", "demo", 1
 DEADLINE_MS = 2000.0  # It is to be looked at on any machine, however slow.
 SEED = 0
 CONFIGURATION_FILE = "station.toml"
-STEP_S = 120.0  # For which the station may take to be ready.
+STEP_S = 120.0  # For which the station may take to be ready,
+FOREVER_S = 1e9  # where people may take it offline,
+EVERY_S = 1.0  # and from one part to the next, so that they can look at it.
+LOT = 100  # Parts of a lot.
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,13 @@ class Simulation:
         configuration: Its configuration file.
         images: Those that its camera plays, in this order, again and again.
         defective: Of each whether it shows a defect; None where that is not known.
+        page: Address of its page; "" for none.
     """
 
     configuration: Path
     images: tuple[Path, ...]
     defective: tuple[bool | None, ...]
+    page: str = ""
 
     def image_of(self, frame_id: int | None) -> tuple[str, bool | None]:
         """The image that was a camera's frame, by its name, and whether it shows a defect.
@@ -114,14 +120,20 @@ class SimulationResult:
 
 
 async def simulate(
-    simulation: Simulation, parts: int | None, on_part: Callable[[SimulatedPart], None]
+    simulation: Simulation,
+    parts: int | None,
+    on_part: Callable[[SimulatedPart], None],
+    every_s: float = 0.0,
+    patience_s: float = STEP_S,
 ) -> SimulationResult:
     """Runs the station, and a PLC that lets parts come one after another.
 
     Args:
         simulation: As `prepare_simulation` made it.
-        parts: After so many it ends; None for one round of the images.
+        parts: After so many it ends; 0 for none such, None for one round of the images.
         on_part: Called with each part.
+        every_s: Seconds from one part to the next at least, for people who look at them.
+        patience_s: For which the station may take no part, as when somebody took it offline.
 
     Returns:
         What was done; of a station that was asked to end, until then.
@@ -138,7 +150,8 @@ async def simulate(
         on_part(part)
 
     service = asyncio.create_task(run_service(read_configuration(simulation.configuration), simulator=True))
-    line = asyncio.create_task(_line(simulation, parts or len(simulation.images), take, violations))
+    count = len(simulation.images) if parts is None else parts
+    line = asyncio.create_task(_line(simulation, count, every_s, patience_s, take, violations))
     try:
         await asyncio.wait({service, line}, return_when=asyncio.FIRST_COMPLETED)
         if line.done():
@@ -153,17 +166,25 @@ async def simulate(
 
 
 async def _line(
-    simulation: Simulation, parts: int, take: Callable[[SimulatedPart], None], violations: Counter[str]
+    simulation: Simulation,
+    parts: int,
+    every_s: float,
+    patience_s: float,
+    take: Callable[[SimulatedPart], None],
+    violations: Counter[str],
 ) -> None:
     configuration = read_configuration(simulation.configuration)
     assert configuration.modbus is not None
-    async with SimulatedPlc(configuration.modbus.host, configuration.modbus.port, step_s=STEP_S) as plc:
+    async with SimulatedPlc(configuration.modbus.host, configuration.modbus.port, step_s=patience_s) as plc:
         plc.violations = violations
         await plc.start()
         with RecordReader(configuration.data / VERDICTS_FILE) as record:
-            for part_id in range(1, parts + 1):
-                result = await plc.inspect(Part(part_id))
-                take(await asyncio.to_thread(_part, simulation, result, record))
+            for part_id in range(1, parts + 1) if parts else itertools.count(1):
+                pause = asyncio.create_task(asyncio.sleep(every_s))
+                result = await plc.inspect(Part(part_id, lot=f"LOT-{1 + (part_id - 1) // LOT}"))
+                if result.result_id:
+                    take(await asyncio.to_thread(_part, simulation, result, record))
+                await pause
 
 
 def _part(simulation: Simulation, result: PlcResult, record: RecordReader) -> SimulatedPart:
@@ -200,12 +221,13 @@ def _summary(parts: Sequence[SimulatedPart], violations: Counter[str]) -> Simula
     )
 
 
-def prepare_simulation(run: Path, out: Path) -> Simulation:
+def prepare_simulation(run: Path, out: Path, page: int | None = None) -> Simulation:
     """Makes what a simulated station needs: a recipe, images and a configuration.
 
     Args:
         run: A run that was exported, and whose images are still there.
         out: Folder for all of it; one that was prepared before is used again, with its record.
+        page: Port of its page on this machine, 0 for any that is free; None for no page.
 
     Returns:
         What was prepared.
@@ -223,9 +245,12 @@ def prepare_simulation(run: Path, out: Path) -> Simulation:
         if any(out.iterdir()):
             raise EdgekdError(f"{out} holds something else: name another folder for the simulated station")
         _fill(run, out, [path for path, _ in known])
-    _write_configuration(out)
+    if page is not None:
+        page = page or _free_port()
+    _write_configuration(out, page)
     images = tuple(sorted((out / "images").iterdir()))
-    return Simulation(out / CONFIGURATION_FILE, images, tuple(defective for _, defective in known))
+    address = "" if page is None else f"http://127.0.0.1:{page}/"
+    return Simulation(out / CONFIGURATION_FILE, images, tuple(defective for _, defective in known), address)
 
 
 def _images_of(run: Path) -> list[tuple[Path, bool | None]]:
@@ -256,17 +281,22 @@ def _fill(run: Path, out: Path, images: Sequence[Path]) -> None:
             shutil.copyfile(path, target)
 
 
-def _write_configuration(out: Path) -> None:
+def _write_configuration(out: Path, page: int | None) -> None:
     import tomlkit
-
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
 
     content: dict[str, Any] = {
         "data": "data",
         "recipes": "recipes",
         "cameras": {CAMERA: {"kind": "video", "source": "images"}},
         "stations": [{"name": STATION, "cameras": [CAMERA], "trigger": "modbus", "job": JOB, "start_online": True}],
-        "modbus": {"host": "127.0.0.1", "port": port},
+        "modbus": {"host": "127.0.0.1", "port": _free_port()},
     }
+    if page is not None:
+        content["page"] = {"port": page}
     (out / CONFIGURATION_FILE).write_text(tomlkit.dumps(content), encoding="utf-8")
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    return port
