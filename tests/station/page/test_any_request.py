@@ -7,6 +7,8 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from starlette.responses import JSONResponse
 
+from edgekd.station.error_codes import ErrorCode
+from edgekd.station.page.link import RefusedError
 from edgekd.station.page.roles import Role
 
 from ...engines.hand_made import graph, save
@@ -25,6 +27,7 @@ MANY = settings(FEW, max_examples=100)
 def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     made = make_page(folder)
+    made.link.answers["snap"] = RefusedError(ErrorCode.CAMERA_LOST, "The camera does not answer.")
     image = folder / "ok.png"
     image.write_bytes(b"no image")
     write_draft(made.recipes, save(graph(), folder, 120.0), image)

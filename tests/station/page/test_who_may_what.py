@@ -6,8 +6,10 @@ import re
 
 import pytest
 
+from edgekd.station.error_codes import ErrorCode
 from edgekd.station.page.app import PAGES, routers
 from edgekd.station.page.guard import needed
+from edgekd.station.page.link import RefusedError
 from edgekd.station.page.roles import Role, may
 
 from .stage import client, make_page
@@ -23,12 +25,23 @@ ROUTES = {
         GET /api/stations/{station}/live/{acquisition_id}/{kind}
         GET /api/results/{result_id}
         GET /api/results/{result_id}/images/{kind}
+        GET /api/recipes/released
         GET /api/session
         POST /api/login
         POST /api/logout
         POST /api/password
     """,
+    Role.OPERATOR: """
+        POST /api/stations/{station}/alarms/{code}/acknowledge
+        POST /api/stations/{station}/acknowledge-error
+        POST /api/stations/{station}/self-test
+        POST /api/stations/{station}/master-test
+        POST /api/stations/{station}/job
+        POST /api/results/{result_id}/reviews
+    """,
     Role.SUPERVISOR: """
+        POST /api/stations/{station}/online
+        POST /api/stations/{station}/counters/reset
         GET /api/results
         GET /api/export
         GET /api/export/size
@@ -38,6 +51,8 @@ ROUTES = {
         GET /api/health
     """,
     Role.ENGINEER: """
+        POST /api/stations/{station}/release
+        POST /api/stations/{station}/simulate
         GET /api/recipes
         GET /api/recipes/{recipe}/{revision}
         PUT /api/recipes/{recipe}/{revision}
@@ -86,7 +101,7 @@ ROUTES = {
     """,
 }
 TABLE = {tuple(line.split()): role for role, lines in ROUTES.items() for line in lines.strip().splitlines()}
-VALUES = {"revision": "1", "other_revision": "1", "number": "0", "result_id": "1", "acquisition_id": "1"}
+VALUES = {"revision": "1", "other_revision": "1", "number": "0", "result_id": "1", "acquisition_id": "1", "code": "702"}
 
 
 def found():
@@ -100,7 +115,9 @@ def found():
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    return make_page(tmp_path_factory.mktemp("page"))
+    made = make_page(tmp_path_factory.mktemp("page"))
+    made.link.answers["snap"] = RefusedError(ErrorCode.CAMERA_LOST, "The camera does not answer.")
+    return made
 
 
 def test_the_table_holds_every_route_with_its_role():
