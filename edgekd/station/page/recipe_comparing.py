@@ -32,7 +32,9 @@ def compare(folder: Path, other: Path) -> dict[str, Any]:
     recipes = [read_recipe(each) for each in (folder, other)]
     old, new = ({**each.model_dump(mode="json"), "release": None} for each in recipes)
     files = [list_files(each) for each in (folder, other)]
-    detectors = [_detector(each / recipe.detector.artifact) for each, recipe in zip((folder, other), recipes, strict=True)]
+    detectors = [
+        _detector(each / recipe.detector.artifact) for each, recipe in zip((folder, other), recipes, strict=True)
+    ]
     return {
         "recipe": [_change(*each) for each in differences(old, new) if each[0] not in ALWAYS_OTHERS],
         "detector": [_change(*each) for each in differences(*detectors)],

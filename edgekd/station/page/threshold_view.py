@@ -129,9 +129,7 @@ def histogram(manifest: Manifest, recorded: Sequence[RecordedScore], threshold: 
         **{label: [each.review == label for each in recorded] for label in LABELS},
     }
     clipped = np.clip(scores, edges[0], edges[-1])
-    counts = {
-        name: np.histogram(clipped[np.array(which, bool)], edges)[0].tolist() for name, which in chosen.items()
-    }
+    counts = {name: np.histogram(clipped[np.array(which, bool)], edges)[0].tolist() for name, which in chosen.items()}
     return {"edges": edges.tolist(), **counts, "expected": _expected(manifest, edges, len(recorded))}
 
 

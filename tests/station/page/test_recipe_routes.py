@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
+from edgekd.station.error_codes import ErrorCode
+from edgekd.station.page.link import RefusedError
 from edgekd.station.page.roles import Role
 from edgekd.station.recipe_release import next_revision, release
 from edgekd.station.recipe_store import find_job, read_recipe
@@ -68,7 +70,8 @@ def test_every_revision_is_listed_the_newest_of_a_recipe_first(page, engineer, d
     ]
     assert (rows[0]["released_by"], rows[0]["reason"], rows[0]["job"]) == ("Bob", "faster", 3)
     assert (rows[1]["retired"]["by"], rows[1]["retired"]["reason"]) == ("Bob", "revision 2 took its place")
-    assert rows[2]["digest"] == "" and rows[2]["retired"] is None
+    assert rows[2]["digest"] == ""
+    assert rows[2]["retired"] is None
 
 
 def test_a_folder_of_recipes_that_was_never_made_holds_none(tmp_path):
@@ -86,15 +89,18 @@ def test_a_revision_that_was_altered_or_cannot_be_read_is_listed_with_what_is_wr
     assert "recipe.toml was changed" in engineer.get("/api/recipes").json()[0]["problem"]
     path.write_text("job 3")
     shown = engineer.get(URL).json()
-    assert shown["recipe"] is None and "not valid TOML" in shown["problem"]
+    assert shown["recipe"] is None
+    assert "not valid TOML" in shown["problem"]
 
 
 def test_a_recipe_is_shown_with_its_view_threshold_and_checks(engineer):
     shown = engineer.get(URL).json()
     assert shown["recipe"]["cameras"]["top"]["exposure_us"] == 800
-    assert shown["detector"]["system"] == "hkt" and shown["detector"]["signed"] is False
+    assert shown["detector"]["system"] == "hkt"
+    assert shown["detector"]["signed"] is False
     assert (shown["threshold"]["value"], shown["threshold"]["origin"]) == (0.8, "by hand")
-    assert shown["view"]["frame"] == [24, 32] and shown["view"]["boxes"] == [[0, 0, 32, 24]]
+    assert shown["view"]["frame"] == [24, 32]
+    assert shown["view"]["boxes"] == [[0, 0, 32, 24]]
     assert shown["view"]["words"] == "the whole image, stretched"
     assert [(each["name"], each["on"]) for each in shown["image_checks"]] == [("dark", True)]
     assert [each["name"] for each in shown["files"]] == ["recipe.toml", "references/ok.png", "x.json", "x.onnx"]
@@ -104,7 +110,8 @@ def test_a_recipe_is_shown_with_its_view_threshold_and_checks(engineer):
 def test_a_manifest_that_is_damaged_leaves_the_recipe_to_be_seen(engineer, draft):
     (draft / "x.json").write_text("{}")
     shown = engineer.get(URL).json()
-    assert shown["recipe"]["job"] == 3 and shown["detector"] is None
+    assert shown["recipe"]["job"] == 3
+    assert shown["detector"] is None
     assert "x.json is not a manifest" in shown["problem"]
 
 
@@ -137,10 +144,13 @@ def test_what_is_no_revision_is_not_found(engineer, path):
 def test_a_draft_is_edited_and_the_trail_has_old_and_new_values(page, engineer, draft):
     answer = put(engineer, {"deadline_ms": 300, "detector": {"threshold": 0.9}})
     assert answer.status_code == 200
-    assert answer.json()["threshold"]["value"] == 0.9 and answer.json()["threshold"]["set_by_recipe"]
+    assert answer.json()["threshold"]["value"] == 0.9
+    assert answer.json()["threshold"]["set_by_recipe"]
     station, method, user, words = page.link.asked[-1]
     assert (station, method, user.name, user.role) == ("line", "audit", "engineer", Role.ENGINEER)
-    assert words["action"] == "edit recipe" and words["subject"] == "bolt/1" and words["why"] == "to try it"
+    assert words["action"] == "edit recipe"
+    assert words["subject"] == "bolt/1"
+    assert words["why"] == "to try it"
     assert words["old"] == "detector.threshold null, deadline_ms 400.0"
     assert words["new"] == "detector.threshold 0.9, deadline_ms 300.0"
     assert "# Measured." in (draft / "recipe.toml").read_text()
@@ -154,10 +164,12 @@ def test_an_edit_that_changes_nothing_is_not_on_record(page, engineer):
 def test_a_default_comes_back_and_a_camera_comes_and_goes(engineer, draft):
     put(engineer, {"cameras": {"side": {"trigger": "free_run"}, "top": {"exposure_us": None}}, "preload": True})
     recipe = read_recipe(draft)
-    assert recipe.cameras["side"].trigger == "free_run" and recipe.cameras["top"].exposure_us is None
+    assert recipe.cameras["side"].trigger == "free_run"
+    assert recipe.cameras["top"].exposure_us is None
     assert recipe.preload
     put(engineer, {"cameras": {"side": None}, "preload": None})
-    assert list(read_recipe(draft).cameras) == ["top"] and not read_recipe(draft).preload
+    assert list(read_recipe(draft).cameras) == ["top"]
+    assert not read_recipe(draft).preload
 
 
 @pytest.mark.parametrize(
@@ -185,7 +197,8 @@ def test_a_wrong_field_is_refused_in_one_line_and_nothing_is_written(page, engin
     before = (draft / "recipe.toml").read_bytes()
     answer = put(engineer, fields)
     assert answer.status_code == 409
-    assert message in text_of(answer) and "\n" not in text_of(answer)
+    assert message in text_of(answer)
+    assert "\n" not in text_of(answer)
     assert (draft / "recipe.toml").read_bytes() == before
     assert page.link.asked == []
 
@@ -206,17 +219,38 @@ def test_a_released_recipe_is_not_edited_but_revised(page, engineer, released):
     assert put(engineer, {"job": 4}, url="/api/recipes/bolt/2").json()["recipe"]["job"] == 4
 
 
-def test_a_release_carries_the_name_of_who_made_it_and_stations_hear_of_it(page, engineer, draft):
+def test_a_release_carries_the_name_of_who_made_it_and_is_on_record(page, engineer, draft):
     assert "the reason is missing" in text_of(engineer.post(f"{URL}/release", json={"reason": " "}))
     answer = engineer.post(f"{URL}/release", json={"reason": "first parts"})
     assert (answer.json()["status"], answer.json()["in_use"]) == ("released", True)
     assert (answer.json()["released_by"], answer.json()["reason"]) == ("engineer", "first parts")
     assert find_job(page.recipes, 3) == draft
-    (_, audit, _, words), (_, reload, *_) = page.link.asked
-    assert (audit, words["action"], words["why"]) == ("audit", "release recipe", "first parts")
+    ((_, method, _, words),) = page.link.asked
+    assert (method, words["action"], words["why"]) == ("audit", "release recipe", "first parts")
     assert words["new"] == f"digest {answer.json()['digest']}"
-    assert reload == "reload_recipes"
     assert "released already" in text_of(engineer.post(f"{URL}/release", json={"reason": "again"}))
+
+
+def test_a_line_changes_over_at_once_only_where_that_was_asked_for(tmp_path, parts):
+    page = make_page(tmp_path, {"a": {}, "b": {}, "c": {}, "d": {}})
+    draft = write_draft(page.recipes, *parts)
+
+    def reload(station, user):
+        if station == "c":
+            raise RefusedError(ErrorCode.LOADING_FAILED, "The camera is gone.")
+        if station == "d":
+            raise asyncio.TimeoutError
+        return {"reloaded": station == "b"}  # Another recipe judges at the first.
+
+    page.link.answers["reload_recipes"] = reload
+    with client(page, Role.ENGINEER) as browser:
+        told = browser.post(f"{URL}/release", json={"reason": "first parts", "change_over": True}).json()
+        assert told["changed_over"] == {"b": "", "c": "The camera is gone.", "d": "The station does not answer."}
+        assert told["in_use"]
+        assert find_job(page.recipes, 3) == draft
+        browser.post(f"{URL}/retire", json={"reason": "x"})
+        assert browser.post(f"{URL}/bring-back", json={"reason": "y"}).json()["changed_over"] == {}
+    assert [each[0] for each in page.link.asked if each[1] == "reload_recipes"] == ["a", "b", "c", "d"]
 
 
 def test_an_earlier_release_is_brought_back_as_the_next_revision(page, engineer, released):
@@ -250,7 +284,8 @@ def test_a_release_that_cannot_be_brought_back_leaves_no_draft(page, engineer, r
 
 def test_a_release_is_retired_once(page, engineer, released):
     answer = engineer.post(f"{URL}/retire", json={"reason": "no longer made"})
-    assert answer.json()["status"] == "retired" and not answer.json()["in_use"]
+    assert answer.json()["status"] == "retired"
+    assert not answer.json()["in_use"]
     assert page.link.asked[0][3]["action"] == "retire recipe"
     assert "retired already" in text_of(engineer.post(f"{URL}/retire", json={"reason": "again"}))
 
@@ -258,17 +293,20 @@ def test_a_release_is_retired_once(page, engineer, released):
 def test_a_draft_is_deleted_and_a_release_stays(page, engineer, draft):
     second = next_revision(draft)
     assert engineer.delete("/api/recipes/bolt/2").json() == {}
-    assert not second.exists() and draft.exists()
+    assert not second.exists()
+    assert draft.exists()
     assert page.link.asked[-1][3]["action"] == "delete draft"
     release(draft, "Ann", "the first")
     assert "was released and stays" in text_of(engineer.delete(URL))
 
 
 def test_a_change_that_the_trail_did_not_hear_of_says_so(page, engineer, draft):
-    page.link.answers["audit"] = asyncio.TimeoutError()
-    answer = put(engineer, {"job": 9})
-    assert answer.status_code == 503 and "bolt/1 is changed, but not in the audit trail" in text_of(answer)
-    assert read_recipe(draft).job == 9
+    for job, error in ((9, asyncio.TimeoutError()), (8, RefusedError(ErrorCode.ROW_NOT_WRITTEN, "The disk is full."))):
+        page.link.answers["audit"] = error
+        answer = put(engineer, {"job": job})
+        assert answer.status_code == 503
+        assert "bolt/1 is changed, but it could not be put into" in text_of(answer)
+        assert read_recipe(draft).job == job
 
 
 def test_a_full_disk_is_the_machines_fault(engineer, monkeypatch):
@@ -319,7 +357,8 @@ def test_a_detector_without_threshold_and_a_recipe_without_references_are_doubtf
     text = (draft / "recipe.toml").read_text()
     (draft / "recipe.toml").write_text(text.partition("[[self_tests")[0])
     shown = engineer.get(URL).json()
-    assert shown["threshold"] is None and len(shown["doubts"]) == 2
+    assert shown["threshold"] is None
+    assert len(shown["doubts"]) == 2
     assert shown["view"]["frame"] is None
     assert "no threshold" in text_of(engineer.get(f"{URL}/threshold"))
 

@@ -1,4 +1,4 @@
-"""A threshold on the page: over the scores on record, with what it promises, and what another one would have changed."""
+"""A threshold on the page: over the scores on record, what it promises, and what another one would have changed."""
 
 import math
 from contextlib import closing
@@ -19,8 +19,8 @@ from edgekd.verdicts.good_scores import most_above, quantiles_of
 from edgekd.verdicts.threshold import threshold_from_good
 
 from ...engines.hand_made import graph, save
-from ..record.recording import RECIPE, acquisition, opened, outcome
 from ..recipe_folders import write_draft
+from ..record.recording import RECIPE, acquisition, opened, outcome
 from .stage import client, make_page
 
 pytest.importorskip("tomlkit")
@@ -75,7 +75,8 @@ def judge(page, draft, scores, threshold=0.5, **more):
 def test_the_scores_on_record_are_shown_against_the_threshold(page, engineer, draft):
     judge(page, draft, [*GOOD, 0.7, 0.9, 5.0])
     shown = engineer.get(URL).json()
-    assert shown["now"]["value"] == 0.5 and not shown["now"]["set_by_recipe"]
+    assert shown["now"]["value"] == 0.5
+    assert not shown["now"]["set_by_recipe"]
     assert len(shown["scores"]) == 63
     newest = shown["scores"][0]
     assert (newest["score"], newest["verdict"], newest["recipe"], newest["image"]) == (5.0, "NG", "bolt", True)
@@ -140,7 +141,8 @@ def test_the_parts_just_below_and_above_are_those_whose_images_are_kept(page, en
         record.review(first, "Ann", "good", "clean")
     near = engineer.get(URL).json()["near"]
     assert [each["result_id"] for each in near["below"]] == [first]
-    assert near["below"][0]["reviews"][0]["note"] == "clean" and near["below"][0]["images"]["original"]
+    assert near["below"][0]["reviews"][0]["note"] == "clean"
+    assert near["below"][0]["images"]["original"]
     assert [each["result_id"] for each in near["above"]] == list(range(first + 2, first + 8))
 
 
@@ -166,8 +168,10 @@ def test_the_last_parts_are_read_and_no_more(page, draft):
 
 def test_before_the_first_part_the_good_images_alone_are_shown(engineer):
     shown = engineer.get(URL).json()
-    assert shown["scores"] == [] and shown["near"] == {"below": [], "above": []}
-    assert sum(shown["histogram"]["ok"]) == 0 and shown["histogram"]["edges"][0] == pytest.approx(0.1)
+    assert shown["scores"] == []
+    assert shown["near"] == {"below": [], "above": []}
+    assert sum(shown["histogram"]["ok"]) == 0
+    assert shown["histogram"]["edges"][0] == pytest.approx(0.1)
     assert shown["table"][0]["measured"]["bound"] is None
     assert shown["promised"]["good_images"] == 60
 
@@ -179,7 +183,8 @@ def test_a_manifest_of_before_good_scores_were_kept_still_has_its_histogram(page
     judge(page, draft, [0.5])
     with client(page, Role.ENGINEER) as browser:
         shown = browser.get(URL).json()
-    assert shown["promised"] is None and shown["histogram"]["expected"] is None
+    assert shown["promised"] is None
+    assert shown["histogram"]["expected"] is None
     assert shown["table"] == [
         {
             **{"asked": None, "expected": None, "bound": None, "threshold": 0.5, "current": True},
@@ -195,7 +200,8 @@ def test_a_manifest_of_before_good_scores_were_kept_still_has_its_histogram(page
 )
 def test_a_threshold_that_is_no_number_is_refused(engineer, body):
     answer = engineer.post(f"{URL}/try", json=body)
-    assert answer.status_code == 422 and "\n" not in answer.json()["error"]["text"]
+    assert answer.status_code == 422
+    assert "\n" not in answer.json()["error"]["text"]
     raw = engineer.post(f"{URL}/try", content='{"threshold": NaN}', headers={"content-type": "application/json"})
     assert raw.status_code == 422
 

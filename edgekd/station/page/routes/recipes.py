@@ -14,8 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edgekd.errors import EdgekdError, MachineError
 from edgekd.station import recipe_release
+from edgekd.station.page.auditing import note
 from edgekd.station.page.context import Page, page_of
 from edgekd.station.page.guard import needs
+from edgekd.station.page.link import RefusedError
 from edgekd.station.page.recipe_comparing import compare
 from edgekd.station.page.recipe_editing import edit_draft, in_words
 from edgekd.station.page.recipe_facts import facts_of, find_revision, list_rows
@@ -51,6 +53,15 @@ class Why(Body):
     """Why something is changed."""
 
     reason: Reason
+
+
+class Use(Why):
+    """Why something is put into use, and whether stations that judge by its recipe change over at once.
+
+    Otherwise they do at their next change-over: it is the engineer who knows whether the line may wait a second.
+    """
+
+    change_over: bool = False
 
 
 class Edit(Why):
@@ -125,32 +136,32 @@ async def discard(page: OfPage, user: Engineer, folder: Folder) -> dict[str, Any
 
 
 @router.post(f"{REVISION}/release")
-async def release(page: OfPage, user: Engineer, folder: Folder, body: Why) -> dict[str, Any]:
+async def release(page: OfPage, user: Engineer, folder: Folder, body: Use) -> dict[str, Any]:
     """Releases a draft: stations may judge by it, and the revision before it is retired."""
     before, digest = await _changed(
         lambda: (in_use(folder), recipe_release.release(folder, user.name, body.reason)),
     )
     await _record(page, user, "release recipe", folder, before, f"digest {digest}", body.reason)
-    return await _used(page, user, folder)
+    return await _used(page, user, folder, body)
 
 
 @router.post(f"{REVISION}/retire")
 async def retire(page: OfPage, user: Engineer, folder: Folder, body: Why) -> dict[str, Any]:
-    """Takes a released revision out of use."""
+    """Takes a released revision out of use; a station that judges by it does so until its next change-over."""
     await _changed(lambda: recipe_release.retire(folder, user.name, body.reason))
     await _record(page, user, "retire recipe", folder, "released", "retired", body.reason)
-    return await _used(page, user, folder)
+    return await asyncio.to_thread(facts_of, folder, page.cameras)
 
 
 @router.post(f"{REVISION}/bring-back", status_code=201)
-async def bring_back(page: OfPage, user: Engineer, folder: Folder, body: Why) -> dict[str, Any]:
+async def bring_back(page: OfPage, user: Engineer, folder: Folder, body: Use) -> dict[str, Any]:
     """Puts an earlier release into use again, as the next revision."""
     before, (again, digest) = await _changed(
         lambda: (in_use(folder), recipe_release.bring_back(folder, user.name, body.reason)),
     )
     new = f"{name_of(again)}, digest {digest}, as {name_of(folder)}"
     await _record(page, user, "bring back recipe", again, before, new, body.reason)
-    return await _used(page, user, again)
+    return await _used(page, user, again, body)
 
 
 async def _changed(change: Callable[[], Found]) -> Found:
@@ -169,17 +180,25 @@ async def _changed(change: Callable[[], Found]) -> Found:
 
 
 async def _record(page: Page, user: User, action: str, folder: Path, old: str, new: str, why: str) -> None:
-    """Puts a change that was made into the audit trail, which control writes; one trail for all stations."""
-    words = {"action": action, "subject": name_of(folder), "old": old, "new": new, "why": why}
+    """Puts a change that was made into the audit trail."""
     try:
-        await page.link.ask(page.link.stations[0], "audit", user, **words)
-    except (TimeoutError, asyncio.TimeoutError) as error:
-        text = f"{name_of(folder)} is changed, but not in the audit trail: the station does not answer. Note it down."
+        await note(page, user, action, name_of(folder), old, new, why)
+    except (RefusedError, TimeoutError, asyncio.TimeoutError) as error:
+        text = f"{name_of(folder)} is changed, but it could not be put into the audit trail: check the station."
         raise HTTPException(503, text) from error
 
 
-async def _used(page: Page, user: User, folder: Path) -> dict[str, Any]:
-    """A revision, once stations know that other recipes are in use."""
-    for station in page.link.stations:
-        await page.link.ask(station, "reload_recipes", user)
-    return await asyncio.to_thread(facts_of, folder, page.cameras)
+async def _used(page: Page, user: User, folder: Path, body: Use) -> dict[str, Any]:
+    """A revision that was put into use, and by station whether it judges by it now: "" or what keeps it."""
+    told: dict[str, str] = {}
+    for station in page.link.stations if body.change_over else ():
+        try:
+            answer = await page.link.ask(station, "reload_recipes", user)
+        except RefusedError as error:
+            told[station] = error.text
+        except (TimeoutError, asyncio.TimeoutError):
+            told[station] = "The station does not answer."
+        else:
+            if answer.get("reloaded"):
+                told[station] = ""
+    return {**await asyncio.to_thread(facts_of, folder, page.cameras), "changed_over": told}
