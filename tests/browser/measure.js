@@ -30,10 +30,13 @@ function isDisabled(element) {
   return element.closest(":disabled, [aria-disabled=true], [inert]") !== null;
 }
 
-/** Whether what is at the middle of a rectangle belongs to an element, or something lies over it. */
+/** Whether an element is seen all along a rectangle: nothing lies over it, and it is not scrolled away. */
 function isOnTop(element, rectangle) {
-  const at = document.elementFromPoint(rectangle.x + rectangle.width / 2, rectangle.y + rectangle.height / 2);
-  return at !== null && (element.contains(at) || at.contains(element));
+  const {left, right, top, height} = rectangle;
+  return [left + 1, (left + right) / 2, right - 1].every((x) => {
+    const at = document.elementFromPoint(x, top + height / 2);
+    return at !== null && (element.contains(at) || at.contains(element));
+  });
 }
 
 function opacityOf(element) {
@@ -67,11 +70,12 @@ function texts() {
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const element = walker.currentNode.parentElement;
-    if (!walker.currentNode.data.trim() || !isVisible(element) || isDisabled(element) || element.closest("option")) continue;
+    if (!walker.currentNode.data.trim() || !isVisible(element) || isDisabled(element)) continue;
+    if (element.closest("option, .hidden-text")) continue; // Which the browser draws itself; which nobody sees.
     const range = document.createRange();
     range.selectNodeContents(walker.currentNode);
     for (const rectangle of range.getClientRects()) {
-      if (rectangle.width < 3 || rectangle.height < 3 || !isOnTop(element, rectangle)) continue; // For screen readers alone.
+      if (rectangle.width < 3 || rectangle.height < 3 || !isOnTop(element, rectangle)) continue;
       found.push(textOf(element, rectangle, walker.currentNode.data, getComputedStyle(element)));
     }
   }

@@ -91,7 +91,7 @@ class PageStation:
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.origin}/api/state", timeout=5) as answer:
+            with urllib.request.urlopen(f"{self.origin}/healthz", timeout=5) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             assert self.station.running, self.station.log.read_text()[-4000:]

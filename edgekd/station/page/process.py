@@ -29,6 +29,7 @@ from edgekd.station.page.context import Page
 from edgekd.station.page.control import Control
 from edgekd.station.page.lots import LotCounter
 from edgekd.station.page.sessions import Sessions
+from edgekd.station.page.teaching.projects import Projects
 from edgekd.station.page.users import FILE, Users
 from edgekd.station.page.watching import watch
 from edgekd.station.record.reading import RecordReader
@@ -75,7 +76,7 @@ def make_page(settings: Message, control: Control, record: RecordReader) -> Page
         record=record,
         users=users,
         sessions=Sessions(users, 60 * configuration.idle_minutes),
-        projects=None,  # type: ignore[arg-type]
+        projects=Projects(data, Path(settings["recipes"])),
     )
 
 
@@ -178,6 +179,7 @@ async def run(descriptor: int) -> int:
     control = Control(reader, writer, names, lambda count, station: record.last(count, station=station), lots)
     try:
         page = make_page(settings, control, record)
+        await asyncio.to_thread(page.projects.resume)  # What was taught when the station ended goes on.
         await serve(control, create_app(page), page.configuration)
     except (EdgekdError, OSError) as error:
         with contextlib.suppress(OSError):

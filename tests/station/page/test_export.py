@@ -131,6 +131,16 @@ def test_what_is_too_large_is_refused_with_what_to_do(record, data, supervisor, 
     assert "choose a shorter time" in answer.json()["error"]["text"]
 
 
+def test_the_size_of_an_export_is_known_before_it_is_made(record, data, supervisor, monkeypatch):
+    judged(record, 1, Verdict.NG)
+    judged(record, 2)
+    content = store(record, data, 1)
+    assert supervisor.get("/api/export/size").json() == {"results": 2, "image_bytes": len(content)}
+    assert supervisor.get("/api/export/size?verdict=OK").json() == {"results": 1, "image_bytes": 0}
+    monkeypatch.setattr(exporting, "MOST_RESULTS", 1)
+    assert supervisor.get("/api/export/size").status_code == 422
+
+
 def test_few_exports_are_made_at_once(record, supervisor):
     judged(record, 1)
     with exporting._running, exporting._running:

@@ -1,6 +1,6 @@
 // Texts and numbers in the reader's language. One file a language; what a language lacks is shown in English.
 
-import {sayNotReachedBy} from "./api.js";
+import {sayNotReachedBy, translateErrorsBy} from "./api.js";
 
 export const LANGUAGES = {en: "English", de: "Deutsch"};
 
@@ -16,6 +16,10 @@ const plurals = new Intl.PluralRules(language);
 
 document.documentElement.lang = language;
 sayNotReachedBy(() => t("common.not_reached"));
+translateErrorsBy((error) => {
+  const key = `users.error.${error?.key}`;
+  return has(key) ? t(key, error.values) : undefined;
+});
 
 /**
  * A text by its key, such as "operator.lot". `{name}` in it stands for a value. A text of the form

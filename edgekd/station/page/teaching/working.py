@@ -1,0 +1,147 @@
+"""The long work, as the page sees it: started, watched, stopped, and started again after an interruption."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from edgekd.station.clock import Clock
+from edgekd.station.page.teaching.project_files import ProjectFiles
+from edgekd.station.page.teaching.work_files import STEPS, Kind, Order, State, Step
+
+WORKER = "edgekd.station.page.teaching.worker"
+OF_STATE = ("ended_utc_ms", "elapsed_s", "left_s", "done", "total", "error")
+FINAL = ("done", "failed", "stopped")
+
+
+class Working:
+    """Starts and watches the process of a project's long work.
+
+    Args:
+        project: Its files.
+        station: Of the project.
+        data: Folder of the record.
+        recipes: Folder of the recipes.
+    """
+
+    def __init__(self, project: ProjectFiles, station: str, data: Path, recipes: Path) -> None:
+        self._project, self._station = project, station
+        self._data, self._recipes = data, recipes
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def order(self, kind: Kind, number: int, by: str, options: dict[str, Any]) -> bool:
+        """Orders work and begins it.
+
+        Args:
+            kind: What to do.
+            number: Of the run.
+            by: Who asks.
+            options: Of the kind.
+
+        Returns:
+            Whether it was begun; False where the project's last work is still going on.
+        """
+        lock = self._project.work.take_lock()
+        if lock is None:
+            return False
+        with _closing(lock):
+            self._project.work.put_order(Order(Clock().utc_ms(), kind, number, by, options))
+            self._start(lock)
+        return True
+
+    def go_on(self) -> bool:
+        """Begins again what was interrupted or stopped; returns whether it was begun."""
+        lock = self._project.work.take_lock()
+        if lock is None:
+            return False
+        with _closing(lock):
+            self._project.work.go_on()
+            self._start(lock)
+        return True
+
+    def stop(self) -> None:
+        """Asks the process to end; what it did is kept."""
+        state = self._project.work.state()
+        self._project.work.ask_to_stop()
+        if not self._project.work.is_locked():
+            return
+        process = self._process
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if process is not None and process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            elif state is not None and state.pid:
+                os.kill(state.pid, signal.SIGTERM)  # One that an earlier process of the page began; it holds the lock.
+
+    def job(self) -> dict[str, Any] | None:
+        """How far the work is that was ordered last, as JSON has it; None where nothing was."""
+        work = self._project.work
+        order = work.order()
+        if order is None:
+            return None
+        running = work.is_locked()
+        state = work.state() or State(order.id, steps=[Step(name) for name in STEPS[order.kind]])
+        if self._process is not None:
+            self._process.poll()  # So that it does not stay as a zombie.
+        return {
+            "project": self._project.folder.name,
+            "station": self._station,
+            "kind": order.kind,
+            "number": order.number,
+            "by": order.by,
+            "state": _state(state, running, work.stop_asked),
+            "step": next((each.name for each in state.steps if each.state == "running"), ""),
+            "steps": [asdict(each) for each in state.steps],
+            "started_utc_ms": order.id,
+            **{
+                name: getattr(state, name) for name in ("ended_utc_ms", "elapsed_s", "left_s", "done", "total", "error")
+            },
+        }
+
+    def wait(self, seconds: float) -> bool:
+        """Waits for the process to end; for whoever ends with it.
+
+        Args:
+            seconds: At most.
+        """
+        end = time.monotonic() + seconds
+        while self._project.work.is_locked():
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.05)
+        return True
+
+    def _start(self, lock: int) -> None:
+        folder = self._project.work.folder
+        words = [str(each.absolute()) for each in (self._project.folder, self._data, self._recipes)]
+        with (folder / "worker.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", WORKER, *words, str(lock)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(lock,),
+                start_new_session=True,  # It outlives the page.
+            )
+
+
+@contextlib.contextmanager
+def _closing(file: int) -> Any:
+    try:
+        yield file
+    finally:
+        os.close(file)
+
+
+def _state(state: State, running: bool, stop_asked: bool) -> str:
+    if state.state in FINAL:
+        return state.state
+    if running:
+        return "running"
+    return "stopped" if stop_asked else "interrupted"
