@@ -50,3 +50,7 @@ export function doubtText(doubt) {
   const key = `recipes.doubt.${doubt.code}`;
   return has(key) ? t(key, {...doubt, score: score(doubt.score)}) : doubt.text;
 }
+
+/** A field's value, whatever it is. */
+export const inWords = (value) => (value === null || value === undefined ? "–"
+  : typeof value === "object" ? JSON.stringify(value) : String(value));

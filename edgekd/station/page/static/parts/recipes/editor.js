@@ -82,7 +82,7 @@ function One({field, text, problem, onText}) {
 /** Several of some names. */
 function Checks({label, hint, options, chosen, onChange}) {
   const toggle = (name) => (on) => onChange(options.filter((each) => (each === name ? on : chosen.includes(each))));
-  return html`<div class="field" role="group" aria-label=${label}>
+  return html`<div class="field across" role="group" aria-label=${label}>
     <span class="label">${label}</span>
     ${hint && html`<span class="hint">${hint}</span>`}
     <div class="recipe-checks">${options.map((name) => html`<${Check} key=${name} label=${t(`recipes.check.${name}`)}
