@@ -8,7 +8,7 @@ MINUTES ?= 10
 SEED ?= 0
 BIN := .venv/bin
 
-.PHONY: demo station test gpu slow faults fuzz soak station-soak lowest lint docs setup clean
+.PHONY: demo station test gpu slow faults browser screenshots fuzz soak station-soak lowest lint docs setup clean
 
 demo: setup
 	$(BIN)/edgekd demo --out demo
@@ -33,6 +33,15 @@ slow: setup
 # time; what a machine lacks is skipped with its reason, and fails where EDGEKD_REQUIRE_COUNTERPARTS is 1.
 faults: setup
 	$(BIN)/pytest -m "not slow and not gpu" --durations 20 tests/station
+
+# The page of a simulated station in a real browser: everything, with a detector that is taught for three minutes. A part
+# of it is in `make test`. Needs Chromium.
+browser: setup
+	$(BIN)/pytest -m "not gpu" --durations 20 tests/browser
+
+screenshots: setup
+	test -f demo/run/detector.onnx || $(BIN)/edgekd demo --out demo
+	$(BIN)/python .ci/make_screenshots.py --run demo/run docs/images/page
 
 # Minutes of inspecting while faults are injected: every frame accounted for, memory flat. Its full disk needs root.
 soak: setup

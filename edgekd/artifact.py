@@ -17,9 +17,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from edgekd.errors import ArtifactError, EdgekdError, MachineError
+from edgekd.errors import ArtifactError, EdgekdError, MachineError, shown
 from edgekd.json_files import read_json as read_json
-from edgekd.json_files import shown
 from edgekd.manifest import MANIFEST
 from edgekd.precisions import PRECISIONS
 from edgekd.run_folder import DETECTOR_FILE, artifact_name

@@ -34,6 +34,7 @@ PACKAGE_EXTRAS = {
     "uvicorn": "page",
     "websockets": "page",
 }
+MOST_SHOWN = 60  # Characters of a name in a message.
 
 
 class EdgekdError(Exception):
@@ -71,10 +72,21 @@ def one_line(error: Exception) -> str:
     return str(error).partition("\n")[0] or type(error).__name__
 
 
-def few_of(names: Sequence[str], shown: int = 3) -> str:
+def shown(text: str, most: int = MOST_SHOWN) -> str:
+    """A name from a file as a message can print it: in one line, shortened.
+
+    Args:
+        text: The name.
+        most: Characters of it.
+    """
+    short = text if len(text) <= most else f"{text[: most - 3]}..."
+    return short if short.isprintable() else repr(short)[1:-1]
+
+
+def few_of(names: Sequence[str], most: int = 3) -> str:
     """How many names there are and the first few of them, such as "5 (a.png, b.png, c.png and 2 more)"."""
-    more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return f"{len(names)} ({', '.join(names[:shown])}{more})"
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{len(names)} ({', '.join(names[:most])}{more})"
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> EdgekdError:
@@ -88,7 +100,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> EdgekdError:
     names = sorted(known)
     nearest = difflib.get_close_matches(name.lower().replace("-", "_"), names, n=1, cutoff=0.4)
     hint = f"did you mean {nearest[0]}? " if nearest else ""
-    return EdgekdError(f"unknown {kind} '{name}': {hint}known are {', '.join(names)}")
+    return EdgekdError(f"unknown {kind} '{shown(name)}': {hint}known are {', '.join(names)}")
 
 
 def missing_package(package: str, purpose: str) -> MachineError:

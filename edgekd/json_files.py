@@ -14,13 +14,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from edgekd.errors import ArtifactError
+from edgekd.errors import ArtifactError, shown
 
 MOST_BYTES = 32 << 20  # Of any file: a recipe that lists a quarter of a million images is smaller.
 MOST_VALUES = 600_000  # Of any file: in memory one takes about a hundred bytes, and a microsecond or two to read.
 MOST_DEPTH = 64  # Of lists and objects inside each other; what edgekd writes has less than ten.
 LARGEST_INTEGER = 2**64  # Seeds go as far; beyond it arithmetic elsewhere overflows.
-MOST_SHOWN = 60  # Characters of a name in a message.
 
 
 def read_json(path: Path, most_bytes: int = MOST_BYTES, most_values: int = MOST_VALUES) -> Any:
@@ -78,17 +77,6 @@ def kind_of(value: object) -> str:
     if isinstance(value, str):
         return "text"
     return "a number" if isinstance(value, (int, float)) and not isinstance(value, bool) else json.dumps(value)
-
-
-def shown(text: str, most: int = MOST_SHOWN) -> str:
-    """A name from a file as a message can print it: in one line, shortened.
-
-    Args:
-        text: The name.
-        most: Characters of it.
-    """
-    short = text if len(text) <= most else f"{text[: most - 3]}..."
-    return short if short.isprintable() else repr(short)[1:-1]
 
 
 def read_regular(path: Path, most_bytes: int) -> bytes:

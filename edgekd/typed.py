@@ -25,8 +25,8 @@ from pydantic import (
     model_validator,
 )
 
-from edgekd.errors import ArtifactError, EdgekdError
-from edgekd.json_files import MOST_SHOWN, kind_of, shown
+from edgekd.errors import MOST_SHOWN, ArtifactError, EdgekdError, shown
+from edgekd.json_files import kind_of
 
 LONGEST_TEXT = 1 << 16
 LONGEST_PATH = 4096

@@ -105,7 +105,7 @@ on_a_jetson() {
     say "L4T $l4t, Python $python"
     require_root
     install_system_packages python3-libnvinfer
-    install_edgekd "$python" station "$bindings"
+    install_edgekd "$python" page "$bindings"
 }
 
 with_an_rtx_gpu() {
@@ -117,7 +117,7 @@ with_an_rtx_gpu() {
     say "${gpu//$'\n'/, }, Python $python"
     require_root --rtx
     install_system_packages
-    install_edgekd "$python" station,tensorrt-rtx
+    install_edgekd "$python" page,tensorrt-rtx
 }
 
 main() {

@@ -26,6 +26,7 @@ QUESTIONS = (  # What a process engineer asks; the page that answers it.
     ("defects are missed", "defects-missed"),
     ("the light or the part changed", "light-or-part-changed"),
     ("several products", "several-products"),
+    ("teach a part at the line", "teach-at-the-line"),
     ("Jetson", "jetson"),
     ("RTX", "rtx"),
     ("Windows", "windows"),
@@ -80,7 +81,7 @@ def options_of(path: tuple[str, ...]) -> frozenset[str]:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_command_in_the_pages_exists_and_takes_the_options_it_is_given(page):
     for words in commands(page):
-        path = tuple(words[:2] if words[0] in ("teachers", "recipes") else words[:1])
+        path = tuple(words[:2] if words[0] in ("teachers", "recipes", "users") else words[:1])
         given = {word.partition("=")[0] for word in words if re.match(r"--\w", word)}
         assert given <= options_of(path), f"edgekd {' '.join(words)}: {given - options_of(path)}"
 

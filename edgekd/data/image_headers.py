@@ -16,6 +16,7 @@ import numpy as np
 import simplejpeg
 
 from edgekd.data.declared import COLOURS, CutOffError, DamagedError, Header, cut_off, decoded_bytes
+from edgekd.data.jpeg_scans import scans_are_missing
 from edgekd.data.tiff_header import tiff_header
 from edgekd.errors import ImageError
 
@@ -62,6 +63,8 @@ def _jpeg(data: bytes) -> Header:
         raise DamagedError(f"its JPEG header cannot be read ({error})") from error
     if (scans := data.count(b"\xff\xda")) > MOST_SCANS:
         raise DamagedError(f"it holds {scans} scans, and an image has {MOST_SCANS} at most")
+    if scans_are_missing(data):
+        raise CutOffError
     grey = colours == "Gray"
     # Progressive ones are kept as coefficients until their last scan. In compressed data 0xFF stands before no 0xC2.
     progressive = b"\xff\xc2" in data

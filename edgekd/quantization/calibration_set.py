@@ -13,12 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import ConfigDict, TypeAdapter
 
 from edgekd.artifact import sha256, write_json
-from edgekd.errors import ArtifactError, EdgekdError
-from edgekd.json_files import read_object, shown
+from edgekd.errors import ArtifactError, EdgekdError, shown
+from edgekd.json_files import read_object
 from edgekd.precisions import CALIBRATION_CHOICES
-from edgekd.typed import LONGEST_PATH, Count, InnerPaths, Text, checked, digests, inner_path, one_of
+from edgekd.typed import Count, InnerPaths, Text, checked, digests, inner_path, one_of
 
 FEWEST_IMAGES = 8
+MOST_OF_PATH = 500  # Characters of it in a message.
 OUTLIER_DISTANCE = 6.0  # From the median, in standard deviations as the median absolute deviation estimates them.
 DEVIATIONS = 1.4826  # Standard deviations of a normal distribution in one median absolute deviation.
 
@@ -64,7 +65,7 @@ def read_calibration_set(path: Path) -> CalibrationSet:
     """
     chosen = checked(_CALIBRATION_SET, read_object(path), path, "give a calibration set that edgekd export wrote")
     root = (path.parent / chosen.root).resolve()  # An absolute one stays as it is.
-    where = shown(str(root), LONGEST_PATH)
+    where = shown(str(root), MOST_OF_PATH)
     for name, digest in chosen.images.items():
         if not os.path.isfile(root / name):  # False where the whole path is too long, too.
             raise ArtifactError(f"{path} names {shown(name)}, not in {where}: put it back, or choose a new set")

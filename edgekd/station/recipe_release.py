@@ -80,13 +80,15 @@ def retire(folder: Path, by: str, reason: str) -> None:
         reason: Why.
 
     Raises:
-        EdgekdError: It was not released.
+        EdgekdError: It was not released, or is retired already.
     """
     import tomlkit
 
     _require_words(by, reason)
     if released_list(folder) is None:
         raise EdgekdError(f"{folder} is a draft, which no station uses: delete it where it is not wanted")
+    if retired_path(folder).exists():
+        raise EdgekdError(f"{folder} is retired already")
     with write_beside(retired_path(folder)) as part:
         part.write_text(tomlkit.dumps({"by": by, "at": _now(), "reason": reason}), encoding="utf-8")
 
@@ -114,6 +116,58 @@ def next_revision(folder: Path) -> Path:
 
         _edit(part, set_draft)
     return folder.absolute().parent / str(number)
+
+
+def bring_back(folder: Path, by: str, reason: str) -> tuple[Path, str]:
+    """Puts an earlier release into use again: as the next revision, since the later ones stay on record.
+
+    Args:
+        folder: `ID/REVISION` of the earlier release, retired or not.
+        by: Who does it.
+        reason: Why.
+
+    Returns:
+        The folder of the new revision, and its digest.
+
+    Raises:
+        EdgekdError: It was never released, it is in use, or a file is not the one that was released; or what `release`
+            raises, and then nothing is changed.
+    """
+    _require_words(by, reason)
+    listed = released_list(folder)
+    if listed is None:
+        raise EdgekdError(f"{folder} was never released: release it")
+    if folder.absolute() in [each.folder.absolute() for each in recipes_in_use(folder.absolute().parent.parent)]:
+        raise EdgekdError(f"{folder} is in use already")
+    if list_files(folder) != listed:
+        raise EdgekdError(f"{folder} is not as it was released: restore its files from a backup")
+    draft = next_revision(folder)
+    try:
+        return draft, release(draft, by, f"{reason} (revision {folder.name} again)")
+    except EdgekdError:
+        if released_list(draft) is None:
+            discard(draft)
+        raise
+
+
+def discard(folder: Path) -> None:
+    """Deletes a draft.
+
+    Args:
+        folder: `ID/REVISION`.
+
+    Raises:
+        EdgekdError: It was released: what the record may name stays.
+        MachineError: It cannot be deleted.
+    """
+    if released_list(folder) is not None:
+        raise EdgekdError(f"{folder} was released and stays, since the record may name it: retire it")
+    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    try:
+        folder.rename(part)  # At once; what is left of it after a power cut is no revision.
+        shutil.rmtree(part)
+    except OSError as error:
+        raise MachineError(f"cannot delete {folder}: {error.strerror or error}") from error
 
 
 @contextlib.contextmanager

@@ -158,7 +158,7 @@ def list_recipes(recipes: Path) -> list[StoredRecipe]:
     Raises:
         EdgekdError: There is no such folder.
     """
-    return [_stored(folder) for folder in revisions_in(recipes)]
+    return [stored_recipe(folder) for folder in revisions_in(recipes)]
 
 
 def recipes_in_use(recipes: Path) -> Iterator[StoredRecipe]:
@@ -169,10 +169,15 @@ def recipes_in_use(recipes: Path) -> Iterator[StoredRecipe]:
             last[folder.parent.name] = folder
     for folder in last.values():
         if not retired_path(folder).exists():
-            yield _stored(folder)
+            yield stored_recipe(folder)
 
 
-def _stored(folder: Path) -> StoredRecipe:
+def stored_recipe(folder: Path) -> StoredRecipe:
+    """A revision as it stands on the disk, also one that cannot be read.
+
+    Args:
+        folder: `ID/REVISION`, which exists.
+    """
     name, revision, retired = folder.parent.name, int(folder.name), retired_path(folder).exists()
     digest = ""
     try:

@@ -15,8 +15,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from edgekd.artifact import write_beside
-from edgekd.errors import ArtifactError, one_line
-from edgekd.json_files import shown
+from edgekd.errors import ArtifactError, one_line, shown
 from edgekd.training.torch_files import TorchFile
 
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -82,3 +84,19 @@ def quantiles_of(scores: ArrayLike) -> dict[str, Any]:
     values = np.asarray(scores, np.float64).ravel()
     scores_at = np.quantile(values, QUANTILES).tolist()
     return {"count": values.size, "quantiles": [list(pair) for pair in zip(QUANTILES, scores_at, strict=True)]}
+
+
+def most_above(good_scores: Mapping[str, Any], limit: float) -> int:
+    """The most good images that can be above a limit, as far as their quantiles tell.
+
+    Args:
+        good_scores: The entry `good_scores` of a manifest.
+        limit: Of the score.
+
+    Returns:
+        0..count, never too few.
+    """
+    last = int(good_scores["count"]) - 1
+    at_or_below = [share for share, value in good_scores["quantiles"] if value <= limit]
+    # A quantile lies between two images: the one at this place, counted from 0, and all before it are at or below it.
+    return last + 1 if not at_or_below else last - math.floor(max(at_or_below) * last)

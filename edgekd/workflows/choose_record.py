@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekd.artifact import read_json, write_json
-from edgekd.errors import ArtifactError, EdgekdError
-from edgekd.json_files import shown
+from edgekd.errors import ArtifactError, EdgekdError, shown
 from edgekd.preprocessing import parse_size
 from edgekd.workflows.candidates import Candidate
 from edgekd.workflows.halving import Round

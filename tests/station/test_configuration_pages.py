@@ -18,6 +18,7 @@ MODELS = {
         configuration.OpcUaConfiguration,
         configuration.MqttConfiguration,
         configuration.WebhookConfiguration,
+        configuration.PageConfiguration,
         configuration.OutputsConfiguration,
         configuration.TimerConfiguration,
         configuration.Storage,
@@ -55,7 +56,8 @@ def test_every_default_on_the_page_is_that_of_its_field(page):
     by_section = {
         "stations": "OneStation", "cameras": "CameraConfiguration" if page == "configuration.md" else "CameraSettings",
         "modbus": "ModbusConfiguration", "opcua": "OpcUaConfiguration", "mqtt": "MqttConfiguration",
-        "webhook": "WebhookConfiguration", "storage": "Storage", "detector": "Detector", "self_tests": "SelfTests",
+        "webhook": "WebhookConfiguration", "page": "PageConfiguration",
+        "storage": "Storage", "detector": "Detector", "self_tests": "SelfTests",
     }  # fmt: skip
     checked = 0
     for section, body in zip(sections[1::2], sections[2::2], strict=True):

@@ -75,7 +75,15 @@ def test_an_example_of_every_kind_of_camera_and_of_every_section_is_shown():
     cameras = [camera for each in shown for camera in each.get("cameras", {}).values()]
     kinds = set(get_type_hints(CameraConfiguration)["kind"].__args__)
     assert {camera.get("kind") for camera in cameras} >= kinds
-    assert {name for each in shown for name in each} >= {"modbus", "opcua", "mqtt", "webhook", "stations", "cameras"}
+    assert {name for each in shown for name in each} >= {
+        "modbus",
+        "opcua",
+        "mqtt",
+        "webhook",
+        "page",
+        "stations",
+        "cameras",
+    }
 
 
 def test_every_field_of_every_payload_is_on_the_page_of_mqtt():

@@ -21,7 +21,7 @@ from edgekd import __version__
 from edgekd.errors import EdgekdError, MachineError
 from edgekd.station.error_codes import StationError
 from edgekd.station.page import routes
-from edgekd.station.page.answers import refusal
+from edgekd.station.page.answers import refusal, told
 from edgekd.station.page.context import Page
 from edgekd.station.page.guard import Gate, Route, needed
 from edgekd.station.page.headers import SECURITY, KnownHosts, SecurityHeaders
@@ -100,7 +100,7 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def answered(request: Request, error: HTTPException) -> Response:
-        return refusal(error.status_code, str(error.detail), dict(error.headers or {}))
+        return refusal(error.status_code, str(error.detail), dict(error.headers or {}), **told(error))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
@@ -114,7 +114,7 @@ def _answer_errors(app: FastAPI) -> None:
     async def wrong(request: Request, error: EdgekdError) -> Response:
         if isinstance(error, StationError):
             return refusal(409, str(error), station_code=int(error.code))
-        return refusal(503 if isinstance(error, MachineError) else 422, str(error))
+        return refusal(503 if isinstance(error, MachineError) else 422, str(error), **told(error))
 
     @app.exception_handler(TimeoutError)
     @app.exception_handler(asyncio.TimeoutError)  # Another one before Python 3.11.

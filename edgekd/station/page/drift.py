@@ -14,9 +14,9 @@ from edgekd.errors import EdgekdError
 from edgekd.result import Verdict
 from edgekd.station.page.trends import Span
 from edgekd.station.parts import Outcome
-from edgekd.station.record.reading import RecordReader
 from edgekd.station.recipe_store import read_recipe
 from edgekd.station.recipes import NAME
+from edgekd.station.record.reading import RecordReader
 from edgekd.verdicts.monitor import Monitor, image_monitors, score_monitor
 
 LOOKED_AT = 1000  # Results; the longest window of the monitor is 200 parts.

@@ -74,6 +74,10 @@ class Export:
         images: Whether their images are in it.
         about: Lines that say what it is.
 
+    Attributes:
+        results: How many there are.
+        image_bytes: How large their images are, whether they are in it or not.
+
     Raises:
         EdgekdError: It would be too large; what to do.
         MachineError: Too many others are being made.
@@ -84,13 +88,15 @@ class Export:
     ) -> None:
         self._record, self._data, self._wanted, self._images = record, data, wanted, images
         self._about = tuple(about)
-        count, size, self._before = evaluate(record.path, lambda log: _extent(log, wanted))
-        if count > MOST_RESULTS:
-            raise EdgekdError(f"{count} results were found, and an export holds {MOST_RESULTS}: choose a shorter time.")
-        if images and size > MOST_BYTES:
+        self.results, self.image_bytes, self._before = evaluate(record.path, lambda log: _extent(log, wanted))
+        if self.results > MOST_RESULTS:
             raise EdgekdError(
-                f"Their images take {size >> 30} GiB, and an export holds {MOST_BYTES >> 30}: choose a shorter time, "
-                "or leave the images out."
+                f"{self.results} results were found, and an export holds {MOST_RESULTS}: choose a shorter time."
+            )
+        if images and self.image_bytes > MOST_BYTES:
+            raise EdgekdError(
+                f"Their images take {self.image_bytes >> 30} GiB, and an export holds {MOST_BYTES >> 30}: choose a "
+                "shorter time, or leave the images out."
             )
         if not _running.acquire(blocking=False):
             raise MachineError("Other exports are being made: try again when they have ended.")

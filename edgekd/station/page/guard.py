@@ -7,13 +7,12 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from fastapi import HTTPException
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, APIWebSocketRoute
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from edgekd.station.page.answers import refusal
+from edgekd.station.page.answers import Refusal, refusal, told
 from edgekd.station.page.roles import Role, User, may
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ READING = ("GET", "HEAD")
 LOGIN = "/api/login"
 CSRF_HEADER = "x-csrf-token"
 ACTIVE_HEADER = "x-active"  # The page sends it where somebody touched keyboard or screen within the last minute.
-NOT_LOGGED_IN = "Log in to do this."
 Route = APIRoute | APIWebSocketRoute
 
 
@@ -41,7 +39,7 @@ def needs(role: Role) -> Callable[[HTTPConnection], Awaitable[User]]:
         user = cast(User, connection.scope["user"])
         refused = _refused(user, role)
         if refused is not None:
-            raise HTTPException(*refused)
+            raise refused
         return user
 
     cast(Any, user_of).needed = role
@@ -86,16 +84,17 @@ class Gate:
         if refused is None:
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008, "reason": refused[1]})
+            await send({"type": "websocket.close", "code": 1008, "reason": refused.detail})
         else:
-            await refusal(*refused)(scope, receive, send)
+            await refusal(refused.status_code, refused.detail, **told(refused))(scope, receive, send)
 
-    def _enter(self, connection: HTTPConnection) -> tuple[int, str] | None:
-        """Notes who sends a request; gives status and text where it is refused."""
+    def _enter(self, connection: HTTPConnection) -> Refusal | None:
+        """Notes who sends a request; says why it is refused, and None where it is not."""
         scope = connection.scope
         changes = scope["type"] == "http" and scope["method"] not in READING
         if (changes or scope["type"] == "websocket") and not comes_from_here(connection):
-            return 403, "The request came from another page: open this one and try again."
+            text = "The request came from another page: open this one and try again."
+            return Refusal(403, text, "other_page")
         session = self._session(connection, changes)
         address = connection.client.host if connection.client else ""
         scope["session"] = session
@@ -103,7 +102,8 @@ class Gate:
         if changes and session is not None and scope["path"] != LOGIN:
             token = connection.headers.get(CSRF_HEADER, "")
             if not secrets.compare_digest(token.encode("latin-1", "replace"), session.csrf.encode()):
-                return 403, "The request does not carry the session's token: load the page again."
+                text = "The request does not carry the session's token: load the page again."
+                return Refusal(403, text, "token")
         role = self._role(scope)
         return None if role is None else _refused(scope["user"], role)
 
@@ -158,10 +158,16 @@ def comes_from_here(connection: HTTPConnection) -> bool:
     return (parts.scheme, parts.netloc) == (scheme, headers.get("host", ""))
 
 
-def _refused(user: User, role: Role) -> tuple[int, str] | None:
-    """Status and text for somebody who may not use what needs a role; None for whoever may."""
+def not_logged_in() -> Refusal:
+    """What is answered to nobody where somebody is needed."""
+    return Refusal(401, "Log in to do this.", "log_in")
+
+
+def _refused(user: User, role: Role) -> Refusal | None:
+    """Why somebody may not use what needs a role; None for whoever may."""
     if may(user.role, role):
         return None
     if not user.name:
-        return 401, NOT_LOGGED_IN
-    return 403, f"This needs the role {role.value}; you are {user.role.value}."
+        return not_logged_in()
+    text = f"This needs the role {role.value}; you are {user.role.value}."
+    return Refusal(403, text, f"needs_{role.value}")

@@ -1,4 +1,4 @@
-"""How the machine of a station is: disk, memory, load, temperature, power, and what was lost between camera and record."""
+"""How the machine of a station is: disk, memory, load, temperature, power, and frames and triggers that were lost."""
 
 from __future__ import annotations
 

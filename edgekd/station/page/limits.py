@@ -19,6 +19,7 @@ from edgekd.station.page.answers import refusal
 from edgekd.station.tasks import within
 
 MOST_BYTES = 1 << 20  # Of a body.
+LENGTH = re.compile(r"[0-9]{1,18}")
 UPLOADS = re.compile(r"/api/teach/[^/]+/uploads")
 MOST_UPLOADED_BYTES = 256 << 20  # Of one request; the page sends a few images at a time.
 SILENT_S = 30.0  # For which a sender may pause within a body.
@@ -161,7 +162,7 @@ class Limits:
             return
         most = MOST_UPLOADED_BYTES if UPLOADS.fullmatch(scope["path"]) else MOST_BYTES
         length = Headers(scope=scope).get("content-length", "0")
-        if not length.isdecimal() or int(length) > most:
+        if not LENGTH.fullmatch(length) or int(length) > most:
             await refusal(413, _too_large(most))(scope, receive, send)
             return
         await self._app(scope, _bounded(receive, most), send)

@@ -7,6 +7,7 @@ import itertools
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from edgekd.errors import EdgekdError
 from edgekd.station.page.roles import Role
 
 FEWEST, FEWEST_DIGITS, MOST = 12, 6, 256
@@ -15,38 +16,55 @@ FEWEST_DIFFERENT = 5  # Characters; "aaaaaaaaaaaa" is long, and the first that i
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 
-def problem_of(password: str, role: Role, name: str = "") -> str:
-    """What is wrong with a new password, in one line; "" where it is good enough.
+class PasswordError(EdgekdError):
+    """A password that is too simple.
 
-    Operators, who log in with gloves on, may have a PIN.
+    Args:
+        text: Why, in English.
+        key: Of the same text under "users.error" in the front end's texts.
+        values: What stands in it.
+    """
+
+    def __init__(self, text: str, key: str, **values: int) -> None:
+        super().__init__(text)
+        self.key, self.values = key, values
+
+
+def require_good(password: str, role: Role, name: str = "") -> None:
+    """Refuses a new password that is too simple. Operators, who log in with gloves on, may have a PIN.
 
     Args:
         password: In plain text.
         role: Of its user.
         name: Of its user.
+
+    Raises:
+        PasswordError: It is.
     """
     if len(password) > MOST:
-        return f"the password must have at most {MOST} characters"
-    pin = role is Role.OPERATOR and password.isascii() and password.isdigit()
-    if pin:
-        return _problem_of_pin(password)
+        raise PasswordError(f"the password must have at most {MOST} characters", "password_long", most=MOST)
+    if role is Role.OPERATOR and password.isascii() and password.isdigit():
+        _require_good_pin(password)
+        return
     if len(password) < FEWEST:
-        or_pin = f", or be a PIN of at least {FEWEST_DIGITS} digits" if role is Role.OPERATOR else ""
-        return f"the password must have at least {FEWEST} characters{or_pin}"
+        text = f"the password must have at least {FEWEST} characters"
+        if role is Role.OPERATOR:
+            text += f", or be a PIN of at least {FEWEST_DIGITS} digits"
+            raise PasswordError(text, "password_or_pin_short", fewest=FEWEST, digits=FEWEST_DIGITS)
+        raise PasswordError(text, "password_short", fewest=FEWEST)
     if len(set(password.lower())) < FEWEST_DIFFERENT:
-        return f"the password must have at least {FEWEST_DIFFERENT} different characters"
+        text = f"the password must have at least {FEWEST_DIFFERENT} different characters"
+        raise PasswordError(text, "password_simple", fewest=FEWEST_DIFFERENT)
     if name and name.lower() in password.lower():
-        return "the password must not contain the user's name"
-    return ""
+        raise PasswordError("the password must not contain the user's name", "password_name")
 
 
-def _problem_of_pin(pin: str) -> str:
+def _require_good_pin(pin: str) -> None:
     if len(pin) < FEWEST_DIGITS:
-        return f"the PIN must have at least {FEWEST_DIGITS} digits"
+        raise PasswordError(f"the PIN must have at least {FEWEST_DIGITS} digits", "pin_short", digits=FEWEST_DIGITS)
     steps = {(int(after) - int(before)) % 10 for before, after in itertools.pairwise(pin)}
     if len(steps) == 1:  # 000000, 123456, 654321, 135791.
-        return "the PIN must not be one digit repeated, or a row of digits"
-    return ""
+        raise PasswordError("the PIN must not be one digit repeated, or a row of digits", "pin_simple")
 
 
 def hashed(password: str) -> str:

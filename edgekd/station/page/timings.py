@@ -12,9 +12,9 @@ from edgekd.station.error_codes import ErrorCode
 from edgekd.station.line.payloads import number
 from edgekd.station.page.trends import percentiles
 from edgekd.station.parts import Outcome
-from edgekd.station.record.reading import RecordReader
 from edgekd.station.recipe_store import read_recipe
 from edgekd.station.recipes import NAME
+from edgekd.station.record.reading import RecordReader
 
 STEPS = ("acquire", "check", "pre", "inference", "post")
 ANSWER = "answer"  # What the total has beyond them: between the processes, the decision, the row on the disk.

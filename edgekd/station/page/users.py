@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekd.errors import EdgekdError, MachineError
-from edgekd.station.page.passwords import hashed, matches, problem_of
+from edgekd.station.page.passwords import PasswordError, hashed, matches, require_good
 from edgekd.station.page.roles import Role
 
 FILE = Path("page/users.sqlite")  # In the data folder of the station.
@@ -36,6 +36,12 @@ CHANGED = "role = ?, hash = coalesce(?, hash), disabled = coalesce(?, disabled),
 
 class UnknownUserError(EdgekdError):
     """There is no user of this name."""
+
+
+class NameTakenError(EdgekdError):
+    """There is a user of this name."""
+
+    key = "name_taken"
 
 
 class LastAdminError(EdgekdError):
@@ -123,19 +129,20 @@ class Users:
         Args:
             name: `edgekd.station.recipes.Name`.
             role: What the user is.
-            password: In plain text; see `edgekd.station.page.passwords.problem_of`.
+            password: In plain text; see `edgekd.station.page.passwords.require_good`.
             trial: Whether only to check that it could be done.
 
         Raises:
-            EdgekdError: There is one of this name, or the password is too simple.
+            NameTakenError: There is one of this name.
+            PasswordError: The password is too simple.
         """
-        _require_good(password, role, name)
+        require_good(password, role, name)
         values = (name, role.value, "" if trial else hashed(password), _version(), _now_ms())
         with self._transaction(trial) as database:
             try:
                 database.execute(f"INSERT INTO user ({ADDED}) VALUES (?, ?, ?, ?, ?)", values)
             except sqlite3.IntegrityError:
-                raise EdgekdError(f"there is a user {name} already: choose another name") from None
+                raise NameTakenError(f"there is a user {name} already: choose another name") from None
 
     def change(
         self,
@@ -158,16 +165,17 @@ class Users:
         Raises:
             UnknownUserError: There is none of this name.
             LastAdminError: It would leave no admin who can log in.
-            EdgekdError: The password is too simple.
+            PasswordError: The password is too simple.
         """
         before = self.find(name)
         if before is None:
             raise _unknown(name)
         after = role or before.role
         if password is not None:
-            _require_good(password, after, before.name)
+            require_good(password, after, before.name)
         elif before.role is Role.OPERATOR and after is not Role.OPERATOR:
-            raise EdgekdError(f"a new password is needed with the role {after.value}: a PIN is for operators only")
+            text = f"a new password is needed with the role {after.value}: a PIN is for operators only"
+            raise PasswordError(text, "password_needed")
         kept = None if password is None or trial else hashed(password)
         with self._transaction(trial) as database:
             values = (after.value, kept, disabled, _version(), _now_ms(), name)
@@ -241,12 +249,6 @@ def _make(path: Path) -> None:
 
 def _unknown(name: str) -> UnknownUserError:
     return UnknownUserError(f"there is no user {name}")
-
-
-def _require_good(password: str, role: Role, name: str) -> None:
-    problem = problem_of(password, role, name)
-    if problem:
-        raise EdgekdError(problem)
 
 
 def _require_admin(database: sqlite3.Connection) -> None:

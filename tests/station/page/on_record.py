@@ -42,15 +42,15 @@ def day(record, monkeypatch, hours=4, every_s=60, station="line", recipe=RECIPE,
     first = record.last_numbers()[0] + 1
     count = int(hours * 3600 / every_s)
     stamp = {"now": 0}
-    monkeypatch.setattr(record.log.clock, "now_ms", lambda: stamp["now"])
 
     def write():
         for number in range(first, first + count):
             stamp["now"] = now - (first + count - 1 - number) * every_s * 1000
             record.write(one(number, stamp["now"], station, recipe, severity))
 
-    record.log.atomically(write)
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        patched.setattr(record.log.clock, "now_ms", lambda: stamp["now"])
+        record.log.atomically(write)
     return count
 
 

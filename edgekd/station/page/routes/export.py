@@ -33,3 +33,15 @@ def export(
     name = f"edgekd-{search_for.station or 'stations'}-{now:%Y%m%dT%H%M%SZ}.zip"
     headers = {"content-disposition": f'attachment; filename="{name}"'}
     return StreamingResponse(made.pieces(), media_type="application/zip", headers=headers)
+
+
+@router.get("/api/export/size")
+def size_of_export(
+    page: Annotated[Page, Depends(page_of)],
+    user: Annotated[User, Depends(needs(Role.SUPERVISOR))],
+    search_for: Annotated[Search, Depends(wanted)],
+    images: bool = True,
+) -> dict[str, int]:
+    """How much an export would hold; one that would be too large is refused."""
+    made = Export(page.record, page.data, search_for, images)
+    return {"results": made.results, "image_bytes": made.image_bytes}

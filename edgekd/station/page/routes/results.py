@@ -15,8 +15,8 @@ from edgekd.station.page.recorded import recorded_result
 from edgekd.station.page.roles import Role, User
 from edgekd.station.page.stored_images import TYPES, ImageKind, Thumbnails, file_of, find_image
 from edgekd.station.ports import StoredImage
-from edgekd.station.record.searching import Reviewed, Search, search
 from edgekd.station.recipes import Name
+from edgekd.station.record.searching import Reviewed, Search, search
 
 router = APIRouter()
 thumbnails = Thumbnails()
@@ -64,7 +64,7 @@ def find_results(
     before_id: BeforeId = None,
     limit: Count = 50,
 ) -> dict[str, Any]:
-    """Results, the newest first; where `next_before_id` is not null, there may be more although the page is not full."""
+    """Results, the newest first; there may be more where `next_before_id` is not null, even if the page is not full."""
     found = search(page.record, search_for, limit, before_id)
     return {
         "results": [recorded_result(each) for each in found.results],

@@ -7,12 +7,13 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 
-from fastapi import APIRouter, BackgroundTasks, Depends, HTTPException, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from edgekd.station.page import auditing
+from edgekd.station.page.answers import Refusal
 from edgekd.station.page.context import Page, page_of
-from edgekd.station.page.guard import cookie_name, is_encrypted, needs
+from edgekd.station.page.guard import cookie_name, is_encrypted, needs, not_logged_in
 from edgekd.station.page.limits import FREE_TRIES
 from edgekd.station.page.passwords import MOST
 from edgekd.station.page.roles import Role, User
@@ -85,7 +86,7 @@ async def password(
 ) -> Any:
     """Changes one's own password; other browsers in which one is logged in are logged out."""
     if not user.name:
-        raise HTTPException(401, "Log in to do this.")
+        raise not_logged_in()
     account = await _verified(page, user.name, body.old, user.address, tasks)
     loop = asyncio.get_running_loop()
     page.users.change(account.name, password=body.new, trial=True)
@@ -93,7 +94,7 @@ async def password(
     await loop.run_in_executor(HASHING, lambda: page.users.change(account.name, password=body.new))
     changed = page.users.find(account.name)
     if changed is None:  # Somebody removed the user meanwhile.
-        raise HTTPException(401, "Log in to do this.")
+        raise not_logged_in()
     return _opened(page, changed, request, response)
 
 
@@ -101,13 +102,14 @@ async def _verified(page: Page, name: str, password: str, address: str, tasks: B
     """The user who has this password.
 
     Raises:
-        HTTPException: 401 where there is none, 429 after too many wrong ones.
+        Refusal: 401 where there is none, 429 after too many wrong ones.
     """
     attempts = page.sessions.attempts
     wait_s = math.ceil(attempts.wait_s(name, address))
     if wait_s:
         text = f"Too many wrong passwords: try again in {wait_s} s."
-        raise HTTPException(429, text, {"retry-after": str(wait_s)})
+        headers = {"retry-after": str(wait_s)}
+        raise Refusal(429, text, "too_many_tries", headers, seconds=wait_s)
     tried = attempts.count(name, address)
     loop = asyncio.get_running_loop()
     account = await loop.run_in_executor(HASHING, page.users.verified, name, password)
@@ -117,7 +119,7 @@ async def _verified(page: Page, name: str, password: str, address: str, tasks: B
     if tried >= FREE_TRIES:
         what = f"{tried} wrong passwords"
         await auditing.note_if_possible(page, User(address=address), "refuse login", name, what)
-    raise HTTPException(401, "Name or password is wrong.")
+    raise Refusal(401, "Name or password is wrong.", "wrong_password")
 
 
 def _opened(page: Page, account: Account, request: Request, response: Response) -> dict[str, Any]:

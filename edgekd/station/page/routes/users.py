@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, HTTPException
 from pydantic import BaseModel, Field
 
 from edgekd.station.page import auditing
+from edgekd.station.page.answers import Refusal
 from edgekd.station.page.context import Page, page_of
 from edgekd.station.page.guard import needs
 from edgekd.station.page.passwords import MOST
@@ -100,7 +101,7 @@ def _possible(change: Any) -> None:
     except UnknownUserError as error:
         raise HTTPException(404, str(error)) from error
     except LastAdminError as error:
-        raise HTTPException(409, str(error)) from error
+        raise Refusal(409, str(error), "last_admin") from error
 
 
 async def _in_thread(work: Any) -> None:

@@ -182,7 +182,8 @@ class Project:
 def _run(training: TrainingFiles) -> dict[str, Any]:
     trained = read_object(training.trained)
     known = {name: trained[name] for name in ("system", "minutes", "seconds", "iterations")}
-    return {"number": training.number, **known, "ended_utc_ms": round(training.tries.stat().st_mtime * 1000)}
+    ended = round(training.tries.stat().st_mtime * 1000)
+    return {"number": training.number, **known, "ended_utc_ms": ended, "compared": training.comparison.exists()}
 
 
 def _step(

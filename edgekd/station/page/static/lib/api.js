@@ -127,10 +127,16 @@ async function once(path, method, body) {
   const answer = await response.json().catch(() => null);
   if (response.ok) return answer ?? {};
   const told = answer?.error;
-  throw new RequestError(response.status, told?.code ?? 0, told?.text ?? `HTTP ${response.status}`);
+  throw new RequestError(response.status, told?.code ?? 0, translate(told) ?? told?.text ?? `HTTP ${response.status}`);
 }
 
-/** Set by texts.js, which knows the language. */
+/** Set by texts.js, which knows the language; gives nothing where it has no words for an error. */
+let translate = () => undefined;
+export function translateErrorsBy(translation) {
+  translate = translation;
+}
+
+/** Likewise. */
 let NOT_REACHED = () => "The station does not answer.";
 export function sayNotReachedBy(text) {
   NOT_REACHED = text;

@@ -12,10 +12,10 @@ const SIDE = {left: 52, right: 14, top: 18, bottom: 26};
  * @param {{label: string, series: {name, tone, points: [number, number|null][], dashed?: boolean}[],
  *   bands?: {name, tone, points: [number, number, number][]}[], marks?: {y: number, label: string, tone?}[],
  *   xFormat?: (x: number) => string, yFormat?: (y: number) => string, xRange?: [number, number],
- *   yRange?: [number, number], height?: number}} props
+ *   xTicks?: (from: number, to: number, count: number) => number[], yRange?: [number, number], height?: number}} props
  */
-export function LineChart({label, series, bands = [], marks = [], xFormat = number, yFormat = number, xRange, yRange,
-                           height = 220}) {
+export function LineChart({label, series, bands = [], marks = [], xFormat = number, yFormat = number, xRange, xTicks,
+                           yRange, height = 220}) {
   const [box, width] = useWidth();
   const [at, setAt] = useState(null); // The x under the pointer.
   const xs = [...series, ...bands].flatMap((each) => each.points.map((point) => point[0]));
@@ -31,7 +31,7 @@ export function LineChart({label, series, bands = [], marks = [], xFormat = numb
     <${Legend} entries=${[...series, ...bands]} />
     <svg width=${width} height=${height} role="img" aria-label=${label} onPointerMove=${follow}
       onPointerLeave=${() => setAt(null)}>
-      <${Axes} ...${{x, y, x0, x1, y0, y1, width, height, xFormat, yFormat}} />
+      <${Axes} ...${{x, y, x0, x1, y0, y1, width, height, xFormat, yFormat, xTicks}} />
       ${bands.map((each) => html`<path key=${each.name} class=${`fill soft tone-${each.tone}`}
         d=${area(each.points, x, y)} />`)}
       ${marks.map((mark) => html`<g key=${mark.label} class=${`tone-${mark.tone ?? "muted"}`}>
@@ -47,17 +47,18 @@ export function LineChart({label, series, bands = [], marks = [], xFormat = numb
 
 /**
  * How often values occur: counts of bins of one width, stacked, with marks at values. `onPick` gets the value at a
- * press, so that a mark can be moved; offer a field beside it for the keyboard.
+ * press, so that a mark can be moved; offer a field beside it for the keyboard. `line` is drawn over the bars.
  * @param {{label: string, from: number, to: number, groups: {name, tone, counts: number[]}[],
- *   marks?: {x: number, label: string, tone?, dashed?: boolean}[], xFormat?, onPick?: (x: number) => void,
- *   height?: number}} props
+ *   line?: {name, tone, counts: number[]}, marks?: {x: number, label: string, tone?, dashed?: boolean}[], xFormat?,
+ *   onPick?: (x: number) => void, height?: number}} props
  */
-export function Histogram({label, from, to, groups, marks = [], xFormat = number, onPick, height = 240}) {
+export function Histogram({label, from, to, groups, line, marks = [], xFormat = number, onPick, height = 240}) {
   const [box, width] = useWidth();
   const bins = Math.max(0, ...groups.map((each) => each.counts.length));
   const totals = Array.from({length: bins}, (_, bin) => groups.reduce((sum, each) => sum + (each.counts[bin] ?? 0), 0));
   const x = scale(from, to, SIDE.left, width - SIDE.right);
-  const y = scale(0, Math.max(1, ...totals), height - SIDE.bottom, SIDE.top + 16);
+  const most = Math.max(1, ...totals, ...(line?.counts ?? []));
+  const y = scale(0, most, height - SIDE.bottom, SIDE.top + 16);
   const pick = (event) => onPick?.(clamp(x.invert(event.clientX - box.current.getBoundingClientRect().left), from, to));
   const drag = (event) => event.buttons && pick(event);
   const step = (to - from) / Math.max(1, bins);
@@ -65,23 +66,25 @@ export function Histogram({label, from, to, groups, marks = [], xFormat = number
     let below = 0;
     return groups.map((each) => {
       const count = each.counts[bin] ?? 0;
-      const top = y(below + count);
-      const bar = {left: x(from + bin * step), wide: x(from + step) - x(from), top, high: y(below) - top, each};
+      const high = Math.max(2, y(below) - y(below + count)); // A single one among thousands is seen too.
+      const top = y(below) - high;
       below += count;
-      return count > 0 && html`<rect key=${`${each.name}${bin}`} class=${`fill tone-${each.tone}`} x=${bar.left + 0.5}
-        y=${bar.top} width=${Math.max(0.5, bar.wide - 1)} height=${bar.high} />`;
+      return count > 0 && html`<rect key=${`${each.name}${bin}`} class=${`fill tone-${each.tone}`}
+        x=${x(from + bin * step) + 0.5} y=${top} width=${Math.max(0.5, x(from + step) - x(from) - 1)} height=${high} />`;
     });
   });
   return html`<figure class="chart" ref=${box}>
-    <${Legend} entries=${groups} />
+    <${Legend} entries=${line ? [...groups, {...line, dashed: true}] : groups} />
     <svg width=${width} height=${height} role="img" aria-label=${label} onPointerDown=${pick} onPointerMove=${drag}
       style=${onPick ? {cursor: "col-resize", touchAction: "none"} : {}}>
-      <${Axes} ...${{x, y, x0: from, x1: to, y0: 0, y1: Math.max(1, ...totals), width, height, xFormat, yFormat: number}} />
+      <${Axes} ...${{x, y, x0: from, x1: to, y0: 0, y1: most, width, height, xFormat, yFormat: number}} />
       ${bars}
-      ${marks.filter((mark) => mark.x >= from && mark.x <= to).map((mark) => html`<g key=${mark.label}
+      ${line && html`<path class=${`stroke dashed tone-${line.tone}`}
+        d=${path(line.counts.map((count, bin) => [from + (bin + 0.5) * step, count]), x, y)} />`}
+      ${marks.filter((mark) => mark.x >= from && mark.x <= to).map((mark, index) => html`<g key=${mark.label}
           class=${`tone-${mark.tone ?? "muted"}`}>
         <path class=${`stroke ${mark.dashed ? "dashed" : ""}`} d=${`M${x(mark.x)} ${SIDE.top}V${height - SIDE.bottom}`} />
-        <text class="strong" y=${SIDE.top - 6} x=${x(mark.x)} text-anchor=${anchor(x(mark.x), width)}>${mark.label}</text>
+        <text class="strong" y=${SIDE.top - 6 + 14 * (index % 2)} x=${x(mark.x)} text-anchor=${anchor(x(mark.x), width)}>${mark.label}</text>
       </g>`)}
     </svg>
   </figure>`;
@@ -165,9 +168,9 @@ export function useWidth() {
   return [box, width];
 }
 
-function Axes({x, y, x0, x1, y0, y1, width, height, xFormat, yFormat}) {
+function Axes({x, y, x0, x1, y0, y1, width, height, xFormat, yFormat, xTicks = ticks}) {
   const bottom = height - SIDE.bottom;
-  const alongX = ticks(x0, x1, width < 500 ? 3 : 6).filter((value) => value >= x0 && value <= x1);
+  const alongX = xTicks(x0, x1, width < 500 ? 3 : 6).filter((value) => value >= x0 && value <= x1);
   return html`
     ${ticks(y0, y1, 4).map((value) => html`<g key=${`y${value}`}>
       <path class="rule" d=${`M${SIDE.left} ${y(value)}H${width - SIDE.right}`} />

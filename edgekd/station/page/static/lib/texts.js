@@ -1,11 +1,14 @@
 // Texts and numbers in the reader's language. One file a language; what a language lacks is shown in English.
 
-import {sayNotReachedBy} from "./api.js";
+import {sayNotReachedBy, translateErrorsBy} from "./api.js";
 
 export const LANGUAGES = {en: "English", de: "Deutsch"};
 
 /** The language shown: chosen on the page, else the browser's, else English. */
 export const language = choose();
+
+/** The language as this reader's country writes dates and numbers. */
+const locale = navigator.languages.find((each) => each.startsWith(language)) ?? language;
 
 const texts = await load(language);
 const fallback = language === "en" ? texts : await load("en");
@@ -13,6 +16,10 @@ const plurals = new Intl.PluralRules(language);
 
 document.documentElement.lang = language;
 sayNotReachedBy(() => t("common.not_reached"));
+translateErrorsBy((error) => {
+  const key = `users.error.${error?.key}`;
+  return has(key) ? t(key, error.values) : undefined;
+});
 
 /**
  * A text by its key, such as "operator.lot". `{name}` in it stands for a value. A text of the form
@@ -52,23 +59,31 @@ export function setLanguage(next) {
 export function number(value, decimals) {
   if (!known(value)) return "–";
   const exactly = {minimumFractionDigits: decimals, maximumFractionDigits: decimals};
-  return value.toLocaleString(language, decimals === undefined ? {} : exactly);
+  return value.toLocaleString(locale, decimals === undefined ? {} : exactly);
 }
 
 /** A share of one as percent; "–" where there is none. */
 export function percent(share, decimals = 1) {
   if (!known(share)) return "–";
-  return share.toLocaleString(language, {style: "percent", minimumFractionDigits: decimals, maximumFractionDigits: decimals});
+  return share.toLocaleString(locale, {style: "percent", minimumFractionDigits: decimals, maximumFractionDigits: decimals});
 }
 
 /** The time of day of UTC milliseconds, on this machine's clock. */
 export function time(utcMs) {
-  return known(utcMs) ? new Date(utcMs).toLocaleTimeString(language) : "–";
+  return known(utcMs) ? new Date(utcMs).toLocaleTimeString(locale) : "–";
 }
 
 /** Day and time of UTC milliseconds, on this machine's clock. */
 export function dateTime(utcMs) {
-  return known(utcMs) ? new Date(utcMs).toLocaleString(language, {dateStyle: "medium", timeStyle: "medium"}) : "–";
+  return known(utcMs) ? new Date(utcMs).toLocaleString(locale, {dateStyle: "medium", timeStyle: "medium"}) : "–";
+}
+
+/** A moment as short as it can be told: the time of today, day and time of another day. */
+export function moment(utcMs) {
+  if (!known(utcMs)) return "–";
+  const then = new Date(utcMs);
+  const day = then.toDateString() === new Date().toDateString() ? {} : {day: "numeric", month: "short"};
+  return then.toLocaleString(locale, {...day, hour: "2-digit", minute: "2-digit"});
 }
 
 /** A duration in words: "45 s", "12 min", "3 h 20 min", "2 d 4 h". */

@@ -10,17 +10,17 @@ const CALM_MS = 1500; // What holds for a moment within every cycle would only f
 const PASSING = ["RUNNING", "NOT_ENABLED"];
 const CLEARED = [701, 703]; // Alarms that end when the error is cleared.
 
-/** @param {{view: object, onChangeOver: () => void}} props */
-export function Advice({view, onChangeOver}) {
+/** @param {{view: object, shown: object|null, onChangeOver: () => void}} props */
+export function Advice({view, shown, onChangeOver}) {
   const calm = useCalm(view);
-  const {sentence, detail} = adviceOf(calm);
+  const {sentence, detail} = adviceOf(calm, PASSING.includes(calm.advice.key) || calm.advice.key === "READY" ? shown : null);
   const action = actionOf(calm, onChangeOver);
   const release = useMay("engineer") && calm.state.state === "BLOCKED";
   const [releasing, setReleasing] = useState(false);
   return html`<section class=${`advice ${toneOf(calm)}`} aria-label=${t("operator.advice")}>
-    <p class="advice-state">${stateOf(calm.state.state)}</p>
     <div class="advice-text" role="status">
-      <p>${sentence}</p>
+      <p class="advice-state">${stateOf(calm.state.state)}</p>
+      <p class="advice-todo">${sentence}</p>
       ${detail && html`<p class="small">${detail}</p>`}
     </div>
     ${action && html`<${ActionButton} key=${action.label} ...${action} />`}

@@ -45,7 +45,7 @@ async function find(sources, signal) {
     for (const source of sources) {
       if (signal.aborted) return null;
       const response = await fetch(source, {signal}).catch(() => null);
-      if (response?.status === 200) return response.blob();
+      if (response?.status === 200) return response.blob().catch(() => null); // It may be given up while it is read.
     }
   }
   return null;

@@ -36,14 +36,14 @@ function Station({live, view, results}) {
   const beside = (step) => (place >= 0 && results[place + step] ? () => open(results[place + step]) : null);
   const last = shown && (results.find((each) => each.result_id === shown.result_id) ?? shown);
   return html`<div class="rest" inert=${!live.linked}>
-      <${Advice} view=${view} onChangeOver=${changeOver} />
+      <${Advice} view=${view} shown=${shown} onChangeOver=${changeOver} />
       <${Facts} view=${view} onChangeOver=${changeOver} />
       <${LiveImage} result=${last} onOpen=${() => open(last)} />
       <${Strip} results=${results} onOpen=${open} />
       <${Counts} view=${view} />
       <${Alarms} view=${view} />
-      <${Links} view=${view} />
       <${SelfTest} view=${view} />
+      <${Links} view=${view} />
     </div>
     ${opened && html`<${PartDialog} result=${place >= 0 ? results[place] : opened} newer=${beside(-1)} older=${beside(1)}
       onClose=${() => open(null)} />`}

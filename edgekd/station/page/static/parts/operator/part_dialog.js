@@ -32,9 +32,9 @@ export function PartDialog({result, newer, older, onClose}) {
       <div class="stack">
         <div class="image-box">${full && html`<${PartImage} key=${`${id}${heatMap}`} result=${shown} heatMap=${heatMap} />`}</div>
         <div class="row between">
-          <${Button} icon="left" disabled=${!newer} onClick=${newer}>${t("operator.newer")}<//>
+          <${Button} icon="left" label=${t("operator.newer")} disabled=${!newer} onClick=${newer} />
           <${Button} aria-pressed=${heatMap} onClick=${() => setHeatMap(!heatMap)}>${t("operator.heat_map")}<//>
-          <${Button} icon="right" disabled=${!older} onClick=${older}>${t("operator.older")}<//>
+          <${Button} icon="right" label=${t("operator.older")} disabled=${!older} onClick=${older} />
         </div>
       </div>
       <div class="stack">

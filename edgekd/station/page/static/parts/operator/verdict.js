@@ -42,7 +42,7 @@ export function Verdict({live, view}) {
   const words = face.word.split(" ");
   const letters = Math.max(...words.map((word) => word.length));
   const simulated = view && live?.linked && (view.state.simulated || result?.simulated);
-  return html`<section class=${`verdict ${face.tone}`} aria-label=${t("operator.last_part")}>
+  return html`<section class=${`verdict ${face.tone} ${simulated ? "simulated" : ""}`} aria-label=${t("operator.last_part")}>
     <div class="verdict-top">
       <span>${result ? t("operator.last_part") : " "}</span>
       ${result?.self_test && html`<span class="verdict-flag">${t("operator.master_part")}</span>`}

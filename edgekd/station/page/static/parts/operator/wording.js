@@ -15,9 +15,11 @@ export function whatOf(code, text) {
 
 /**
  * What to do now: a sentence, and what the station says beyond it.
+ * @param {object} view
+ * @param {object|null} shown The result whose verdict stands on the page.
  * @returns {{sentence: string, detail: string}}
  */
-export function adviceOf(view) {
+export function adviceOf(view, shown) {
   const {code, text, key} = view.advice;
   if (code) {
     const sentence = sentenceOf(code);
@@ -25,7 +27,15 @@ export function adviceOf(view) {
   }
   if (view.state.missed_trigger || view.state.overrun) return {sentence: t("operator.todo.MISSED"), detail: ""};
   const todo = `operator.todo.${key}`;
-  return {sentence: has(todo) ? t(todo) : text, detail: ""};
+  return {sentence: (shown && afterPart(shown)) || (has(todo) ? t(todo) : text), detail: ""};
+}
+
+/** What follows from a part that is not OK; "" where nothing does. */
+function afterPart(result) {
+  if (result.verdict === "OK" || result.self_test) return "";
+  if (result.verdict === "NG") return t("operator.todo.NG");
+  const key = `operator.code.${result.error_code}.do`;
+  return has(key) ? `${t("operator.todo.ERROR")} ${t(key)}` : t("operator.todo.ERROR");
 }
 
 /** What the station says of an alarm beyond the sentence of its code; "" where it says the same. */

@@ -1,0 +1,81 @@
+// What may be done with a revision: revise, release, retire, bring back, delete. Each asks for a reason and tells what it does.
+
+import {send} from "../../lib/api.js";
+import {t} from "../../lib/texts.js";
+import {Button, Check, Dialog, Field, Notice, attempt, toast, useSession} from "../../lib/ui.js";
+import {html, useState} from "../../vendor/htm-preact.js";
+import {nameOf, pathOf} from "./common.js";
+
+/** @param {{facts: object, views: object[], onChanged: () => void, onGo: (row: object) => void}} props */
+export function Actions({facts, views, onChanged, onGo}) {
+  const [asking, ask] = useState(null);
+  const [busy, setBusy] = useState(false);
+  async function revise() {
+    setBusy(true);
+    await attempt(async () => onGo(await send("POST", `/api/recipes/${facts.id}/revisions`, {from_revision: facts.revision})),
+                  t("recipes.revised"));
+    setBusy(false);
+  }
+  const draft = facts.status === "draft";
+  return html`
+    ${draft && html`<${Button} icon="bin" onClick=${() => ask("delete")}>${t("recipes.delete")}<//>`}
+    ${facts.recipe && html`<${Button} icon="plus" busy=${busy} onClick=${revise}>${t("recipes.revise")}<//>`}
+    ${facts.in_use && html`<${Button} icon="stop" onClick=${() => ask("retire")}>${t("recipes.retire")}<//>`}
+    ${!draft && !facts.in_use && html`<${Button} icon="swap" kind="primary" onClick=${() => ask("bring_back")}>
+      ${t("recipes.bring_back")}<//>`}
+    ${draft && html`<${Button} icon="tick" kind="primary" disabled=${!facts.recipe} onClick=${() => ask("release")}>
+      ${t("recipes.release")}<//>`}
+    ${asking && html`<${Asking} what=${asking} facts=${facts} views=${views} onClose=${() => ask(null)}
+      onChanged=${onChanged} onGo=${onGo} />`}`;
+}
+
+const DONE = {
+  release: (facts, body) => send("POST", pathOf(facts, "release"), body),
+  retire: (facts, {reason}) => send("POST", pathOf(facts, "retire"), {reason}),
+  bring_back: (facts, body) => send("POST", pathOf(facts, "bring-back"), body),
+  delete: (facts) => send("DELETE", pathOf(facts)),
+};
+
+function Asking({what, facts, views, onClose, onChanged, onGo}) {
+  const {name} = useSession();
+  const [reason, setReason] = useState("");
+  const [changeOver, setChangeOver] = useState(false);
+  const [busy, setBusy] = useState(false);
+  const judging = views.filter(({recipe}) => recipe?.recipe === facts.id).map((view) => view.station);
+  const asksReason = what !== "delete";
+  const offersChange = ["release", "bring_back"].includes(what) && judging.length > 0;
+  async function act(event) {
+    event.preventDefault();
+    setBusy(true);
+    const body = {reason: reason.trim(), change_over: changeOver};
+    const done = await attempt(async () => {
+      const answer = await DONE[what](facts, body);
+      tellChangeOver(answer.changed_over ?? {});
+      if (what === "bring_back") onGo(answer);
+      else onChanged();
+    }, t(`recipes.done.${what}`, {name: nameOf(facts)}));
+    setBusy(false);
+    if (done) onClose();
+  }
+  return html`<${Dialog} title=${t(`recipes.title.${what}`, {name: nameOf(facts)})} onClose=${onClose}>
+    <form class="stack" onSubmit=${act}>
+      <p>${t(`recipes.means.${what}`)}</p>
+      ${what === "release" && facts.doubts.map((doubt) => html`<${Notice} key=${doubt} tone="error">${doubt}<//>`)}
+      ${asksReason && html`<${Field} label=${t("common.reason")} hint=${t("recipes.reason_hint", {name})} required
+        maxlength="500" value=${reason} onInput=${setReason} autofocus />`}
+      ${offersChange && html`<${Check} checked=${changeOver} onChange=${setChangeOver}
+        label=${t("recipes.change_over", {stations: judging.join(", ")})} />`}
+      <footer>
+        <${Button} onClick=${onClose}>${t("common.cancel")}<//>
+        <${Button} type="submit" kind=${what === "delete" || what === "retire" ? "danger" : "primary"} busy=${busy}
+          disabled=${asksReason && !reason.trim()}>${t(`recipes.${what}`)}<//>
+      </footer>
+    </form><//>`;
+}
+
+function tellChangeOver(changedOver) {
+  for (const [station, problem] of Object.entries(changedOver)) {
+    if (problem) toast(`${station}: ${problem}`, "ng");
+    else toast(t("recipes.changed_over", {station}), "ok");
+  }
+}

@@ -1,0 +1,112 @@
+"""The operator's page of a station that runs, in a browser: the short part, which `make test` runs too."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from edgekd.station.page.roles import Role
+
+from ..station.whole.laid_out import until
+from . import checks
+from .browsing import opened
+from .stage import BY_ROLE, PASSWORDS, PageStation
+
+PAGE_PROCESS = "edgekd.station.page.process"
+
+
+@pytest.fixture
+def page(browser, line) -> Iterator[Page]:
+    with opened(browser, line.origin) as watched:
+        watched.page.goto("/")
+        yield watched.page
+
+
+def verdict(page: Page):
+    return page.get_by_role("region", name="Last part", exact=True)
+
+
+def log_in(page: Page, role: Role) -> None:
+    """Fills in the dialog that is open, by keyboard."""
+    name = BY_ROLE[role]
+    dialog = page.get_by_role("dialog", name="Log in")
+    expect(dialog).to_be_visible()
+    dialog.get_by_label("Name").focus()
+    page.keyboard.type(name)
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORDS[name][1])
+    page.keyboard.press("Enter")
+    expect(dialog).to_be_hidden()
+
+
+def test_each_verdict_is_seen_by_word_and_told_to_screen_readers(page, line):
+    told = verdict(page).get_by_role("status")
+    for part, word in (({}, "OK"), ({"defective": True}, "NG"), ({"dark": True}, "ERROR")):
+        result = line.part(**part)
+        expect(told).to_have_text(re.compile(rf"^{word}\s.*\bS-{result.part.part_id}\b"))
+    expect(verdict(page)).to_contain_text("The image is too dark.")
+    strip = page.get_by_role("region", name="Last parts").get_by_role("button")
+    expect(strip.first).to_have_accessible_name(re.compile(rf"S-{line.number}, ERROR"))
+    expect(strip).to_have_count(line.number)
+
+
+def test_a_part_is_opened_and_reviewed_by_keyboard_alone_by_whoever_logs_in(page, line):
+    result = line.part(defective=True)
+    part = page.get_by_role("button", name=re.compile(rf"S-{result.part.part_id}, NG"))
+    part.focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name=re.compile(f"S-{result.part.part_id}"))
+    expect(dialog.get_by_role("img").first).to_be_visible()
+    dialog.get_by_label("Note").focus()
+    page.keyboard.type("a <b>scratch</b>")
+    while not dialog.get_by_role("button", name="Really good").evaluate(
+        "element => element === document.activeElement"
+    ):
+        page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    log_in(page, Role.OPERATOR)
+    expect(dialog.get_by_text("a <b>scratch</b>")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(part).to_be_focused()
+    reviews = line.station.rows("SELECT who, label, note FROM review WHERE verdict_id = ?", result.result_id)
+    assert reviews == [(BY_ROLE[Role.OPERATOR], "good", "a <b>scratch</b>")]
+
+
+def test_a_page_that_hears_nothing_says_so_and_never_leaves_an_ok_standing(page, line):
+    line.part()
+    expect(verdict(page)).to_contain_text("OK")
+    silent = line.station.child(PAGE_PROCESS)
+    os.kill(silent, signal.SIGSTOP)
+    try:
+        expect(verdict(page)).to_contain_text("NO LINK", timeout=8000)
+        expect(verdict(page)).not_to_contain_text("OK")
+        assert checks.contrast(page) == []
+        line.part()  # The line does not wait for anybody's page.
+    finally:
+        os.kill(silent, signal.SIGCONT)
+    expect(verdict(page)).to_contain_text(re.compile(rf"OK[\s\S]*S-{line.number}"))
+
+
+def test_the_page_looks_as_it_should(page, line):
+    line.part(defective=True)
+    expect(page.get_by_role("region", name="Image").get_by_role("img")).to_be_visible()
+    wrong = [
+        *checks.overflow(page),
+        *checks.small_targets(page),
+        *checks.contrast(page),
+        *checks.names(page),
+        *checks.structure(page, "en"),
+        *checks.keyboard(page),
+    ]
+    assert wrong == []
+
+
+def test_what_people_did_is_in_the_audit_trail_with_their_names(line):
+    told = until(lambda: line.station.rows("SELECT who, what FROM audit WHERE who = ?", BY_ROLE[Role.OPERATOR]))
+    assert told
