@@ -15,7 +15,7 @@ from edgekd.station.page.roles import Role
 from ..station.whole.laid_out import until
 from . import checks
 from .browsing import opened
-from .stage import BY_ROLE, PASSWORDS, PageStation
+from .stage import BY_ROLE, PASSWORDS
 
 PAGE_PROCESS = "edgekd.station.page.process"
 
