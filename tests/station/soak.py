@@ -79,8 +79,8 @@ class Troubles:
         self.did: Counter[str] = Counter()
         self.wrong: Counter[str] = Counter()
 
-    async def work(self, end: float) -> None:
-        """Breaks something now and then, and waits until it has recovered."""
+    async def work(self, end: float, recovered: asyncio.Event) -> None:
+        """Breaks something now and then, waits until it has recovered, and tells when nothing more will break."""
         faults: list[Fault] = [self.inspector_killed, self.inspector_frozen]
         faults += [self.broker_gone] * 3 if self._broker is not None else []
         faults += [self.disk_full] * 2 if self._disk is not None else []
@@ -92,6 +92,8 @@ class Troubles:
             start = time.monotonic()
             await fault()
             print(f" {time.monotonic() - start:.1f} s", flush=True)
+        await asyncio.sleep(max(0.0, end - time.monotonic()))
+        recovered.set()
 
     def excused(self, began: float, ended: float) -> bool:
         """Whether something was broken at some moment of a time."""
@@ -237,8 +239,10 @@ async def soak(folder: Path, seconds: float, seed: int, broker: Mosquitto | None
         for line in lines:
             await line.connect()
         sampling = asyncio.create_task(samples.work(lines))
-        end = time.monotonic() + seconds
-        await asyncio.gather(troubles.work(end), *(line.work(end) for line in lines))
+        recovered = asyncio.Event()  # Lines go on until then: whether a station judges again is seen on parts alone.
+        await asyncio.gather(
+            troubles.work(time.monotonic() + seconds, recovered), *(line.work(recovered) for line in lines)
+        )
         sampling.cancel()
         await asyncio.sleep(1)
         wrong = Counter(troubles.wrong)

@@ -8,10 +8,16 @@ from pathlib import Path
 import edgekd.station
 
 PACKAGE = Path(edgekd.station.__file__).parent
-# What only the inspector's process loads, and what makes recipes.
-ELSEWHERE = ("edgekd.station.cameras", "edgekd.station.inspector", "edgekd.station.recipe_making")
-OF_INSPECTOR = "edgekd.station.inspector.client"
+# What only the processes of inspector and page load, and what makes recipes.
+ELSEWHERE = (
+    "edgekd.station.cameras",
+    "edgekd.station.inspector",
+    "edgekd.station.page",
+    "edgekd.station.recipe_making",
+)
+OF_CONTROL = ("edgekd.station.inspector.client", "edgekd.station.page.server")
 FORBIDDEN = ("cv2", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "torch", "onnx", "numpy", "polars", "PIL")
+FORBIDDEN += ("fastapi", "starlette", "uvicorn", "websockets", "argon2")
 
 
 def modules_of_control():
@@ -19,7 +25,7 @@ def modules_of_control():
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE.parents[1]).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        if not name.startswith(ELSEWHERE) or name == OF_INSPECTOR:
+        if not name.startswith(ELSEWHERE) or name in OF_CONTROL:
             found.append(name)
     return found
 

@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from edgekd.errors import MachineError
@@ -15,7 +16,7 @@ from edgekd.station.configuration import OneStation
 from edgekd.station.error_codes import ErrorCode, StationError
 from edgekd.station.events import Event
 from edgekd.station.parts import Acquisition, Inspected, Outcome, Part
-from edgekd.station.ports import Released, SelfTestReport
+from edgekd.station.ports import Released, SelfTestReport, Snapped
 from edgekd.station.recipes import CameraSettings, Detector, Recipe, Release, SelfTests, StopRules
 from edgekd.station.recorder import Recorder
 from edgekd.station.shared import Numbers, Shared
@@ -84,6 +85,8 @@ class FakeInspector:
     under_way: dict[int, asyncio.Future[Inspected]] = field(default_factory=dict)
     exposed: Callable[[], None] = lambda: None
     silent_for: float = 0.0
+    watched: set[str] = field(default_factory=set)
+    snaps: list[tuple[str, str, CameraSettings, Path]] = field(default_factory=list)
 
     async def start(self) -> None:
         pass
@@ -115,6 +118,16 @@ class FakeInspector:
     def keep(self, outcome: Outcome, wanted: tuple[str, ...]) -> None:
         self.kept.append((outcome.result_id, tuple(wanted)))
 
+    async def snap(self, station: str, camera: str, settings: CameraSettings, path: Path) -> Snapped:
+        self.snaps.append((station, camera, settings, path))
+        if self.loading is not None:
+            raise self.loading
+        path.write_bytes(b"an image")
+        return Snapped(480, 640, 8)
+
+    def watch(self, station: str, watched: bool) -> None:
+        (self.watched.add if watched else self.watched.discard)(station)
+
     async def stop(self) -> None:
         pass
 
@@ -132,6 +145,7 @@ class FakeRecord:
     notes: list[tuple[Event, str]] = field(default_factory=list)
     audits: list[tuple[str, ...]] = field(default_factory=list)
     resets: list[str] = field(default_factory=list)
+    reviews: list[tuple[int, str, str, str]] = field(default_factory=list)
     closed: bool = False
 
     def _room(self) -> None:
@@ -163,6 +177,12 @@ class FakeRecord:
     def audit(self, *words: str) -> None:
         self._room()
         self.audits.append(words)
+
+    def review(self, result_id: int, who: str, label: str, note: str = "") -> None:
+        self._room()
+        if result_id not in {row.result_id for row in self.rows}:
+            raise RuntimeError("no such answer")
+        self.reviews.append((result_id, who, label, note))
 
     def reset_counters(self, station: str, since_utc_ms: int) -> None:
         self._room()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from edgekd.run_folder import VERDICTS_FILE
 from edgekd.station.configuration import PageConfiguration
 from edgekd.station.page.app import create_app
 from edgekd.station.page.context import Page
+from edgekd.station.page.control import Follower
 from edgekd.station.page.limits import Rate
 from edgekd.station.page.roles import Role, User
 from edgekd.station.page.sessions import Sessions
@@ -42,7 +42,7 @@ class ScriptedControl:
     views: dict[str, dict[str, Any]]
     answers: dict[str, Any] = field(default_factory=dict)
     asked: list[tuple[str, str, User, dict[str, Any]]] = field(default_factory=list)
-    listeners: list[asyncio.Queue[dict[str, Any]]] = field(default_factory=list)
+    followers_: set[Follower] = field(default_factory=set)
 
     @property
     def stations(self) -> tuple[str, ...]:
@@ -50,6 +50,14 @@ class ScriptedControl:
 
     def view(self, station: str) -> dict[str, Any]:
         return self.views[station]
+
+    def recent(self, station: str) -> list[dict[str, Any]]:
+        self.views[station]
+        return []
+
+    @property
+    def followers(self) -> int:
+        return len(self.followers_)
 
     async def ask(self, station: str, method: str, user: User, **arguments: Any) -> dict[str, Any]:
         self.views[station]
@@ -59,19 +67,15 @@ class ScriptedControl:
             raise answer
         return answer(station, user, **arguments) if isinstance(answer, Callable) else answer
 
-    def tell(self, change: dict[str, Any]) -> None:
-        """Lets everybody who listens know of something."""
-        for listener in self.listeners:
-            listener.put_nowait(change)
+    def tell(self, station: str, event: dict[str, Any]) -> None:
+        """Lets everybody who follows know of something."""
+        for follower in tuple(self.followers_):
+            follower.put({"station": station, "view": None, "event": event})
 
-    async def changes(self) -> AsyncIterator[dict[str, Any]]:
-        listener: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self.listeners.append(listener)
-        try:
-            while True:
-                yield await listener.get()
-        finally:
-            self.listeners.remove(listener)
+    def changes(self) -> Follower:
+        follower = Follower(self.followers_)
+        self.followers_.add(follower)
+        return follower
 
 
 def make_page(

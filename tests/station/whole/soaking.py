@@ -71,8 +71,8 @@ class SoakLine(Line):
         self._shown: Inputs | None = None
         self._changing = False
 
-    async def work(self, end: float) -> None:
-        """Lets parts come until then."""
+    async def work(self, ended: asyncio.Event) -> None:
+        """Lets parts come until then, and finishes the one that it is at."""
         await self.start()
         nurse = asyncio.create_task(self._nurse())
         deeds = (
@@ -82,7 +82,7 @@ class SoakLine(Line):
         )  # fmt: skip
         chances = [chance for _, chance in deeds]
         try:
-            while time.monotonic() < end:
+            while not ended.is_set():
                 place = self._random.choice(len(deeds) + 1, p=[*chances, 1 - sum(chances)])
                 deed = deeds[place][0] if place < len(deeds) else self.any_part
                 self.did[deed.__name__] += 1
