@@ -30,6 +30,7 @@ from edgekd.station.page.control import Control
 from edgekd.station.page.lots import LotCounter
 from edgekd.station.page.sessions import Sessions
 from edgekd.station.page.teaching.projects import Projects
+from edgekd.station.page.tls import keep_current, server_context
 from edgekd.station.page.users import FILE, Users
 from edgekd.station.page.watching import watch
 from edgekd.station.record.reading import RecordReader
@@ -102,11 +103,14 @@ async def serve(control: Control, app: FastAPI, configuration: PageConfiguration
         configuration: Of the page.
 
     Raises:
-        OSError: The address cannot be listened on, or a certificate cannot be read.
+        OSError: The address cannot be listened on.
+        EdgekdError: The certificate cannot be used.
     """
     listening = await _listen(configuration.host, configuration.port)
-    server = Server(_uvicorn(app, configuration))
+    server = Server(_uvicorn(app))
     server.config.load()
+    if configuration.certificate is not None and configuration.private_key is not None:
+        server.config.ssl = server_context(configuration.certificate, configuration.private_key)
     reading = asyncio.create_task(control.read())
     await control.send({"ready": True})  # Control now tells what there is; browsers come after that.
     shown = asyncio.create_task(control.shown.wait())
@@ -117,7 +121,7 @@ async def serve(control: Control, app: FastAPI, configuration: PageConfiguration
     serving = asyncio.create_task(server.serve([listening]))
     await control.send({"listening": listening.getsockname()[1]})
     try:
-        await together(_until_end(reading), _every_second(control), watch(control), _failed(serving))
+        await together(_until_end(reading), _every_second(control), watch(control), _failed(serving), _keep_secret(server, configuration))
     finally:
         server.should_exit = server.force_exit = True
         await asyncio.wait({serving}, timeout=ENDING_S)
@@ -129,6 +133,14 @@ async def _until_end(reading: asyncio.Task[None]) -> None:
 
 async def _failed(serving: asyncio.Task[None]) -> None:
     await serving
+
+
+async def _keep_secret(server: Server, configuration: PageConfiguration) -> None:
+    """Takes new certificates into use; without any it only waits."""
+    if server.config.ssl is None or configuration.certificate is None or configuration.private_key is None:
+        await asyncio.Event().wait()
+    else:
+        await keep_current(server.config.ssl, configuration.certificate, configuration.private_key)
 
 
 async def _every_second(control: Control) -> None:
@@ -145,8 +157,7 @@ async def _listen(host: str, port: int) -> socket.socket:
     return socket.create_server((str(address[0]), int(address[1])), family=family, backlog=BACKLOG)
 
 
-def _uvicorn(app: FastAPI, configuration: PageConfiguration) -> uvicorn.Config:
-    secret = configuration.certificate is not None
+def _uvicorn(app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="asyncio",
@@ -162,8 +173,6 @@ def _uvicorn(app: FastAPI, configuration: PageConfiguration) -> uvicorn.Config:
         proxy_headers=False,
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=1,
-        ssl_certfile=str(configuration.certificate) if secret else None,
-        ssl_keyfile=str(configuration.private_key) if secret else None,
     )
 
 

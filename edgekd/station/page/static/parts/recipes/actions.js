@@ -4,7 +4,7 @@ import {send} from "../../lib/api.js";
 import {t} from "../../lib/texts.js";
 import {Button, Check, Dialog, Field, Notice, attempt, toast, useSession} from "../../lib/ui.js";
 import {html, useState} from "../../vendor/htm-preact.js";
-import {nameOf, pathOf} from "./common.js";
+import {doubtText, nameOf, pathOf} from "./common.js";
 
 /** @param {{facts: object, views: object[], onChanged: () => void, onGo: (row: object) => void}} props */
 export function Actions({facts, views, onChanged, onGo}) {
@@ -60,7 +60,7 @@ function Asking({what, facts, views, onClose, onChanged, onGo}) {
   return html`<${Dialog} title=${t(`recipes.title.${what}`, {name: nameOf(facts)})} onClose=${onClose}>
     <form class="stack" onSubmit=${act}>
       <p>${t(`recipes.means.${what}`)}</p>
-      ${what === "release" && facts.doubts.map((doubt) => html`<${Notice} key=${doubt} tone="error">${doubt}<//>`)}
+      ${what === "release" && facts.doubts.map((doubt) => html`<${Notice} key=${doubt.text} tone="error">${doubtText(doubt)}<//>`)}
       ${asksReason && html`<${Field} label=${t("common.reason")} hint=${t("recipes.reason_hint", {name})} required
         maxlength="500" value=${reason} onInput=${setReason} autofocus />`}
       ${offersChange && html`<${Check} checked=${changeOver} onChange=${setChangeOver}

@@ -9,6 +9,7 @@ import {ExportDialog} from "./export_dialog.js";
 import {withQuery} from "./loaded.js";
 import {ResultDialog} from "./result_dialog.js";
 import {SearchForm, queryOf} from "./search_form.js";
+import {shortTime} from "./times.js";
 
 const PAGE = 48;
 
@@ -83,8 +84,9 @@ function Tiles({results, onOpen, busy}) {
         : html`<span class="tile-none">${t("record.no_image")}</span>`}
       <span class="tile-line"><${Badge} tone=${toneOf(result.verdict)}>${t(`common.verdict.${result.verdict}`)}<//>
         <span class="number">${result.severity === null ? "" : number(result.severity, 2)}</span></span>
-      <span class="tile-line small"><span class="number tile-name">${partOf(result)}</span><${Found} result=${result} /></span>
-      <span class="small muted number">${dateTime(result.published_utc_ms)}</span>
+      <span class="small number tile-name">${partOf(result)}</span>
+      <span class="small muted number">${shortTime(result.published_utc_ms)}</span>
+      <${Found} result=${result} />
     </button></li>`)}</ul>`;
 }
 
@@ -97,7 +99,7 @@ export function Found({result}) {
 function ResultTable({results, onOpen}) {
   const columns = [
     {key: "part", label: t("record.column.part"), render: partOf},
-    {key: "time", label: t("record.column.time"), render: (row) => dateTime(row.published_utc_ms)},
+    {key: "time", label: t("record.column.time"), render: (row) => shortTime(row.published_utc_ms)},
     {key: "verdict", label: t("record.column.verdict"), render: (row) => html`<${Badge} tone=${toneOf(row.verdict)}>${
       t(`common.verdict.${row.verdict}`)}<//>`},
     {key: "severity", label: t("record.column.severity"), numeric: true, render: (row) => number(row.severity, 2)},

@@ -20,8 +20,14 @@ export function timeTicks(from, to, count) {
 
 /** How a time is written along a chart of so many milliseconds: the hour, or the day. */
 export function timeFormat(span) {
-  const wanted = span > 2 * DAY ? {day: "numeric", month: "numeric"} : {hour: "2-digit", minute: "2-digit"};
+  const wanted = span > 2 * DAY ? {day: "numeric", month: "short"} : {hour: "2-digit", minute: "2-digit", hour12: false};
   return (utcMs) => new Date(utcMs).toLocaleString(language, wanted);
+}
+
+/** Day and time of UTC milliseconds where there is little room. */
+export function shortTime(utcMs) {
+  const wanted = {day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false};
+  return new Date(utcMs).toLocaleString(language, wanted);
 }
 
 /** UTC milliseconds of what a field of the type datetime-local holds; null for none. */
