@@ -52,7 +52,8 @@ async function find(sources, signal) {
 }
 
 /** An image of a result, its regions outlined. @param {{result, heatMap: boolean, whole?: boolean}} props */
-export function PartImage({result, heatMap, whole = false}) {
+export function PartImage({result, heatMap: wanted, whole = false}) {
+  const heatMap = wanted && result.score !== null; // What was not judged has none.
   const {url, done} = useImage(sourcesOf(result, heatMap ? "heat_map" : "original", whole));
   const outlined = url && !heatMap && result.verdict === "NG" && result.regions.length > 0;
   const label = t(heatMap ? "operator.heat_map_of" : "operator.image_of", {part: partOf(result)});
