@@ -53,7 +53,8 @@ function Drift({drift}) {
 function movedLine(line) {
   const [, what, since] = line.match(/^(?:scores have moved|images have been) (.+?)(?: than the good ones)? since (.+): /) ?? [];
   const key = `record.drift.line.${what?.replace(" ", "_")}`;
-  return what && has(key) ? t(key, {since}) : line;
+  if (!what || !has(key)) return line;
+  return t(key, {since: since.replace(/\b(part|result) (?=\d)/, (_, word) => `${t(`record.word.${word}`)} `)});
 }
 
 /** The figures of the whole time. */
