@@ -2,8 +2,9 @@
 
 import {html, useEffect, useState} from "../../vendor/htm-preact.js";
 import {t} from "../../lib/texts.js";
-import {Notice, Shell, show} from "../../lib/ui.js";
+import {Shell, show} from "../../lib/ui.js";
 import {CheckStep} from "./check.js";
+import {Waiting} from "./common.js";
 import {ImagesStep} from "./images.js";
 import {PartStep} from "./part.js";
 import {Projects} from "./projects.js";
@@ -13,7 +14,9 @@ import {Steps, linkTo, nextStep, openSteps, placeIn} from "./steps.js";
 import {TrainStep} from "./train.js";
 import {ViewStep} from "./view.js";
 
-const SHOWN = {part: PartStep, images: ImagesStep, view: ViewStep, train: TrainStep, check: CheckStep, release: ReleaseStep};
+const SHOWN = {
+  part: PartStep, images: ImagesStep, view: ViewStep, train: TrainStep, check: CheckStep, release: ReleaseStep,
+};
 
 function Teach() {
   const place = usePlace();
@@ -45,7 +48,7 @@ function Project({project: name, step: asked}) {
   }, [step]);
   if (!project) {
     return html`<div class="stack">
-      ${problem ? html`<${Notice} tone="ng" alert>${problem.text}<//>` : html`<p class="empty">${t("common.loading")}</p>`}
+      <${Waiting} problem=${problem} />
       <p><a href="#">${t("teach.all_parts")}</a></p></div>`;
   }
   return html`<div class="teach">
