@@ -9,7 +9,7 @@ import {STEPS, linkTo} from "./steps.js";
 /** The title of a step, and in a sentence what is done in it. */
 export function Title({step}) {
   return html`<header class="title">
-    <h1 id="step-title">${t(`teach.step.${step}`)}</h1>
+    <h1 id="step-title" tabindex="-1">${t(`teach.step.${step}`)}</h1>
     <p class="muted">${t(`teach.about.${step}`)}</p></header>`;
 }
 

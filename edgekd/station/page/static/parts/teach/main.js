@@ -1,6 +1,6 @@
 // Teaching a part: the list of parts, and of one the six steps from its name to a released detector.
 
-import {html, useEffect, useState} from "../../vendor/htm-preact.js";
+import {html, useEffect, useRef, useState} from "../../vendor/htm-preact.js";
 import {t} from "../../lib/texts.js";
 import {Shell, show} from "../../lib/ui.js";
 import {CheckStep} from "./check.js";
@@ -42,9 +42,14 @@ function Project({project: name, step: asked}) {
   useEffect(() => {
     if (step && step !== asked) location.replace(linkTo(name, step));
   }, [step, asked]);
+  const before = useRef(null);
   useEffect(() => {
-    document.getElementById("main").scrollIntoView();
-    reload();
+    if (before.current && step) { // Another step is another page to whoever goes by the keyboard, or listens.
+      scrollTo(0, 0);
+      document.getElementById("step-title")?.focus({preventScroll: true});
+      reload();
+    }
+    before.current = step;
   }, [step]);
   if (!project) {
     return html`<div class="stack">

@@ -85,14 +85,13 @@ function Progress({work}) {
   </div>`;
 }
 
-/** How long it was and will be, readable from some steps away. */
-function Clock({progress: {elapsed_s: elapsed, left_s: left}}) {
-  const all = elapsed + (left ?? 0);
-  return html`<div class="clock">
-    <p><strong class="number">${left === null ? duration(elapsed) : t("teach.left", {time: duration(left)})}</strong>
-      ${left !== null && html` <span class="muted">${t("teach.elapsed", {time: duration(elapsed)})}</span>`}</p>
-    <progress max="1" value=${left === null ? undefined : elapsed / all}
-      aria-label=${t("teach.work.running")} /></div>`;
+/** How long the running step still takes, readable from some steps away. */
+function Clock({progress: {step, elapsed_s: elapsed, left_s: left}}) {
+  const sofar = t("teach.elapsed", {time: duration(elapsed)});
+  if (left === null) return html`<p class="clock muted">${sofar}</p>`;
+  return html`<p class="clock"><strong class="number">
+    ${step && `${t(`teach.work_step.${step}`)}: `}${t("teach.left", {time: duration(left)})}</strong>
+    ${" "}<span class="muted">${sofar}</span></p>`;
 }
 
 /** From images to golden parts: what is done, what is being done. */
