@@ -332,10 +332,10 @@ class SimulatedPlc:
         """Toggles the heartbeat as long as the program runs."""
         heart = ("PLC_HEARTBEAT",)
         while True:
-            await asyncio.sleep(HEARTBEAT_S)
             beats = bool(self._coils & bit("PLC_HEARTBEAT"))
             with contextlib.suppress(MachineError):  # Whoever waits for the station says so.
                 await self.write(on=() if beats else heart, off=heart if beats else ())
+            await asyncio.sleep(HEARTBEAT_S)
 
     async def _ask(self, request: Callable[[AsyncModbusTcpClient], Any]) -> Any:
         """Asks until there is an answer: levels may be written twice, for an edge is only the first of them."""

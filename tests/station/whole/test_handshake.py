@@ -39,6 +39,8 @@ async def ready(station):
     """A PLC whose station is ready; afterwards everything fits together, and the next part is judged."""
     async with Line(station) as plc:
         await plc.start()
+        # Between two tests no PLC's heart beats, and the station may have noticed.
+        await plc.until("warns of nothing", lambda inputs: inputs.on("TRIGGER_READY") and not inputs.on("WARNING"))
         yield plc
         plc.stalled = False
         await plc.write(on=("TRIGGER_ENABLE", "CLEAR_ERROR"), off=("TRIGGER", "RESULTS_ACK"))
