@@ -109,10 +109,9 @@ async def serve(control: Control, page: Page) -> None:
     listening = await _listen(configuration.host, configuration.port)
     server = Server(_uvicorn(create_app(page)))
     server.config.load()
-    beside = [_every_second(control), watch(control), _tell_of_jobs(page)]
-    if configuration.certificate is not None and configuration.private_key is not None:
-        server.config.ssl = server_context(configuration.certificate, configuration.private_key)
-        beside.append(keep_current(server.config.ssl, configuration.certificate, configuration.private_key))
+    certificate, key = configuration.certificate, configuration.private_key
+    if certificate is not None and key is not None:
+        server.config.ssl = server_context(certificate, key)
     reading = asyncio.create_task(control.read())
     await control.send({"ready": True})  # Control now tells what there is; browsers come after that.
     shown = asyncio.create_task(control.shown.wait())
@@ -122,6 +121,9 @@ async def serve(control: Control, page: Page) -> None:
         return
     serving = asyncio.create_task(server.serve([listening]))
     await control.send({"listening": listening.getsockname()[1]})
+    beside = [_every_second(control), watch(control), _tell_of_jobs(page)]
+    if server.config.ssl is not None and certificate is not None and key is not None:
+        beside.append(keep_current(server.config.ssl, certificate, key))
     try:
         await together(_ended(reading), _ended(serving), *beside)
     finally:
