@@ -158,10 +158,10 @@ def _checks(texts: Sequence[str]) -> dict[str, dict[str, float | None]]:
 def _histogram(sample: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
     """How often severities occur, of OK and of NG."""
     counts = {}
-    for verdict in (Verdict.OK, Verdict.NG):
-        values = np.array([row[2] for row in sample if row[1] == verdict.value], np.float64)
+    for verdict in ("OK", "NG"):
+        values = np.array([row[2] for row in sample if row[1] == verdict], np.float64)
         inside = np.clip(values[~np.isnan(values)], 0, HIGHEST_SEVERITY)
-        counts[verdict.value.lower()] = np.histogram(inside, BINS, (0, HIGHEST_SEVERITY))[0].tolist()
+        counts[verdict.lower()] = np.histogram(inside, BINS, (0, HIGHEST_SEVERITY))[0].tolist()
     return {"from": 0.0, "to": HIGHEST_SEVERITY, **counts}
 
 
