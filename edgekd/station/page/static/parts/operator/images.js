@@ -21,34 +21,31 @@ export function sourcesOf(result, kind, whole) {
 }
 
 /**
- * Loads the first image that is there.
+ * Loads the first image that is there; one that is shown stays while it is among the sources.
  * @returns {{url: string, done: boolean}} An empty URL while there is none, for good once it is done.
  */
 export function useImage(sources) {
   const key = sources.join(" ");
-  const [image, setImage] = useState({key: "", url: "", done: false});
+  const [image, setImage] = useState({key: "", source: "", url: ""});
   useEffect(() => {
+    if (sources.includes(image.source)) return undefined;
     const controller = new AbortController();
-    let url = "";
-    find(sources, controller.signal).then((blob) => {
-      if (controller.signal.aborted) return;
-      url = blob ? URL.createObjectURL(blob) : "";
-      setImage({key, url, done: true});
+    find(sources, controller.signal).then(({source, blob}) => {
+      if (!controller.signal.aborted) setImage({key, source, url: blob ? URL.createObjectURL(blob) : ""});
     });
-    return () => {
-      controller.abort();
-      if (url) URL.revokeObjectURL(url);
-    };
+    return () => controller.abort();
   }, [key]);
-  return image.key === key ? image : {url: "", done: false};
+  useEffect(() => () => URL.revokeObjectURL(image.url), [image.url]);
+  return {url: sources.includes(image.source) ? image.url : "", done: image.key === key};
 }
 
 async function find(sources, signal) {
   for (const source of sources) {
     const response = await fetch(source, {signal}).catch(() => null); // The server waits for what is being written.
-    if (response?.ok) return response.blob().catch(() => null);
+    const blob = response?.ok ? await response.blob().catch(() => null) : null; // It may be given up while it is read.
+    if (blob) return {source, blob};
   }
-  return null;
+  return {source: "", blob: null};
 }
 
 /** An image of a result, its regions outlined. @param {{result, heatMap: boolean, whole?: boolean}} props */
