@@ -17,6 +17,7 @@ from edgekd.engines import open_engine
 from edgekd.recipe import held_out_images, read_recipe
 from edgekd.result import Verdict
 from edgekd.run_folder import VERDICTS_FILE
+from edgekd.station.page.link import RefusedError
 from edgekd.station.page.roles import Role
 from edgekd.station.page.teaching import orders
 from edgekd.station.page.teaching.projects import Projects
@@ -278,6 +279,55 @@ def wait_for(condition):
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.05)
     return found
+
+
+COMPARISON = {"id": "cell", "revision": 1, "station": "line", "most": 1, "project": "cell"}
+
+
+def test_work_is_done_in_a_process_of_its_own_one_at_a_time(tmp_path):
+    projects = Projects(tmp_path / "data", tmp_path / "recipes")
+    working = projects.create("cell", "line", "", 3, "engineer").working
+    other = projects.create("nut", "line", "", 4, "engineer")
+    assert working.job() is None
+    assert working.order("compare", 1, "engineer", COMPARISON)
+    assert not working.order("compare", 1, "engineer", COMPARISON)
+    assert not working.go_on()
+    with pytest.raises(RefusedError, match="cell is at work"):
+        projects.require_free(other)
+    with pytest.raises(RefusedError, match="at work"):
+        projects.remove("cell")
+    wait_for(lambda: not projects.get("cell").is_working)
+    job = working.job()
+    assert (job["state"], job["kind"], job["by"]) == ("failed", "compare", "engineer")
+    assert "recipe.toml" in job["error"]  # There is no such recipe.
+    assert job["elapsed_s"] >= 0
+    assert job["ended_utc_ms"] >= job["started_utc_ms"]
+    assert projects.get("cell").files.work.lines()[-1]["text"] == job["error"]
+    projects.require_free(other)
+
+
+def test_what_was_killed_goes_on_with_the_next_page_and_what_was_stopped_does_not(tmp_path):
+    projects = Projects(tmp_path / "data", tmp_path / "recipes")
+    project = projects.create("cell", "line", "", 3, "engineer")
+    assert project.working.order("compare", 1, "engineer", COMPARISON)
+    project.working._process.kill()
+    wait_for(lambda: not project.is_working)
+    next_page = Projects(tmp_path / "data", tmp_path / "recipes")
+    working = next_page.get("cell").working
+    assert working.job()["state"] == "interrupted"
+    next_page.resume()
+    wait_for(lambda: not project.is_working)
+    assert working.job()["state"] == "failed"  # It was gone on with, and there is no such recipe.
+    assert working.order("compare", 1, "engineer", COMPARISON)
+    working.stop()
+    wait_for(lambda: not project.is_working)
+    assert working.job()["state"] == "stopped"
+    next_page.resume()
+    assert not project.is_working
+    working.stop()  # Again, which does no harm.
+    assert working.go_on()
+    wait_for(lambda: not project.is_working)
+    assert working.job()["state"] == "failed"
 
 
 @pytest.mark.slow
