@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import signal
 import time
+from collections import Counter
 from dataclasses import replace
 
 import cv2
@@ -26,6 +28,7 @@ from edgekd.station.page.teaching.working import Working
 from edgekd.station.ports import StoredImage
 from edgekd.station.recipe_store import find_job, released_recipe
 from edgekd.station.record.reading import RecordReader
+from edgekd.verdicts.image_checks import CHECKS
 from edgekd.workflows.scoring import measure_images
 
 from ...conftest import monocrystalline
@@ -273,8 +276,8 @@ def test_too_few_images_and_images_that_a_view_does_not_fit_are_refused(page, en
     assert "too few" in engineer.post(f"{TEACH}/train").json()["error"]["text"]
 
 
-def wait_for(condition):
-    end = time.monotonic() + WAIT_S
+def wait_for(condition, seconds=WAIT_S):
+    end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.05)
@@ -367,3 +370,39 @@ def test_work_goes_on_after_the_page_and_after_a_kill_and_stops_when_asked(
     assert engineer.get(f"{TEACH}/progress").json()["state"] == "stopped"
     assert RecordReader(tmp_path / "data" / VERDICTS_FILE).last(1) == ()
     assert iterations()
+
+
+@pytest.mark.slow
+def test_a_detector_taught_from_sixty_cells_judges_a_hundred_as_evaluate_does(tmp_path, elpv_images):
+    page = make_page(tmp_path, projects=Projects(tmp_path / "data", tmp_path / "recipes"))
+    engineer = client(page, Role.ENGINEER)
+    assert engineer.post("/api/teach", json={"name": "cell", "station": "line", "job": 3}).status_code == 201
+    for path in elpv_images[:60]:
+        sent = engineer.post(f"{TEACH}/uploads", files=[("files", (path.name, path.read_bytes(), "image/png"))])
+        assert len(sent.json()["added"]) == 1, sent.text
+    assert engineer.post(f"{TEACH}/train", json={"minutes": 3}).status_code == 202
+    wait_for(lambda: engineer.get(f"{TEACH}/progress").json()["state"] != "running", 30 * 60)
+    progress = engineer.get(f"{TEACH}/progress").json()
+    assert progress["state"] == "done", progress["error"]
+    assert engineer.get(f"{TEACH}/result").json()["drift"]["synthetic"]  # There are no defects yet.
+    assert engineer.post(f"{TEACH}/recipe").status_code == 202
+    wait_for(lambda: engineer.get(f"{TEACH}/progress").json()["state"] != "running")
+    assert engineer.post(f"{TEACH}/release", json={"reason": "taught"}).status_code == 200
+    folder = find_job(page.recipes, 3)
+    artifact = folder / released_recipe(folder)[0].detector.artifact
+    for kind, paths in (("good", elpv_images[100:150]), ("crack", monocrystalline("1.0")[:50])):
+        (tmp_path / "category" / "test" / kind).mkdir(parents=True)
+        for path in paths:
+            shutil.copyfile(path, tmp_path / "category" / "test" / kind / path.name)
+    evaluation = edgekd.evaluate(artifact, data=tmp_path / "category")
+    with edgekd.Inspector(artifact, ignored_checks=CHECKS) as inspector:
+        judged = {
+            kind: Counter(
+                inspector(path).verdict.value for path in sorted((tmp_path / "category" / "test" / kind).iterdir())
+            )
+            for kind in ("good", "crack")
+        }
+    assert judged["good"]["NG"] == evaluation.verdicts["false_rejects"]
+    assert judged["crack"]["OK"] == evaluation.verdicts["missed_defects"]
+    assert judged["good"]["ERROR"] == judged["crack"]["ERROR"] == 0
+    assert evaluation.image_auroc > 0.8
