@@ -14,7 +14,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgekd.data.images import SMALLEST_SIDE, Image, as_bgr8
+from edgekd.data.image_files import SMALLEST_SIDE
+from edgekd.data.images import Image, as_bgr8
 from edgekd.errors import one_line
 from edgekd.heatmap import outline, overlay
 from edgekd.runner.sinks import write_image

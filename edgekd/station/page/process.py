@@ -94,23 +94,24 @@ def open_record(data: Path) -> RecordReader:
         return UnreadableRecord(path, str(error))
 
 
-async def serve(control: Control, app: FastAPI, configuration: PageConfiguration) -> None:
+async def serve(control: Control, page: Page) -> None:
     """Serves until control ends.
 
     Args:
         control: The connection to it.
-        app: What is served.
-        configuration: Of the page.
+        page: What is served.
 
     Raises:
         OSError: The address cannot be listened on.
         EdgekdError: The certificate cannot be used.
     """
+    configuration = page.configuration
     listening = await _listen(configuration.host, configuration.port)
-    server = Server(_uvicorn(app))
+    server = Server(_uvicorn(create_app(page)))
     server.config.load()
-    if configuration.certificate is not None and configuration.private_key is not None:
-        server.config.ssl = server_context(configuration.certificate, configuration.private_key)
+    certificate, key = configuration.certificate, configuration.private_key
+    if certificate is not None and key is not None:
+        server.config.ssl = server_context(certificate, key)
     reading = asyncio.create_task(control.read())
     await control.send({"ready": True})  # Control now tells what there is; browsers come after that.
     shown = asyncio.create_task(control.shown.wait())
@@ -120,27 +121,24 @@ async def serve(control: Control, app: FastAPI, configuration: PageConfiguration
         return
     serving = asyncio.create_task(server.serve([listening]))
     await control.send({"listening": listening.getsockname()[1]})
+    beside = [_every_second(control), watch(control), _tell_of_jobs(page)]
+    if server.config.ssl is not None and certificate is not None and key is not None:
+        beside.append(keep_current(server.config.ssl, certificate, key))
     try:
-        await together(_until_end(reading), _every_second(control), watch(control), _failed(serving), _keep_secret(server, configuration))
+        await together(_ended(reading), _ended(serving), *beside)
     finally:
         server.should_exit = server.force_exit = True
         await asyncio.wait({serving}, timeout=ENDING_S)
 
 
-async def _until_end(reading: asyncio.Task[None]) -> None:
-    await reading
+async def _ended(task: asyncio.Task[None]) -> None:
+    await task
 
 
-async def _failed(serving: asyncio.Task[None]) -> None:
-    await serving
-
-
-async def _keep_secret(server: Server, configuration: PageConfiguration) -> None:
-    """Takes new certificates into use; without any it only waits."""
-    if server.config.ssl is None or configuration.certificate is None or configuration.private_key is None:
-        await asyncio.Event().wait()
-    else:
-        await keep_current(server.config.ssl, configuration.certificate, configuration.private_key)
+async def _tell_of_jobs(page: Page) -> None:
+    """Tells whoever follows how teaching goes."""
+    async for job in page.projects.changes():
+        page.link.tell(job["station"], {"name": "job", "job": job})
 
 
 async def _every_second(control: Control) -> None:
@@ -189,7 +187,7 @@ async def run(descriptor: int) -> int:
     try:
         page = make_page(settings, control, record)
         await asyncio.to_thread(page.projects.resume)  # What was taught when the station ended goes on.
-        await serve(control, create_app(page), page.configuration)
+        await serve(control, page)
     except (EdgekdError, OSError) as error:
         with contextlib.suppress(OSError):
             await control.send({"failed": one_line(error)})

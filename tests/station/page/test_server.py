@@ -6,9 +6,13 @@ import asyncio
 import os
 import signal
 import socket
+import ssl
 import time
 
+import httpx
 import pytest
+import trustme
+from websockets.asyncio.client import connect
 
 from edgekd.errors import MachineError
 from edgekd.station.events import ImageStored, Reviewed
@@ -143,6 +147,29 @@ def test_a_port_that_is_taken_is_tried_again_and_said(tmp_path, caplog):
             assert ("page", False) in served.bench.station.snapshot().links
         finally:
             served.close()
+
+
+def test_browsers_come_by_tls_where_there_is_a_certificate(tmp_path):
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.cert_chain_pems[0].write_to_path(str(tmp_path / "page.pem"))
+    certificate.private_key_pem.write_to_path(str(tmp_path / "page.key"))
+    (tmp_path / "page.key").chmod(0o600)
+    known = ssl.create_default_context()
+    authority.configure_trust(known)
+    served = ServedPage(tmp_path, certificate=tmp_path / "page.pem", private_key=tmp_path / "page.key")
+
+    async def test():
+        await served.listening()
+        async with httpx.AsyncClient(verify=known, timeout=WAIT_S) as client:
+            assert (await client.get(f"https://{served.address}/healthz")).json() == {"ok": True}
+        async with connect(f"wss://{served.address}/ws", ssl=known) as connection:
+            assert (await Browser(connection).next())["kind"] == "snapshot"
+
+    try:
+        served.run(test())
+    finally:
+        served.close()
 
 
 async def until_async(condition):

@@ -4,56 +4,54 @@ import {html, useEffect, useState} from "../../vendor/htm-preact.js";
 import {t} from "../../lib/texts.js";
 import {partOf} from "./wording.js";
 
-const TRIES_MS = [0, 150, 300, 600, 1200, 2400]; // The image is written after the verdict.
-
-/** Where an image of a result may be: among the newest of the station, and on record. `kind`: original or heat_map. */
-export function sourcesOf(result, kind) {
+/**
+ * Where an image of a result may be: among the newest of the station, small, or on record, as it was taken.
+ * @param {object} result
+ * @param {"original"|"heat_map"} kind
+ * @param {boolean} whole Whether the one on record is wanted rather than the small one.
+ * @returns {string[]} The best first.
+ */
+export function sourcesOf(result, kind, whole) {
   const sources = [];
-  if (result.acquisition_id && result.image_height && result.live) {
+  if (result.live && result.acquisition_id && result.image_height) {
     sources.push(`/api/stations/${result.station}/live/${result.acquisition_id}/${kind}`);
   }
   if (result.images?.[kind]) sources.push(`/api/results/${result.result_id}/images/${kind}`);
-  return sources;
+  return whole ? sources.reverse() : sources;
 }
 
 /**
- * Loads the first image that is there.
+ * Loads the first image that is there; one that is shown stays while it is among the sources.
  * @returns {{url: string, done: boolean}} An empty URL while there is none, for good once it is done.
  */
 export function useImage(sources) {
   const key = sources.join(" ");
-  const [image, setImage] = useState({key: "", url: "", done: false});
+  const [image, setImage] = useState({key: "", source: "", url: ""});
   useEffect(() => {
+    if (sources.includes(image.source)) return undefined;
     const controller = new AbortController();
-    let url = "";
-    find(sources, controller.signal).then((blob) => {
-      if (controller.signal.aborted) return;
-      url = blob ? URL.createObjectURL(blob) : "";
-      setImage({key, url, done: true});
+    find(sources, controller.signal).then(({source, blob}) => {
+      if (!controller.signal.aborted) setImage({key, source, url: blob ? URL.createObjectURL(blob) : ""});
     });
-    return () => {
-      controller.abort();
-      if (url) URL.revokeObjectURL(url);
-    };
+    return () => controller.abort();
   }, [key]);
-  return image.key === key ? image : {url: "", done: false};
+  useEffect(() => () => URL.revokeObjectURL(image.url), [image.url]);
+  return {url: sources.includes(image.source) ? image.url : "", done: image.key === key};
 }
 
 async function find(sources, signal) {
-  for (const delay of sources.length ? TRIES_MS : []) {
-    await new Promise((resolve) => setTimeout(resolve, delay));
-    for (const source of sources) {
-      if (signal.aborted) return null;
-      const response = await fetch(source, {signal}).catch(() => null);
-      if (response?.status === 200) return response.blob().catch(() => null); // It may be given up while it is read.
-    }
+  for (const source of sources) {
+    const response = await fetch(source, {signal}).catch(() => null); // The server waits for what is being written.
+    const blob = response?.ok ? await response.blob().catch(() => null) : null; // It may be given up while it is read.
+    if (blob) return {source, blob};
   }
-  return null;
+  return {source: "", blob: null};
 }
 
-/** An image of a result, its regions outlined. @param {{result: object, heatMap: boolean}} props */
-export function PartImage({result, heatMap}) {
-  const {url, done} = useImage(sourcesOf(result, heatMap ? "heat_map" : "original"));
+/** An image of a result, its regions outlined. @param {{result, heatMap: boolean, whole?: boolean}} props */
+export function PartImage({result, heatMap: wanted, whole = false}) {
+  const heatMap = wanted && result.score !== null; // What was not judged has none.
+  const {url, done} = useImage(sourcesOf(result, heatMap ? "heat_map" : "original", whole));
   const outlined = url && !heatMap && result.verdict === "NG" && result.regions.length > 0;
   const label = t(heatMap ? "operator.heat_map_of" : "operator.image_of", {part: partOf(result)});
   if (!url) return html`<p class="image-none">${done || !result.image_height ? t("operator.no_image") : ""}</p>`;

@@ -30,7 +30,7 @@ export function PartDialog({result, newer, older, onClose}) {
   return html`<${Dialog} wide title=${`${t("operator.part")} ${partOf(result)}`} onClose=${onClose}>
     <div class="part-dialog">
       <div class="stack">
-        <div class="image-box">${full && html`<${PartImage} key=${`${id}${heatMap}`} result=${shown} heatMap=${heatMap} />`}</div>
+        <div class="image-box">${full && html`<${PartImage} key=${`${id}${heatMap}`} result=${shown} heatMap=${heatMap} whole />`}</div>
         <div class="row between">
           <${Button} icon="left" label=${t("operator.newer")} disabled=${!newer} onClick=${newer} />
           <${Button} aria-pressed=${heatMap} onClick=${() => setHeatMap(!heatMap)}>${t("operator.heat_map")}<//>
