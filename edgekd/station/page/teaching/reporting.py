@@ -9,9 +9,9 @@ import time
 from collections.abc import Iterator
 
 from edgekd.station.clock import Clock
-from edgekd.station.page.teaching.work_files import STEPS, Order, State, Step, WorkFolder
+from edgekd.station.page.teaching.work_files import MOST_POINTS, STEPS, Order, State, Step, WorkFolder
 
-EVERY_S = 0.5  # Between two reports of how far a step is.
+EVERY_S = 1.0  # Between two reports of how far a step is.
 
 
 class Report:
@@ -27,7 +27,7 @@ class Report:
         self._work, self._start = work, time.monotonic()
         self._earlier = 0.0 if before is None else before.elapsed_s
         self._state = State(order.id, steps=[Step(name) for name in STEPS[order.kind]], pid=os.getpid())
-        self._reported = 0.0
+        self._reported = self._drawn = 0.0
         self._counted: tuple[str, float, int] = ("", 0.0, 0)
         if before is not None:
             self.note("goes on where it was interrupted")
@@ -56,7 +56,9 @@ class Report:
     def progress(self, step: str, done: int, total: int | None = None, loss: float | None = None) -> None:
         """Takes note of how far a step is; see `edgekd.progress.Progress`."""
         now = time.monotonic()
-        if loss is not None:
+        due = now - self._drawn >= max(EVERY_S, self._elapsed() / MOST_POINTS)
+        if loss is not None and (due or done == total):
+            self._drawn = now
             self._work.note({"t": round(self._elapsed(), 2), "loss": loss, "iteration": done})
         if step != self._counted[0]:
             self._counted = (step, now, done)
@@ -66,7 +68,7 @@ class Report:
         if total is not None and done > first:
             self._state.left_s = (total - done) * (now - since) / (done - first)
         if now - self._reported >= EVERY_S:
-            self._put()
+            self._put(durable=False)
 
     def note(self, text: str) -> None:
         """Adds a line to what people read."""
@@ -88,10 +90,10 @@ class Report:
     def _elapsed(self) -> float:
         return self._earlier + time.monotonic() - self._start
 
-    def _put(self) -> None:
+    def _put(self, durable: bool = True) -> None:
         self._reported = time.monotonic()
         self._state.elapsed_s = round(self._elapsed(), 2)
-        self._work.put_state(self._state)
+        self._work.put_state(self._state, durable)
 
 
 class NotesLog(logging.Handler):

@@ -4,74 +4,99 @@ import {send} from "../../lib/api.js";
 import {t} from "../../lib/texts.js";
 import {Button, Dialog, Notice, attempt} from "../../lib/ui.js";
 import {html, useEffect, useRef, useState} from "../../vendor/htm-preact.js";
-import {Picture} from "./common.js";
 import {Hints} from "./hints.js";
 import {act, useAnswer} from "./server.js";
 
 const STATE_MS = 2000;
-const PAUSE_MS = 1500; // Between the images of a series: time to lay down the next part.
+const PAUSES_MS = {series: 1500, live: 400}; // A series leaves time to lay down the next part.
 
 export function Camera({project, label, onTaken, onOpen}) {
   const {value, reload} = useAnswer("/api/state", STATE_MS);
   const station = value?.stations.find((each) => each.station === project.station);
   const free = ["OFFLINE", "NO_JOB"].includes(station?.state.state);
-  const [last, setLast] = useState(null);
+  const [shown, setShown] = useState(null); // The image, what is wrong with it, and its number once it is kept.
   const [problem, setProblem] = useState("");
   const [busy, setBusy] = useState(false);
-  const [series, setSeries] = useState(false);
-  const latest = useRef();
-  latest.current = {label, free};
+  const [going, setGoing] = useState(""); // "series" or "live" while it goes on.
 
-  async function take() {
-    setBusy(true);
+  const once = async (action) => {
     try {
-      setLast((await act(project.name, "collect", {label: latest.current.label})).image);
+      setShown(await action());
       setProblem("");
-      await onTaken();
     } catch (error) {
       setProblem(error.text);
-      setSeries(false);
-    } finally {
-      setBusy(false);
+      setGoing("");
     }
-  }
+  };
+  const keep = async () => {
+    const {image} = await act(project.name, "collect", {label});
+    await onTaken();
+    return {src: imageOf(project.name, image.id, "full"), hints: image.hints, id: image.id};
+  };
+  const look = async () => {
+    const {snap, hints} = await send("POST", `/api/stations/${encodeURIComponent(project.station)}/snap`, {});
+    return {src: `/api/snaps/${encodeURIComponent(snap)}`, hints, id: null};
+  };
+  useAgainAndAgain(PAUSES_MS[going], () => once(going === "series" ? keep : look));
+  const take = async () => {
+    setBusy(true);
+    setGoing("");
+    await once(keep);
+    setBusy(false);
+  };
+  const toggle = (what) => () => setGoing(going === what ? "" : what);
+
+  if (station && !free) return html`<${Running} station=${station} onChanged=${reload} />`;
+  return html`<div class="camera">
+    <div class="shot">${shown ? html`<${Shot} shown=${shown} onOpen=${onOpen} />`
+      : html`<p class="empty">${t("teach.no_shot")}</p>`}</div>
+    <div class="stack">
+      <${Button} kind="primary" class="shutter" icon="camera" busy=${busy} disabled=${!station} onClick=${take}>
+        ${t("teach.take")}<//>
+      <div class="row">${["series", "live"].map((what) => html`<${Button} key=${what} disabled=${!station || busy}
+        icon=${going === what ? "stop" : "play"} aria-pressed=${going === what} onClick=${toggle(what)}>
+        ${t(`teach.${what}`)}<//>`)}</div>
+      <p class="muted small">${t(`teach.going.${going || "none"}`)}</p>
+      <div aria-live="polite" class="stack">
+        ${problem ? html`<${Notice} tone="ng">${problem}<//>` : shown && html`<${Told} shown=${shown} />`}</div>
+    </div></div>`;
+}
+
+/** Does something again and again, with a pause between; `pauseMs` undefined ends it. */
+function useAgainAndAgain(pauseMs, action) {
+  const latest = useRef(action);
+  latest.current = action;
   useEffect(() => {
-    if (!series) return undefined;
-    let timer = 0, ended = false;
+    if (!pauseMs) return undefined;
+    let timer = 0;
+    let ended = false;
     const next = async () => {
-      await take();
-      if (!ended) timer = setTimeout(next, PAUSE_MS);
+      await latest.current();
+      if (!ended) timer = setTimeout(next, pauseMs);
     };
     next();
     return () => {
       ended = true;
       clearTimeout(timer);
     };
-  }, [series]);
+  }, [pauseMs]);
+}
 
-  if (station && !free) return html`<${Running} station=${station} onChanged=${reload} />`;
-  return html`<div class="camera">
-    <div class="shot">
-      ${last
-        ? html`<button type="button" class="as-image" onClick=${() => onOpen(last.id)}>
-            <${Picture} project=${project} id=${last.id} size="full" /></button>`
-        : html`<p class="empty">${t("teach.no_shot")}</p>`}
-    </div>
-    <div class="stack">
-      <div class="row">
-        <${Button} kind="primary" class="shutter" icon="camera" busy=${busy && !series} disabled=${series || !station}
-          onClick=${take}>${t("teach.take")}<//>
-        <${Button} icon=${series ? "stop" : "play"} aria-pressed=${series} disabled=${!station}
-          onClick=${() => setSeries(!series)}>${t(series ? "teach.series_stop" : "teach.series")}<//>
-      </div>
-      <p class="muted small">${t("teach.series_hint")}</p>
-      <div aria-live="polite" class="stack">
-        ${problem && html`<${Notice} tone="ng">${problem}<//>`}
-        ${last && !problem && (last.hints.length
-          ? html`<${Hints} hints=${last.hints} /><p class="muted small">${t("teach.hints_hint")}</p>`
-          : html`<${Notice} tone="ok">${t("teach.taken", {id: String(last.id)})}<//>`)}
-      </div>
-    </div></div>`;
+/** The last image; one that was kept opens. */
+function Shot({shown: {src, id}, onOpen}) {
+  if (id === null) return html`<img src=${src} alt=${t("teach.live")} />`;
+  return html`<button type="button" class="as-image" onClick=${() => onOpen(id)}>
+    <img src=${src} alt=${t("teach.image", {id: String(id)})} /></button>`;
+}
+
+/** What is wrong with it, or that nothing is. */
+function Told({shown: {hints, id}}) {
+  if (hints.length) {
+    return html`<${Hints} hints=${hints} />
+      ${id !== null && html`<p class="muted small">${t("teach.hints_hint")}</p>`}`;
+  }
+  const text = id === null ? t("teach.live_right") : t("teach.taken", {id: String(id)});
+  return html`<${Notice} tone="ok">${text}<//>`;
 }
 
 /** The camera belongs to the line while the station runs. */
