@@ -5,6 +5,7 @@ import {get} from "../../lib/api.js";
 import {dateTime, t} from "../../lib/texts.js";
 import {Button, Dialog, Notice, Table} from "../../lib/ui.js";
 import {withQuery} from "./loaded.js";
+import {shortTime} from "./times.js";
 
 const PAGE = 100;
 
@@ -41,14 +42,17 @@ function Chain({found}) {
 }
 
 function columns() {
+  const line = (text) => html`<span class="one-line">${text}</span>`;
+  const who = (row) => [row.who, row.role && `(${roleOf(row.role)})`].filter(Boolean).join(" ");
+  const change = (row) => (row.old || row.new ? `${short(row.old)} → ${short(row.new)}` : "");
   return [
     {key: "id", label: t("record.audit.id"), numeric: true},
-    {key: "time", label: t("record.column.time"), render: (row) => dateTime(row.time_ms)},
-    {key: "who", label: t("record.audit.who"), render: (row) => [row.who, row.role && `(${roleOf(row.role)})`].filter(Boolean).join(" ")},
-    {key: "action", label: t("record.audit.action")},
+    {key: "time", label: t("record.column.time"), render: (row) => line(shortTime(row.time_ms))},
+    {key: "who", label: t("record.audit.who"), render: (row) => line(who(row))},
+    {key: "action", label: t("record.audit.action"), render: (row) => line(row.action)},
     {key: "subject", label: t("record.audit.subject")},
-    {key: "change", label: t("record.audit.change"), render: (row) => html`<span class="change">${short(row.old)} → ${short(row.new)}</span>`},
-    {key: "why", label: t("record.audit.why")},
+    {key: "change", label: t("record.audit.change"), render: (row) => html`<span class="change">${change(row)}</span>`},
+    {key: "why", label: t("record.audit.why"), render: (row) => html`<span class="written">${row.why}</span>`},
   ];
 }
 

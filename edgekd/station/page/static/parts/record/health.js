@@ -22,7 +22,7 @@ export default function Health({station}) {
   if (!data) return html`<p class="empty">${t("common.loading")}</p>`;
   return html`<div class="stack">
     ${problem && html`<${Notice} tone="ng" alert>${problem}<//>`}
-    <div class="charts health">
+    <div class="health">
       <${Disk} disk=${data.disk} />
       <${Processor} cpu=${data.cpu} memory=${data.memory} />
       <${Temperature} temperature=${data.temperature} power=${data.power} />
@@ -57,8 +57,8 @@ function Temperature({temperature, power}) {
     ${temperature.hot.length > 0 && html`<${Notice} tone="error">${t("record.health.hot", {parts: temperature.hot.join(", ")})}<//>`}
     ${throttled.length > 0 && html`<${Notice} tone="error">${t("record.health.throttled",
       {causes: throttled.map(([name, count]) => `${name} (${count})`).join(", ")})}<//>`}
-    <p class="large number">${temperature.highest === null ? t("record.health.not_measured") : `${number(temperature.highest, 0)} °C`}</p>
-    <${Pairs} pairs=${[...zones,
+    ${temperature.highest !== null && html`<p class="large number">${number(temperature.highest, 0)} °C</p>`}
+    <${Pairs} pairs=${[...(zones.length ? zones : [[t("record.health.celsius"), t("record.health.not_measured")]]),
       [t("record.health.power"), power.watts === null ? t("record.health.not_measured") : `${number(power.watts, 1)} W`],
       ...(power.source ? [[t("record.health.measured_by"), power.source]] : []),
       ...(power.mode ? [[t("record.health.mode"), power.mode]] : [])]} /><//>`;

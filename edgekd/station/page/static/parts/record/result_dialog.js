@@ -65,7 +65,7 @@ function factsOf(result) {
     [t("record.score"), `${number(result.score, 4)} / ${number(result.threshold, 4)}`],
     [t("record.recipe"), result.recipe ? `${result.recipe} · ${result.revision}` : "–"],
     [t("record.column.lot"), result.lot || "–"],
-    [t("record.search.serial"), result.serial || "–"],
+    [t("record.serial"), result.serial || "–"],
     [t("record.column.total"), `${number(result.total_ms, 1)} ms`],
   ];
 }

@@ -9,6 +9,7 @@ import {ExportDialog} from "./export_dialog.js";
 import {withQuery} from "./loaded.js";
 import {ResultDialog} from "./result_dialog.js";
 import {SearchForm, queryOf} from "./search_form.js";
+import {shortTime} from "./times.js";
 
 const PAGE = 48;
 
@@ -83,8 +84,9 @@ function Tiles({results, onOpen, busy}) {
         : html`<span class="tile-none">${t("record.no_image")}</span>`}
       <span class="tile-line"><${Badge} tone=${toneOf(result.verdict)}>${t(`common.verdict.${result.verdict}`)}<//>
         <span class="number">${result.severity === null ? "" : number(result.severity, 2)}</span></span>
-      <span class="tile-line small"><span class="number tile-name">${partOf(result)}</span><${Found} result=${result} /></span>
-      <span class="small muted number">${dateTime(result.published_utc_ms)}</span>
+      <span class="small number tile-name">${partOf(result)}</span>
+      <span class="small muted number">${shortTime(result.published_utc_ms)}</span>
+      <${Found} result=${result} />
     </button></li>`)}</ul>`;
 }
 
@@ -95,17 +97,19 @@ export function Found({result}) {
 }
 
 function ResultTable({results, onOpen}) {
+  const line = (text) => html`<span class="one-line">${text}</span>`;
   const columns = [
-    {key: "part", label: t("record.column.part"), render: partOf},
-    {key: "time", label: t("record.column.time"), render: (row) => dateTime(row.published_utc_ms)},
+    {key: "part", label: t("record.column.part"), render: (row) => line(partOf(row))},
+    {key: "time", label: t("record.column.time"), render: (row) => line(shortTime(row.published_utc_ms))},
     {key: "verdict", label: t("record.column.verdict"), render: (row) => html`<${Badge} tone=${toneOf(row.verdict)}>${
       t(`common.verdict.${row.verdict}`)}<//>`},
     {key: "severity", label: t("record.column.severity"), numeric: true, render: (row) => number(row.severity, 2)},
     {key: "found", label: t("record.column.review"), render: (row) => html`<${Found} result=${row} />`},
-    {key: "recipe", label: t("record.recipe"), render: (row) => (row.recipe ? `${row.recipe} · ${row.revision}` : "–")},
-    {key: "lot", label: t("record.column.lot"), render: (row) => row.lot || "–"},
-    {key: "total", label: t("record.column.total"), numeric: true, render: (row) => `${number(row.total_ms, 0)} ms`},
-    {key: "error", label: t("record.column.error"), render: (row) => (row.error_code ? whatOf(row.error_code, row.error_text) : "")},
+    {key: "recipe", label: t("record.recipe"), render: (row) => line(row.recipe ? `${row.recipe} · ${row.revision}` : "–")},
+    {key: "lot", label: t("record.column.lot"), render: (row) => line(row.lot || "–")},
+    {key: "total", label: t("record.column.total"), numeric: true, render: (row) => line(`${number(row.total_ms, 0)} ms`)},
+    {key: "error", label: t("record.column.error"), render: (row) => row.error_code > 0 && html`<span
+      class="written">${whatOf(row.error_code, row.error_text)}</span>`},
   ];
   return html`<${Table} caption=${t("record.tab.results")} columns=${columns} rows=${results} onRow=${onOpen}
     rowKey=${(row) => row.result_id} empty=${t("record.nothing")} />`;

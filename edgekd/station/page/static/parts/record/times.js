@@ -8,9 +8,9 @@ const DAY = 24 * HOUR;
 const STEPS = [MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR,
                DAY, 2 * DAY, 7 * DAY, 14 * DAY];
 
-/** Round times of this machine's clock between two, so many or fewer. */
+/** Round times of this machine's clock between two, about so many. */
 export function timeTicks(from, to, count) {
-  const step = STEPS.find((each) => (to - from) / each <= count) ?? STEPS[STEPS.length - 1];
+  const step = STEPS.find((each) => (to - from) / each <= count + 2) ?? STEPS[STEPS.length - 1];
   const offset = new Date(from).getTimezoneOffset() * MINUTE;
   const first = Math.ceil((from - offset) / step) * step + offset;
   const found = [];
@@ -20,8 +20,15 @@ export function timeTicks(from, to, count) {
 
 /** How a time is written along a chart of so many milliseconds: the hour, or the day. */
 export function timeFormat(span) {
-  const wanted = span > 2 * DAY ? {day: "numeric", month: "numeric"} : {hour: "2-digit", minute: "2-digit"};
+  const wanted = span > 2 * DAY ? {day: "numeric", month: "short"} : {hour: "2-digit", minute: "2-digit", hour12: false};
   return (utcMs) => new Date(utcMs).toLocaleString(language, wanted);
+}
+
+/** Day and time of UTC milliseconds where there is little room. */
+export function shortTime(utcMs) {
+  const year = new Date(utcMs).getFullYear() === new Date().getFullYear() ? undefined : "numeric";
+  const wanted = {year, day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false};
+  return new Date(utcMs).toLocaleString(language, wanted);
 }
 
 /** UTC milliseconds of what a field of the type datetime-local holds; null for none. */

@@ -2,13 +2,15 @@
 
 import {html, useState} from "../../vendor/htm-preact.js";
 import {RangeBars, StackedBars} from "../../lib/charts.js";
-import {number, t, time} from "../../lib/texts.js";
+import {number, t} from "../../lib/texts.js";
 import {Button, Notice, Table} from "../../lib/ui.js";
 import {useLoaded, withQuery} from "./loaded.js";
+import {timeFormat} from "./times.js";
 
 const EVERY_MS = 2000;
 const STEPS = ["acquire", "check", "pre", "inference", "post", "answer"];
-const milliseconds = (value) => (value === null ? "–" : `${number(value, value < 10 ? 1 : 0)} ms`);
+const clock = timeFormat(0);
+const milliseconds = (value) => (value === null ? "–" : `${number(value, value && value < 10 ? 1 : 0)} ms`);
 
 export default function Timings({station}) {
   const [live, setLive] = useState(true);
@@ -39,7 +41,7 @@ function Shown({found}) {
         <p class="small muted">${t("record.chart.newest_text")}</p>
         <${StackedBars} label=${t("record.chart.newest")} height=${260} groups=${STEPS.map((name, index) =>
           ({name: t(`record.step.${name}`), tone: `step-${index + 1}`}))}
-          bars=${[...found.recent].reverse().map((each) => ({label: time(each.published_utc_ms),
+          bars=${[...found.recent].reverse().map((each) => ({label: clock(each.published_utc_ms),
             values: STEPS.map((name) => each.steps[name] ?? 0)}))} /></section>
     </div>
     <${Table} caption=${t("record.chart.steps")} rows=${all} rowKey=${(row) => row.name} columns=${[

@@ -2,7 +2,7 @@
 
 import {html, useState} from "../../vendor/htm-preact.js";
 import {Histogram, LineChart, StackedBars} from "../../lib/charts.js";
-import {number, percent, t} from "../../lib/texts.js";
+import {has, number, percent, t} from "../../lib/texts.js";
 import {Notice, Segmented, Select, Table} from "../../lib/ui.js";
 import {whatOf} from "../operator/wording.js";
 import {useLoaded, withQuery} from "./loaded.js";
@@ -44,9 +44,17 @@ function Drift({drift}) {
   const name = `${drift.recipe} · ${drift.revision}`;
   if (drift.moved.length) {
     return html`<${Notice} tone="error"><div><strong>${t("record.drift.moved", {recipe: name})}</strong>
-      <ul>${drift.moved.map((line) => html`<li key=${line}>${line}</li>`)}</ul></div><//>`;
+      <ul>${drift.moved.map((line) => html`<li key=${line}>${movedLine(line)}</li>`)}</ul></div><//>`;
   }
   return html`<${Notice} tone="ok">${t("record.drift.calm", {recipe: name, count: drift.looked_at})}<//>`;
+}
+
+/** A line of the station's, in the reader's language: what moved where, and since when. */
+function movedLine(line) {
+  const [, what, since] = line.match(/^(?:scores have moved|images have been) (.+?)(?: than the good ones)? since (.+): /) ?? [];
+  const key = `record.drift.line.${what?.replace(" ", "_")}`;
+  if (!what || !has(key)) return line;
+  return t(key, {since: since.replace(/\b(part|result) (?=\d)/, (_, word) => `${t(`record.word.${word}`)} `)});
 }
 
 /** The figures of the whole time. */
@@ -107,9 +115,11 @@ function CheckChart({name, found, along}) {
   const known = found.buckets.filter((bucket) => bucket.checks[name]);
   const good = found.drift.checks[name];
   const marks = good ? [{y: good.p5, label: t("record.good_p5")}, {y: good.p95, label: t("record.good_p95")}] : [];
-  const decimals = name === "level" ? 0 : 3;
+  const share = name === "saturated"; // Of the pixels: mostly none, and so the axis has to begin somewhere.
+  const most = Math.max(0.01, ...known.map((each) => each.checks[name].p95 ?? 0));
+  const format = share ? (value) => percent(value, 1) : (value) => number(value, name === "level" ? 0 : 2);
   return html`<${LineChart} label=${t(`record.check.${name}`)} ...${along} height=${180} marks=${marks}
-    yFormat=${(value) => number(value, decimals)}
+    yFormat=${format} yRange=${share ? [0, most] : undefined}
     bands=${[{name: "p5–p95", tone: "accent",
               points: known.map((each) => [middle(each), each.checks[name].p5, each.checks[name].p95])}]}
     series=${[{name: "p50", tone: "accent", points: known.map((each) => [middle(each), each.checks[name].p50])}]} />`;
