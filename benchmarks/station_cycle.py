@@ -159,7 +159,7 @@ def _measure(
 ) -> Measured:
     words = [sys.executable, "-m", "edgekd", "station", str(folder / "station.toml")]
     with subprocess.Popen(words) as station:
-        _wait_for(station, port)
+        wait_for(station, port)
         try:
             measured = asyncio.run(_in_turn(arguments, port, inspector, images, scores))
         finally:
@@ -170,7 +170,7 @@ def _measure(
     return measured
 
 
-def _wait_for(station: subprocess.Popen[bytes], port: int) -> None:
+def wait_for(station: subprocess.Popen[bytes], port: int) -> None:
     """Returns when the station listens; it has to load its engine first."""
     while station.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):

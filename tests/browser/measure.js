@@ -121,7 +121,7 @@ function overflowing() {
     if ((box.right > width + 1 || box.left < -1) && !scrolls(element)) {
       found.push(`${described(element)} reaches from ${box.left.toFixed(0)} to ${box.right.toFixed(0)} of ${width} px`);
     }
-    const isText = [...element.childNodes].some((child) => child.nodeType === Node.TEXT_NODE && child.data.trim());
+    const isText = !(element instanceof SVGElement) && [...element.childNodes].some((child) => child.nodeType === Node.TEXT_NODE && child.data.trim());
     const style = getComputedStyle(element);
     if (isText && style.display !== "inline" && style.overflowX !== "auto" && style.overflowX !== "scroll"
         && style.textOverflow !== "ellipsis" && element.scrollWidth > element.clientWidth + 1 && element.clientWidth > 0) {
@@ -158,6 +158,7 @@ function smallTargets(least) {
 /** Begins to note what gets the focus. */
 function watchFocus() {
   window.reached = new Set();
+  window.last = null;
 }
 
 /** What has the focus now: whether it came for the first time, is seen, and shows that it has the focus. */
@@ -165,13 +166,15 @@ function noteFocus() {
   const element = document.activeElement;
   if (element === null || element === document.body || element === document.documentElement) return null;
   const isNew = !window.reached.has(element);
+  const stays = element === window.last; // Within a field for a date, the tab key goes from day to month.
   window.reached.add(element);
+  window.last = element;
   const style = getComputedStyle(element);
   const outlined = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2 && rgba(style.outlineColor)[3] > 0;
   const box = element.getBoundingClientRect();
   return {
     what: described(element),
-    isNew,
+    isNew: isNew || stays,
     shows: outlined || style.boxShadow !== "none",
     isSeen: isVisible(element) && box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth,
   };

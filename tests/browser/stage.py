@@ -11,23 +11,15 @@ from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from edgekd.station.page.roles import Role
 from edgekd.station.page.users import FILE, Users
 from edgekd.station.simulated_plc import PlcResult
 
 from ..station.whole.laid_out import PATIENCE_S, WholeStation, free_port, running, until
 from ..station.whole.line import Line, encoded
 from ..station.whole.numbered import part_image
+from .people import PASSWORDS
 
 Done = TypeVar("Done")
-# Everybody who works at the station.
-PASSWORDS = {
-    "olga": (Role.OPERATOR, "274951"),
-    "sven": (Role.SUPERVISOR, "a shift has eight hours"),
-    "erik": (Role.ENGINEER, "one lens and two lamps"),
-    "ada": (Role.ADMIN, "keys hang in the office"),
-}
-BY_ROLE = {role: name for name, (role, _) in PASSWORDS.items()}
 
 
 class PageStation:

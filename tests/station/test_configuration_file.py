@@ -6,6 +6,7 @@ import pytest
 
 from edgekd.errors import EdgekdError
 from edgekd.station.configuration_file import read_configuration, warnings_of
+from edgekd.station.live_folder import live_folder
 
 TEXT = """
 data = "data"
@@ -146,3 +147,39 @@ def test_a_file_that_is_missing_or_no_file_is_named(tmp_path):
         read_configuration(tmp_path / "station.toml")
     with pytest.raises(EdgekdError, match="it is a folder"):
         read_configuration(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ('host = "0.0.0.0"', "page.host 0.0.0.0 is open to the network: passwords need page.certificate"),
+        ('host = "line-3.example"', "page.host line-3.example is open to the network"),
+        ('certificate = "page.pem"', "page.certificate and page.private_key belong together"),
+        ("port = 1502", "modbus.port and page.port are both 1502"),
+        ('certificate = "none.pem"\nprivate_key = "none.key"', "none.pem, which does not exist"),
+    ],
+)
+def test_a_page_that_would_give_passwords_away_or_cannot_be_served_is_refused(written, page, expected):
+    with pytest.raises(EdgekdError, match=expected):
+        read_configuration(written(more=f"[page]\n{page}\n"))
+
+
+def test_a_page_on_the_network_has_a_certificate_and_a_key_that_nobody_else_reads(written, tmp_path):
+    for name in ("page.pem", "page.key"):
+        (tmp_path / name).touch(mode=0o644)
+    more = '[page]\nhost = "0.0.0.0"\nport = 443\ncertificate = "page.pem"\nprivate_key = "page.key"\n'
+    with pytest.raises(EdgekdError, match=r"page.private_key: others may read .*page.key: 'chmod 600"):
+        read_configuration(written(more=more))
+    (tmp_path / "page.key").chmod(0o600)
+    configuration = read_configuration(written(more=more))
+    assert configuration.page.certificate == tmp_path / "page.pem"
+    assert any("page.port 443 needs the capability" in warning for warning in warnings_of(configuration))
+    assert read_configuration(written(more="[page]\n")).page.host == "127.0.0.1"
+
+
+def test_the_newest_images_lie_in_memory_where_the_system_has_a_folder_for_that(written, tmp_path, monkeypatch):
+    configuration = read_configuration(written())
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    assert live_folder(configuration) == tmp_path / "data" / "live"
+    monkeypatch.setenv("RUNTIME_DIRECTORY", "/run/edgekd:/run/other")
+    assert str(live_folder(configuration)) == "/run/edgekd/live"

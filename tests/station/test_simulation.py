@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 
+import httpx
 import pytest
 
 from edgekd.errors import EdgekdError
@@ -62,6 +63,35 @@ def test_parts_go_through_the_whole_station_and_are_on_record_as_the_plc_got_the
     seen.clear()
     asyncio.run(simulate(prepared, 1, seen.append))  # With the record of before.
     assert len(seen) == 1
+
+
+def test_a_simulated_station_shows_its_page_and_goes_on_until_it_is_stopped(exported, tmp_path):
+    pytest.importorskip("fastapi")
+    simulation = prepare_simulation(exported.parent, tmp_path / "station", page=0)
+    seen = []
+
+    async def look():
+        line = asyncio.create_task(simulate(simulation, 0, seen.append, every_s=0.01))
+        async with httpx.AsyncClient(base_url=simulation.page, timeout=30) as client:
+            while len(seen) < len(simulation.images) + 1:  # More than one round.
+                await asyncio.sleep(0.05)
+                assert not line.done()
+            while not await _answers(client):
+                await asyncio.sleep(0.05)
+            state = (await client.get("/api/state")).json()["stations"][0]
+        assert state["lot"]["lot"] == "LOT-1"
+        assert state["state"]["simulated"]
+        line.cancel()
+        await asyncio.wait({line})
+
+    asyncio.run(asyncio.wait_for(look(), 120))
+
+
+async def _answers(client):
+    try:
+        return (await client.get("/healthz")).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def test_ctrl_c_ends_it_with_its_own_code(prepared, exported):

@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edgekd.data.image_files import SMALLEST_SIDE
 from edgekd.data.images import Image, as_bgr8
 from edgekd.errors import one_line
 from edgekd.heatmap import outline, overlay
@@ -121,6 +122,6 @@ def small_image(view: View) -> Image:
     height, width = image.shape[:2]
     scale = LONGEST_SIDE / max(height, width)
     if scale < 1:
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        size = (max(SMALLEST_SIDE, round(width * scale)), max(SMALLEST_SIDE, round(height * scale)))
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
     return as_bgr8(image, "the image", view.seen.bit_depth if image.dtype == np.uint16 else None)

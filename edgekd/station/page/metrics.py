@@ -49,6 +49,10 @@ def metrics_of(views: Sequence[View], followers: int) -> str:
     lines += [f"# HELP {PREFIX}_link Whether a counterpart is there.", f"# TYPE {PREFIX}_link gauge"]
     for view in views:
         for name, up in view["links"].items():
-            labels = f'station="{view["station"]}",link="{name}"'
+            labels = f'station="{view["station"]}",link="{_escaped(name)}"'
             lines.append(f"{PREFIX}_link{{{labels}}} {int(up)}")
     return "\n".join(lines) + "\n"
+
+
+def _escaped(label: str) -> str:
+    return label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

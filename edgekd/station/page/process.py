@@ -30,6 +30,7 @@ from edgekd.station.page.control import Control
 from edgekd.station.page.lots import LotCounter
 from edgekd.station.page.sessions import Sessions
 from edgekd.station.page.teaching.projects import Projects
+from edgekd.station.page.tls import keep_current, server_context
 from edgekd.station.page.users import FILE, Users
 from edgekd.station.page.watching import watch
 from edgekd.station.record.reading import RecordReader
@@ -93,20 +94,24 @@ def open_record(data: Path) -> RecordReader:
         return UnreadableRecord(path, str(error))
 
 
-async def serve(control: Control, app: FastAPI, configuration: PageConfiguration) -> None:
+async def serve(control: Control, page: Page) -> None:
     """Serves until control ends.
 
     Args:
         control: The connection to it.
-        app: What is served.
-        configuration: Of the page.
+        page: What is served.
 
     Raises:
-        OSError: The address cannot be listened on, or a certificate cannot be read.
+        OSError: The address cannot be listened on.
+        EdgekdError: The certificate cannot be used.
     """
+    configuration = page.configuration
     listening = await _listen(configuration.host, configuration.port)
-    server = Server(_uvicorn(app, configuration))
+    server = Server(_uvicorn(create_app(page)))
     server.config.load()
+    certificate, key = configuration.certificate, configuration.private_key
+    if certificate is not None and key is not None:
+        server.config.ssl = server_context(certificate, key)
     reading = asyncio.create_task(control.read())
     await control.send({"ready": True})  # Control now tells what there is; browsers come after that.
     shown = asyncio.create_task(control.shown.wait())
@@ -116,19 +121,24 @@ async def serve(control: Control, app: FastAPI, configuration: PageConfiguration
         return
     serving = asyncio.create_task(server.serve([listening]))
     await control.send({"listening": listening.getsockname()[1]})
+    beside = [_every_second(control), watch(control), _tell_of_jobs(page)]
+    if server.config.ssl is not None and certificate is not None and key is not None:
+        beside.append(keep_current(server.config.ssl, certificate, key))
     try:
-        await together(_until_end(reading), _every_second(control), watch(control), _failed(serving))
+        await together(_ended(reading), _ended(serving), *beside)
     finally:
         server.should_exit = server.force_exit = True
         await asyncio.wait({serving}, timeout=ENDING_S)
 
 
-async def _until_end(reading: asyncio.Task[None]) -> None:
-    await reading
+async def _ended(task: asyncio.Task[None]) -> None:
+    await task
 
 
-async def _failed(serving: asyncio.Task[None]) -> None:
-    await serving
+async def _tell_of_jobs(page: Page) -> None:
+    """Tells whoever follows how teaching goes."""
+    async for job in page.projects.changes():
+        page.link.tell(job["station"], {"name": "job", "job": job})
 
 
 async def _every_second(control: Control) -> None:
@@ -145,8 +155,7 @@ async def _listen(host: str, port: int) -> socket.socket:
     return socket.create_server((str(address[0]), int(address[1])), family=family, backlog=BACKLOG)
 
 
-def _uvicorn(app: FastAPI, configuration: PageConfiguration) -> uvicorn.Config:
-    secret = configuration.certificate is not None
+def _uvicorn(app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="asyncio",
@@ -162,8 +171,6 @@ def _uvicorn(app: FastAPI, configuration: PageConfiguration) -> uvicorn.Config:
         proxy_headers=False,
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=1,
-        ssl_certfile=str(configuration.certificate) if secret else None,
-        ssl_keyfile=str(configuration.private_key) if secret else None,
     )
 
 
@@ -180,7 +187,7 @@ async def run(descriptor: int) -> int:
     try:
         page = make_page(settings, control, record)
         await asyncio.to_thread(page.projects.resume)  # What was taught when the station ended goes on.
-        await serve(control, create_app(page), page.configuration)
+        await serve(control, page)
     except (EdgekdError, OSError) as error:
         with contextlib.suppress(OSError):
             await control.send({"failed": one_line(error)})

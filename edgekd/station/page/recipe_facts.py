@@ -9,6 +9,7 @@ from typing import Any
 from edgekd.artifact import Manifest, frame_shape, manifest_path, read_entries, signature_path
 from edgekd.errors import EdgekdError
 from edgekd.station.page.recipe_views import view_of
+from edgekd.station.page.threshold_view import is_ng
 from edgekd.station.recipe_store import (
     StoredRecipe,
     list_files,
@@ -142,36 +143,45 @@ def threshold_of(recipe: Recipe, manifest: Manifest) -> dict[str, Any] | None:
 
 def doubts_of(
     folder: Path, recipe: Recipe, manifest: Manifest, cameras: Mapping[str, tuple[str, ...]]
-) -> Iterator[str]:
-    """Why a station would not run a recipe, or not as expected, a sentence each.
+) -> Iterator[dict[str, Any]]:
+    """Why a station would not run a recipe, or not as expected.
 
     Args:
         folder: `ID/REVISION`.
         recipe: In it.
         manifest: Of its artifact.
         cameras: Of each station, by their names.
+
+    Yields:
+        `code`, by which the page has it in the reader's language, what fills it in, and `text`, in English.
     """
     if cameras and not any(set(names) <= set(recipe.cameras) for names in cameras.values()):
-        wanted = "; ".join(f"{station} has {', '.join(names)}" for station, names in cameras.items())
-        yield f"it sets {', '.join(recipe.cameras)}, and no station has only cameras of these: {wanted}"
+        own, wanted = (
+            ", ".join(recipe.cameras),
+            "; ".join(f"{name}: {', '.join(each)}" for name, each in cameras.items()),
+        )
+        text = f"no station has only cameras of this recipe ({own}): {wanted}"
+        yield {"code": "cameras", "own": own, "wanted": wanted, "text": text}
     if not recipe.self_tests.references:
-        yield "it holds no reference images, by which a station proves itself: it cannot be released"
+        text = "it holds no reference images, by which a station proves itself: it cannot be released"
+        yield {"code": "references", "text": text}
     for each in recipes_in_use(folder.parent.parent):
         if each.id != recipe.id and each.recipe is not None and each.recipe.job == recipe.job:
-            yield f"job {recipe.job} is that of {each.id}/{each.revision}: take another, or retire that one"
+            other = f"{each.id}/{each.revision}"
+            text = f"job {recipe.job} is that of {other}: take another, or retire that one"
+            yield {"code": "job", "job": recipe.job, "other": other, "text": text}
     threshold = threshold_of(recipe, manifest)
     if threshold is None:
-        yield "neither the artifact nor the recipe holds a threshold: it cannot be released"
+        text = "neither the artifact nor the recipe holds a threshold: it cannot be released"
+        yield {"code": "threshold", "text": text}
         return
-    low, high = threshold["grey_zone"] or (threshold["value"], threshold["value"])
     for reference in recipe.self_tests.references:
         middle = (reference.lowest + reference.highest) / 2
-        judged = "NG" if middle > threshold["value"] or low <= middle <= high != low else "OK"
+        judged = "NG" if is_ng(middle, threshold["value"], threshold["grey_zone"]) else "OK"
         if judged != reference.verdict:
-            yield (
-                f"the self-test would fail: {reference.image} scores about {middle:.4g}, which is {judged}, and must "
-                f"be {reference.verdict}"
-            )
+            values = {"image": reference.image, "score": middle, "judged": judged, "expected": reference.verdict}
+            about = f"{reference.image} scores about {middle:.4g}, which is {judged}, and must be {reference.verdict}"
+            yield {"code": "self_test", **values, "text": f"the self-test would fail: {about}"}
 
 
 def _references(recipe: Recipe) -> list[dict[str, Any]]:

@@ -71,10 +71,13 @@ def promised(manifest: Manifest, threshold: float) -> dict[str, Any] | None:
         `good_images`, `above`, of them at most, and `bound`, the share of new good parts above the threshold that is
         not exceeded with a confidence of 95 %; None where their scores are not known.
     """
-    good = manifest.get("good_scores")
+    good, entry = manifest.get("good_scores"), manifest.get("threshold") or {}
     if not good:
         return None
-    above = most_above(good, threshold)
+    # Quantiles lie between images; of the artifact's own limits it was counted.
+    limits = entry.get("limits", ()) if entry.get("good_images") == good["count"] else ()
+    known = [limit["above"] for limit in limits if limit.get("above") is not None and limit["value"] <= threshold]
+    above = min([most_above(good, threshold), *known])
     return {"good_images": good["count"], "above": above, "bound": share_bound(above, good["count"])}
 
 
@@ -109,7 +112,7 @@ def limit_table(
 
 
 def histogram(manifest: Manifest, recorded: Sequence[RecordedScore], threshold: float) -> dict[str, Any]:
-    """How often scores occur: on record by verdict and by what people found, and among the good images.
+    """How often scores on record occur, by verdict and by what people found.
 
     Args:
         manifest: Of the artifact.
@@ -117,9 +120,7 @@ def histogram(manifest: Manifest, recorded: Sequence[RecordedScore], threshold: 
         threshold: That the recipe judges by.
 
     Returns:
-        `edges` of the bins, the last of which holds all that lies beyond it too; counts `ok`, `ng`, `good`, `bad`; and
-        `expected`, how many of the parts would be in each bin if they were as the good images, None where their scores
-        are not known.
+        `edges` of the bins, the last of which holds all that lies beyond it too, and counts `ok`, `ng`, `good`, `bad`.
     """
     scores = np.array([each.score for each in recorded], np.float64)
     edges = _edges(manifest, scores, threshold)
@@ -130,7 +131,7 @@ def histogram(manifest: Manifest, recorded: Sequence[RecordedScore], threshold: 
     }
     clipped = np.clip(scores, edges[0], edges[-1])
     counts = {name: np.histogram(clipped[np.array(which, bool)], edges)[0].tolist() for name, which in chosen.items()}
-    return {"edges": edges.tolist(), **counts, "expected": _expected(manifest, edges, len(recorded))}
+    return {"edges": edges.tolist(), **counts}
 
 
 def changes(recorded: Sequence[RecordedScore], threshold: float, grey_zone: GreyZone = None) -> dict[str, Any]:
@@ -200,14 +201,3 @@ def _edges(manifest: Mapping[str, Any], scores: np.ndarray[Any, Any], threshold:
     if not high > low:
         low, high = low - 0.5, high + 0.5
     return np.linspace(low, high, BINS + 1)
-
-
-def _expected(manifest: Mapping[str, Any], edges: np.ndarray[Any, Any], parts: int) -> list[float] | None:
-    """The good images' scores over the bins, by their quantiles, as many as there are parts."""
-    quantiles = (manifest.get("good_scores") or {}).get("quantiles")
-    if not quantiles:
-        return None
-    shares, values = np.array(quantiles, np.float64).T
-    below = np.interp(edges, values, shares, left=0.0, right=1.0)
-    below[0], below[-1] = 0.0, 1.0
-    return [float(each) for each in parts * np.diff(below)]

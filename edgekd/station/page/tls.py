@@ -71,16 +71,17 @@ async def keep_current(
         certificate, private_key: Its files.
         warn: Gets a line for people.
     """
-    used, looks = _state(certificate, private_key), 0
+    seen, looks = _state(certificate, private_key), 0
     while True:
         now = _state(certificate, private_key)
-        if now != used:
+        if now != seen:
             try:
                 server_context(certificate, private_key)  # One may be new already, and the other not yet.
                 _load(context, certificate, private_key)
-                used, looks = now, 0
+                looks = 0
             except EdgekdError as error:
                 warn(str(error))
+            seen = now
         if looks % DAILY == 0 and (warning := warning_of(certificate)):
             warn(warning)
         looks += 1

@@ -8,7 +8,7 @@ from edgekd.station.page.link import ControlLink, RefusedError
 from edgekd.station.page.roles import User
 
 LOOKS_S = 0.2  # Seconds between two looks at that.
-LINGERS_S = 10.0  # Somebody who loads the page anew is away for a moment.
+LINGERS_S = 3.0  # Somebody who loads the page anew is away for a moment.
 PAGE = User(name="page")
 
 

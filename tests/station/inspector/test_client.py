@@ -12,11 +12,12 @@ import cv2
 import pytest
 
 from edgekd.result import Verdict
-from edgekd.station.configuration import CameraConfiguration
+from edgekd.station.configuration import CameraConfiguration, PageConfiguration
 from edgekd.station.error_codes import ErrorCode, StationError
 from edgekd.station.inspector.client import InspectorClient
 from edgekd.station.inspector.judging import is_ok
 from edgekd.station.parts import Outcome
+from edgekd.station.recipes import CameraSettings
 
 from .bench import Bench
 from .parts_by_hand import bad_part, good_part, make_recipe
@@ -283,4 +284,58 @@ def test_the_process_as_it_ships_plays_a_folder_as_a_camera(tmp_path):
     found = bench.run(parts())
     assert [each.error for each in found] == [ErrorCode.NONE] * 8
     assert [is_ok(each) for each in found] == [True, False] * 4
+    bench.close()
+
+
+def test_an_image_is_taken_for_whoever_sets_a_camera_up_and_the_recipe_must_be_loaded_anew(bench, tmp_path):
+    async def snap():
+        bench.show(bad_part())
+        snapped = await bench.client.snap("one", "top", CameraSettings(trigger="free_run"), tmp_path / "a.png")
+        assert (snapped.height, snapped.width, snapped.bit_depth) == (*bad_part().shape[:2], 8)
+        assert cv2.imread(str(tmp_path / "a.png")).shape == bad_part().shape
+        assert (await bench.inspect()).error is ErrorCode.LOADING_FAILED
+        with pytest.raises(StationError, match="has no trigger") as refused:
+            await bench.client.snap("one", "top", CameraSettings(trigger="hardware"), tmp_path / "b.png")
+        assert refused.value.code is ErrorCode.LOADING_FAILED
+        with bench.fault("timeout"), pytest.raises(StationError) as missed:
+            await bench.client.snap("one", "top", CameraSettings(timeout_ms=50), tmp_path / "b.png")
+        assert missed.value.code in (ErrorCode.ACQUISITION_TIMEOUT, ErrorCode.IMAGE_STALE)
+        assert not (tmp_path / "b.png").exists()
+        bench.show(good_part())
+        await bench.load()
+        assert is_ok(await bench.inspect())
+
+    bench.run(snap())
+
+
+def test_whoever_looks_gets_small_images_also_after_a_restart(tmp_path):
+    bench = Bench(tmp_path, {"one": ("top",)})
+    make_recipe(bench.recipes)
+    bench.configuration = bench.configuration.model_copy(update={"page": PageConfiguration()})
+    bench.client = bench.new_client()
+    folder = bench.data / "live" / "one"
+
+    async def small_image():
+        await bench.inspect(seconds=5)
+        end = time.monotonic() + 10
+        while not (folder / f"{bench.numbers}.jpg").exists():
+            assert time.monotonic() < end
+            await asyncio.sleep(0.01)
+
+    async def parts():
+        await bench.client.start()
+        await bench.load()
+        await bench.inspect(seconds=5)
+        bench.client.watch("one", True)
+        await small_image()
+        assert not (folder / "1.jpg").exists()
+        os.kill(bench.client.pid, 9)
+        await bench.until("restarted")
+        await small_image()
+        bench.client.watch("one", False)
+        await bench.inspect(seconds=5)
+        await bench.inspect(seconds=5)
+        assert not (folder / f"{bench.numbers - 1}.jpg").exists()
+
+    bench.run(parts())
     bench.close()

@@ -54,9 +54,10 @@ class ServedPage:
     Args:
         folder: For data and recipes.
         port: Of the page; 0 for any.
+        options: Of the page, such as its certificate.
     """
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
+    def __init__(self, folder: Path, port: int = 0, **options: Any) -> None:
         self.loop = asyncio.new_event_loop()
         self._stack = contextlib.AsyncExitStack()
         self.bench: Bench = self.run(self._stack.enter_async_context(bench(answer=inspected())))
@@ -67,7 +68,7 @@ class ServedPage:
             recipes=folder / "recipes",
             stations=(OneStation(name="press", cameras=("top",), job=JOB),),
             cameras={"top": CameraConfiguration(kind="folder", source="nowhere")},
-            page=PageConfiguration(port=port),
+            page=PageConfiguration(port=port, **options),
         )
         self.server = PageServer(self.configuration, (self.bench.station,))
         self._task = self.loop.create_task(self.server.run())

@@ -7,18 +7,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from edgekd.run_folder import VERDICTS_FILE
-from edgekd.station.configuration import PageConfiguration
+from edgekd.station.configuration import OneStation, PageConfiguration
 from edgekd.station.page.app import create_app
 from edgekd.station.page.context import Page
 from edgekd.station.page.control import Follower
 from edgekd.station.page.limits import Rate
 from edgekd.station.page.roles import Role, User
 from edgekd.station.page.sessions import Sessions
+from edgekd.station.page.teaching.projects import Projects
 from edgekd.station.page.users import FILE, Users
+from edgekd.station.page.views import Viewed
 from edgekd.station.record.reading import RecordReader
+from edgekd.station.snapshot import Snapshot
 
 from ..record.recording import opened
 
@@ -27,6 +31,7 @@ URL = f"http://{ADDRESS}:8080"
 PASSWORDS = {Role.OPERATOR: "274951"}  # A PIN.
 PASSWORD = "correct horse battery staple"
 UNLIMITED = Rate(1e6, 1_000_000)
+_made: list[Any] = []  # The last page, its limits and its application.
 
 
 @dataclass
@@ -90,14 +95,14 @@ def make_page(
         tmp_path: For its folders: data, recipes, live.
         stations: What each station shows; one named "line" by default.
         configuration: Of the page.
-        projects: What is being taught.
+        projects: What is being taught; those in the data folder by default.
     """
     data, recipes, live = (tmp_path / name for name in ("data", "recipes", "live"))
     recipes.mkdir(exist_ok=True)
     live.mkdir(exist_ok=True)
     if not (data / VERDICTS_FILE).exists():
         opened(data).close()
-    views = dict(stations or {"line": {"station": "line"}})
+    views = dict(stations or {"line": Viewed(OneStation(name="line", cameras=("top",)), 0).view(Snapshot("line"))})
     configuration = configuration or PageConfiguration()
     users = Users(data / FILE)
     return Page(
@@ -110,7 +115,7 @@ def make_page(
         record=RecordReader(data / VERDICTS_FILE),
         users=users,
         sessions=Sessions(users, 60 * configuration.idle_minutes),
-        projects=projects,
+        projects=projects or Projects(data, recipes),
     )
 
 
@@ -126,6 +131,14 @@ def password_of(role: Role) -> str:
     return PASSWORDS.get(role, PASSWORD)
 
 
+def app_of(page: Page, **limits: Rate) -> FastAPI:
+    """The application of a page, without limits but for those that are given; made once, since it takes a while."""
+    if not (_made and _made[0] is page and _made[1] == limits):
+        app = create_app(page, **{"reads": UNLIMITED, "changes": UNLIMITED, **limits})
+        _made[:] = [page, limits, app]
+    return _made[2]
+
+
 def client(page: Page, role: Role = Role.ANYONE, *, errors: bool = True, **limits: Rate) -> Browser:
     """A browser that is logged in: its requests carry session and token, as the page's own do.
 
@@ -135,7 +148,7 @@ def client(page: Page, role: Role = Role.ANYONE, *, errors: bool = True, **limit
         errors: Whether an error that no handler knows is raised in the test; it is answered with 500 otherwise.
         limits: `reads` and `changes`; none by default.
     """
-    app = create_app(page, **{"reads": UNLIMITED, "changes": UNLIMITED, **limits})
+    app = app_of(page, **limits)
     browser = Browser(
         app, base_url=URL, client=(ADDRESS, 50000), raise_server_exceptions=errors, follow_redirects=False
     )

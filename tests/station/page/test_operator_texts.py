@@ -20,7 +20,8 @@ def operator(language):
 
 
 def test_in_english_the_page_says_of_a_code_what_the_station_says():
-    assert operator("en")["code"] == {str(int(code)): {"what": text.what, "do": text.do} for code, text in TEXTS.items()}
+    said = {str(int(code)): {"what": text.what, "do": text.do} for code, text in TEXTS.items()}
+    assert operator("en")["code"] == said
 
 
 @pytest.mark.parametrize("language", ["en", "de"])

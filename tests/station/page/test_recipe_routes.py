@@ -342,12 +342,12 @@ def test_two_revisions_are_compared_field_by_field(engineer, released):
 def test_what_would_keep_a_draft_from_running_is_said_before_it_is_released(page, engineer, parts, draft):
     release(write_draft(page.recipes, *parts, "nut", 4), "Ann", "the first")
     put(engineer, {"job": 4, "cameras": {"side": {}, "top": None}})
-    said = " ".join(put(engineer, {"detector": {"threshold": 0.6}}).json()["doubts"])
-    assert "job 4 is that of nut/1" in said
-    assert "line has top" in said
-    assert "references/ok.png scores about 0.75, which is NG, and must be OK" in said
+    doubts = {each["code"]: each for each in put(engineer, {"detector": {"threshold": 0.6}}).json()["doubts"]}
+    assert (doubts["job"]["other"], doubts["cameras"]["wanted"]) == ("nut/1", "line: top")
+    assert "references/ok.png scores about 0.75, which is NG, and must be OK" in doubts["self_test"]["text"]
+    assert set(doubts) == {"job", "cameras", "self_test"}
     put(engineer, {"detector": {"threshold": 0.9, "grey_zone": [0.7, 0.8]}})
-    assert "which is NG" in " ".join(engineer.get(URL).json()["doubts"])
+    assert "self_test" in [each["code"] for each in engineer.get(URL).json()["doubts"]]
 
 
 def test_a_detector_without_threshold_and_a_recipe_without_references_are_doubtful(engineer, draft):
@@ -358,7 +358,7 @@ def test_a_detector_without_threshold_and_a_recipe_without_references_are_doubtf
     (draft / "recipe.toml").write_text(text.partition("[[self_tests")[0])
     shown = engineer.get(URL).json()
     assert shown["threshold"] is None
-    assert len(shown["doubts"]) == 2
+    assert [each["code"] for each in shown["doubts"]] == ["references", "threshold"]
     assert shown["view"]["frame"] is None
     assert "no threshold" in text_of(engineer.get(f"{URL}/threshold"))
 

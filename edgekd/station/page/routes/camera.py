@@ -70,7 +70,7 @@ async def take(page: Page, station: str, user: User, asked: SnapRequest) -> dict
         asked: Which camera, and how it is set.
 
     Returns:
-        `path` of the file, `snap`, `width`, `height` and `bit_depth`.
+        `path` of the file, `snap`, `width`, `height` and `bit_depth`, which is None for 8.
 
     Raises:
         HTTPException: 404: the station has no such camera.
@@ -81,4 +81,6 @@ async def take(page: Page, station: str, user: User, asked: SnapRequest) -> dict
     if camera not in cameras:
         raise HTTPException(404, f"{station} has no camera {camera}: choose one of {', '.join(cameras)}.")
     settings = None if asked.settings is None else asked.settings.model_dump(mode="json", exclude_unset=True)
-    return await page.link.ask(station, "snap", user, camera=camera, settings=settings)
+    told = await page.link.ask(station, "snap", user, camera=camera, settings=settings)
+    deep = (told["bit_depth"] or 0) > 8  # The camera tells 8 too, which reading an image takes for granted.
+    return {**told, "bit_depth": told["bit_depth"] if deep else None}

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, WebSocket, WebSocketDisconnect
-from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from edgekd import __version__
 from edgekd.station.page.context import Page, page_of
@@ -104,10 +104,10 @@ async def state(page: PageOf, user: Anyone) -> dict[str, Any]:
     return {"stations": [page.link.view(station) for station in page.link.stations]}
 
 
-@router.get("/api/stations/{station}/live/{acquisition_id}/{kind}", response_class=FileResponse)
+@router.get("/api/stations/{station}/live/{acquisition_id}/{kind}", response_class=Response)
 async def live_image(
     page: PageOf, user: Anyone, station: str, acquisition_id: int, kind: Literal["original", "heat_map"]
-) -> FileResponse:
+) -> Response:
     """A small image of one of the newest parts; made only while somebody follows what happens."""
     if station not in page.link.stations:
         raise HTTPException(404, "There is no such station.")
@@ -117,9 +117,11 @@ async def live_image(
     end = time.monotonic() + IMAGE_S
     while not original.exists() and time.monotonic() < end:  # The map is written before it.
         await asyncio.sleep(LOOKS_S)
-    if not wanted.exists():
-        raise HTTPException(404, "This image is not there, or not any more.")
-    return FileResponse(wanted, media_type="image/jpeg", headers={"cache-control": "private, max-age=60"})
+    try:
+        content = await asyncio.to_thread(wanted.read_bytes)
+    except FileNotFoundError:
+        raise HTTPException(404, "This image is not there, or not any more.") from None
+    return Response(content, media_type="image/jpeg", headers={"cache-control": "private, max-age=60"})
 
 
 @router.get("/healthz")

@@ -33,7 +33,8 @@ def make_detector(project: ProjectFiles, order: Order, report: Report) -> None:
 
     Args:
         project: Whose images.
-        order: Its options are `minutes`, `system`, `view`, and the files of the images by their labels.
+        order: Its options are `system`, `training`, which are those of `edgekd.train`, and the files of the images by
+            their labels.
         report: Is told how far it is.
 
     Raises:
@@ -84,23 +85,14 @@ def _train(training: TrainingFiles, options: dict[str, Any], report: Report) -> 
     run = training.run
     if (run / STUDENT_FILE).exists() and training.trained.exists():
         return read_object(training.trained)
-    report.expect(60 * options["minutes"])
+    asked, more = options["training"], {"progress": report.progress}
+    if "minutes" in asked:
+        report.expect(60 * asked["minutes"])
     if (run / RECIPE_FILE).exists():
-        result = edgekd.train(options["system"], run=run, resume=True, progress=report.progress)
+        result = edgekd.train(options["system"], run=run, resume=True, **more)
     else:
-        view = options["view"]
-        result = edgekd.train(
-            options["system"],
-            data=training.good,
-            run=run,
-            minutes=options["minutes"],
-            crop=view["crop"],
-            ignore=[[(x, y) for x, y in polygon] for polygon in view["ignore"]],
-            tiles=view["tiles"],
-            bit_depth=options["bit_depth"],
-            progress=report.progress,
-        )
-    content = result.to_dict() | {"minutes": options["minutes"]}
+        result = edgekd.train(options["system"], data=training.good, run=run, **asked, **more)
+    content = result.to_dict() | {"minutes": asked.get("minutes")}
     content["below_ceiling"] = None if result.below_ceiling is None else str(result.below_ceiling)
     write_json(training.trained, content)
     return content
@@ -132,7 +124,7 @@ def _compare(project: ProjectFiles, training: TrainingFiles, order: Order, repor
     for name in defects:
         _place(project.images / name, training.check / "test" / "defect" / name)
     if not defects:
-        _paint_defects([read_image(path, order.options["bit_depth"]) for path in good], training.check)
+        _paint_defects([read_image(path, order.options["training"].get("bit_depth")) for path in good], training.check)
     result = edgekd.drift(training.run, training.check, progress=report.progress)
     write_json(training.drift, {"images": result.images, "synthetic": not defects, "rows": result.rows})
     return result.rows

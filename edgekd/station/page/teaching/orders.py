@@ -42,13 +42,10 @@ def train(project: Project, by: str, minutes: float, system: str | None) -> None
         project.change(system=system)
     trainings = project.files.trainings()
     number = 1 + max((each.number for each in trainings), default=0)
-    options = {
-        "minutes": minutes,
-        "system": project.settings.system,
-        "view": asdict(project.settings.view),
-        "bit_depth": project.settings.bit_depth,
-        "good": [each.file for each in project.images.labelled("good")],
-    }
+    settings = project.settings
+    training = {"minutes": minutes, "bit_depth": settings.bit_depth, **asdict(settings.view)}
+    good = [each.file for each in project.images.labelled("good")]
+    options = {"system": settings.system, "training": training, "good": good}
     _order(project, "train", number, by, options | _to_try(project))
     for old in trainings[: 1 - KEPT_TRAININGS]:
         shutil.rmtree(old.folder, ignore_errors=True)

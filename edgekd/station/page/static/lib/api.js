@@ -95,7 +95,9 @@ export function login() {
 }
 
 async function request(path, method, body) {
-  if (method !== "GET" && !session.csrf) await refreshSession();
+  const changes = method !== "GET";
+  if (changes && !session.csrf) await refreshSession();
+  if (changes && !session.name && !(await login())) throw new RequestError(401, 0, ""); // Who changes something has a name.
   try {
     return await once(path, method, body);
   } catch (error) {

@@ -47,17 +47,18 @@ export function LineChart({label, series, bands = [], marks = [], xFormat = numb
 
 /**
  * How often values occur: counts of bins of one width, stacked, with marks at values. `onPick` gets the value at a
- * press, so that a mark can be moved; offer a field beside it for the keyboard. `line` is drawn over the bars.
+ * press, so that a mark can be moved; offer a field beside it for the keyboard. `band` is
+ * a range of values, drawn behind the bars.
  * @param {{label: string, from: number, to: number, groups: {name, tone, counts: number[]}[],
- *   line?: {name, tone, counts: number[]}, marks?: {x: number, label: string, tone?, dashed?: boolean}[], xFormat?,
+ *   band?: {name, tone, from: number, to: number}, xFormat?, marks?: {x: number, label: string, tone?, dashed?: boolean}[],
  *   onPick?: (x: number) => void, height?: number}} props
  */
-export function Histogram({label, from, to, groups, line, marks = [], xFormat = number, onPick, height = 240}) {
+export function Histogram({label, from, to, groups, band, marks = [], xFormat = number, onPick, height = 240}) {
   const [box, width] = useWidth();
   const bins = Math.max(0, ...groups.map((each) => each.counts.length));
   const totals = Array.from({length: bins}, (_, bin) => groups.reduce((sum, each) => sum + (each.counts[bin] ?? 0), 0));
   const x = scale(from, to, SIDE.left, width - SIDE.right);
-  const most = Math.max(1, ...totals, ...(line?.counts ?? []));
+  const most = Math.max(1, ...totals);
   const y = scale(0, most, height - SIDE.bottom, SIDE.top + 16);
   const pick = (event) => onPick?.(clamp(x.invert(event.clientX - box.current.getBoundingClientRect().left), from, to));
   const drag = (event) => event.buttons && pick(event);
@@ -74,13 +75,13 @@ export function Histogram({label, from, to, groups, line, marks = [], xFormat = 
     });
   });
   return html`<figure class="chart" ref=${box}>
-    <${Legend} entries=${line ? [...groups, {...line, dashed: true}] : groups} />
+    <${Legend} entries=${band ? [...groups, {...band, soft: true}] : groups} />
     <svg width=${width} height=${height} role="img" aria-label=${label} onPointerDown=${pick} onPointerMove=${drag}
       style=${onPick ? {cursor: "col-resize", touchAction: "none"} : {}}>
       <${Axes} ...${{x, y, x0: from, x1: to, y0: 0, y1: most, width, height, xFormat, yFormat: number}} />
+      ${band && html`<rect class=${`fill soft tone-${band.tone}`} x=${x(clamp(band.from, from, to))} y=${SIDE.top}
+        width=${x(clamp(band.to, from, to)) - x(clamp(band.from, from, to))} height=${height - SIDE.bottom - SIDE.top} />`}
       ${bars}
-      ${line && html`<path class=${`stroke dashed tone-${line.tone}`}
-        d=${path(line.counts.map((count, bin) => [from + (bin + 0.5) * step, count]), x, y)} />`}
       ${marks.filter((mark) => mark.x >= from && mark.x <= to).map((mark, index) => html`<g key=${mark.label}
           class=${`tone-${mark.tone ?? "muted"}`}>
         <path class=${`stroke ${mark.dashed ? "dashed" : ""}`} d=${`M${x(mark.x)} ${SIDE.top}V${height - SIDE.bottom}`} />
@@ -185,7 +186,7 @@ function Legend({entries}) {
   return html`<div class="legend">${entries.map((each) => html`<span key=${each.name} class=${`tone-${each.tone}`}>
     <svg viewBox="0 0 12 12" aria-hidden="true">${each.dashed
       ? html`<path class="stroke dashed" d="M0 6h12" />`
-      : html`<rect class="fill" width="12" height="12" rx="2" />`}</svg>${each.name}</span>`)}</div>`;
+      : html`<rect class=${each.soft ? "fill soft" : "fill"} width="12" height="12" rx="2" />`}</svg>${each.name}</span>`)}</div>`;
 }
 
 function anchor(place, width) {

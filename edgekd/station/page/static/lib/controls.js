@@ -177,7 +177,7 @@ export async function attempt(action, done = "") {
     if (done) toast(done, "ok");
     return true;
   } catch (error) {
-    toast(error.text ?? String(error), "ng");
+    if (error.text !== "") toast(error.text ?? String(error), "ng"); // Somebody closed the login dialog.
     return false;
   }
 }

@@ -4,6 +4,7 @@ import {html, render, useEffect, useRef, useState} from "../vendor/htm-preact.js
 import {askForLoginBy, currentSession, logIn, login, logOut, may, onSession, refreshSession} from "./api.js";
 import {Button, Dialog, Field, Notice, Segmented, Toasts, attempt} from "./controls.js";
 import {Mark} from "./icons.js";
+import {PasswordDialog} from "./password.js";
 import {LANGUAGES, language, setLanguage, t} from "./texts.js";
 
 const PAGES = [
@@ -75,7 +76,7 @@ function Navigation({page, role}) {
 
 function NotAllowed({session, role}) {
   return html`<div class="stack">
-    <${Notice} tone="accent">${t("common.needs_role", {role: t(`common.role.${role}`)})}<//>
+    <${Notice} tone="accent">${t(`users.error.needs_${role}`)}<//>
     <div><${Button} kind="primary" icon="user" onClick=${() => login()}>
       ${session.name ? t("common.other_user") : t("common.log_in")}<//></div>
   </div>`;
@@ -83,6 +84,7 @@ function NotAllowed({session, role}) {
 
 function Menu({page, session}) {
   const [open, setOpen] = useState(false);
+  const [newPassword, setNewPassword] = useState(false);
   const element = useRef(null);
   useEffect(() => {
     if (!open) return undefined;
@@ -103,11 +105,12 @@ function Menu({page, session}) {
     <${Button} kind="quiet" icon=${session.name ? "user" : "menu"} aria-expanded=${open}
       onClick=${() => setOpen(!open)}>${label}<//>
     ${open && html`<div class="menu-list"><${MenuContent} page=${page} session=${session}
-      onDone=${() => setOpen(false)} /></div>`}
+      onDone=${() => setOpen(false)} onPassword=${() => setNewPassword(true)} /></div>`}
+    ${newPassword && html`<${PasswordDialog} onClose=${() => setNewPassword(false)} />`}
   </div>`;
 }
 
-function MenuContent({page, session, onDone}) {
+function MenuContent({page, session, onDone, onPassword}) {
   const [theme, setTheme] = useState(document.documentElement.dataset.theme ?? "");
   function chooseTheme(next) {
     if (next) document.documentElement.dataset.theme = next;
@@ -119,6 +122,7 @@ function MenuContent({page, session, onDone}) {
   const languages = Object.entries(LANGUAGES).map(([value, label]) => ({value, label}));
   const user = session.name
     ? html`<p><strong>${session.name}</strong> · ${t(`common.role.${session.role}`)}</p>
+        <${Button} onClick=${() => (onDone(), onPassword())}>${t("users.change_password")}<//>
         <${Button} onClick=${() => (onDone(), attempt(logOut, t("common.logged_out")))}>${t("common.log_out")}<//>`
     : html`<${Button} kind="primary" icon="user" onClick=${() => (onDone(), login())}>${t("common.log_in")}<//>`;
   return html`${user}

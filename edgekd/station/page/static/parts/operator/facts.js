@@ -29,8 +29,9 @@ export function Counts({view}) {
     const done = () => send("POST", `/api/stations/${view.station}/counters/reset`);
     if (await attempt(done, t("operator.counters_reset"))) setAsking(false);
   }
+  const since = view.counters.since_utc_ms;
   return html`<section class="counts card" aria-label=${t("operator.counts")}>
-    <${Figures} title=${t("operator.since", {time: moment(view.counters.since_utc_ms)})} counted=${view.counters} large
+    <${Figures} title=${since ? t("operator.since", {time: moment(since)}) : t("operator.in_all")} counted=${view.counters} large
       aside=${supervisor && html`<${Button} onClick=${() => setAsking(true)}>${t("operator.reset")}<//>`} />
     <${YieldBar} counted=${view.counters} />
     ${view.lot?.lot && html`<${Figures} title=${t("operator.lot_is", {lot: view.lot.lot})} counted=${view.lot} />`}

@@ -21,38 +21,36 @@ export function sourcesOf(result, kind, whole) {
 }
 
 /**
- * Loads the first image that is there.
+ * Loads the first image that is there; one that is shown stays while it is among the sources.
  * @returns {{url: string, done: boolean}} An empty URL while there is none, for good once it is done.
  */
 export function useImage(sources) {
   const key = sources.join(" ");
-  const [image, setImage] = useState({key: "", url: "", done: false});
+  const [image, setImage] = useState({key: "", source: "", url: ""});
   useEffect(() => {
+    if (sources.includes(image.source)) return undefined;
     const controller = new AbortController();
-    let url = "";
-    find(sources, controller.signal).then((blob) => {
-      if (controller.signal.aborted) return;
-      url = blob ? URL.createObjectURL(blob) : "";
-      setImage({key, url, done: true});
+    find(sources, controller.signal).then(({source, blob}) => {
+      if (!controller.signal.aborted) setImage({key, source, url: blob ? URL.createObjectURL(blob) : ""});
     });
-    return () => {
-      controller.abort();
-      if (url) URL.revokeObjectURL(url);
-    };
+    return () => controller.abort();
   }, [key]);
-  return image.key === key ? image : {url: "", done: false};
+  useEffect(() => () => URL.revokeObjectURL(image.url), [image.url]);
+  return {url: sources.includes(image.source) ? image.url : "", done: image.key === key};
 }
 
 async function find(sources, signal) {
   for (const source of sources) {
     const response = await fetch(source, {signal}).catch(() => null); // The server waits for what is being written.
-    if (response?.ok) return response.blob().catch(() => null);
+    const blob = response?.ok ? await response.blob().catch(() => null) : null; // It may be given up while it is read.
+    if (blob) return {source, blob};
   }
-  return null;
+  return {source: "", blob: null};
 }
 
 /** An image of a result, its regions outlined. @param {{result, heatMap: boolean, whole?: boolean}} props */
-export function PartImage({result, heatMap, whole = false}) {
+export function PartImage({result, heatMap: wanted, whole = false}) {
+  const heatMap = wanted && result.score !== null; // What was not judged has none.
   const {url, done} = useImage(sourcesOf(result, heatMap ? "heat_map" : "original", whole));
   const outlined = url && !heatMap && result.verdict === "NG" && result.regions.length > 0;
   const label = t(heatMap ? "operator.heat_map_of" : "operator.image_of", {part: partOf(result)});

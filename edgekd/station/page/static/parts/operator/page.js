@@ -66,12 +66,14 @@ function useLive() {
       version = now || version;
       setLive(next);
     };
-    return connect(take, (station, event) => event.name === "self_test" && tellOfSelfTest(station, event.self_test));
+    return connect(take, (station, event) => event.name === "self_test" && tellOf(station, event.self_test));
   }, []);
   return live;
 }
 
-function tellOfSelfTest(station, {kind, passed}) {
+/** Says how a self-test ended; the stored one, which also runs by itself, only where it failed. */
+function tellOf(station, {kind, passed}) {
+  if (passed && kind === "stored") return;
   const outcome = t(passed ? "operator.passed" : "operator.failed");
   toast(`${station}: ${t(`operator.test.${kind}`)} – ${outcome}`, passed ? "ok" : "ng");
 }

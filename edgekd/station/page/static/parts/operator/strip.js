@@ -5,6 +5,8 @@ import {t, time} from "../../lib/texts.js";
 import {VerdictShape, toneOf} from "../../lib/ui.js";
 import {partOf} from "./wording.js";
 
+const LONGEST = 7; // Letters that a part has room for.
+
 /** @param {{results: object[], onOpen: (result: object) => void}} props */
 export function Strip({results, onOpen}) {
   return html`<section class="strip card" aria-label=${t("operator.last_parts")}>
@@ -13,10 +15,15 @@ export function Strip({results, onOpen}) {
       ${results.map((result) => html`<li key=${result.result_id}>
         <button type="button" class=${toneOf(result.verdict)} aria-label=${nameOf(result)} onClick=${() => onOpen(result)}>
           <${VerdictShape} verdict=${result.verdict} />
-          <span class="number">${partOf(result)}</span>
+          <span class="number">${endOf(partOf(result))}</span>
         </button></li>`)}
     </ol>
   </section>`;
+}
+
+/** Serial numbers differ at their end. */
+function endOf(name) {
+  return name.length > LONGEST ? `…${name.slice(1 - LONGEST)}` : name;
 }
 
 function nameOf(result) {

@@ -53,6 +53,7 @@ export function stateOf(state) {
 /** A counterpart of the station, such as "camera top", in words. */
 export function linkOf(name) {
   const [kind, ...rest] = name.split(" ");
+  if (rest[0] === "adapter") return t("operator.link.adapter", {name: kind});
   const key = `operator.link.${kind}`;
   return has(key) ? [t(key), ...rest].join(" ") : name;
 }

@@ -4,10 +4,16 @@ import {send} from "../../lib/api.js";
 import {t} from "../../lib/texts.js";
 import {Button, Check, Dialog, Field, Notice, attempt, toast, useSession} from "../../lib/ui.js";
 import {html, useState} from "../../vendor/htm-preact.js";
-import {nameOf, pathOf} from "./common.js";
+import {useLoaded} from "../record/loaded.js";
+import {doubtText, inWords, nameOf, pathOf} from "./common.js";
 
-/** @param {{facts: object, views: object[], onChanged: () => void, onGo: (row: object) => void}} props */
-export function Actions({facts, views, onChanged, onGo}) {
+const MOST_CHANGES = 12;
+
+/**
+ * @param {{facts: object, rows: object[], views: object[], onChanged: () => void, onDeleted: () => void,
+ *   onGo: (row: object) => void}} props
+ */
+export function Actions({facts, rows, views, onChanged, onDeleted, onGo}) {
   const [asking, ask] = useState(null);
   const [busy, setBusy] = useState(false);
   async function revise() {
@@ -25,8 +31,8 @@ export function Actions({facts, views, onChanged, onGo}) {
       ${t("recipes.bring_back")}<//>`}
     ${draft && html`<${Button} icon="tick" kind="primary" disabled=${!facts.recipe} onClick=${() => ask("release")}>
       ${t("recipes.release")}<//>`}
-    ${asking && html`<${Asking} what=${asking} facts=${facts} views=${views} onClose=${() => ask(null)}
-      onChanged=${onChanged} onGo=${onGo} />`}`;
+    ${asking && html`<${Asking} what=${asking} facts=${facts} rows=${rows} views=${views} onClose=${() => ask(null)}
+      onChanged=${asking === "delete" ? onDeleted : onChanged} onGo=${onGo} />`}`;
 }
 
 const DONE = {
@@ -36,7 +42,7 @@ const DONE = {
   delete: (facts) => send("DELETE", pathOf(facts)),
 };
 
-function Asking({what, facts, views, onClose, onChanged, onGo}) {
+function Asking({what, facts, rows, views, onClose, onChanged, onGo}) {
   const {name} = useSession();
   const [reason, setReason] = useState("");
   const [changeOver, setChangeOver] = useState(false);
@@ -57,10 +63,12 @@ function Asking({what, facts, views, onClose, onChanged, onGo}) {
     setBusy(false);
     if (done) onClose();
   }
+  const before = rows.find((row) => row.id === facts.id && row.in_use);
   return html`<${Dialog} title=${t(`recipes.title.${what}`, {name: nameOf(facts)})} onClose=${onClose}>
     <form class="stack" onSubmit=${act}>
       <p>${t(`recipes.means.${what}`)}</p>
-      ${what === "release" && facts.doubts.map((doubt) => html`<${Notice} key=${doubt} tone="error">${doubt}<//>`)}
+      ${what === "release" && facts.doubts.map((doubt) => html`<${Notice} key=${doubt.text} tone="error">${doubtText(doubt)}<//>`)}
+      ${offersChanges(what, before) && html`<${Changes} from=${before} to=${facts} />`}
       ${asksReason && html`<${Field} label=${t("common.reason")} hint=${t("recipes.reason_hint", {name})} required
         maxlength="500" value=${reason} onInput=${setReason} autofocus />`}
       ${offersChange && html`<${Check} checked=${changeOver} onChange=${setChangeOver}
@@ -71,6 +79,22 @@ function Asking({what, facts, views, onClose, onChanged, onGo}) {
           disabled=${asksReason && !reason.trim()}>${t(`recipes.${what}`)}<//>
       </footer>
     </form><//>`;
+}
+
+const offersChanges = (what, before) => before && (what === "release" || what === "bring_back");
+
+/** What would be another than in the revision in use: whoever signs sees what is signed. */
+function Changes({from, to}) {
+  const {data} = useLoaded(pathOf(from, "compare", to.revision));
+  if (!data) return null;
+  const changes = [...data.recipe, ...data.detector];
+  const files = data.files.map((file) => file.name);
+  if (!changes.length && !files.length) return html`<p>${t("recipes.same_as", {name: nameOf(from)})}</p>`;
+  return html`<div class="stack recipe-changes"><p>${t("recipes.changed_from", {name: nameOf(from)})}</p>
+    <ul>${changes.slice(0, MOST_CHANGES).map(({field, old, new: now}) => html`<li key=${field}>
+      <code>${field}</code> ${inWords(old)} → <strong>${inWords(now)}</strong></li>`)}
+      ${changes.length > MOST_CHANGES && html`<li>${t("recipes.more", {count: changes.length - MOST_CHANGES})}</li>`}
+      ${files.length > 0 && html`<li>${t("recipes.other_files", {names: files.join(", ")})}</li>`}</ul></div>`;
 }
 
 function tellChangeOver(changedOver) {

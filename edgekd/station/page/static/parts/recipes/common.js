@@ -1,6 +1,6 @@
 // What the recipe tabs have in common: paths, the choice of a revision, and how its status is shown.
 
-import {t} from "../../lib/texts.js";
+import {dateTime, has, language, t} from "../../lib/texts.js";
 import {Badge} from "../../lib/ui.js";
 import {html} from "../../vendor/htm-preact.js";
 
@@ -32,5 +32,25 @@ export function Facts({facts}) {
 
 /** A score with as many digits as tell scores apart. */
 export function score(value) {
-  return value === null || value === undefined ? "–" : Number(value.toPrecision(4)).toString();
+  return Number.isFinite(value) ? value.toLocaleString(language, {maximumSignificantDigits: 4, useGrouping: false}) : "–";
 }
+
+/** A number as people write it, with a point or a comma; NaN where it is none. */
+export function numberIn(text) {
+  return text.trim() === "" ? NaN : Number(text.trim().replace(",", "."));
+}
+
+/** A time as recipes hold it. */
+export function when(at) {
+  return at ? dateTime(Date.parse(at)) : "–";
+}
+
+/** Why a station would not run a recipe, in the reader's language. */
+export function doubtText(doubt) {
+  const key = `recipes.doubt.${doubt.code}`;
+  return has(key) ? t(key, {...doubt, score: score(doubt.score)}) : doubt.text;
+}
+
+/** A field's value, whatever it is. */
+export const inWords = (value) => (value === null || value === undefined ? "–"
+  : typeof value === "object" ? JSON.stringify(value) : String(value));

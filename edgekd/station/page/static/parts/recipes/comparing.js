@@ -4,7 +4,7 @@ import {useLoaded} from "../record/loaded.js";
 import {t} from "../../lib/texts.js";
 import {Dialog, Notice, Select, Table} from "../../lib/ui.js";
 import {html, useState} from "../../vendor/htm-preact.js";
-import {nameOf, pathOf} from "./common.js";
+import {inWords, nameOf, pathOf} from "./common.js";
 
 /** @param {{row: object, rows: object[], onClose: () => void}} props */
 export function Comparing({row, rows, onClose}) {
@@ -31,5 +31,3 @@ export function Comparing({row, rows, onClose}) {
       ${data?.files.length > 0 && html`<${Table} caption=${t("recipes.files")} columns=${files} rows=${data.files} />`}
     </div><//>`;
 }
-
-const inWords = (value) => (value === null ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value));

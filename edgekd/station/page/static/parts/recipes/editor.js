@@ -1,7 +1,7 @@
 // The fields of a recipe: to be read, and of a draft to be changed. Only what was changed is sent.
 
 import {send} from "../../lib/api.js";
-import {t} from "../../lib/texts.js";
+import {has, t} from "../../lib/texts.js";
 import {Button, Check, Field, Select, attempt} from "../../lib/ui.js";
 import {html, useState} from "../../vendor/htm-preact.js";
 import {pathOf} from "./common.js";
@@ -37,11 +37,11 @@ export function Editor({facts, onSaved}) {
         text=${texts[field.path] ?? shown(valueAt(recipe, field.path), field.kind)}
         onText=${(text) => setTexts({...texts, [field.path]: text})} />`)}
     </fieldset>`)}
-    ${!readOnly && html`<div class="card recipe-save">
+    ${Object.keys(texts).length > 0 && html`<div class="card recipe-save">
       <${Field} label=${t("recipes.why_changed")} maxlength="500" value=${reason} onInput=${setReason} />
       <div class="row">
         <span class="muted grow" aria-live="polite">${t("recipes.changes", {count})}</span>
-        <${Button} disabled=${!Object.keys(texts).length} onClick=${() => setTexts({})}>${t("recipes.undo")}<//>
+        <${Button} onClick=${() => setTexts({})}>${t("recipes.undo")}<//>
         <${Button} type="submit" kind="primary" busy=${busy} disabled=${!count || Object.keys(problems).length > 0}>
           ${t("common.save")}<//>
       </div></div>`}
@@ -66,8 +66,8 @@ function One({field, text, problem, onText}) {
   const key = field.label ?? field.path;
   const name = t(`recipes.field.${key}`);
   const label = field.unit ? `${name} (${field.unit})` : name;
-  const hint = t(`recipes.hint.${key}`);
-  const shared = {label, hint: hint.startsWith("recipes.") ? undefined : hint, problem};
+  const hint = `recipes.hint.${key}`;
+  const shared = {label, hint: has(hint) ? t(hint) : undefined, problem};
   if (field.kind === "check") return html`<${Check} label=${label} checked=${text} onChange=${onText} />`;
   if (field.kind === "checks") return html`<${Checks} label=${label} hint=${shared.hint} options=${field.options} chosen=${text} onChange=${onText} />`;
   if (field.kind === "select") {
@@ -82,7 +82,7 @@ function One({field, text, problem, onText}) {
 /** Several of some names. */
 function Checks({label, hint, options, chosen, onChange}) {
   const toggle = (name) => (on) => onChange(options.filter((each) => (each === name ? on : chosen.includes(each))));
-  return html`<div class="field" role="group" aria-label=${label}>
+  return html`<div class="field across" role="group" aria-label=${label}>
     <span class="label">${label}</span>
     ${hint && html`<span class="hint">${hint}</span>`}
     <div class="recipe-checks">${options.map((name) => html`<${Check} key=${name} label=${t(`recipes.check.${name}`)}

@@ -1,5 +1,7 @@
 // The fields of a recipe: their order, kind and unit, and how a form's text becomes what the station stores.
 
+import {numberIn} from "./common.js";
+
 const TRIGGERS = ["free_run", "software", "hardware"];
 
 /** Fields by group; `path` as recipe.toml has it. A field that is `free` may be left empty, for its default. */
@@ -102,10 +104,9 @@ function stepsOf(path) {
   return parts[0] === "cameras" ? ["cameras", parts.slice(1, -1).join("."), parts.at(-1)] : parts;
 }
 
-/** A number as people write it, with a point or a comma. */
 function numberOf(text) {
-  const value = Number(text.trim().replace(",", "."));
-  if (text.trim() === "" || !Number.isFinite(value)) throw new Error("number");
+  const value = numberIn(text);
+  if (!Number.isFinite(value)) throw new Error("number");
   return value;
 }
 

@@ -7,10 +7,11 @@ import {score} from "./common.js";
 
 /** @param {{table: object[], value: number, onPick: (value: number) => void}} props */
 export function Limits({table, value, onPick}) {
-  const of = (part, whole) => (whole ? t("recipes.of", {part: number(part), whole: number(whole)}) : "–");
+  const of = (part, whole) => (whole
+    ? html`<span class="recipe-line">${t("recipes.of", {part: number(part), whole: number(whole)})}</span>` : "–");
   const columns = [
-    {key: "threshold", label: t("recipes.limit"), render: (row) => html`<span class="number">${score(row.threshold)}</span>
-      ${row.current && html`${" "}<${Badge} tone="accent">${t("recipes.now")}<//>`}`},
+    {key: "threshold", label: t("recipes.limit"), render: (row) => html`<span class="number recipe-line">${score(row.threshold)}
+      ${row.current && html`${" "}<${Badge} tone="accent">${t("recipes.now")}<//>`}</span>`},
     {key: "asked", label: t("recipes.asked"), numeric: true, render: (row) => (row.asked === null ? "–" : percent(row.asked, 0))},
     {key: "expected", label: t("recipes.expected"), numeric: true, render: (row) => percent(row.expected)},
     {key: "bound", label: t("recipes.bound"), numeric: true, render: (row) => percent(row.bound)},

@@ -2,7 +2,7 @@
 
 import {send} from "../../lib/api.js";
 import {dateTime, t} from "../../lib/texts.js";
-import {Badge, Button, Dialog, Field, VerdictShape, attempt, toneOf} from "../../lib/ui.js";
+import {Badge, Button, Dialog, Field, attempt, toneOf} from "../../lib/ui.js";
 import {html, useState} from "../../vendor/htm-preact.js";
 import {Facts, score} from "./common.js";
 
@@ -16,7 +16,7 @@ export function Near({near, value, onReviewed}) {
       <ul class="near-parts">${near[side].map((part) => html`<li key=${part.result_id}>
         <button type="button" onClick=${() => open(part)}>
           <img src=${imageOf(part, "original")} alt="" loading="lazy" />
-          <span><${VerdictShape} verdict=${part.verdict} /> ${t(`common.verdict.${part.verdict}`)}
+          <span><${Badge} tone=${toneOf(part.verdict)}>${t(`common.verdict.${part.verdict}`)}<//>
             <span class="number">${score(part.score)}</span></span>
           <${Reviewed} reviews=${part.reviews} />
         </button></li>`)}</ul></section>`)}

@@ -4,7 +4,7 @@ import {useLoaded} from "../record/loaded.js";
 import {t} from "../../lib/texts.js";
 import {Notice, Table} from "../../lib/ui.js";
 import {html, useEffect, useRef} from "../../vendor/htm-preact.js";
-import {Status, chosenOf, nameOf} from "./common.js";
+import {Status, chosenOf, nameOf, when} from "./common.js";
 import {Revision} from "./revision.js";
 
 const COLUMNS = [
@@ -13,7 +13,7 @@ const COLUMNS = [
   {key: "job", label: t("recipes.job"), numeric: true},
   {key: "product", label: t("recipes.product")},
   {key: "by", label: t("recipes.released_by"), render: (row) => row.released_by || "–"},
-  {key: "at", label: t("recipes.released_at"), render: (row) => (row.at ? new Date(row.at).toLocaleString() : "–")},
+  {key: "at", label: t("recipes.released_at"), render: (row) => when(row.at)},
   {key: "reason", label: t("common.reason"), render: (row) => row.retired?.reason || row.reason || "–"},
 ];
 const keyOf = ({id, revision}) => `${id}/${revision}`;

@@ -1,11 +1,12 @@
 // One revision: what it is, what may be done with it, its fields, its view, its detector.
 
 import {useLoaded} from "../record/loaded.js";
+import {send} from "../../lib/api.js";
 import {number, t} from "../../lib/texts.js";
-import {Badge, Button, Notice} from "../../lib/ui.js";
+import {Badge, Button, Notice, attempt} from "../../lib/ui.js";
 import {html, useState} from "../../vendor/htm-preact.js";
 import {Actions} from "./actions.js";
-import {Facts, Status, nameOf, pathOf, score} from "./common.js";
+import {Facts, Status, doubtText, nameOf, pathOf, score, when} from "./common.js";
 import {Comparing} from "./comparing.js";
 import {Editor} from "./editor.js";
 import {ViewImage} from "./view_image.js";
@@ -31,11 +32,13 @@ export function Revision({row, rows, views, onChanged, onGo, go}) {
           ${t("recipes.compare")}<//>`}
         ${facts.threshold && html`<${Button} onClick=${() => go({tab: "threshold", recipe: row.id, revision: row.revision})}>
           ${t("recipes.tab.threshold")}<//>`}
-        <${Actions} facts=${facts} views=${views} onChanged=${changed} onGo=${onGo} />
+        <${Actions} facts=${facts} rows=${rows} views=${views} onChanged=${changed} onDeleted=${onChanged} onGo=${onGo} />
       </div>
     </div>
     ${facts.problem && html`<${Notice} tone="ng">${facts.problem}<//>`}
-    ${facts.doubts.map((doubt) => html`<${Notice} key=${doubt} tone="error">${doubt}<//>`)}
+    ${facts.doubts.map((doubt) => html`<${Notice} key=${doubt.text} tone="error">${doubtText(doubt)}<//>`)}
+    ${facts.in_use && views.filter(({recipe}) => recipe?.recipe === row.id && recipe.revision !== row.revision)
+      .map((view) => html`<${Behind} key=${view.station} view=${view} facts=${facts} />`)}
     <${History} facts=${facts} />
     ${facts.recipe && html`<div class="recipe-columns">
       <${Editor} key=${facts.digest || "draft"} facts=${facts} onSaved=${changed} />
@@ -48,9 +51,22 @@ export function Revision({row, rows, views, onChanged, onGo, go}) {
   </section>`;
 }
 
+/** A station that still judges by another revision than the one in use, as after a release while it runs. */
+function Behind({view, facts}) {
+  const [busy, setBusy] = useState(false);
+  async function change() {
+    setBusy(true);
+    await attempt(() => send("POST", `/api/stations/${view.station}/job`, {job: facts.job}),
+                  t("recipes.changes_over", {station: view.station}));
+    setBusy(false);
+  }
+  return html`<${Notice} tone="accent"><span class="grow">${t("recipes.behind", {station: view.station,
+      name: nameOf({id: view.recipe.recipe, revision: view.recipe.revision})})}</span>
+    <${Button} icon="swap" busy=${busy} onClick=${change}>${t("recipes.change_over_now")}<//><//>`;
+}
+
 /** Who released and who retired it. */
 function History({facts}) {
-  const when = (at) => (at ? new Date(at).toLocaleString() : "–");
   const {retired} = facts;
   const released = facts.released_by
     && t("recipes.was_released", {who: facts.released_by, when: when(facts.at), why: facts.reason});
@@ -63,7 +79,7 @@ function History({facts}) {
 function Detector({facts}) {
   const {detector, threshold, references} = facts;
   if (!detector) return null;
-  return html`<section class="card">
+  return html`<section class="card stack">
     <h2>${t("recipes.detector")}</h2>
     <${Facts} facts=${[
       [t("recipes.fact.artifact"), detector.artifact],
@@ -74,7 +90,6 @@ function Detector({facts}) {
       [t("recipes.fact.trained"), detector.trained_images && t("recipes.fact.trained_value", {
         trained: detector.trained_images, held_out: detector.held_out_images ?? 0})],
       [t("recipes.fact.threshold"), threshold && `${score(threshold.value)} (${threshold.origin || "–"})`],
-      [t("recipes.fact.promise"), threshold && !threshold.set_by_recipe ? threshold.promise : ""],
       [t("recipes.fact.signed"), detector.signed ? t("recipes.yes") : t("recipes.no")],
       [t("recipes.fact.references"), t("recipes.fact.references_value", {
         ok: references.filter((each) => each.verdict === "OK").length,
@@ -88,7 +103,7 @@ function Detector({facts}) {
 function Checks({checks}) {
   if (!checks.length) return null;
   const inWords = (limits) => Object.entries(limits).filter(([name]) => !name.startsWith("good"))
-    .map(([name, value]) => `${name.replaceAll("_", " ")} ${[value].flat().map(score).join("–")}`).join(", ");
+    .map(([name, value]) => `${t(`recipes.check_limit.${name}`)} ${[...new Set([value].flat().map(score))].join("–")}`).join(", ");
   return html`<section class="card">
     <h2>${t("recipes.checks")}</h2>
     <${Facts} facts=${checks.map((check) => [t(`recipes.check.${check.name}`),

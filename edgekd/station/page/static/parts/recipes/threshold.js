@@ -77,16 +77,19 @@ function useTried(row, value, greyZone) {
 }
 
 function Scores({data, value, onPick}) {
-  const {edges, ok, ng, expected} = data.histogram;
+  const {edges, ok, ng} = data.histogram;
   const {now} = data;
   const marks = [{x: now.value, label: t("recipes.limit"), tone: "ng"}];
   if (now.median_good !== null) marks.push({x: now.median_good, label: t("recipes.typical"), dashed: true});
   if (value !== null && value !== now.value) marks.push({x: value, label: t("recipes.tried"), tone: "accent", dashed: true});
   const groups = [{name: t("recipes.were", {verdict: t("common.verdict.OK")}), tone: "ok", counts: ok},
                   {name: t("recipes.were", {verdict: t("common.verdict.NG")}), tone: "ng", counts: ng}];
+  const good = data.good_scores?.quantiles;
+  const at = (share) => good.find((pair) => pair[0] === share)?.[1];
+  const band = good && {name: t("recipes.as_good"), tone: "accent", from: at(0.05), to: at(0.95)};
   return html`<${Histogram} label=${t("recipes.scores_label", {count: data.scores.length, limit: score(now.value)})}
-    from=${edges[0]} to=${edges.at(-1)} groups=${groups} marks=${marks} xFormat=${score} onPick=${onPick} height=${280}
-    line=${expected && {name: t("recipes.as_good"), tone: "accent", counts: expected}} />`;
+    from=${edges[0]} to=${edges.at(-1)} groups=${groups} marks=${marks} xFormat=${score} onPick=${onPick} height=${340}
+    band=${band && Number.isFinite(band.from) && Number.isFinite(band.to) ? band : undefined} />`;
 }
 
 /** What the threshold that judges promises, and from what. */
@@ -99,7 +102,6 @@ function Promise({now, promised}) {
       ? html`<p><strong>${t("recipes.promised", {above: number(promised.above), count: number(promised.good_images),
           bound: percent(promised.bound)})}</strong></p>`
       : html`<p class="muted">${t("recipes.not_promised")}</p>`}
-    ${!now.set_by_recipe && now.promise && html`<p class="muted small">${now.promise}</p>`}
     ${now.warnings.map((warning) => html`<${Notice} key=${warning} tone="error">${warning}<//>`)}
   </section>`;
 }

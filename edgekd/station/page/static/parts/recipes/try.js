@@ -4,7 +4,7 @@ import {send} from "../../lib/api.js";
 import {number, percent, t} from "../../lib/texts.js";
 import {Button, Dialog, Field, attempt, useSession} from "../../lib/ui.js";
 import {html, useEffect, useState} from "../../vendor/htm-preact.js";
-import {Facts, nameOf, pathOf, score} from "./common.js";
+import {Facts, nameOf, numberIn, pathOf, score} from "./common.js";
 
 /**
  * @param {{row: object, now: object, value: number, tried: object|null, onValue: (value: number|null) => void,
@@ -15,9 +15,9 @@ export function Try({row, now, value, tried, onValue, onSet, go}) {
   const [setting, setSetting] = useState(false);
   useEffect(() => setText(score(value)), [value]);
   const other = value !== now.value;
-  const parsed = Number(text.replace(",", "."));
-  const wrong = text.trim() === "" || !Number.isFinite(parsed);
-  const take = () => !wrong && onValue(parsed);
+  const parsed = numberIn(text);
+  const wrong = !Number.isFinite(parsed);
+  const take = () => !wrong && text !== score(value) && onValue(parsed);
   const whenEnter = (event) => event.key === "Enter" && take();
   return html`<section class="card stack" aria-label=${t("recipes.try")}>
     <h2>${t("recipes.try")}</h2>

@@ -1,7 +1,7 @@
 // A recipe's view, drawn over its reference images: what is looked at, what is ignored, the tiles.
 
 import {get, send} from "../../lib/api.js";
-import {t} from "../../lib/texts.js";
+import {percent, t} from "../../lib/texts.js";
 import {Button, Dialog, Select, Segmented, attempt} from "../../lib/ui.js";
 import {html, useEffect, useState} from "../../vendor/htm-preact.js";
 import {pathOf} from "./common.js";
@@ -27,11 +27,25 @@ export function ViewImage({row, facts}) {
     </div>
     ${options.length > 1 && html`<${Segmented} label=${t("recipes.references")} options=${options}
       value=${reference.number} onChange=${setNumber} />`}
-    ${view && html`<p>${view.words}</p>`}
-    ${view && html`<div class="row"><p class="muted small grow">${t("recipes.view_fixed")}</p>
+    ${view && html`<p>${wordsOf(view)}</p>`}
+    ${view && html`<div class="row"><p class="muted small recipe-beside">${t("recipes.view_fixed")}</p>
       <${Button} icon="image" onClick=${() => setTaking(true)}>${t("recipes.change_view")}<//></div>`}
     ${taking && html`<${Taking} view=${view} onClose=${() => setTaking(false)} />`}
   </section>`;
+}
+
+/** A view in words. */
+function wordsOf(view) {
+  const [rows, columns] = view.tiles;
+  const [x, y, width, height] = view.crop ?? [];
+  return [
+    view.align && t("recipes.view_align", {shift: view.align.max_shift, rotation: view.align.max_rotation}),
+    view.crop ? t("recipes.view_crop", {x, y, width, height}) : t("recipes.view_whole"),
+    view.look_at.length && t("recipes.view_look_at", {count: view.look_at.length}),
+    view.ignore.length && t("recipes.view_ignore", {count: view.ignore.length}),
+    rows * columns > 1 && t("recipes.view_tiles", {rows, columns, overlap: percent(view.overlap, 0)}),
+    t(`recipes.view_${view.fit}`),
+  ].filter(Boolean).join(", ");
 }
 
 /** In pixels of the frame: what is not looked at is dark, what is ignored hatched, tiles are outlined. */
@@ -40,7 +54,7 @@ function Drawing({view}) {
   const crop = view.crop ?? [0, 0, width, height];
   const line = Math.max(width, height) / 80;
   const holes = view.look_at.length ? view.look_at.map(ring).join("") : box(crop);
-  return html`<svg viewBox=${`0 0 ${width} ${height}`} preserveAspectRatio="none" role="img" aria-label=${view.words}>
+  return html`<svg viewBox=${`0 0 ${width} ${height}`} preserveAspectRatio="none" role="img" aria-label=${wordsOf(view)}>
     <defs><pattern id="recipe-hatch" patternUnits="userSpaceOnUse" width=${line} height=${line} patternTransform="rotate(45)">
       <path class="hatch" d=${`M0 0V${line}`} stroke-width=${line / 2} /></pattern></defs>
     <path class="outside" fill-rule="evenodd" d=${box([0, 0, width, height]) + holes} />

@@ -1,11 +1,12 @@
-// Images from the station's camera: one at a press, or one every so often, with what is wrong while the part lies there.
+// Images from the station's camera: at a press, or one every so often; what is wrong is told while the part lies there.
 
 import {send} from "../../lib/api.js";
 import {t} from "../../lib/texts.js";
 import {Button, Dialog, Notice, attempt} from "../../lib/ui.js";
 import {html, useEffect, useRef, useState} from "../../vendor/htm-preact.js";
+import {Picture} from "./common.js";
 import {Hints} from "./hints.js";
-import {act, imageOf, useAnswer} from "./server.js";
+import {act, useAnswer} from "./server.js";
 
 const STATE_MS = 2000;
 const PAUSE_MS = 1500; // Between the images of a series: time to lay down the next part.
@@ -53,7 +54,7 @@ export function Camera({project, label, onTaken, onOpen}) {
     <div class="shot">
       ${last
         ? html`<button type="button" class="as-image" onClick=${() => onOpen(last.id)}>
-            <img src=${imageOf(project.name, last.id, "full")} alt=${t("teach.image", {id: String(last.id)})} /></button>`
+            <${Picture} project=${project} id=${last.id} size="full" /></button>`
         : html`<p class="empty">${t("teach.no_shot")}</p>`}
     </div>
     <div class="stack">

@@ -2,8 +2,8 @@
 
 import {html, useState} from "../../vendor/htm-preact.js";
 import {number, percent, t} from "../../lib/texts.js";
-import {Notice, Tabs} from "../../lib/ui.js";
-import {Figure, Next, Title} from "./common.js";
+import {Tabs} from "../../lib/ui.js";
+import {Figure, Next, Title, Waiting} from "./common.js";
 import {Comparison} from "./comparison.js";
 import {Drift} from "./drift.js";
 import {Limits} from "./limits.js";
@@ -21,7 +21,7 @@ export function CheckStep({project, reload}) {
   const tabs = Object.keys(PARTS).map((id) => ({id, label: t(`teach.check.${id}`)}));
   if (!result) {
     return html`<${Title} step="check" />
-      ${problem ? html`<${Notice} tone="ng" alert>${problem.text}<//>` : html`<p class="empty">${t("common.loading")}</p>`}`;
+      <${Waiting} problem=${problem} />`;
   }
   return html`
     <${Title} step="check" />
@@ -31,15 +31,21 @@ export function CheckStep({project, reload}) {
     <${Next} project=${project} to="release" />`;
 }
 
+/** What the released precision changes, on the back end where that is most: verdicts, and the map. */
+export function lostIn({drift, artifact}) {
+  const rows = drift.rows.filter((row) => row.precision === artifact.precision);
+  const most = (name) => Math.max(0, ...rows.map((row) => row[name] ?? 0));
+  return {flips: most("verdict_flips"), noise: most("noise")};
+}
+
 /** What counts, at a glance. */
 export function Figures({result}) {
   const {threshold, tried, drift} = result;
-  const int8 = drift.rows.filter((row) => row.precision === result.artifact.precision);
-  const flips = Math.max(0, ...int8.map((row) => row.verdict_flips ?? 0));
-  const noise = Math.max(0, ...int8.map((row) => row.noise ?? 0));
+  const {flips, noise} = lostIn(result);
   return html`<div class="figures">
     <${Figure} name=${t("teach.figure.bound")} value=${percent(threshold?.bound)}
-      about=${threshold && t("teach.figure.bound_about", {count: threshold.good_images, expected: percent(threshold.expected)})} />
+      about=${threshold && t("teach.figure.bound_about",
+        {count: threshold.good_images, expected: percent(threshold.expected)})} />
     <${Figure} name=${t("teach.figure.defects")} tone=${toneOf(tried.defect_ng, tried.defect)}
       value=${tried.defect ? t("teach.of", {part: tried.defect_ng, whole: tried.defect}) : "–"}
       about=${tried.defect ? t("teach.figure.defects_about") : t("teach.figure.none_tried")} />

@@ -1,8 +1,9 @@
 // The new detector beside the one that judges now, on the same recorded images: what it would have changed.
 
 import {dateTime, number, percent, t} from "../../lib/texts.js";
-import {Button, Dialog, Notice, Select, Table, VerdictShape} from "../../lib/ui.js";
+import {Button, Dialog, Select, Table} from "../../lib/ui.js";
 import {html, useEffect, useState} from "../../vendor/htm-preact.js";
+import {VerdictLine} from "./common.js";
 import {pathOf, useAnswer} from "./server.js";
 import {WorkLine} from "./work.js";
 
@@ -17,12 +18,13 @@ export function Comparison({project, work}) {
   const name = (each) => `${each.recipe}/${each.revision}`;
   const own = released.find((each) => each.job === project.job) ?? released[0];
   const other = released.find((each) => name(each) === chosen) ?? own;
+  const options = released.map((each) => ({value: name(each), label: `${name(each)} · ${each.product}`}));
   if (value && !released.length) return html`<p class="muted">${t("teach.no_release_yet")}</p>`;
   return html`<div class="stack">
     <p>${t("teach.compare_about")}</p>
     <div class="row bottom">
-      ${other && html`<div class="narrow"><${Select} label=${t("teach.compare_with")} value=${name(other)} onChange=${setChosen}
-        options=${released.map((each) => ({value: name(each), label: `${name(each)} · ${each.product}`}))} /></div>`}
+      ${other && html`<div class="narrow"><${Select} label=${t("teach.compare_with")} value=${name(other)}
+        onChange=${setChosen} options=${options} /></div>`}
       <${Button} disabled=${!other || work.running}
         onClick=${() => work.begin("compare", {with: name(other)})}>
         ${t(found ? "teach.compare_again" : "teach.compare")}<//>
@@ -35,8 +37,7 @@ export function Comparison({project, work}) {
 function Found({found}) {
   const {old, counts, changed, reviewed} = found;
   const [opened, setOpened] = useState(null);
-  const verdict = (name) => html`<span class=${`verdict-line verdict-${name}`}><${VerdictShape} verdict=${name} />
-    ${t(`common.verdict.${name}`)}</span>`;
+  const verdict = (name) => html`<${VerdictLine} verdict=${name} />`;
   const columns = [
     {key: "part", label: t("teach.column.part"), render: (row) => t("teach.result", {id: String(row.result_id)})},
     {key: "time", label: t("teach.column.time"), render: (row) => dateTime(row.time_utc_ms)},
@@ -49,8 +50,10 @@ function Found({found}) {
   ];
   return html`<div class="stack">
     <p class="headline"><strong>${t("teach.would_change", {changed: changed.length, count: found.n})}</strong></p>
-    ${reviewed.n > 0 && html`<p>${t("teach.reviewed_right", {count: reviewed.n, old: reviewed.old_right, new: reviewed.new_right})}</p>`}
-    <${Table} caption=${t("teach.counts_caption", {count: found.n})} rows=${["old", "new"]} rowKey=${(row) => row} columns=${[
+    ${reviewed.n > 0 && html`<p>${t("teach.reviewed_right",
+      {count: reviewed.n, old: reviewed.old_right, new: reviewed.new_right})}</p>`}
+    <${Table} caption=${t("teach.counts_caption", {count: found.n})} rows=${["old", "new"]} rowKey=${(row) => row}
+      columns=${[
       {key: "which", label: t("teach.column.detector"), render: (row) => (row === "old"
         ? t("teach.released_one", {name: `${old.id}/${old.revision}`}) : t("teach.new_one"))},
       ...["OK", "NG", "ERROR"].map((key) => ({key, label: t(`common.verdict.${key}`), numeric: true,
@@ -69,8 +72,6 @@ function Changed({entry, onClose}) {
     <div class="viewer">
       <img src=${image} alt=${t("teach.result", {id: String(entry.result_id)})} />
       <dl class="facts">${["old", "new"].map((which) => html`<div key=${which}><dt>${t(`teach.column.${which}`)}</dt>
-        <dd class=${`verdict-line verdict-${entry[which]}`}><${VerdictShape} verdict=${entry[which]} />
-          ${t(`common.verdict.${entry[which]}`)}
-          <span class="muted">${t("teach.severity", {severity: number(entry[`severity_${which}`], 2)})}</span></dd></div>`)}
+        <dd><${VerdictLine} verdict=${entry[which]} severity=${entry[`severity_${which}`]} /></dd></div>`)}
       </dl></div><//>`;
 }

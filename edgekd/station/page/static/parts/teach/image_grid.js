@@ -9,7 +9,10 @@ import {imageOf} from "./server.js";
 const PAGE = 60;
 const FILTERS = ["all", "hints", "good", "defect", "golden", "out"];
 
-/** @param {{project, images: object[] (the newest first), onOpen: (id: number) => void, onLabel: (image, label: string) => void}} props */
+/**
+ * @param {{project, images: object[], onOpen: (id: number) => void, onLabel: (image, label: string) => void}} props
+ *   The newest image is the first.
+ */
 export function ImageGrid({project, images, onOpen, onLabel}) {
   const [filter, setFilter] = useState("all");
   const [most, setMost] = useState(PAGE);
@@ -43,7 +46,8 @@ function Thumbnail({project, image, onOpen, onLabel}) {
       aria-label=${`${name}, ${t(`teach.label.${image.label}`)}`}>
       <img src=${imageOf(project.name, image.id, "thumbnail")} alt="" loading="lazy" />
       <span class="badges">
-        ${image.label !== "good" && html`<span class=${`badge label-${image.label}`}>${t(`teach.label.${image.label}`)}</span>`}
+        ${image.label !== "good" && html`<span class=${`badge label-${image.label}`}>
+          ${t(`teach.label.${image.label}`)}</span>`}
         ${!isOut && html`<${HintBadges} hints=${image.hints} />`}</span>
     </button>
     <button type="button" class="mark" onClick=${() => onLabel(image, isOut ? "good" : "out")}>

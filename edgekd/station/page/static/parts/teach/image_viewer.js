@@ -3,8 +3,8 @@
 import {t} from "../../lib/texts.js";
 import {Button, Dialog, Segmented} from "../../lib/ui.js";
 import {html, useEffect} from "../../vendor/htm-preact.js";
+import {Picture} from "./common.js";
 import {Hints} from "./hints.js";
-import {imageOf} from "./server.js";
 
 const KEYS = {g: "good", x: "out", d: "defect", r: "golden"};
 
@@ -36,14 +36,14 @@ export function ImageViewer({project, images, id, onShow, onClose, onLabel}) {
       <${Button} icon="right" disabled=${place === images.length - 1} onClick=${() => go(1)}
         label=${t("teach.next_image")} />`}>
     <div class="viewer">
-      <img src=${imageOf(project.name, id, "full")} alt=${t("teach.image", {id: String(id)})} />
+      <${Picture} project=${project} id=${id} size="full" />
       <div class="stack">
         <div class="field"><span class="label">${t("teach.this_shows")}</span>
           <${Segmented} label=${t("teach.this_shows")} value=${image.label} options=${options}
             onChange=${(label) => onLabel(image, label)} /></div>
         <p class="muted small">${t(`teach.shows_hint.${image.label}`)}</p>
         <${Hints} hints=${image.hints} />
-        <p class="muted small">${[image.name, image.width && `${image.width} × ${image.height}`].filter(Boolean).join(" · ")}</p>
+        <p class="muted small">${image.name} · ${image.width} × ${image.height}</p>
         <p class="muted small keys">${t("teach.viewer_keys")}</p>
       </div></div><//>`;
 }

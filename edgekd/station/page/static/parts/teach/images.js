@@ -26,6 +26,7 @@ export function ImagesStep({project, reload}) {
   const relabel = (image, to) =>
     attempt(() => send("PATCH", pathOf(project.name, "images", String(image.id)), {label: to})).then(refresh);
   const Source = SOURCES[source];
+  const missing = t("teach.wanted.too_few", {...project.wanted, count: project.wanted.more});
   const tabs = Object.keys(SOURCES).map((id) => ({id, label: t(`teach.source.${id}`)}));
   return html`
     <${Title} step="images" />
@@ -37,7 +38,7 @@ export function ImagesStep({project, reload}) {
         <${Source} project=${project} label=${label} onTaken=${refresh} onOpen=${setOpened} /><//>
     </div>
     <${ImageGrid} project=${project} images=${images} onOpen=${setOpened} onLabel=${relabel} />
-    <${Next} project=${project} to="view" blocked=${enough(project) ? "" : t("teach.wanted.too_few", {...project.wanted, count: project.wanted.more})} />
+    <${Next} project=${project} to="view" blocked=${enough(project) ? "" : missing} />
     ${opened !== null && html`<${ImageViewer} project=${project} images=${images} id=${opened} onShow=${setOpened}
       onClose=${() => setOpened(null)} onLabel=${relabel} />`}`;
 }

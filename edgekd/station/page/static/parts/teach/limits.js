@@ -3,6 +3,7 @@
 import {number, percent, t} from "../../lib/texts.js";
 import {Button, Notice, Table} from "../../lib/ui.js";
 import {html} from "../../vendor/htm-preact.js";
+import {Picture} from "./common.js";
 import {imageOf} from "./server.js";
 import {WorkLine} from "./work.js";
 
@@ -11,8 +12,8 @@ export function Limits({project, result, work}) {
   if (!threshold) return html`<${Notice} tone="ng">${t("teach.no_threshold")}<//>`;
   return html`<div class="stack">
     <p>${t("teach.promise", {
-      asked: percent(threshold.false_reject_rate), expected: percent(threshold.expected), bound: percent(threshold.bound),
-      above: threshold.above, count: threshold.good_images,
+      asked: percent(threshold.false_reject_rate), expected: percent(threshold.expected),
+      bound: percent(threshold.bound), above: threshold.above, count: threshold.good_images,
     })} ${threshold.images_wanted ? t("teach.promise_more", {count: threshold.images_wanted}) : ""}</p>
     ${threshold.warnings.map((warning) => html`<${Notice} key=${warning} tone="error">${warning}<//>`)}
     <${WorkLine} work=${work} kinds=${["threshold"]} />
@@ -37,8 +38,8 @@ function LimitTable({threshold, limits, work}) {
     {key: "bound", label: t("teach.column.bound"), numeric: true, render: (row) => percent(row.bound)},
     {key: "rejected", label: t("teach.column.rejected"), numeric: true,
      render: (row) => t("teach.of", {part: row.rejected, whole: row.good})},
-    ...(limits.some((row) => row.ng) ? [{key: "missed", label: t("teach.column.missed"), numeric: true, render: missed}] : []),
-  ];
+    limits.some((row) => row.ng) && {key: "missed", label: t("teach.column.missed"), numeric: true, render: missed},
+  ].filter(Boolean);
   return html`<${Table} caption=${t("teach.limits_caption")} columns=${columns} rows=${limits}
     rowKey=${(row) => row.false_reject_rate} selected=${threshold.false_reject_rate} />`;
 }
@@ -52,6 +53,6 @@ function Suspicious({project, suspicious}) {
     <p class="muted">${t("teach.suspicious_hint")}</p>
     <ul class="images">${shown.map((each) => html`<li class="thumbnail" key=${each.image}>
       <a class="as-image" href=${imageOf(project.name, each.image, "full")} target="_blank" rel="noopener">
-        <img src=${imageOf(project.name, each.image, "thumbnail")} alt=${t("teach.image", {id: String(each.image)})} loading="lazy" /></a>
+        <${Picture} project=${project} id=${each.image} /></a>
       <span class="caption small">${t("teach.score", {score: number(each.score, 3)})}</span></li>`)}</ul></section>`;
 }

@@ -1,9 +1,10 @@
 // Teaching a part: the list of parts, and of one the six steps from its name to a released detector.
 
-import {html, useEffect, useState} from "../../vendor/htm-preact.js";
+import {html, useEffect, useRef, useState} from "../../vendor/htm-preact.js";
 import {t} from "../../lib/texts.js";
-import {Notice, Shell, show} from "../../lib/ui.js";
+import {Shell, show} from "../../lib/ui.js";
 import {CheckStep} from "./check.js";
+import {Waiting} from "./common.js";
 import {ImagesStep} from "./images.js";
 import {PartStep} from "./part.js";
 import {Projects} from "./projects.js";
@@ -13,7 +14,9 @@ import {Steps, linkTo, nextStep, openSteps, placeIn} from "./steps.js";
 import {TrainStep} from "./train.js";
 import {ViewStep} from "./view.js";
 
-const SHOWN = {part: PartStep, images: ImagesStep, view: ViewStep, train: TrainStep, check: CheckStep, release: ReleaseStep};
+const SHOWN = {
+  part: PartStep, images: ImagesStep, view: ViewStep, train: TrainStep, check: CheckStep, release: ReleaseStep,
+};
 
 function Teach() {
   const place = usePlace();
@@ -39,13 +42,18 @@ function Project({project: name, step: asked}) {
   useEffect(() => {
     if (step && step !== asked) location.replace(linkTo(name, step));
   }, [step, asked]);
+  const before = useRef(null);
   useEffect(() => {
-    document.getElementById("main").scrollIntoView();
-    reload();
+    if (before.current && step) { // Another step is another page to whoever goes by the keyboard, or listens.
+      scrollTo(0, 0);
+      document.getElementById("step-title")?.focus({preventScroll: true});
+      reload();
+    }
+    before.current = step;
   }, [step]);
   if (!project) {
     return html`<div class="stack">
-      ${problem ? html`<${Notice} tone="ng" alert>${problem.text}<//>` : html`<p class="empty">${t("common.loading")}</p>`}
+      <${Waiting} problem=${problem} />
       <p><a href="#">${t("teach.all_parts")}</a></p></div>`;
   }
   return html`<div class="teach">

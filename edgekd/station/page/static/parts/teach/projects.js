@@ -30,7 +30,7 @@ function Welcome({children}) {
     <p>${t("teach.welcome")}</p>
     <ol>${STEPS.map((step, index) => html`<li key=${step}>
       <span class="number" aria-hidden="true">${index + 1}</span>
-      <span><strong>${t(`teach.step.${step}`)}</strong><br /><span class="muted">${t(`teach.about.${step}`)}</span></span>
+      <div><h2>${t(`teach.step.${step}`)}</h2><p class="muted">${t(`teach.about.${step}`)}</p></div>
     </li>`)}</ol>
     <div>${children}</div></div>`;
 }
@@ -44,7 +44,7 @@ function ProjectCard({project}) {
         : html`<span class="no-image"><${Icon} name="image" /></span>`}
       <span class="stack">
         <strong class="name">${project.product || project.name}</strong>
-        <span class="muted small">${t("teach.card_line", {name: project.name, station: project.station, job: project.job})}</span>
+        <span class="muted small">${t("teach.card_line", project)}</span>
         <span class="row small">
           <${Badge} tone=${TONES[stateOf(project)]}>${t(`teach.state.${stateOf(project)}`)}<//>
           <span class="muted">${t("teach.good_images", {count: project.counts.good})}</span></span>
@@ -85,8 +85,8 @@ function NewPart({onClose}) {
   }
   return html`<${Dialog} title=${t("teach.new_part")} onClose=${onClose}>
     <form class="stack" onSubmit=${create}>
-      <${Field} label=${t("teach.product")} hint=${t("teach.product_hint")} value=${part.product} required maxlength="200"
-        autofocus onInput=${set("product")} />
+      <${Field} label=${t("teach.product")} hint=${t("teach.product_hint")} value=${part.product} required
+        maxlength="200" autofocus onInput=${set("product")} />
       <${Field} label=${t("teach.name")} hint=${t("teach.name_hint")} value=${part.name} required pattern=${NAME}
         autocapitalize="none" spellcheck=${false} onInput=${set("name")} />
       <${Field} label=${t("teach.job")} hint=${t("teach.job_hint")} value=${part.job} required type="number" min="1"

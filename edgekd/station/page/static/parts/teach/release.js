@@ -4,7 +4,7 @@ import {send} from "../../lib/api.js";
 import {t} from "../../lib/texts.js";
 import {Button, Check, Field, Icon, Notice, attempt, useSession} from "../../lib/ui.js";
 import {html, useState} from "../../vendor/htm-preact.js";
-import {Figures} from "./check.js";
+import {Figures, lostIn} from "./check.js";
 import {Title} from "./common.js";
 import {act, pathOf, useAnswer} from "./server.js";
 import {isReleased} from "./steps.js";
@@ -20,7 +20,8 @@ export function ReleaseStep({project, reload}) {
     <${Figures} result=${result} />
     <${WorkLine} work=${work} kinds=${["recipe"]} />
     ${!draft && html`<${Draft} project=${project} work=${work} />`}
-    ${draft && !isReleased(project) && html`<${Sign} project=${project} doubts=${doubtsOf(result)} onReleased=${reload} />`}
+    ${draft && !isReleased(project) && html`<${Sign} project=${project} doubts=${doubtsOf(result)}
+      onReleased=${reload} />`}
     ${isReleased(project) && html`<${Released} project=${project} />`}
     <${Back} project=${project} />`;
 }
@@ -33,8 +34,9 @@ function Draft({project, work}) {
 }
 
 /** What a person must know before signing, a sentence each. */
-function doubtsOf({tried, threshold, drift, artifact, run}) {
-  const flips = Math.max(0, ...drift.rows.filter((row) => row.precision === artifact.precision).map((row) => row.verdict_flips ?? 0));
+function doubtsOf(result) {
+  const {tried, threshold, drift, run} = result;
+  const {flips} = lostIn(result);
   const {golden, golden_ok: right, defect, defect_ng: found} = tried;
   return [
     defect === 0 && t("teach.doubt.no_defects"),
@@ -56,19 +58,22 @@ function Sign({project, doubts, onReleased}) {
   async function release(event) {
     event.preventDefault();
     setBusy(true);
-    await attempt(() => act(project.name, "release", {reason: reason.trim()}), t("teach.released_now", nameOf(project)));
+    const done = t("teach.released_now", nameOf(project));
+    await attempt(() => act(project.name, "release", {reason: reason.trim()}), done);
     setBusy(false);
     await onReleased();
   }
   return html`<form class="card stack" onSubmit=${release}>
     <h2>${t("teach.sign_title", nameOf(project))}</h2>
     ${doubts.length > 0 && html`<${Notice} tone="error"><div class="stack">
-      <strong>${t("teach.doubts")}</strong><ul class="doubts">${doubts.map((each) => html`<li key=${each}>${each}</li>`)}</ul>
+      <strong>${t("teach.doubts")}</strong>
+      <ul class="doubts">${doubts.map((each) => html`<li key=${each}>${each}</li>`)}</ul>
     </div><//>`}
     <p>${t("teach.sign_about", {...nameOf(project), job: project.job, product: project.product})}</p>
-    <${Field} label=${t("common.reason")} hint=${t("teach.reason_hint")} multiline required minlength="3" maxlength="500"
-      value=${reason} onInput=${setReason} />
-    <${Check} label=${t(doubts.length ? "teach.sign_with_doubts" : "teach.sign_clean")} required checked=${seen} onChange=${setSeen} />
+    <${Field} label=${t("common.reason")} hint=${t("teach.reason_hint")} multiline required minlength="3"
+      maxlength="500" value=${reason} onInput=${setReason} />
+    <${Check} label=${t(doubts.length ? "teach.sign_with_doubts" : "teach.sign_clean")} required checked=${seen}
+      onChange=${setSeen} />
     <div class="row between">
       <p class="signature"><${Icon} name="user" /> <strong>${session.name}</strong>
         <span class="muted">${t(`common.role.${session.role}`)}</span></p>

@@ -18,10 +18,12 @@ export function Severities({tries}) {
   const height = TOP + rows.length * ROW + BOTTOM;
   const middle = (label) => TOP + (rows.indexOf(label) + 0.5) * ROW;
   return html`<figure class="chart severities" ref=${box}>
-    ${known.length > 0 && html`<svg width=${width} height=${height} role="img" aria-label=${t("teach.severities_label")}>
+    ${known.length > 0 && html`<svg width=${width} height=${height} role="img"
+      aria-label=${t("teach.severities_label")}>
       ${ticks(low, MOST, width < 500 ? 4 : 8).map((value) => html`<g key=${value}>
         <path class="rule" d=${`M${x(value)} ${TOP}V${height - BOTTOM}`} />
-        <text x=${x(value)} y=${height - 8} text-anchor="middle">${value >= MOST ? `≥ ${number(MOST)}` : number(value)}</text></g>`)}
+        <text x=${x(value)} y=${height - 8} text-anchor="middle">
+          ${value >= MOST ? "≥ " : ""}${number(value)}</text></g>`)}
       <g class="tone-ng"><path class="stroke" d=${`M${x(1)} ${TOP - 4}V${height - BOTTOM}`} />
         <text class="strong" x=${x(1)} y=${TOP - 10} text-anchor="middle">${t("teach.limit")}</text></g>
       ${rows.map((label) => html`<text key=${label} class="strong" x=${width - SIDE} y=${middle(label) - 13}

@@ -1,8 +1,8 @@
 // The six steps of teaching a part: their order, which are done, and which can be opened.
 
 import {t} from "../../lib/texts.js";
+import {Icon} from "../../lib/ui.js";
 import {html} from "../../vendor/htm-preact.js";
-
 
 export const STEPS = ["part", "images", "view", "train", "check", "release"];
 
@@ -56,23 +56,25 @@ export function nextStep(project) {
   return enough(project) ? "view" : "images";
 }
 
-/** Where one is: all steps, those done, and the way to each. */
+/** Where one is: all steps, those done, and the way to each that can be opened. */
 export function Steps({project, step}) {
-  const done = doneSteps(project), open = openSteps(project);
-  const number = STEPS.indexOf(step) + 1;
-  return html`
-    <nav class="steps" aria-label=${t("teach.steps")}>
-      <p class="where">${t("teach.step_of", {number, of: STEPS.length})} <b>${t(`teach.step.${step}`)}</b></p>
-      <ol>
-        ${STEPS.map((each, index) => html`
-          <li key=${each} class=${[each === step && "current", done.includes(each) && "done"].filter(Boolean).join(" ")}>
-            <a href=${open.includes(each) ? linkTo(project.name, each) : null}
-              aria-current=${each === step ? "step" : null} aria-disabled=${open.includes(each) ? null : "true"}>
-              <span class="number" aria-hidden="true">${done.includes(each) && each !== step ? "✓" : index + 1}</span>
-              <span class="name">${t(`teach.step.${each}`)}</span>
-              ${done.includes(each) && html`<span class="hidden-text">${t("teach.done")}</span>`}
-            </a>
-          </li>`)}
-      </ol>
-    </nav>`;
+  const done = doneSteps(project);
+  const open = openSteps(project);
+  const entries = STEPS.map((name, index) => {
+    const isDone = done.includes(name);
+    const sign = isDone && name !== step ? html`<${Icon} name="tick" />` : index + 1;
+    const content = html`
+      <span class="number" aria-hidden="true">${sign}</span>
+      <span class="name">${t(`teach.step.${name}`)}</span>
+      ${isDone && html`<span class="hidden-text">${t("teach.done")}</span>`}`;
+    return html`<li key=${name} class=${`${name === step ? "current" : ""} ${isDone ? "done" : ""}`}>
+      ${open.includes(name)
+        ? html`<a href=${linkTo(project.name, name)} aria-current=${name === step ? "step" : undefined}>${content}</a>`
+        : html`<span class="closed">${content}</span>`}</li>`;
+  });
+  return html`<nav class="steps" aria-label=${t("teach.steps")}>
+    <p class="where">${t("teach.step_of", {number: STEPS.indexOf(step) + 1, of: STEPS.length})}
+      ${" "}<strong>${t(`teach.step.${step}`)}</strong></p>
+    <ol>${entries}</ol>
+  </nav>`;
 }

@@ -4,7 +4,7 @@ import {LineChart} from "../../lib/charts.js";
 import {duration, number, t, time} from "../../lib/texts.js";
 import {Button, Field, Icon, Notice, Segmented, Select} from "../../lib/ui.js";
 import {html, useState} from "../../vendor/htm-preact.js";
-import {Next, Title} from "./common.js";
+import {Next, Title, Waiting} from "./common.js";
 import {useAnswer} from "./server.js";
 import {enough} from "./steps.js";
 import {WorkLine, useWork} from "./work.js";
@@ -16,7 +16,7 @@ export function TrainStep({project, reload}) {
   const {progress, problem, running} = work;
   if (!progress && project.work) {
     return html`<${Title} step="train" />
-      ${problem ? html`<${Notice} tone="ng" alert>${problem.text}<//>` : html`<p class="empty">${t("common.loading")}</p>`}`;
+      <${Waiting} problem=${problem} />`;
   }
   return html`
     <${Title} step="train" />
@@ -45,7 +45,8 @@ function Order({project, again, begin}) {
       ? t("teach.try_on", {golden: project.counts.golden, defect: project.counts.defect}) : t("teach.try_none")}</p>
     <div class="row bottom">
       <div class="field"><span class="label">${t("teach.minutes_usual")}</span>
-        <${Segmented} label=${t("teach.minutes_usual")} options=${usual} value=${minutes} onChange=${setMinutes} /></div>
+        <${Segmented} label=${t("teach.minutes_usual")} options=${usual} value=${minutes}
+          onChange=${setMinutes} /></div>
       <div class="narrow"><${Field} label=${t("teach.minutes")} type="number" min="0.1" max="1440" step="any" required
         value=${minutes} onInput=${setMinutes} /></div>
       ${systems.length > 1 && html`<div class="narrow"><${Select} label=${t("teach.system")} value=${system}
@@ -65,8 +66,8 @@ function Progress({work}) {
     <div class="row between">
       <h2>${t(`teach.work.${state}`)}</h2>
       ${running && html`<${Button} icon="stop" onClick=${stop}>${t("teach.stop")}<//>`}
-      ${["stopped", "failed", "interrupted"].includes(state) && html`<${Button} icon="play" onClick=${() => begin("train", {resume: true})}>
-        ${t("teach.go_on")}<//>`}
+      ${["stopped", "failed", "interrupted"].includes(state) && html`<${Button} icon="play"
+        onClick=${() => begin("train", {resume: true})}>${t("teach.go_on")}<//>`}
     </div>
     ${running && html`<${Clock} progress=${progress} />`}
     ${error && html`<${Notice} tone="ng" alert>${error}<//>`}
@@ -84,20 +85,21 @@ function Progress({work}) {
   </div>`;
 }
 
-/** How long it was and will be, readable from some steps away. */
-function Clock({progress: {elapsed_s: elapsed, left_s: left}}) {
-  const all = elapsed + (left ?? 0);
-  return html`<div class="clock">
-    <p><strong class="number">${left === null ? duration(elapsed) : t("teach.left", {time: duration(left)})}</strong>
-      ${left !== null && html` <span class="muted">${t("teach.elapsed", {time: duration(elapsed)})}</span>`}</p>
-    <progress max="1" value=${left === null ? undefined : elapsed / all} aria-label=${t("teach.work.running")} /></div>`;
+/** How long the running step still takes, readable from some steps away. */
+function Clock({progress: {step, elapsed_s: elapsed, left_s: left}}) {
+  const sofar = t("teach.elapsed", {time: duration(elapsed)});
+  if (left === null) return html`<p class="clock muted">${sofar}</p>`;
+  return html`<p class="clock"><strong class="number">
+    ${step && `${t(`teach.work_step.${step}`)}: `}${t("teach.left", {time: duration(left)})}</strong>
+    ${" "}<span class="muted">${sofar}</span></p>`;
 }
 
 /** From images to golden parts: what is done, what is being done. */
 function WorkSteps({progress}) {
   const sign = (state) => {
     if (state === "running" && progress.running) return html`<span class="spinner"></span>`;
-    return state === "done" ? html`<${Icon} name="tick" />` : state === "failed" ? html`<${Icon} name="cross" />` : null;
+    const icon = {done: "tick", failed: "cross"}[state];
+    return icon && html`<${Icon} name=${icon} />`;
   };
   return html`<ol class="work-steps">${progress.steps.map((step) => html`<li key=${step.name} class=${step.state}>
     <span class="sign" aria-hidden="true">${sign(step.state)}</span>
@@ -119,7 +121,7 @@ function Curve({curve}) {
   return html`<div class="curve"><h3>${t("teach.curve")}</h3>
     ${points.length < 2
       ? html`<p class="empty">${t("teach.no_curve")}</p>`
-      : html`<${LineChart} label=${t("teach.curve_label", {loss: loss(points.at(-1)[1])})} height=${220} xFormat=${clockTime}
-          yFormat=${loss} series=${[{name: t("teach.loss"), tone: "accent", points}]} />
+      : html`<${LineChart} label=${t("teach.curve_label", {loss: loss(points.at(-1)[1])})} height=${220}
+          xFormat=${clockTime} yFormat=${loss} series=${[{name: t("teach.loss"), tone: "accent", points}]} />
         <p class="muted small">${t("teach.curve_hint")}</p>`}</div>`;
 }

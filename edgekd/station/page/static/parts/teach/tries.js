@@ -3,7 +3,8 @@
 import {number, t} from "../../lib/texts.js";
 import {Button, Dialog, Notice, VerdictShape} from "../../lib/ui.js";
 import {html, useState} from "../../vendor/htm-preact.js";
-import {imageOf, pathOf} from "./server.js";
+import {Picture, VerdictLine} from "./common.js";
+import {pathOf} from "./server.js";
 import {Severities} from "./severities.js";
 import {linkTo} from "./steps.js";
 import {WorkLine} from "./work.js";
@@ -36,24 +37,23 @@ function Group({project, label, tries, onOpen}) {
     <ul class="images">${sorted.map((each) => html`<li key=${each.image}
         class=${`thumbnail tried ${each.as_expected ? "" : "wrong"}`}>
       <button type="button" class="as-image" onClick=${() => onOpen(each)}>
-        <img src=${imageOf(project.name, each.image, "thumbnail")} alt=${t("teach.image", {id: String(each.image)})} loading="lazy" />
+        <${Picture} project=${project} id=${each.image} />
         <span class=${`verdict-line verdict-${each.verdict}`}><${VerdictShape} verdict=${each.verdict} />
           ${t(`common.verdict.${each.verdict}`)}
           <span class="number">${each.severity === null ? "" : number(each.severity, 2)}</span></span>
       </button>
-      ${!each.as_expected && html`<span class="caption small">${t(`teach.wrong.${label}`)}</span>`}</li>`)}</ul></section>`;
+      ${!each.as_expected && html`<span class="caption small">${t(`teach.wrong.${label}`)}</span>`}
+    </li>`)}</ul></section>`;
 }
 
 /** The part beside its heat map. */
 function Opened({project, tried, onClose}) {
   return html`<${Dialog} wide title=${t("teach.image", {id: String(tried.image)})} onClose=${onClose}>
     <div class="stack">
-      <p class=${`verdict-line verdict-${tried.verdict}`}><${VerdictShape} verdict=${tried.verdict} />
-        <strong>${t(`common.verdict.${tried.verdict}`)}</strong>
-        ${tried.severity !== null && html`<span class="muted">${t("teach.severity", {severity: number(tried.severity, 2)})}</span>`}</p>
+      <p><${VerdictLine} verdict=${tried.verdict} severity=${tried.severity} /></p>
       ${tried.error && html`<${Notice} tone="error">${tried.error}<//>`}
       <div class="side-by-side">
-        <figure><img src=${imageOf(project.name, tried.image, "full")} alt=${t("teach.image", {id: String(tried.image)})} />
+        <figure><${Picture} project=${project} id=${tried.image} size="full" />
           <figcaption class="muted small">${t("teach.original")}</figcaption></figure>
         ${tried.score !== null && html`<figure>
           <img src=${pathOf(project.name, "tries", String(tried.image))} alt=${t("teach.heat_map")} />

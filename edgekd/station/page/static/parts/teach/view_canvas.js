@@ -96,7 +96,8 @@ export function ViewCanvas({image, frame, view, tool, label, onChange}) {
     else if (!back) setOpen([...open, corner]);
   };
 
-  const fresh = drag?.grip === "new" && !open.length ? between(inside(drag.start, frame), inside(drag.last, frame)) : null;
+  const drawing = drag?.grip === "new" && !open.length;
+  const fresh = drawing ? between(inside(drag.start, frame), inside(drag.last, frame)) : null;
   const tiles = view.tiles[0] * view.tiles[1] > 1 ? tilesOf(crop, view.tiles, view.overlap) : [];
   return html`
     <div class="view-canvas" style=${{"--aspect": frame.width / frame.height}}>
@@ -114,7 +115,8 @@ export function ViewCanvas({image, frame, view, tool, label, onChange}) {
         </defs>
         <path class="outside" fill-rule="evenodd"
           d=${outline([0, 0, frame.width, frame.height]) + outline(crop)} />
-        ${tiles.map((tile, index) => html`<path class=${`tile odd-${oddness(index, view.tiles[1])}`} d=${outline(tile)} />`)}
+        ${tiles.map((tile, index) => html`
+          <path class=${`tile odd-${oddness(index, view.tiles[1])}`} d=${outline(tile)} />`)}
         ${view.ignore.map((polygon) => html`<polygon class="ignored" points=${points(polygon)} />`)}
         <path class="crop" d=${outline(crop)} onPointerDown=${tool === "crop" && view.crop
           ? (event) => begin(event, "inside") : null} />

@@ -12,7 +12,8 @@ export function Crop({view, frame, onChange}) {
   return html`<fieldset class="card stack">
     <legend class="hidden-text">${t("teach.tool.crop")}</legend>
     <div class="row between"><h2>${t("teach.tool.crop")}</h2>
-      <${Button} disabled=${view.crop === null} onClick=${() => onChange({...view, crop: null})}>${t("teach.whole")}<//></div>
+      <${Button} disabled=${view.crop === null} onClick=${() => onChange({...view, crop: null})}>
+        ${t("teach.whole")}<//></div>
     <${Rectangle} value=${cropOf(view, frame)} frame=${frame}
       onChange=${(crop) => onChange({...view, crop: fitted(crop, frame)})} />
   </fieldset>`;
@@ -32,7 +33,8 @@ export function Ignored({view, frame, onChange}) {
     ${!view.ignore.length && html`<p class="muted small">${t("teach.no_area")}</p>`}
     ${view.ignore.map((polygon, index) => html`<div class="area stack" key=${index}>
       <div class="row between"><strong>${t("teach.area", {number: index + 1})}</strong>
-        <${Button} kind="quiet" icon="bin" label=${t("teach.remove_area", {number: index + 1})} onClick=${() => put(index)} /></div>
+        <${Button} kind="quiet" icon="bin" label=${t("teach.remove_area", {number: index + 1})}
+          onClick=${() => put(index)} /></div>
       ${rectangleOf(polygon)
         ? html`<${Rectangle} value=${boxOf(polygon)} frame=${frame} onChange=${(box) => put(index, polygonOf(box))} />`
         : html`<p class="muted small">${t("teach.corners", {count: polygon.length})}</p>`}

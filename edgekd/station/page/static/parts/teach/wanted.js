@@ -4,7 +4,8 @@ import {percent, t} from "../../lib/texts.js";
 import {Table} from "../../lib/ui.js";
 import {html} from "../../vendor/htm-preact.js";
 
-const LEAST = 10, MOST = 1000; // Where the scale begins and ends; it is logarithmic, since so is what more images bring.
+// Where the scale begins and ends; it is logarithmic, since so is what more images bring.
+const LEAST = 10, MOST = 1000;
 
 export function Wanted({project: {wanted, counts}}) {
   const aims = wanted.milestones.map((each) => each.good).filter((good) => good <= MOST);

@@ -36,13 +36,15 @@ export function useWork(project, onChange) {
 export function WorkLine({work, kinds}) {
   const {progress, running, stop} = work;
   if (!progress || !kinds.includes(progress.kind)) {
-    return running && html`<${Notice} tone="accent">${t("teach.other_work", {what: t(`teach.kind.${progress.kind}`)})}<//>`;
+    const what = running ? t(`teach.kind.${progress.kind}`) : "";
+    return running && html`<${Notice} tone="accent">${t("teach.other_work", {what})}<//>`;
   }
   if (progress.state === "failed") return html`<${Notice} tone="ng" alert>${progress.error}<//>`;
   if (!running) return null;
   return html`<${Notice} tone="accent"><div class="grow stack" aria-live="polite">
     <div class="row between"><span>${t(`teach.kind.${progress.kind}`)}
-      ${progress.left_s > 0 && html` <span class="muted">${t("teach.left", {time: duration(progress.left_s)})}</span>`}</span>
+      ${progress.left_s > 0 && html`
+        <span class="muted">${t("teach.left", {time: duration(progress.left_s)})}</span>`}</span>
       <${Button} kind="quiet" icon="stop" onClick=${stop}>${t("teach.stop")}<//></div>
     <progress max=${progress.total || 1} value=${progress.total ? progress.done : undefined}
       aria-label=${t(`teach.kind.${progress.kind}`)} /></div><//>`;

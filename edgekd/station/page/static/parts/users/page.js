@@ -32,7 +32,8 @@ function Users() {
       ? html`<p class="muted">${t("common.loading")}</p>`
       : html`<${UserTable} users=${users} onOpen=${setOpen} />`}
     ${open?.kind === "add" && html`<${UserForm} onDone=${done} onClose=${close} />`}
-    ${open?.kind === "change" && html`<${UserForm} user=${open.user} onDone=${done} onClose=${close} />`}
+    ${open?.kind === "change" && html`<${UserForm} user=${open.user} onDone=${done} onClose=${close}
+      onRemove=${() => setOpen({kind: "remove", user: open.user})} />`}
     ${open?.kind === "remove" && html`<${RemoveDialog} user=${open.user} onDone=${done} onClose=${close} />`}
   </div>`;
 }
@@ -45,21 +46,11 @@ function UserTable({users, onOpen}) {
     {key: "role", label: t("users.role"), render: (user) => t(`common.role.${user.role}`)},
     {key: "state", label: t("users.state"), render: (user) => user.disabled
       ? html`<${Badge} tone="error">${t("users.refused")}<//>`
-      : html`<${Badge} tone="ok">${t("users.may_log_in")}<//>`},
+      : html`<${Badge} tone="ok">${t("users.active")}<//>`},
     {key: "changed", label: t("users.changed"), render: (user) => dateTime(user.changed_utc_ms)},
-    {key: "actions", label: html`<span class="hidden-text">${t("users.actions")}</span>`,
-     render: (user) => html`<${Actions} user=${user} onOpen=${onOpen} />`},
   ];
-  return html`<${Table} caption=${t("users.all")} columns=${columns} rows=${users} rowKey=${(user) => user.name} />`;
-}
-
-function Actions({user, onOpen}) {
-  return html`<div class="row">
-    <${Button} label=${t("users.change_of", {name: user.name})}
-      onClick=${() => onOpen({kind: "change", user})}>${t("users.change")}<//>
-    <${Button} kind="quiet" label=${t("users.remove_of", {name: user.name})}
-      onClick=${() => onOpen({kind: "remove", user})}>${t("users.remove")}<//>
-  </div>`;
+  return html`<${Table} caption=${t("users.all")} columns=${columns} rows=${users} rowKey=${(user) => user.name}
+    onRow=${(user) => onOpen({kind: "change", user})} />`;
 }
 
 function RemoveDialog({user, onDone, onClose}) {

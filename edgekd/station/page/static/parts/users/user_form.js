@@ -9,9 +9,10 @@ const ROLES = ["operator", "supervisor", "engineer", "admin"];
 
 /**
  * Adds a user, or changes the one that is given.
- * @param {{user?: {name: string, role: string, disabled: boolean}, onDone: () => void, onClose: () => void}} props
+ * @param {{user?: {name: string, role: string, disabled: boolean}, onDone: () => void, onClose: () => void,
+ *   onRemove?: () => void}} props
  */
-export function UserForm({user, onDone, onClose}) {
+export function UserForm({user, onDone, onClose, onRemove}) {
   const [name, setName] = useState(user?.name ?? "");
   const [role, setRole] = useState(user?.role ?? "operator");
   const [password, setPassword] = useState("");
@@ -43,7 +44,8 @@ export function UserForm({user, onDone, onClose}) {
     return changed;
   }
 
-  const footer = html`<${Button} onClick=${onClose}>${t("common.cancel")}<//>
+  const footer = html`${user && html`<${Button} kind="quiet" icon="bin" onClick=${onRemove}>${t("users.remove")}<//>`}
+    <${Button} onClick=${onClose}>${t("common.cancel")}<//>
     <${Button} kind="primary" type="submit" form=${form} busy=${busy}>${t("common.save")}<//>`;
   const title = user ? t("users.change_of", {name: user.name}) : t("users.add");
   return html`<${Dialog} title=${title} onClose=${onClose} footer=${footer}>

@@ -1,13 +1,13 @@
 // Everybody's own password, in a dialog.
 
-import {html, useState} from "../../vendor/htm-preact.js";
-import {refreshSession, send} from "../../lib/api.js";
-import {t} from "../../lib/texts.js";
-import {Button, Dialog, Field, toast, useSession} from "../../lib/ui.js";
+import {html, useState} from "../vendor/htm-preact.js";
+import {currentSession, refreshSession, send} from "./api.js";
+import {Button, Dialog, Field, toast} from "./controls.js";
+import {t} from "./texts.js";
 
 /** Changes the password of whoever is logged in. @param {{onClose: () => void}} props */
 export function PasswordDialog({onClose}) {
-  const role = useSession().role;
+  const role = currentSession().role;
   const [old, setOld] = useState("");
   const [next, setNext] = useState("");
   const [problem, setProblem] = useState({field: "", text: ""});
