@@ -1,5 +1,6 @@
 """The long work of teaching: from images to a released recipe, over a restart, stopped and gone on with."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -28,6 +29,7 @@ from edgekd.station.page.teaching.working import Working
 from edgekd.station.ports import StoredImage
 from edgekd.station.recipe_store import find_job, released_recipe
 from edgekd.station.record.reading import RecordReader
+from edgekd.station.tasks import within
 from edgekd.verdicts.image_checks import CHECKS
 from edgekd.workflows.scoring import measure_images
 
@@ -36,7 +38,7 @@ from ..record.recording import RECIPE, acquisition, opened, outcome
 from .stage import client, make_page
 
 pytest.importorskip("tomlkit")
-WAIT_S = 120.0
+WAIT_S = 300.0
 SIZE = 64
 TEACH = "/api/teach/cell"
 RELEASED = replace(RECIPE, job=3)
@@ -280,7 +282,7 @@ def wait_for(condition, seconds=WAIT_S):
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
+        time.sleep(0.25)  # Asking costs the process that is waited for its time.
     return found
 
 
@@ -309,6 +311,25 @@ def test_work_is_done_in_a_process_of_its_own_one_at_a_time(tmp_path):
     projects.require_free(other)
 
 
+def test_whoever_follows_is_told_when_the_state_changes(tmp_path):
+    projects = Projects(tmp_path / "data", tmp_path / "recipes")
+    project = projects.create("cell", "line", "", 3, "engineer")
+
+    async def follow():
+        told = []
+        async for job in projects.changes():
+            told.append(job["state"])
+            if job["state"] != "running":
+                return told
+
+    async def order_and_follow():
+        following = asyncio.create_task(follow())
+        assert project.working.order("compare", 1, "engineer", COMPARISON)
+        return await within(WAIT_S, following)
+
+    assert asyncio.run(order_and_follow())[-1] == "failed"
+
+
 def test_what_was_killed_goes_on_with_the_next_page_and_what_was_stopped_does_not(tmp_path):
     projects = Projects(tmp_path / "data", tmp_path / "recipes")
     project = projects.create("cell", "line", "", 3, "engineer")
@@ -335,11 +356,12 @@ def test_what_was_killed_goes_on_with_the_next_page_and_what_was_stopped_does_no
 
 @pytest.mark.slow
 def test_work_goes_on_after_the_page_and_after_a_kill_and_stops_when_asked(
-    tmp_path, elpv_images, tiny_teacher, monkeypatch
+    tmp_path, elpv_images, tiny_teacher, monkeypatch, request
 ):
     shortened(monkeypatch, tiny_teacher, iterations=200_000)
     page = make_page(tmp_path, projects=Projects(tmp_path / "data", tmp_path / "recipes"))
     project = taught(tmp_path, elpv_images)
+    request.addfinalizer(project.working.stop)
     engineer = client(page, Role.ENGINEER)
     assert engineer.post(f"{TEACH}/train").status_code == 202
 
@@ -347,6 +369,7 @@ def test_work_goes_on_after_the_page_and_after_a_kill_and_stops_when_asked(
         return json.loads((project.files.work.folder / "state.json").read_text())["done"] > 0
 
     wait_for(lambda: engineer.get(f"{TEACH}/progress").json()["curve"])
+    assert engineer.get(f"{TEACH}/progress").json()["state"] == "running", engineer.get(f"{TEACH}/progress").json()
     other = page.projects.create("nut", "line", "", 4, "engineer")
     assert "at work" in engineer.post("/api/teach/nut/train").json()["error"]["text"]
     assert engineer.delete(TEACH).status_code == 409

@@ -128,9 +128,15 @@ def note(page: Page, user: User, project: Project, action: str, new: str) -> Non
         action: What.
         new: What it is since.
     """
-    station = project.settings.station if project.settings.station in page.link.stations else page.link.stations[0]
+    station = trail_of(page, project)
     words = {"action": action, "subject": project.settings.name, "old": "", "new": new, "why": ""}
     from_thread.run(partial(page.link.ask, station, "audit", user, **words))
+
+
+def trail_of(page: Page, project: Project) -> str:
+    """The station under which a project's changes are put on record; another one where its own is no more."""
+    stations = page.link.stations
+    return project.settings.station if project.settings.station in stations else stations[0]
 
 
 def _require_station(page: Page, station: str) -> None:

@@ -15,7 +15,16 @@ from edgekd.station.error_codes import ErrorCode
 from edgekd.station.page.context import Page
 from edgekd.station.page.link import RefusedError
 from edgekd.station.page.roles import User
-from edgekd.station.page.routes.teach import LEAST_MINUTES, MOST_MINUTES, Asked, Engineer, ThePage, TheProject, note
+from edgekd.station.page.routes.teach import (
+    LEAST_MINUTES,
+    MOST_MINUTES,
+    Asked,
+    Engineer,
+    ThePage,
+    TheProject,
+    note,
+    trail_of,
+)
 from edgekd.station.page.teaching import orders
 from edgekd.station.page.teaching.project import SYSTEMS, Project
 from edgekd.station.page.teaching.results import result_of
@@ -183,7 +192,7 @@ class ReleaseRequest(Asked):
 async def release(project: TheProject, asked: ReleaseRequest, page: ThePage, user: Engineer) -> dict[str, Any]:
     """Releases the draft: with the name of who did it, in the audit trail; the revision before it stays, retired."""
     folder = project.draft_folder()
-    station, name = project.settings.station, name_of(folder)
+    station, name = trail_of(page, project), name_of(folder)
     old = await asyncio.to_thread(in_use, folder)
     try:
         digest = await asyncio.to_thread(release_recipe, folder, user.name, asked.reason)
