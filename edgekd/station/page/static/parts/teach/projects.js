@@ -64,7 +64,7 @@ function stateOf(project) {
 /** Names a part: where it is inspected, and what the PLC asks for when it comes. */
 function NewPart({onClose}) {
   const stations = useAnswer("/api/teach").value?.stations ?? [];
-  const jobs = useAnswer("/api/recipes/released").value?.recipes ?? [];
+  const jobs = useAnswer("/api/recipes/released").value ?? [];
   const [part, setPart] = useState({name: "", product: "", station: "", job: ""});
   const [problem, setProblem] = useState("");
   const [busy, setBusy] = useState(false);
