@@ -1,5 +1,7 @@
 """Images of a project: taken, sent, imported, with what is wrong with them and how many more are wanted."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -70,6 +72,15 @@ def test_a_project_is_made_changed_listed_and_removed(engineer, bolt):
     assert engineer.delete(bolt).status_code == 204
     assert engineer.get(bolt).status_code == 404
     assert engineer.get("/api/teach").json()["projects"] == []
+
+
+def test_a_damaged_project_is_said_to_be_and_hides_no_other(engineer, bolt, page):
+    assert engineer.post("/api/teach", json={"name": "nut", "station": "line", "job": 4}).status_code == 201
+    (page.data / "teach" / "bolt" / "project.json").write_text('{"name": "bolt"}')
+    again = client(replace(page, projects=Projects(page.data, page.recipes)), Role.ENGINEER)
+    assert [project["name"] for project in again.get("/api/teach").json()["projects"]] == ["nut"]
+    refused = again.get(bolt)
+    assert (refused.status_code, "station is missing" in refused.json()["error"]["text"]) == (422, True)
 
 
 def test_images_are_kept_as_they_came_and_shown_as_jpeg(engineer, bolt, page, cells):
@@ -163,6 +174,9 @@ def test_a_camera_takes_an_image_into_the_project(engineer, bolt, page, cells):
     for name in ("1-1-8", "..%2f1-8", "1700000000000-1"):
         assert engineer.get(f"/api/snaps/{name}").status_code == 404
     assert engineer.post("/api/stations/line/snap", json={"camera": "side"}).status_code == 404
+    page.projects.get("bolt").change(station="gone")  # From the configuration.
+    assert engineer.post(f"{bolt}/collect").status_code == 404
+    page.projects.get("bolt").change(station="line")
     page.link.answers["snap"] = RefusedError(ErrorCode.SYSTEM, "The station inspects: take it offline first.")
     assert engineer.post(f"{bolt}/collect").status_code == 409
 

@@ -73,10 +73,12 @@ async def take(page: Page, station: str, user: User, asked: SnapRequest) -> dict
         `path` of the file, `snap`, `width`, `height` and `bit_depth`, which is None for 8.
 
     Raises:
-        HTTPException: 404: the station has no such camera.
+        HTTPException: 404: there is no such station, or it has no such camera.
         RefusedError: The station inspects, or the camera does not answer.
     """
-    cameras = page.cameras[station]
+    cameras = page.cameras.get(station, ())
+    if not cameras:
+        raise HTTPException(404, f"There is no station {station} any more: choose another.")
     camera = asked.camera or cameras[0]
     if camera not in cameras:
         raise HTTPException(404, f"{station} has no camera {camera}: choose one of {', '.join(cameras)}.")

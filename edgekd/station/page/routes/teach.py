@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
+from anyio import from_thread
 from fastapi import APIRouter, Depends, HTTPException
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -87,7 +89,9 @@ def projects(page: ThePage, user: Engineer) -> dict[str, Any]:
 def create(asked: NewProject, page: ThePage, user: Engineer) -> dict[str, Any]:
     """Makes a project."""
     _require_station(page, asked.station)
-    return page.projects.create(asked.name, asked.station, asked.product, asked.job, user.name).describe()
+    made = page.projects.create(asked.name, asked.station, asked.product, asked.job, user.name)
+    note(page, user, made, "begin to teach", f"job {asked.job} {asked.product}")
+    return made.describe()
 
 
 @router.get("/{project}")
@@ -101,7 +105,9 @@ def change(project: TheProject, asked: ProjectChange, page: ThePage, user: Engin
     """Changes what a project is for."""
     if asked.station is not None:
         _require_station(page, asked.station)
-    project.change(**asked.model_dump())
+    given = asked.model_dump(exclude_none=True)
+    project.change(**given)
+    note(page, user, project, "change what is taught", ", ".join(f"{name} {value}" for name, value in given.items()))
     return project.describe()
 
 
@@ -109,6 +115,28 @@ def change(project: TheProject, asked: ProjectChange, page: ThePage, user: Engin
 def remove(project: TheProject, page: ThePage, user: Engineer) -> None:
     """Removes a project; recipes that were made of it stay."""
     page.projects.remove(project.settings.name)
+    note(page, user, project, "remove what was taught", "")
+
+
+def note(page: Page, user: User, project: Project, action: str, new: str) -> None:
+    """Puts what somebody did into the audit trail; called in a thread of the application's.
+
+    Args:
+        page: Of the request.
+        user: Who did it.
+        project: To what.
+        action: What.
+        new: What it is since.
+    """
+    station = trail_of(page, project)
+    words = {"action": action, "subject": project.settings.name, "old": "", "new": new, "why": ""}
+    from_thread.run(partial(page.link.ask, station, "audit", user, **words))
+
+
+def trail_of(page: Page, project: Project) -> str:
+    """The station under which a project's changes are put on record; another one where its own is no more."""
+    stations = page.link.stations
+    return project.settings.station if project.settings.station in stations else stations[0]
 
 
 def _require_station(page: Page, station: str) -> None:

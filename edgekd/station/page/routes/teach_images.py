@@ -13,7 +13,7 @@ from edgekd.data.image_files import read_file
 from edgekd.errors import EdgekdError
 from edgekd.station.page.roles import User
 from edgekd.station.page.routes.camera import SnapRequest, take
-from edgekd.station.page.routes.teach import MOST_FILES, Asked, Engineer, ThePage, TheProject
+from edgekd.station.page.routes.teach import MOST_FILES, Asked, Engineer, ThePage, TheProject, note
 from edgekd.station.page.teaching.images import LABELS, MOST_IMAGES, Label, Source, TaughtImage
 from edgekd.station.page.teaching.project import Project
 from edgekd.station.page.teaching.project_files import TeachingView
@@ -85,7 +85,7 @@ class Reviewed(Asked):
     """What operators found parts to be."""
 
     label: Literal["good", "bad"]
-    since_utc_ms: Annotated[int, Field(ge=0)] = 0
+    since_utc_ms: Annotated[int, Field(ge=0, lt=1 << 53)] = 0
 
 
 @router.post("/{project}/reviewed", status_code=201)
@@ -108,10 +108,9 @@ def image_file(
     project: TheProject, image_id: int, kind: Literal["thumbnail", "full"], request: Request, user: Engineer
 ) -> Response:
     """An image as a JPEG; what it shows never changes."""
-    tag = f'"{image_id}-{kind}"'
-    headers = {"etag": tag, "cache-control": "private, max-age=3600"}
     try:
-        project.images.get(image_id)
+        tag = f'"{project.images.get(image_id).time_utc_ms}-{kind}"'
+        headers = {"etag": tag, "cache-control": "private, no-cache"}
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
         content = project.images.thumbnail(image_id) if kind == "thumbnail" else project.images.full(image_id)
@@ -153,9 +152,10 @@ class ViewRequest(Asked):
 
 
 @router.post("/{project}/view")
-def set_view(project: TheProject, asked: ViewRequest, user: Engineer) -> dict[str, Any]:
+def set_view(project: TheProject, asked: ViewRequest, page: ThePage, user: Engineer) -> dict[str, Any]:
     """Says what of an image is looked at."""
     project.set_view(TeachingView(asked.crop, asked.ignore, asked.tiles))
+    note(page, user, project, "set view", asked.model_dump_json())
     return project.describe()
 
 

@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException, Response
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from edgekd.errors import EdgekdError
 from edgekd.json_files import read_object
 from edgekd.station.error_codes import ErrorCode
+from edgekd.station.page.context import Page
 from edgekd.station.page.link import RefusedError
-from edgekd.station.page.routes.teach import LEAST_MINUTES, MOST_MINUTES, Asked, Engineer, ThePage, TheProject
+from edgekd.station.page.roles import User
+from edgekd.station.page.routes.teach import (
+    LEAST_MINUTES,
+    MOST_MINUTES,
+    Asked,
+    Engineer,
+    ThePage,
+    TheProject,
+    note,
+    trail_of,
+)
 from edgekd.station.page.teaching import orders
-from edgekd.station.page.teaching.project import Project
+from edgekd.station.page.teaching.project import SYSTEMS, Project
 from edgekd.station.page.teaching.results import result_of
 from edgekd.station.recipe_changes import in_use, name_of
 from edgekd.station.recipe_release import release as release_recipe
 from edgekd.station.recipe_store import read_recipe
 
 router = APIRouter(prefix="/api/teach")
-System = Literal["hkt", "hkt_plus", "mhkd", "pfadseg", "dskd", "mthf"]
-DEFAULT_DEADLINE_MS, DEFAULT_COMPARED = 500.0, 300
+DEFAULT_COMPARED = 300
+
+
+def _known(system: str) -> str:
+    if system not in SYSTEMS:
+        raise ValueError(f"must be one of {', '.join(SYSTEMS)}")
+    return system
 
 
 class TrainRequest(Asked):
@@ -35,7 +52,7 @@ class TrainRequest(Asked):
     """
 
     minutes: Annotated[float, Field(ge=LEAST_MINUTES, le=MOST_MINUTES)] = 3.0
-    system: System | None = None
+    system: Annotated[str, AfterValidator(_known)] | None = None
     resume: bool = False
 
 
@@ -48,6 +65,7 @@ def train(project: TheProject, page: ThePage, user: Engineer, asked: TrainReques
         orders.go_on(project)
     else:
         orders.train(project, user.name, asked.minutes, asked.system)
+    note(page, user, project, "train", f"{project.settings.system}, {asked.minutes:g} minutes")
     return _job(project)
 
 
@@ -71,6 +89,7 @@ def threshold(project: TheProject, asked: ThresholdRequest, page: ThePage, user:
     """Makes another limit of the table the threshold."""
     page.projects.require_free(project)
     orders.set_threshold(project, user.name, asked.false_reject_rate)
+    note(page, user, project, "set threshold", f"{asked.false_reject_rate:g} false rejects")
     return _job(project)
 
 
@@ -103,6 +122,7 @@ def recipe(project: TheProject, page: ThePage, user: Engineer, asked: RecipeRequ
     if not cameras:
         raise RefusedError(ErrorCode.SYSTEM, f"There is no station {project.settings.station} any more: name another.")
     orders.make_recipe(project, user.name, cameras, asked.trigger, asked.deadline_ms)
+    note(page, user, project, "make recipe", f"job {project.settings.job}")
     return _job(project)
 
 
@@ -131,7 +151,7 @@ def compare(project: TheProject, page: ThePage, user: Engineer, asked: CompareRe
 def progress(project: TheProject, user: Engineer) -> dict[str, Any]:
     """How far the last work is, with the curve of the loss and what happened."""
     job, work = _job(project), project.files.work
-    return {**job, "running": job["state"] in ("running", "interrupted"), "curve": work.curve(), "log": work.lines()}
+    return {**job, "running": job["state"] == "running", "curve": work.curve(), "log": work.lines()}
 
 
 @router.get("/{project}/result")
@@ -172,23 +192,32 @@ class ReleaseRequest(Asked):
 async def release(project: TheProject, asked: ReleaseRequest, page: ThePage, user: Engineer) -> dict[str, Any]:
     """Releases the draft: with the name of who did it, in the audit trail; the revision before it stays, retired."""
     folder = project.draft_folder()
-    station, name = project.settings.station, name_of(folder)
+    station, name = trail_of(page, project), name_of(folder)
     old = await asyncio.to_thread(in_use, folder)
     try:
         digest = await asyncio.to_thread(release_recipe, folder, user.name, asked.reason)
     except EdgekdError as error:
         raise RefusedError(ErrorCode.SYSTEM, str(error)) from error
     change = {"action": "release recipe", "subject": name, "old": old, "new": name, "why": asked.reason}
-    await page.link.ask(station, "audit", user, **change)
-    reloaded = await page.link.ask(station, "reload_recipes", user)
+    try:
+        await page.link.ask(station, "audit", user, **change)
+    except (RefusedError, TimeoutError) as error:
+        raise RefusedError(ErrorCode.ROW_NOT_WRITTEN, f"{name} is released, but not on record: {error}") from error
     recipe = await asyncio.to_thread(read_recipe, folder)
     return {
         "id": recipe.id,
         "revision": recipe.revision,
         "digest": digest,
         "job": recipe.job,
-        "reloaded": bool(reloaded.get("reloaded")),
+        "reloaded": await _reloaded(page, station, user),
     }
+
+
+async def _reloaded(page: Page, station: str, user: User) -> bool:
+    """Has the station judge by what was released, where it is its job's; it can be asked again where it does not."""
+    with contextlib.suppress(RefusedError, TimeoutError):
+        return bool((await page.link.ask(station, "reload_recipes", user)).get("reloaded"))
+    return False
 
 
 def _job(project: Project) -> dict[str, Any]:

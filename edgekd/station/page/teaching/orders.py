@@ -52,14 +52,14 @@ def train(project: Project, by: str, minutes: float, system: str | None) -> None
 
 
 def go_on(project: Project) -> None:
-    """Goes on with a training that was stopped or failed.
+    """Goes on with work that was stopped, failed or was interrupted.
 
     Raises:
         RefusedError: There is none, or the project is at work.
     """
     job = project.working.job()
-    if job is None or job["kind"] != "train" or job["state"] not in ("stopped", "failed", "interrupted"):
-        raise RefusedError(ErrorCode.SYSTEM, "There is no training to go on with: start one.")
+    if job is None or job["state"] not in ("stopped", "failed", "interrupted"):
+        raise RefusedError(ErrorCode.SYSTEM, "There is nothing to go on with: start a training.")
     _require_begun(project, project.working.go_on())
 
 

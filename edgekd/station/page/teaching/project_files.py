@@ -12,6 +12,7 @@ from edgekd.json_files import read_object
 from edgekd.run_folder import DETECTOR_FILE, artifact_name
 from edgekd.station.page.teaching.images import IMAGES_FOLDER
 from edgekd.station.page.teaching.work_files import WorkFolder
+from edgekd.typed import checked
 
 PROJECT_FILE, DRAFT_FILE = "project.json", "draft.json"
 PRECISION = "int8"
@@ -93,7 +94,8 @@ class ProjectFiles:
         Raises:
             ArtifactError: Its file is damaged.
         """
-        return _SETTINGS.validate_python(read_object(self.folder / PROJECT_FILE))
+        path = self.folder / PROJECT_FILE
+        return checked(_SETTINGS, read_object(path), path, "put it back, or remove the project's folder")
 
     def put_settings(self, settings: Settings) -> None:
         """Writes what the project is for."""

@@ -20,7 +20,7 @@ from edgekd.station.recipes import NAME
 
 TEACH_FOLDER, IMPORT_FOLDER = "teach", "import"
 DEFAULT_SYSTEM = "hkt"
-LOOK_S = 0.5  # Between looks at work that goes on.
+LOOK_S = 1.0  # Between looks at work that goes on.
 
 
 class Projects:
@@ -120,15 +120,14 @@ class Projects:
                 project.working.go_on()
 
     async def changes(self) -> AsyncIterator[dict[str, Any]]:
-        """What becomes of all work: a job each time that its state or step changes."""
+        """What becomes of all work: a job each time that its state or its step changes."""
         seen: dict[str, tuple[Any, ...]] = {}
         while True:
             for job in await asyncio.to_thread(self._jobs):
                 now = (job["started_utc_ms"], job["state"], job["step"])
-                if seen.get(job["project"]) != now:
-                    if job["project"] in seen or job["state"] == "running":
-                        yield job
-                    seen[job["project"]] = now
+                if seen.get(job["project"], now) != now or (job["project"] not in seen and job["state"] == "running"):
+                    yield job
+                seen[job["project"]] = now
             await asyncio.sleep(LOOK_S)
 
     def _jobs(self) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from edgekd.station.clock import Clock
 from edgekd.station.page.teaching.work_files import MOST_POINTS, STEPS, Order, State, Step, WorkFolder
 
-EVERY_S = 0.5  # Between two reports of how far a step is.
+EVERY_S = 1.0  # Between two reports of how far a step is.
 
 
 class Report:
@@ -68,7 +68,7 @@ class Report:
         if total is not None and done > first:
             self._state.left_s = (total - done) * (now - since) / (done - first)
         if now - self._reported >= EVERY_S:
-            self._put()
+            self._put(durable=False)
 
     def note(self, text: str) -> None:
         """Adds a line to what people read."""
@@ -90,10 +90,10 @@ class Report:
     def _elapsed(self) -> float:
         return self._earlier + time.monotonic() - self._start
 
-    def _put(self) -> None:
+    def _put(self, durable: bool = True) -> None:
         self._reported = time.monotonic()
         self._state.elapsed_s = round(self._elapsed(), 2)
-        self._work.put_state(self._state)
+        self._work.put_state(self._state, durable)
 
 
 class NotesLog(logging.Handler):

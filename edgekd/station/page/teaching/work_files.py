@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
-from edgekd.artifact import write_json
+from edgekd.artifact import json_text, write_beside, write_json
 from edgekd.errors import ArtifactError
 from edgekd.json_files import read_object
 
@@ -128,9 +128,15 @@ class WorkFolder:
             return state if order is not None and state.order == order.id else None
         return None
 
-    def put_state(self, state: State) -> None:
-        """Tells how far the work is."""
-        write_json(self._state, asdict(state))
+    def put_state(self, state: State, durable: bool) -> None:
+        """Tells how far the work is.
+
+        Args:
+            state: What is told.
+            durable: Whether it outlasts a power cut; how far a step is need not, and the record is written meanwhile.
+        """
+        with write_beside(self._state, durable) as part:
+            part.write_text(json_text(asdict(state)), encoding="utf-8")
 
     def ask_to_stop(self) -> None:
         """Notes that the work shall end, so that it is not taken for interrupted."""

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -103,19 +102,6 @@ class Working:
                 name: getattr(state, name) for name in ("ended_utc_ms", "elapsed_s", "left_s", "done", "total", "error")
             },
         }
-
-    def wait(self, seconds: float) -> bool:
-        """Waits for the process to end; for whoever ends with it.
-
-        Args:
-            seconds: At most.
-        """
-        end = time.monotonic() + seconds
-        while self._project.work.is_locked():
-            if time.monotonic() > end:
-                return False
-            time.sleep(0.05)
-        return True
 
     def _start(self, lock: int) -> None:
         folder = self._project.work.folder
