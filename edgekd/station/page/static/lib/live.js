@@ -100,6 +100,10 @@ function snapshot(message) {
 function changed(live, {station, view, event}) {
   const next = {...live};
   if (view) next.views = {...live.views, [station]: view};
+  const shown = next.views[station];
+  if (event?.name === "result" && shown && (shown.last?.result_id ?? 0) < event.result.result_id) {
+    next.views = {...next.views, [station]: {...shown, last: event.result}}; // The view that holds it may come later.
+  }
   const before = live.recent[station] ?? [];
   const after = event ? afterEvent(before, event) : before;
   if (after !== before) next.recent = {...live.recent, [station]: after};

@@ -22,7 +22,8 @@ export function sourcesOf(result, kind, whole) {
 
 /**
  * Loads the first image that is there; one that is shown stays while it is among the sources.
- * @returns {{url: string, done: boolean}} An empty URL while there is none, for good once it is done.
+ * @returns {{url: string, current: boolean, done: boolean}} The image, or the one before it while it is loaded; an empty
+ *   URL where there is none, for good once it is done.
  */
 export function useImage(sources) {
   const key = sources.join(" ");
@@ -36,7 +37,9 @@ export function useImage(sources) {
     return () => controller.abort();
   }, [key]);
   useEffect(() => () => URL.revokeObjectURL(image.url), [image.url]);
-  return {url: sources.includes(image.source) ? image.url : "", done: image.key === key};
+  const current = sources.includes(image.source);
+  const done = image.key === key;
+  return {url: current || !done ? image.url : "", current, done};
 }
 
 async function find(sources, signal) {
@@ -51,12 +54,12 @@ async function find(sources, signal) {
 /** An image of a result, its regions outlined. @param {{result, heatMap: boolean, whole?: boolean}} props */
 export function PartImage({result, heatMap: wanted, whole = false}) {
   const heatMap = wanted && result.score !== null; // What was not judged has none.
-  const {url, done} = useImage(sourcesOf(result, heatMap ? "heat_map" : "original", whole));
-  const outlined = url && !heatMap && result.verdict === "NG" && result.regions.length > 0;
+  const {url, current, done} = useImage(sourcesOf(result, heatMap ? "heat_map" : "original", whole));
+  const outlined = current && !heatMap && result.verdict === "NG" && result.regions.length > 0;
   const label = t(heatMap ? "operator.heat_map_of" : "operator.image_of", {part: partOf(result)});
   if (!url) return html`<p class="image-none">${done || !result.image_height ? t("operator.no_image") : ""}</p>`;
   return html`<div>
-    <img src=${url} alt=${label} />
+    <img src=${url} alt=${current ? label : ""} class=${current ? "" : "before"} />
     ${outlined && html`<${Outlines} result=${result} />`}
   </div>`;
 }

@@ -17,7 +17,7 @@ export function LiveImage({result, onOpen}) {
   }
   return html`<section class="live-image card" aria-label=${t("operator.image")}>
     <div class="image-box">
-      ${result ? html`<${PartImage} key=${result.result_id} result=${result} heatMap=${heatMap} />`
+      ${result ? html`<${PartImage} result=${result} heatMap=${heatMap} />`
         : html`<p class="image-none">${t("operator.image_follows")}</p>`}
     </div>
     <div class="image-bar">
