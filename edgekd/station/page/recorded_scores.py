@@ -61,7 +61,7 @@ def recorded_scores(record: Path, artifact_sha256: str, most: int = MOST) -> lis
 
     def read(connection: sqlite3.Connection) -> list[RecordedScore]:
         rows = connection.execute(QUERY, (artifact_sha256, MOST_LOOKED_AT, most))
-        return [RecordedScore(*row[:-1], image=bool(row[-1])) for row in rows]
+        return [RecordedScore(*row)._replace(image=bool(row[-1])) for row in rows]
 
     with LogReader(record) as log:
         return log.read(read)

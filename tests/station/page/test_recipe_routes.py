@@ -266,6 +266,12 @@ def test_an_earlier_release_is_brought_back_as_the_next_revision(page, engineer,
     assert "in use already" in text_of(engineer.post("/api/recipes/bolt/3/bring-back", json={"reason": "x"}))
 
 
+def test_who_retired_a_recipe_is_unknown_where_that_file_is_damaged(engineer, released):
+    engineer.post(f"{URL}/retire", json={"reason": "no longer made"})
+    released.with_name("1.retired").write_text("no TOML")
+    assert engineer.get("/api/recipes").json()[0]["retired"] == {"by": "", "at": "", "reason": ""}
+
+
 def test_what_was_never_released_or_was_altered_since_is_not_brought_back(page, engineer, released, parts):
     release(next_revision(released), "Bob", "faster")
     (released / "x.onnx").chmod(0o644)

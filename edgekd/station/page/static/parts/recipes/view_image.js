@@ -53,11 +53,11 @@ function Drawing({view}) {
   const [height, width] = view.frame;
   const crop = view.crop ?? [0, 0, width, height];
   const line = Math.max(width, height) / 80;
-  const holes = view.look_at.length ? view.look_at.map(ring).join("") : box(crop);
   return html`<svg viewBox=${`0 0 ${width} ${height}`} preserveAspectRatio="none" role="img" aria-label=${wordsOf(view)}>
     <defs><pattern id="recipe-hatch" patternUnits="userSpaceOnUse" width=${line} height=${line} patternTransform="rotate(45)">
       <path class="hatch" d=${`M0 0V${line}`} stroke-width=${line / 2} /></pattern></defs>
-    <path class="outside" fill-rule="evenodd" d=${box([0, 0, width, height]) + holes} />
+    <path class="outside" fill-rule="evenodd" d=${box([0, 0, width, height]) + box(crop)} />
+    ${view.look_at.length > 0 && html`<path class="outside" fill-rule="evenodd" d=${box(crop) + view.look_at.map(ring).join("")} />`}
     ${view.ignore.map((polygon, index) => html`<polygon key=${index} class="ignored" points=${corners(polygon)} />`)}
     ${view.boxes.length > 1 && view.boxes.map((tile, index) => html`<path key=${index} class=${`tile odd-${
       (Math.floor(index / view.tiles[1]) + (index % view.tiles[1])) % 2}`} d=${box(tile)} />`)}
