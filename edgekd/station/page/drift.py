@@ -17,7 +17,7 @@ from edgekd.station.parts import Outcome
 from edgekd.station.recipe_store import read_recipe
 from edgekd.station.recipes import NAME
 from edgekd.station.record.reading import RecordReader
-from edgekd.verdicts.monitor import Monitor, image_monitors, score_monitor
+from edgekd.verdicts.monitor import WINDOWS, Monitor, image_monitors, score_monitor
 
 LOOKED_AT = 1000  # Results; the longest window of the monitor is 200 parts.
 BAND = (0.05, 0.5, 0.95)  # Shares of the good images, between which nothing has moved.
@@ -32,8 +32,9 @@ def drift_of(record: RecordReader, recipes: Path, span: Span) -> dict[str, Any]:
         span: Whose results, and of which recipe; its hours do not matter.
 
     Returns:
-        `recipe`, `revision`, `looked_at` (results), `moved` (a line each), and where most of the good images' values
-        lie, as `score` and `checks` by their names, each with p5, p50 and p95; `problem` says why nothing is known.
+        `recipe`, `revision`, `looked_at` (results), `needed` (so many before anything can be told), `moved` (a line
+        each), and where most of the good images' values lie, as `score` and `checks` by their names, each with p5, p50
+        and p95; `problem` says why nothing is known.
     """
     last = record.newest(
         "station = ? AND (? = '' OR recipe = ?) AND (? = 0 OR revision = ?) AND revision > 0",
@@ -47,6 +48,8 @@ def drift_of(record: RecordReader, recipes: Path, span: Span) -> dict[str, Any]:
         manifest = _manifest(recipes, recipe, revision)
     except EdgekdError as error:
         return _nothing(recipe, revision, str(error))
+    if not (manifest.get("good_scores") or (manifest.get("image_checks") or {}).get("quantiles")):
+        return _nothing(recipe, revision, "The detector does not hold what its good images were like.")
     found = record.newest(
         "station = ? AND recipe = ? AND revision = ? AND NOT self_test AND verdict != ?",
         (span.station, recipe, revision, Verdict.ERROR.value),
@@ -56,6 +59,7 @@ def drift_of(record: RecordReader, recipes: Path, span: Span) -> dict[str, Any]:
         "recipe": recipe,
         "revision": revision,
         "looked_at": len(found),
+        "needed": WINDOWS[0],
         "moved": moved(manifest, [each.outcome for each in reversed(found)]),
         "score": _band((manifest.get("good_scores") or {}).get("quantiles")),
         "checks": {
@@ -107,5 +111,5 @@ def _band(quantiles: Sequence[Sequence[float]] | None) -> Mapping[str, float] | 
 
 
 def _nothing(recipe: str, revision: int, problem: str) -> dict[str, Any]:
-    known = {"recipe": recipe, "revision": revision, "looked_at": 0, "moved": []}
+    known = {"recipe": recipe, "revision": revision, "looked_at": 0, "needed": WINDOWS[0], "moved": []}
     return {**known, "score": None, "checks": {}, "problem": problem}

@@ -16,7 +16,7 @@ from edgekd.errors import MachineError
 from edgekd.verdicts.log_reading import LogReader
 
 Read = TypeVar("Read")
-SECONDS = 15.0
+SECONDS = 15.0  # Of this thread's own time: others may be busy, too.
 PATIENCE_S = 10.0  # For the evaluation of somebody else.
 INSTRUCTIONS = 20_000  # Of SQLite's machine, between looks at the clock.
 _one_at_a_time = threading.Lock()
@@ -28,7 +28,7 @@ def evaluate(path: Path, query: Callable[[sqlite3.Connection], Read], seconds: f
     Args:
         path: The record.
         query: Reads from it.
-        seconds: How long it may take.
+        seconds: How long it may compute.
 
     Raises:
         MachineError: It takes too long, or that of somebody else does.
@@ -44,8 +44,8 @@ def evaluate(path: Path, query: Callable[[sqlite3.Connection], Read], seconds: f
 
 
 def _limited(connection: sqlite3.Connection, query: Callable[[sqlite3.Connection], Read], seconds: float) -> Read:
-    end = time.monotonic() + seconds
-    connection.set_progress_handler(lambda: time.monotonic() > end, INSTRUCTIONS)
+    end = time.thread_time() + seconds
+    connection.set_progress_handler(lambda: time.thread_time() > end, INSTRUCTIONS)
     try:
         return query(connection)
     except sqlite3.OperationalError as error:

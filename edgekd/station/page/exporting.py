@@ -58,6 +58,9 @@ class _Sent:
     def flush(self) -> None:
         """Does nothing: it is sent when it is taken."""
 
+    def close(self) -> None:
+        """Does nothing, likewise."""
+
     def take(self) -> bytes:
         """Gives what there is."""
         pieces, self._pieces = self._pieces, []
@@ -107,7 +110,7 @@ class Export:
     def pieces(self) -> Iterator[bytes]:
         """The archive, a piece at a time."""
         sent = _Sent()
-        with _running, zipfile.ZipFile(sent, "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[arg-type]
+        with _running, zipfile.ZipFile(sent, "w", zipfile.ZIP_DEFLATED) as archive:
             found: list[StoredImage] = []
             reviews: list[tuple[object, ...]] = []
             for _ in self._table(archive, "results.csv", COLUMNS, self._rows(found, reviews)):

@@ -187,9 +187,21 @@ def test_drift_is_that_of_the_recipe_that_judged_last(tmp_path, record, supervis
         judged(record, number)
     drift = supervisor.get("/api/trends?station=line&hours=1").json()["drift"]
     assert (drift["recipe"], drift["revision"], drift["looked_at"], drift["moved"]) == ("cell", 3, 5, [])
-    assert drift["problem"] == ""
+    assert (drift["problem"], drift["needed"]) == ("", 40)
     assert drift["score"] == {"p5": pytest.approx(0.11), "p50": 0.2, "p95": pytest.approx(0.38)}
     assert drift["checks"]["level"]["p50"] == 101.0
+
+
+def test_nothing_is_said_of_a_line_whose_good_images_are_not_known(tmp_path, record, supervisor, recipe):
+    judged(record, 1)
+    path = tmp_path / "recipes" / "cell" / "3" / "x.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {"good_scores": None, "image_checks": None}))
+    drift = supervisor.get("/api/trends?station=line&hours=1").json()["drift"]
+    assert drift["problem"] == "The detector does not hold what its good images were like."
+    path.write_text(json.dumps(manifest | {"good_scores": None}))
+    drift = supervisor.get("/api/trends?station=line&hours=1").json()["drift"]
+    assert (drift["problem"], drift["score"], set(drift["checks"])) == ("", None, {"level"})
 
 
 def test_drift_of_a_recipe_that_is_gone_says_so(record, supervisor):

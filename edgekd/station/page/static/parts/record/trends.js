@@ -46,6 +46,9 @@ function Drift({drift}) {
     return html`<${Notice} tone="error"><div><strong>${t("record.drift.moved", {recipe: name})}</strong>
       <ul>${drift.moved.map((line) => html`<li key=${line}>${movedLine(line)}</li>`)}</ul></div><//>`;
   }
+  if (drift.looked_at < drift.needed) {
+    return html`<${Notice}>${t("record.drift.few", {recipe: name, n: drift.looked_at, needed: drift.needed})}<//>`;
+  }
   return html`<${Notice} tone="ok">${t("record.drift.calm", {recipe: name, count: drift.looked_at})}<//>`;
 }
 
