@@ -135,6 +135,8 @@ def _clients(page: int, got: Counter[str]) -> Iterator[None]:
         clients.stdout.readline()
         yield
         output, _ = clients.communicate()
+        if clients.returncode:
+            sys.exit("the clients did not follow to the end")
         got.update(json.loads(output))
 
 

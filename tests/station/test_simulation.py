@@ -72,19 +72,20 @@ def test_a_simulated_station_shows_its_page_and_goes_on_until_it_is_stopped(expo
 
     async def look():
         line = asyncio.create_task(simulate(simulation, 0, seen.append, every_s=0.01))
-        async with httpx.AsyncClient(base_url=simulation.page, timeout=30) as client:
-            while len(seen) < len(simulation.images) + 1:  # More than one round.
-                await asyncio.sleep(0.05)
-                assert not line.done()
-            while not await _answers(client):
-                await asyncio.sleep(0.05)
-            state = (await client.get("/api/state")).json()["stations"][0]
+        try:
+            async with httpx.AsyncClient(base_url=simulation.page, timeout=60) as client:
+                # More than one round of the images.
+                while len(seen) <= len(simulation.images) or not await _answers(client):
+                    assert not line.done(), line
+                    await asyncio.sleep(0.05)
+                state = (await client.get("/api/state")).json()["stations"][0]
+        finally:
+            line.cancel()
+            await asyncio.wait({line})
         assert state["lot"]["lot"] == "LOT-1"
         assert state["state"]["simulated"]
-        line.cancel()
-        await asyncio.wait({line})
 
-    asyncio.run(asyncio.wait_for(look(), 120))
+    asyncio.run(look())
 
 
 async def _answers(client):
