@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from dataclasses import replace
 
 import cv2
 import pytest
@@ -27,13 +28,14 @@ from edgekd.station.record.reading import RecordReader
 from edgekd.workflows.scoring import measure_images
 
 from ...conftest import monocrystalline
-from ..record.recording import judged, opened
+from ..record.recording import RECIPE, acquisition, opened, outcome
 from .stage import client, make_page
 
 pytest.importorskip("tomlkit")
 WAIT_S = 120.0
 SIZE = 64
 TEACH = "/api/teach/cell"
+RELEASED = replace(RECIPE, job=3)
 
 
 def png(path):
@@ -205,7 +207,8 @@ def test_a_new_detector_is_compared_on_the_recorded_images(page, engineer, elpv_
     for number, (path, verdict, label) in enumerate(
         ((elpv_images[50], Verdict.OK, None), (elpv_images[51], Verdict.NG, "good"), (bad, Verdict.NG, "bad")), start=1
     ):
-        judged(record, number, verdict, job=3)
+        record.begin(acquisition(number, recipe=RELEASED), RELEASED)
+        record.write(outcome(number, verdict, recipe=RELEASED))
         (page.data / "images").mkdir(exist_ok=True)
         (page.data / f"images/{number}.png").write_bytes(png(path))
         record.stored(StoredImage(number, "original", f"images/{number}.png", "ab" * 32, 100))

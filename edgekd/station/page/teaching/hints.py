@@ -51,12 +51,12 @@ class Hint(NamedTuple):
     of: int | None = None
 
 
-def hints_of(images: Sequence[TaughtImage], paths: Sequence[Path]) -> dict[int, list[Hint]]:
+def hints_of(images: Sequence[TaughtImage], thumbnails: Sequence[Path]) -> dict[int, list[Hint]]:
     """The hints of a project's images, by their numbers.
 
     Args:
         images: All of them.
-        paths: Their files.
+        thumbnails: Their small files: copies are as alike there, and many are read within a second.
     """
     hints: dict[int, list[Hint]] = {each.id: [] for each in images}
     size = usual_size(images)
@@ -65,7 +65,7 @@ def hints_of(images: Sequence[TaughtImage], paths: Sequence[Path]) -> dict[int, 
     for image in images:
         if image.label != "out":  # A defect may well be dark or flat.
             hints[image.id] += hints_of_image(image.seen, NO_CHECKS if image.label == "defect" else checks, size)
-    first = group_copies(paths)
+    first = group_copies(thumbnails)
     for index, leader in enumerate(first):
         if leader != index:
             other = images[leader].id

@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from edgekd.artifact import write_beside, write_error
+from edgekd.data.image_files import SMALLEST_SIDE
 from edgekd.data.image_headers import BMP, JPEG, PNG
 from edgekd.data.images import Image, decode_image
 from edgekd.errors import EdgekdError
@@ -138,7 +139,7 @@ class ImageStore:
             file = f"{number:05}{suffix or '.png'}"
             now = Clock().utc_ms()
             image = TaughtImage(number, label, source, name[-200:], file, now, by, seen, result_id, bit_depth)
-            for path, bytes_ in ((self.path(image), content), (self._thumbnail(number), thumbnail)):
+            for path, bytes_ in ((self.path(image), content), (self.thumbnail_path(image), thumbnail)):
                 with write_beside(path, durable=False) as part:
                     part.write_bytes(bytes_)
             self._note(_entry(image))
@@ -167,7 +168,7 @@ class ImageStore:
             image = self._images[number]
             self._note({"id": number, "removed": True})
             del self._images[number]
-            for path in (self.path(image), self._thumbnail(number)):
+            for path in (self.path(image), self.thumbnail_path(image)):
                 path.unlink(missing_ok=True)
 
     def thumbnail(self, number: int) -> bytes:
@@ -176,8 +177,7 @@ class ImageStore:
         Raises:
             KeyError: There is no such image.
         """
-        self.get(number)
-        return self._thumbnail(number).read_bytes()
+        return self.thumbnail_path(self.get(number)).read_bytes()
 
     def full(self, number: int) -> bytes:
         """A JPEG of an image, in its own size where that is not huge.
@@ -190,8 +190,9 @@ class ImageStore:
         with _ONE_AT_A_TIME:
             return as_jpeg(decode_image(self.path(image).read_bytes(), image.file, image.bit_depth), FULL_SIDE)
 
-    def _thumbnail(self, number: int) -> Path:
-        return self._folder / THUMBNAILS_FOLDER / f"{number:05}.jpg"
+    def thumbnail_path(self, image: TaughtImage) -> Path:
+        """The file of an image's thumbnail."""
+        return self._folder / THUMBNAILS_FOLDER / f"{image.id:05}.jpg"
 
     def _note(self, entry: Mapping[str, Any]) -> None:
         path = self._folder / INDEX_FILE
@@ -209,7 +210,7 @@ def as_jpeg(pixels: Image, side: int) -> bytes:
     height, width = pixels.shape[:2]
     share = side / max(height, width)
     if share < 1:
-        size = (max(1, round(width * share)), max(1, round(height * share)))
+        size = (max(SMALLEST_SIDE, round(width * share)), max(SMALLEST_SIDE, round(height * share)))
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
     return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()
 

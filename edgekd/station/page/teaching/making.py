@@ -85,13 +85,13 @@ def _train(training: TrainingFiles, options: dict[str, Any], report: Report) -> 
     run = training.run
     if (run / STUDENT_FILE).exists() and training.trained.exists():
         return read_object(training.trained)
-    asked, more = options["training"], {"progress": report.progress}
+    asked: dict[str, Any] = options["training"]
     if "minutes" in asked:
         report.expect(60 * asked["minutes"])
     if (run / RECIPE_FILE).exists():
-        result = edgekd.train(options["system"], run=run, resume=True, **more)
+        result = edgekd.train(options["system"], run=run, resume=True, progress=report.progress)
     else:
-        result = edgekd.train(options["system"], data=training.good, run=run, **asked, **more)
+        result = edgekd.train(options["system"], data=training.good, run=run, progress=report.progress, **asked)
     content = result.to_dict() | {"minutes": asked.get("minutes")}
     content["below_ceiling"] = None if result.below_ceiling is None else str(result.below_ceiling)
     write_json(training.trained, content)

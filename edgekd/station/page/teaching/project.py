@@ -99,7 +99,7 @@ class Project:
         images = self.images.all()
         with self._lock:
             if self._hints[0] != images:
-                self._hints = images, hints_of(images, [self.images.path(each) for each in images])
+                self._hints = images, hints_of(images, [self.images.thumbnail_path(each) for each in images])
             return self._hints[1]
 
     def counts(self) -> dict[str, int]:

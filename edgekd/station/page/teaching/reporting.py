@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 from edgekd.station.clock import Clock
-from edgekd.station.page.teaching.work_files import STEPS, Order, State, Step, WorkFolder
+from edgekd.station.page.teaching.work_files import MOST_POINTS, STEPS, Order, State, Step, WorkFolder
 
 EVERY_S = 0.5  # Between two reports of how far a step is.
 
@@ -27,7 +27,7 @@ class Report:
         self._work, self._start = work, time.monotonic()
         self._earlier = 0.0 if before is None else before.elapsed_s
         self._state = State(order.id, steps=[Step(name) for name in STEPS[order.kind]], pid=os.getpid())
-        self._reported = 0.0
+        self._reported = self._drawn = 0.0
         self._counted: tuple[str, float, int] = ("", 0.0, 0)
         if before is not None:
             self.note("goes on where it was interrupted")
@@ -56,7 +56,9 @@ class Report:
     def progress(self, step: str, done: int, total: int | None = None, loss: float | None = None) -> None:
         """Takes note of how far a step is; see `edgekd.progress.Progress`."""
         now = time.monotonic()
-        if loss is not None:
+        due = now - self._drawn >= max(EVERY_S, self._elapsed() / MOST_POINTS)
+        if loss is not None and (due or done == total):
+            self._drawn = now
             self._work.note({"t": round(self._elapsed(), 2), "loss": loss, "iteration": done})
         if step != self._counted[0]:
             self._counted = (step, now, done)
