@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 from edgekd.data.folders import list_folder
 from edgekd.errors import ArtifactError
@@ -18,6 +20,7 @@ from edgekd.station.recipes import NAME
 
 TEACH_FOLDER, IMPORT_FOLDER = "teach", "import"
 DEFAULT_SYSTEM = "hkt"
+LOOK_S = 0.5  # Between looks at work that goes on.
 
 
 class Projects:
@@ -115,6 +118,21 @@ class Projects:
             job = project.working.job()
             if job is not None and job["state"] == "interrupted":
                 project.working.go_on()
+
+    async def changes(self) -> AsyncIterator[dict[str, Any]]:
+        """What becomes of all work: a job each time that its state or step changes."""
+        seen: dict[str, tuple[Any, ...]] = {}
+        while True:
+            for job in await asyncio.to_thread(self._jobs):
+                now = (job["started_utc_ms"], job["state"], job["step"])
+                if seen.get(job["project"]) != now:
+                    if job["project"] in seen or job["state"] == "running":
+                        yield job
+                    seen[job["project"]] = now
+            await asyncio.sleep(LOOK_S)
+
+    def _jobs(self) -> list[dict[str, Any]]:
+        return [job for project in self.all() if (job := project.working.job()) is not None]
 
     def import_folders(self) -> dict[str, Path]:
         """The folders whose images can be taken, by their names."""
