@@ -290,7 +290,7 @@ def test_the_process_as_it_ships_plays_a_folder_as_a_camera(tmp_path):
 def test_an_image_is_taken_for_whoever_sets_a_camera_up_and_the_recipe_must_be_loaded_anew(bench, tmp_path):
     async def snap():
         bench.show(bad_part())
-        snapped = await bench.client.snap("one", "top", CameraSettings(trigger="free_run"), tmp_path / "a.png")
+        snapped = await bench.client.snap("one", "top", CameraSettings(timeout_ms=2000), tmp_path / "a.png")
         assert (snapped.height, snapped.width, snapped.bit_depth) == (*bad_part().shape[:2], 8)
         assert cv2.imread(str(tmp_path / "a.png")).shape == bad_part().shape
         assert (await bench.inspect()).error is ErrorCode.LOADING_FAILED
