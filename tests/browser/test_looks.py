@@ -31,7 +31,7 @@ VIEWS = (
     View("/", Role.ANYONE),
     *(View(f"/engineer#tab={tab}", Role.ENGINEER, checks.LEAST_TARGET_PX) for tab in TABS),
     View("/teach", Role.ENGINEER),
-    View("/users", Role.ADMIN),
+    View("/users", Role.ADMIN, checks.LEAST_TARGET_PX),
 )
 
 
