@@ -17,11 +17,11 @@ CONTRAST, CONTRAST_OF_LARGE_TEXT, CONTRAST_OF_EDGES = 4.5, 3.0, 3.0
 SHARE = 0.1  # Of the pixels behind a text may be too near to it: an edge, a grid line of a chart.
 TARGET_PX, LEAST_TARGET_PX = 44, 24  # For a finger in a glove; the least of WCAG 2.2, 2.5.8.
 TALLEST_PX = 8000
-MOST_TABS = 400
+MOST_TABS, MOST_LOOKS = 400, 10
 # Roles of Chromium's accessibility tree that somebody operates, or that stand for something.
 NAMED = {
     "button", "link", "textbox", "searchbox", "combobox", "listbox", "checkbox", "radio", "slider", "spinbutton",
-    "switch", "tab", "tabpanel", "menuitem", "image", "img", "dialog", "alertdialog", "progressbar", "meter", "table",
+    "switch", "tab", "tabpanel", "menuitem", "image", "img", "dialog", "alertdialog", "progressbar", "meter",
     "grid", "radiogroup", "navigation", "ComboBoxSelect", "DateTime", "InputTime", "graphics-document",
 }  # fmt: skip
 
@@ -52,16 +52,27 @@ def contrast(page: Page) -> list[str]:
     """
     before = page.viewport_size
     assert before is not None
-    height = min(page.evaluate("() => document.scrollingElement.scrollHeight"), TALLEST_PX)
+    is_open = page.locator("dialog[open]").count() > 0  # Which is in the middle of the window, however high that is.
+    height = 0 if is_open else min(page.evaluate("() => document.scrollingElement.scrollHeight"), TALLEST_PX)
     page.set_viewport_size({"width": before["width"], "height": max(height, before["height"])})
-    texts, fields = measure(page, "texts"), measure(page, "fields")
-    measure(page, "hideText", True)
     try:
-        painted = _pixels(page)
+        texts, fields, painted = _still(page)
     finally:
-        measure(page, "hideText", False)
         page.set_viewport_size(before)
     return [*_pale_texts(texts, painted), *_pale_edges(fields, painted)]
+
+
+def _still(page: Page) -> tuple[list[dict[str, Any]], list[dict[str, Any]], npt.NDArray[np.float64]]:
+    """Texts, fields and what is behind them, of a moment in which nothing moved, such as for an image that arrived."""
+    for _ in range(MOST_LOOKS):
+        page.wait_for_function("() => [...document.images].every((image) => image.complete)")
+        seen = measure(page, "texts"), measure(page, "fields")
+        measure(page, "hideText", True)
+        painted = _pixels(page)
+        measure(page, "hideText", False)
+        if seen == (measure(page, "texts"), measure(page, "fields")):
+            return *seen, painted
+    raise AssertionError("the page does not come to rest")
 
 
 def names(page: Page) -> list[str]:
@@ -100,11 +111,15 @@ def keyboard(page: Page) -> list[str]:
     measure(page, "watchFocus")
     wrong: list[str] = []
     page.evaluate("() => document.activeElement?.blur()")
+    left = 0
     for _ in range(MOST_TABS):
         page.keyboard.press("Tab")
         focused = measure(page, "noteFocus")
-        if focused is None:
-            break
+        if focused is None:  # It began somewhere within, and left at the end; then it comes in at the beginning.
+            left += 1
+            if left == 2:
+                break
+            continue
         if not focused["isNew"]:
             break  # Round once: the browser's own controls are not there without a window, or a dialog keeps the focus.
         if not focused["isSeen"]:

@@ -51,7 +51,7 @@ function textOf(element, rectangle, text, style) {
   const size = parseFloat(style.fontSize) * (element instanceof SVGElement ? scaleOf(element) : 1);
   return {
     what: `${described(element)} "${text.trim().slice(0, 40)}"`,
-    box: [rectangle.x + scrollX, rectangle.y + scrollY, rectangle.width, rectangle.height],
+    box: [rectangle.x, rectangle.y, rectangle.width, rectangle.height],
     colour: [red, green, blue],
     alpha: (alpha / 255) * opacityOf(element),
     large: size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700),
@@ -92,9 +92,10 @@ function texts() {
 
 /** The places of fields to type into, whose edge must be seen. */
 function fields() {
-  return [...document.querySelectorAll(FIELDS)].filter((field) => isVisible(field) && !isDisabled(field)).map((field) => {
+  const seen = (field) => isVisible(field) && !isDisabled(field) && isOnTop(field, field.getBoundingClientRect());
+  return [...document.querySelectorAll(FIELDS)].filter(seen).map((field) => {
     const box = field.getBoundingClientRect();
-    return { what: described(field), box: [box.x + scrollX, box.y + scrollY, box.width, box.height] };
+    return { what: described(field), box: [box.x, box.y, box.width, box.height] };
   });
 }
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edgekd.station.page.users import FILE, Users
+from edgekd.station.parts import Part
 from edgekd.station.simulated_plc import PlcResult
 
 from ..station.whole.laid_out import PATIENCE_S, WholeStation, free_port, running, until
@@ -33,6 +34,7 @@ class PageStation:
     Attributes:
         station: The process.
         origin: Of the page.
+        recipes: As given.
         number: Of the last part that came.
     """
 
@@ -42,6 +44,7 @@ class PageStation:
         self.station = WholeStation(folder, recipes, page=page, **options)
         self.origin = f"http://127.0.0.1:{port}"
         self.number = 0
+        self.recipes = recipes
         self._loop = asyncio.new_event_loop()
         self._line: Line | None = None
         users = Users(self.station.data / FILE)
@@ -74,6 +77,12 @@ class PageStation:
         self.number += 1
         content = encoded(0 * part_image(self.number)) if dark else None
         return self._done(self._line.part(self.number, defective, content))
+
+    def trigger(self) -> PlcResult:
+        """Triggers a part that lies under a camera which takes its images from elsewhere."""
+        assert self._line is not None
+        self.number += 1
+        return self._done(self._line.inspect(Part(self.number)))
 
     def disconnect(self) -> None:
         """The PLC goes away."""

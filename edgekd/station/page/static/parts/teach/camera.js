@@ -5,7 +5,7 @@ import {t} from "../../lib/texts.js";
 import {Button, Dialog, Notice, attempt} from "../../lib/ui.js";
 import {html, useEffect, useRef, useState} from "../../vendor/htm-preact.js";
 import {Hints} from "./hints.js";
-import {act, useAnswer} from "./server.js";
+import {act, imageOf, useAnswer} from "./server.js";
 
 const STATE_MS = 2000;
 const PAUSES_MS = {series: 1500, live: 400}; // A series leaves time to lay down the next part.
@@ -19,14 +19,15 @@ export function Camera({project, label, onTaken, onOpen}) {
   const [busy, setBusy] = useState(false);
   const [going, setGoing] = useState(""); // "series" or "live" while it goes on.
 
+  const turn = useRef(0);
   const once = async (action) => {
-    try {
-      setShown(await action());
-      setProblem("");
-    } catch (error) {
-      setProblem(error.text);
-      setGoing("");
-    }
+    turn.current += 1;
+    const mine = turn.current;
+    const next = await action().then((image) => ({image, text: ""}), (error) => ({text: error.text ?? String(error)}));
+    if (mine !== turn.current) return; // Another image was asked for meanwhile, and is the one to be shown.
+    if (next.image) setShown(next.image);
+    else setGoing("");
+    setProblem(next.text);
   };
   const keep = async () => {
     const {image} = await act(project.name, "collect", {label});
@@ -37,11 +38,14 @@ export function Camera({project, label, onTaken, onOpen}) {
     const {snap, hints} = await send("POST", `/api/stations/${encodeURIComponent(project.station)}/snap`, {});
     return {src: `/api/snaps/${encodeURIComponent(snap)}`, hints, id: null};
   };
-  useAgainAndAgain(PAUSES_MS[going], () => once(going === "series" ? keep : look));
+  const taking = useRef(false); // At once, while what is rendered follows later.
+  useAgainAndAgain(PAUSES_MS[going], async () => taking.current || once(going === "series" ? keep : look));
   const take = async () => {
+    taking.current = true;
     setBusy(true);
     setGoing("");
     await once(keep);
+    taking.current = false;
     setBusy(false);
   };
   const toggle = (what) => () => setGoing(going === what ? "" : what);

@@ -14,11 +14,12 @@ export function Comparison({project, work}) {
   useEffect(() => {
     reload();
   }, [work.running]);
-  const released = value?.recipes ?? [];
+  const released = value ?? [];
   const name = (each) => `${each.recipe}/${each.revision}`;
   const own = released.find((each) => each.job === project.job) ?? released[0];
   const other = released.find((each) => name(each) === chosen) ?? own;
-  const options = released.map((each) => ({value: name(each), label: `${name(each)} · ${each.product}`}));
+  const title = (each) => [name(each), each.product].filter(Boolean).join(" · ");
+  const options = released.map((each) => ({value: name(each), label: title(each)}));
   if (value && !released.length) return html`<p class="muted">${t("teach.no_release_yet")}</p>`;
   return html`<div class="stack">
     <p>${t("teach.compare_about")}</p>

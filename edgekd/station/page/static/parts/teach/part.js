@@ -5,7 +5,7 @@ import {dateTime, t} from "../../lib/texts.js";
 import {Button, Field, attempt} from "../../lib/ui.js";
 import {html, useState} from "../../vendor/htm-preact.js";
 import {Next, Title} from "./common.js";
-import {Discard} from "./projects.js";
+import {Discard, JobTaken} from "./projects.js";
 import {pathOf} from "./server.js";
 
 export function PartStep({project, reload}) {
@@ -35,6 +35,7 @@ export function PartStep({project, reload}) {
           onInput=${(job) => setPart({...part, job})} /></div>
         <${Button} type="submit" busy=${busy} disabled=${!changed}>${t("common.save")}<//>
       </form>
+      <${JobTaken} job=${Number(part.job)} recipe=${project.name} />
       <dl class="facts">${Object.entries(facts).map(([name, value]) => html`<div key=${name}>
         <dt>${t(`teach.fact.${name}`)}</dt><dd>${value}</dd></div>`)}</dl>
     </div>

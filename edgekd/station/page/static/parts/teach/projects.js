@@ -64,13 +64,11 @@ function stateOf(project) {
 /** Names a part: where it is inspected, and what the PLC asks for when it comes. */
 function NewPart({onClose}) {
   const stations = useAnswer("/api/teach").value?.stations ?? [];
-  const jobs = useAnswer("/api/recipes/released").value?.recipes ?? [];
   const [part, setPart] = useState({name: "", product: "", station: "", job: ""});
   const [problem, setProblem] = useState("");
   const [busy, setBusy] = useState(false);
   const set = (field) => (value) => setPart({...part, [field]: value});
   const station = part.station || stations[0] || "";
-  const taken = jobs.find((each) => each.job === Number(part.job) && each.recipe !== part.name.trim());
   async function create(event) {
     event.preventDefault();
     setBusy(true);
@@ -91,13 +89,20 @@ function NewPart({onClose}) {
         autocapitalize="none" spellcheck=${false} onInput=${set("name")} />
       <${Field} label=${t("teach.job")} hint=${t("teach.job_hint")} value=${part.job} required type="number" min="1"
         max="999" onInput=${set("job")} />
-      ${taken && html`<${Notice} tone="error">${t("teach.job_taken", taken)}<//>`}
+      <${JobTaken} job=${Number(part.job)} recipe=${part.name.trim()} />
       ${stations.length > 1 && html`<${Select} label=${t("common.station")} value=${station} onChange=${set("station")}
         options=${stations.map((each) => ({value: each, label: each}))} />`}
       ${problem && html`<${Notice} tone="ng" alert>${problem}<//>`}
       <footer><${Button} onClick=${onClose}>${t("common.cancel")}<//>
         <${Button} kind="primary" type="submit" busy=${busy} disabled=${!station}>${t("teach.begin")}<//></footer>
     </form><//>`;
+}
+
+/** Says where another recipe is released for a job. */
+export function JobTaken({job, recipe}) {
+  const released = useAnswer("/api/recipes/released").value ?? [];
+  const taken = released.find((each) => each.job === job && each.recipe !== recipe);
+  return taken ? html`<${Notice} tone="error">${t("teach.job_taken", taken)}<//>` : null;
 }
 
 /** Asks before a project and all its images go. */

@@ -5,7 +5,8 @@ import {t} from "../../lib/texts.js";
 import {Button, Check, Field, Icon, Notice, attempt, useSession} from "../../lib/ui.js";
 import {html, useState} from "../../vendor/htm-preact.js";
 import {Figures, lostIn} from "./check.js";
-import {Title} from "./common.js";
+import {Title, sentence} from "./common.js";
+import {JobTaken} from "./projects.js";
 import {act, pathOf, useAnswer} from "./server.js";
 import {isReleased} from "./steps.js";
 import {WorkLine, useWork} from "./work.js";
@@ -20,7 +21,7 @@ export function ReleaseStep({project, reload}) {
     <${Figures} result=${result} />
     <${WorkLine} work=${work} kinds=${["recipe"]} />
     ${!draft && html`<${Draft} project=${project} work=${work} />`}
-    ${draft && !isReleased(project) && html`<${Sign} project=${project} doubts=${doubtsOf(result)}
+    ${draft && !isReleased(project) && html`<${Sign} project=${project} doubts=${doubtsOf(result)} work=${work}
       onReleased=${reload} />`}
     ${isReleased(project) && html`<${Released} project=${project} />`}
     <${Back} project=${project} />`;
@@ -44,14 +45,15 @@ function doubtsOf(result) {
     golden === 0 && t("teach.doubt.no_golden"),
     right < golden && t("teach.doubt.golden", {count: golden - right, of: golden}),
     flips > 0 && t("teach.doubt.flips", {count: flips, of: drift.images}),
-    run.below_ceiling,
-    ...(threshold ? threshold.warnings : [t("teach.no_threshold")]),
+    run.below_ceiling && sentence(run.below_ceiling),
+    ...(threshold ? threshold.warnings.map(sentence) : [t("teach.no_threshold")]),
   ].filter(Boolean);
 }
 
 /** Who signs, for what, and why. */
-function Sign({project, doubts, onReleased}) {
+function Sign({project, doubts, work, onReleased}) {
   const session = useSession();
+  const {draft} = project;
   const [reason, setReason] = useState("");
   const [seen, setSeen] = useState(false);
   const [busy, setBusy] = useState(false);
@@ -64,7 +66,10 @@ function Sign({project, doubts, onReleased}) {
     await onReleased();
   }
   return html`<form class="card stack" onSubmit=${release}>
-    <h2>${t("teach.sign_title", nameOf(project))}</h2>
+    <div class="row between"><h2>${t("teach.sign_title", nameOf(project))}</h2>
+      <${Button} kind="quiet" disabled=${work.running} onClick=${() => work.begin("recipe")}>
+        ${t("teach.draft_again")}<//></div>
+    <${JobTaken} job=${project.job} recipe=${draft.id} />
     ${doubts.length > 0 && html`<${Notice} tone="error"><div class="stack">
       <strong>${t("teach.doubts")}</strong>
       <ul class="doubts">${doubts.map((each) => html`<li key=${each}>${each}</li>`)}</ul>
