@@ -8,9 +8,8 @@ from starlette.websockets import WebSocketDisconnect
 from edgekd.station.page.metrics import metrics_of
 from edgekd.station.page.routes import live
 
-from .stage import ADDRESS, client, make_page
+from .stage import client, make_page
 
-WS = f"ws://{ADDRESS}:8080/ws"
 VIEW = {
     "station": "line",
     "state": {"code": 6, "fault": 0, "warning": False},
@@ -39,7 +38,7 @@ def receive(socket):
 
 
 def test_a_websocket_brings_everything_and_then_what_changes(page):
-    with client(page) as browser, browser.websocket_connect(WS) as socket:
+    with client(page) as browser, browser.websocket_connect("/ws") as socket:
         first = receive(socket)
         assert first["n"] == 0
         assert first["stations"] == [VIEW]
@@ -52,13 +51,13 @@ def test_a_websocket_brings_everything_and_then_what_changes(page):
 
 def test_a_websocket_is_pinged_while_nothing_happens(page, monkeypatch):
     monkeypatch.setattr(live, "PING_S", 0.02)
-    with client(page) as browser, browser.websocket_connect(WS) as socket:
+    with client(page) as browser, browser.websocket_connect("/ws") as socket:
         socket.receive_json()
         assert [socket.receive_json() for _ in range(3)] == [{"kind": "ping"}] * 3
 
 
 def test_whoever_was_too_slow_is_asked_to_begin_anew(page):
-    with client(page) as browser, browser.websocket_connect(WS) as socket:
+    with client(page) as browser, browser.websocket_connect("/ws") as socket:
         socket.receive_json()
         (follower,) = page.link.followers_
         follower.close()
@@ -70,13 +69,13 @@ def test_whoever_was_too_slow_is_asked_to_begin_anew(page):
 
 def test_more_websockets_than_there_may_be_are_refused(page, monkeypatch):
     monkeypatch.setattr(live, "MOST_SOCKETS", 0)
-    with pytest.raises(WebSocketDisconnect) as refused, client(page).websocket_connect(WS):
+    with pytest.raises(WebSocketDisconnect) as refused, client(page).websocket_connect("/ws"):
         pass
     assert refused.value.code == live.BUSY
 
 
 def test_a_page_elsewhere_cannot_follow(page):
-    with pytest.raises(WebSocketDisconnect), client(page).websocket_connect(WS, headers={"origin": "http://evil"}):
+    with pytest.raises(WebSocketDisconnect), client(page).websocket_connect("/ws", headers={"origin": "http://evil"}):
         pass
 
 

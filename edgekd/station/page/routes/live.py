@@ -22,6 +22,7 @@ from edgekd.station.tasks import within
 
 router = APIRouter()
 PING_S = 2.0
+CLOSING_S = 1.0
 SENDING_S = 5.0  # For which a browser may take nothing.
 MOST_SOCKETS = 50
 IMAGE_S = 1.0  # For which an image is waited for that is just being written.
@@ -45,9 +46,15 @@ async def follow(socket: WebSocket, page: PageOf, user: Anyone) -> None:
     finally:
         for task in (sending, hearing):
             task.cancel()
-        await asyncio.gather(sending, hearing, return_exceptions=True)
-        with contextlib.suppress(RuntimeError, OSError):  # It is closed already.
-            await asyncio.wait_for(socket.close(AGAIN), 1.0)
+        await asyncio.wait({sending, hearing})
+        closing = asyncio.create_task(_close(socket))
+        await asyncio.wait({closing}, timeout=CLOSING_S)
+        closing.cancel()
+
+
+async def _close(socket: WebSocket) -> None:
+    with contextlib.suppress(RuntimeError, OSError):  # It is closed already.
+        await socket.close(AGAIN)
 
 
 async def _hear(socket: WebSocket) -> None:
