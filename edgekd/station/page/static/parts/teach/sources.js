@@ -57,7 +57,7 @@ export function Files({project, label, onTaken}) {
       <${Icon} name="image" />
       <p>${t("teach.drop")}</p>
       <${Button} onClick=${() => input.current.click()} busy=${progress !== null}>${t("teach.choose_files")}<//>
-      <input ref=${input} class="hidden-text" type="file" multiple accept="image/*" tabindex="-1"
+      <input ref=${input} hidden type="file" multiple accept="image/*"
         aria-label=${t("teach.choose_files")} onChange=${(event) => upload(event.target.files)} />
       ${progress && html`<progress max=${progress.count} value=${progress.sent} aria-label=${t("teach.uploading")} />`}
     </div>
