@@ -22,6 +22,7 @@ from playwright.sync_api import Browser, Page, expect
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from edgekd.recipe import held_out_images, read_recipe
+from edgekd.result import Verdict
 from edgekd.station.page.roles import Role
 from edgekd.station.simulation import CAMERA, JOB, prepare_simulation
 from tests.browser.browsing import chromium, opened
@@ -85,14 +86,10 @@ def operator(browser: Browser, station: PageStation, out: Path) -> None:
     ):
         with opened(browser, station.origin, width, HEIGHTS[width], theme) as watched:
             page = watched.page
-            page.goto("/")
-            expect(page.get_by_role("region", name="Image").get_by_role("img")).to_be_visible()
-            station.trigger()
-            page.wait_for_timeout(1500)
+            watch_defect(page, station)
             save(page, out / f"operator-{width}-{theme}.png")
     with opened(browser, station.origin, 1024, HEIGHTS[1024]) as watched:
-        watched.page.goto("/")
-        expect(watched.page.get_by_role("region", name="Image").get_by_role("img")).to_be_visible()
+        watch_defect(watched.page, station)
         silent = station.station.child(PAGE_PROCESS)
         assert silent is not None
         os.kill(silent, signal.SIGSTOP)
@@ -101,6 +98,16 @@ def operator(browser: Browser, station: PageStation, out: Path) -> None:
             save(watched.page, out / "no-link-1024-light.png")
         finally:
             os.kill(silent, signal.SIGCONT)
+
+
+def watch_defect(page: Page, station: PageStation) -> None:
+    """Opens the operator's view, and lets parts come until one is NG, with its image."""
+    page.goto("/")
+    expect(page.get_by_role("region", name="Last part", exact=True)).to_contain_text("Part")
+    while station.trigger().verdict is not Verdict.NG:
+        pass
+    expect(page.get_by_role("region", name="Image").get_by_role("img")).to_be_visible()
+    page.wait_for_timeout(2000)  # What is passing is shown no longer.
 
 
 def engineer(browser: Browser, station: PageStation, out: Path) -> None:
