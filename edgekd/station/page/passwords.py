@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
-
-from edgekd.errors import EdgekdError
+from edgekd.errors import EdgekdError, missing_package
 from edgekd.station.page.roles import Role
+
+try:
+    from argon2 import PasswordHasher
+    from argon2.exceptions import InvalidHashError, VerificationError
+except ModuleNotFoundError as error:
+    raise missing_package("argon2-cffi", "the page's login") from error
 
 FEWEST, FEWEST_DIGITS, MOST = 12, 6, 256
 FEWEST_DIFFERENT = 5  # Characters; "aaaaaaaaaaaa" is long, and the first that is guessed.

@@ -25,7 +25,7 @@ from edgekd.station.recipes_on_disk import RecipesOnDisk
 from edgekd.station.tasks import together, within
 
 LINK = "page"
-PACKAGES = ("fastapi", "uvicorn", "websockets", "argon2")
+PACKAGES = {"fastapi": "fastapi", "uvicorn": "uvicorn", "websockets": "websockets", "argon2": "argon2-cffi"}
 GATHERED_S = 0.03  # For which events are gathered: a part makes eight, and control has more important things to do.
 REFRESHED_S = 5.0  # After so long without an event it is told how things are, since time itself changes some of them.
 MOST_SNAPS = 20
@@ -43,8 +43,8 @@ class PageServer:
     """
 
     def __init__(self, configuration: StationConfiguration, stations: Sequence[StationPort]) -> None:
-        for package in PACKAGES:
-            if importlib.util.find_spec(package) is None:
+        for module, package in PACKAGES.items():
+            if importlib.util.find_spec(module) is None:
                 raise missing_package(package, "the page")
         self.recipes: RecipesPort = RecipesOnDisk(configuration.recipes)
         self._live = live_folder(configuration)
