@@ -1,88 +1,30 @@
-"""The long work of teaching: from images to a released recipe, over a restart, stopped and gone on with."""
+"""The long work of teaching: from images to a released recipe, and from what was reviewed to the next one."""
 
-import asyncio
-import json
-import os
-import shutil
-import signal
-import time
-from collections import Counter
 from dataclasses import replace
 
 import cv2
 import pytest
 
-import edgekd
 from edgekd.artifact import read_manifest
 from edgekd.data.images import read_image
-from edgekd.data.resizing import resize_image
 from edgekd.engines import open_engine
 from edgekd.recipe import held_out_images, read_recipe
 from edgekd.result import Verdict
-from edgekd.run_folder import VERDICTS_FILE
-from edgekd.station.page.link import RefusedError
 from edgekd.station.page.roles import Role
-from edgekd.station.page.teaching import orders
 from edgekd.station.page.teaching.projects import Projects
 from edgekd.station.page.teaching.worker import work
 from edgekd.station.page.teaching.working import Working
 from edgekd.station.ports import StoredImage
 from edgekd.station.recipe_store import find_job, released_recipe
-from edgekd.station.record.reading import RecordReader
-from edgekd.station.tasks import within
-from edgekd.verdicts.image_checks import CHECKS
 from edgekd.workflows.scoring import measure_images
 
 from ...conftest import monocrystalline
 from ..record.recording import RECIPE, acquisition, opened, outcome
 from .stage import client, make_page
+from .taught import TEACH, png, quickly_exported, shortened, taught
 
 pytest.importorskip("tomlkit")
-WAIT_S = 300.0
-SIZE = 64
-TEACH = "/api/teach/cell"
 RELEASED = replace(RECIPE, job=3)
-
-
-def png(path):
-    return cv2.imencode(".png", resize_image(read_image(path), SIZE, SIZE))[1].tobytes()
-
-
-def taught(folder, elpv_images):
-    """A project with images, for which nothing was ordered yet."""
-    projects = Projects(folder / "data", folder / "recipes")
-    project = projects.create("cell", "line", "solar cell", 3, "engineer")
-    for path in elpv_images[:40]:
-        project.images.add(png(path), "good", "upload", path.name, "engineer")
-    for path in elpv_images[40:42]:
-        project.images.add(png(path), "golden", "upload", path.name, "engineer")
-    for path in monocrystalline("1.0")[:3]:
-        project.images.add(png(path), "defect", "upload", path.name, "engineer")
-    return project
-
-
-def shortened(monkeypatch, teacher, iterations=20):
-    """Lets trainings take moments: the order is that of the page, but for how long and from whom is learned."""
-    real = orders._order
-
-    def order(project, kind, number, by, options):
-        if kind == "train":
-            known = {name: value for name, value in options["training"].items() if name != "minutes"}
-            short = {"iterations": iterations, "size": SIZE, "batch": 2, "teacher": str(teacher), "seed": 3}
-            options = options | {"training": known | short}
-        real(project, kind, number, by, options)
-
-    monkeypatch.setattr(orders, "_order", order)
-
-
-def quickly_exported(monkeypatch):
-    """Calibrates INT8 on few images: their number is the export's own matter, and tested there."""
-    real = edgekd.export
-
-    def export(run, precision, **more):
-        return real(run, precision=precision, **(more if precision == "fp32" else more | {"calibration_images": 8}))
-
-    monkeypatch.setattr(edgekd, "export", export)
 
 
 def in_this_process(monkeypatch, page):
@@ -241,6 +183,7 @@ def test_what_operators_reviewed_is_learned_from(page, engineer):
     assert engineer.post(f"{TEACH}/reviewed", json={"label": "bad"}).json()["added"] == []  # It is there already.
 
 
+@pytest.mark.slow
 def test_a_retraining_that_failed_goes_on_and_makes_the_next_revision_and_the_first_one_stays(page, engineer):
     project = page.projects.get("cell")
     gone = project.images.path(project.images.get(1))
@@ -276,156 +219,3 @@ def test_too_few_images_and_images_that_a_view_does_not_fit_are_refused(page, en
     for image in project.images.labelled("good")[:20]:
         project.images.relabel(image.id, "out")
     assert "too few" in engineer.post(f"{TEACH}/train").json()["error"]["text"]
-
-
-def wait_for(condition, seconds=WAIT_S):
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.25)  # Asking costs the process that is waited for its time.
-    return found
-
-
-COMPARISON = {"id": "cell", "revision": 1, "station": "line", "most": 1, "project": "cell"}
-
-
-def test_work_is_done_in_a_process_of_its_own_one_at_a_time(tmp_path):
-    projects = Projects(tmp_path / "data", tmp_path / "recipes")
-    working = projects.create("cell", "line", "", 3, "engineer").working
-    other = projects.create("nut", "line", "", 4, "engineer")
-    assert working.job() is None
-    assert working.order("compare", 1, "engineer", COMPARISON)
-    assert not working.order("compare", 1, "engineer", COMPARISON)
-    assert not working.go_on()
-    with pytest.raises(RefusedError, match="cell is at work"):
-        projects.require_free(other)
-    with pytest.raises(RefusedError, match="at work"):
-        projects.remove("cell")
-    wait_for(lambda: not projects.get("cell").is_working)
-    job = working.job()
-    assert (job["state"], job["kind"], job["by"]) == ("failed", "compare", "engineer")
-    assert "recipe.toml" in job["error"]  # There is no such recipe.
-    assert job["elapsed_s"] >= 0
-    assert job["ended_utc_ms"] >= job["started_utc_ms"]
-    assert projects.get("cell").files.work.lines()[-1]["text"] == job["error"]
-    projects.require_free(other)
-
-
-def test_whoever_follows_is_told_when_the_state_changes(tmp_path):
-    projects = Projects(tmp_path / "data", tmp_path / "recipes")
-    project = projects.create("cell", "line", "", 3, "engineer")
-
-    async def follow():
-        told = []
-        async for job in projects.changes():
-            told.append(job["state"])
-            if job["state"] != "running":
-                return told
-
-    async def order_and_follow():
-        following = asyncio.create_task(follow())
-        assert project.working.order("compare", 1, "engineer", COMPARISON)
-        return await within(WAIT_S, following)
-
-    assert asyncio.run(order_and_follow())[-1] == "failed"
-
-
-def test_what_was_killed_goes_on_with_the_next_page_and_what_was_stopped_does_not(tmp_path):
-    projects = Projects(tmp_path / "data", tmp_path / "recipes")
-    project = projects.create("cell", "line", "", 3, "engineer")
-    assert project.working.order("compare", 1, "engineer", COMPARISON)
-    project.working._process.kill()
-    wait_for(lambda: not project.is_working)
-    next_page = Projects(tmp_path / "data", tmp_path / "recipes")
-    working = next_page.get("cell").working
-    assert working.job()["state"] == "interrupted"
-    next_page.resume()
-    wait_for(lambda: not project.is_working)
-    assert working.job()["state"] == "failed"  # It was gone on with, and there is no such recipe.
-    assert working.order("compare", 1, "engineer", COMPARISON)
-    working.stop()
-    wait_for(lambda: not project.is_working)
-    assert working.job()["state"] == "stopped"
-    next_page.resume()
-    assert not project.is_working
-    working.stop()  # Again, which does no harm.
-    assert working.go_on()
-    wait_for(lambda: not project.is_working)
-    assert working.job()["state"] == "failed"
-
-
-@pytest.mark.slow
-def test_work_goes_on_after_the_page_and_after_a_kill_and_stops_when_asked(
-    tmp_path, elpv_images, tiny_teacher, monkeypatch, request
-):
-    shortened(monkeypatch, tiny_teacher, iterations=200_000)
-    page = make_page(tmp_path, projects=Projects(tmp_path / "data", tmp_path / "recipes"))
-    project = taught(tmp_path, elpv_images)
-    request.addfinalizer(project.working.stop)
-    engineer = client(page, Role.ENGINEER)
-    assert engineer.post(f"{TEACH}/train").status_code == 202
-
-    def iterations():
-        return json.loads((project.files.work.folder / "state.json").read_text())["done"] > 0
-
-    wait_for(lambda: engineer.get(f"{TEACH}/progress").json()["curve"])
-    assert engineer.get(f"{TEACH}/progress").json()["state"] == "running", engineer.get(f"{TEACH}/progress").json()
-    other = page.projects.create("nut", "line", "", 4, "engineer")
-    assert "at work" in engineer.post("/api/teach/nut/train").json()["error"]["text"]
-    assert engineer.delete(TEACH).status_code == 409
-    assert other.working.job() is None
-    # Another page, as after a restart of the station: the work went on without the first one.
-    again = make_page(tmp_path, projects=Projects(tmp_path / "data", tmp_path / "recipes"))
-    again.projects.resume()
-    job = client(again, Role.ENGINEER).get(f"{TEACH}/progress").json()
-    assert job["state"] == "running"
-    pid = json.loads((project.files.work.folder / "state.json").read_text())["pid"]
-    os.kill(pid, signal.SIGTERM)  # As systemd does before the machine restarts.
-    wait_for(lambda: not project.files.work.is_locked())
-    assert client(again, Role.ENGINEER).get(f"{TEACH}/progress").json()["state"] == "interrupted"
-    again.projects.resume()
-    engineer = client(again, Role.ENGINEER)
-    reached = job["curve"][-1]["iteration"]
-    wait_for(lambda: engineer.get(f"{TEACH}/progress").json()["curve"][-1]["iteration"] > reached)
-    assert engineer.post(f"{TEACH}/stop").status_code == 202
-    wait_for(lambda: engineer.get(f"{TEACH}/progress").json()["state"] == "stopped")
-    again.projects.resume()  # What was stopped stays so.
-    assert engineer.get(f"{TEACH}/progress").json()["state"] == "stopped"
-    assert RecordReader(tmp_path / "data" / VERDICTS_FILE).last(1) == ()
-    assert iterations()
-
-
-@pytest.mark.slow
-def test_a_detector_taught_from_sixty_cells_judges_a_hundred_as_evaluate_does(tmp_path, elpv_images):
-    page = make_page(tmp_path, projects=Projects(tmp_path / "data", tmp_path / "recipes"))
-    engineer = client(page, Role.ENGINEER)
-    assert engineer.post("/api/teach", json={"name": "cell", "station": "line", "job": 3}).status_code == 201
-    for path in elpv_images[:60]:
-        sent = engineer.post(f"{TEACH}/uploads", files=[("files", (path.name, path.read_bytes(), "image/png"))])
-        assert len(sent.json()["added"]) == 1, sent.text
-    assert engineer.post(f"{TEACH}/train", json={"minutes": 3}).status_code == 202
-    wait_for(lambda: engineer.get(f"{TEACH}/progress").json()["state"] != "running", 30 * 60)
-    progress = engineer.get(f"{TEACH}/progress").json()
-    assert progress["state"] == "done", progress["error"]
-    assert engineer.get(f"{TEACH}/result").json()["drift"]["synthetic"]  # There are no defects yet.
-    assert engineer.post(f"{TEACH}/recipe").status_code == 202
-    wait_for(lambda: engineer.get(f"{TEACH}/progress").json()["state"] != "running")
-    assert engineer.post(f"{TEACH}/release", json={"reason": "taught"}).status_code == 200
-    folder = find_job(page.recipes, 3)
-    artifact = folder / released_recipe(folder)[0].detector.artifact
-    for kind, paths in (("good", elpv_images[100:150]), ("crack", monocrystalline("1.0")[:50])):
-        (tmp_path / "category" / "test" / kind).mkdir(parents=True)
-        for path in paths:
-            shutil.copyfile(path, tmp_path / "category" / "test" / kind / path.name)
-    evaluation = edgekd.evaluate(artifact, data=tmp_path / "category")
-    with edgekd.Inspector(artifact, ignored_checks=CHECKS) as inspector:
-        judged = {
-            kind: Counter(
-                inspector(path).verdict.value for path in sorted((tmp_path / "category" / "test" / kind).iterdir())
-            )
-            for kind in ("good", "crack")
-        }
-    assert judged["good"]["NG"] == evaluation.verdicts["false_rejects"]
-    assert judged["crack"]["OK"] == evaluation.verdicts["missed_defects"]
-    assert judged["good"]["ERROR"] == judged["crack"]["ERROR"] == 0
-    assert evaluation.image_auroc > 0.8
