@@ -59,7 +59,7 @@ def test_every_systems_graph_compiles(system, elpv_images, tmp_path):
     assert len(built.blob) > 1000
 
 
-@pytest.mark.parametrize("system", list(SYSTEMS))
+@pytest.mark.parametrize("system", BY_TIME)
 def test_every_systems_graph_compiles_in_float16(system, elpv_images, tmp_path):
     model = graph_of(system, tuple(elpv_images[:4]), 64, 4, SWITCHES.get(system, ()))
     lowered = to_float16(model)
@@ -103,7 +103,7 @@ def test_every_systems_graph_compiles_in_int8_and_its_convolutions_read_int8(sys
     assert set(inputs.values()) == {"Int8"}, {name: kind for name, kind in inputs.items() if kind != "Int8"}
 
 
-@pytest.mark.parametrize("system", list(SYSTEMS))
+@pytest.mark.parametrize("system", BY_TIME)
 def test_int8_with_float16_around_it_moves_no_more_float32_than_float16_alone(system, elpv_images, tmp_path):
     paths = tuple(elpv_images[:4])
     mixed = to_int8_float16(int8_of(system, paths)[0])
