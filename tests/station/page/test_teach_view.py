@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
-from pathlib import Path
-from typing import Any
+from functools import partial
 
-import pytest
-
-import edgekd.station.page
 from edgekd.data.view_geometry import geometry_of
 from edgekd.preprocessing import Preprocessing
 from edgekd.view import MOST_TILES, SMALLEST_CROP, View
 from edgekd.workflows.views import OVERLAP
 
-GEOMETRY = Path(edgekd.station.page.__file__).parent / "static" / "parts" / "teach" / "view_geometry.js"
+from .scripts import computed as computed_by
+from .scripts import needs_node
+
 FRAME = {"width": 640, "height": 480}
 
-pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here to run scripts with")
-
-
-def computed(expression: str, **values: Any) -> Any:
-    """What an expression over the script's functions is."""
-    script = f"""
-        import * as geometry from {json.dumps(GEOMETRY.as_uri())};
-        const values = {json.dumps(values)};
-        const answer = (({{{", ".join(values)}}}) => {expression})(values);
-        process.stdout.write(JSON.stringify(answer));
-    """
-    told = subprocess.run(
-        ["node", "--input-type=module", "-e", script], capture_output=True, text=True, check=True, timeout=60
-    )
-    return json.loads(told.stdout)
+pytestmark = needs_node
+computed = partial(computed_by, "parts/teach/view_geometry.js")
 
 
 CASES = [
@@ -45,7 +27,7 @@ CASES = [
 
 def test_tiles_are_drawn_where_the_detector_looks():
     drawn = computed(
-        "cases.map(([crop, tiles]) => geometry.tilesOf(crop, tiles, tiles[0] * tiles[1] > 1 ? overlap : 0))",
+        "cases.map(([crop, tiles]) => script.tilesOf(crop, tiles, tiles[0] * tiles[1] > 1 ? overlap : 0))",
         cases=CASES,
         overlap=OVERLAP,
     )
@@ -61,17 +43,17 @@ def test_tiles_are_drawn_where_the_detector_looks():
 
 
 def test_the_limits_are_the_detectors():
-    told = computed("[geometry.SMALLEST_CROP, geometry.MOST_TILES, geometry.OVERLAP]")
+    told = computed("[script.SMALLEST_CROP, script.MOST_TILES, script.OVERLAP]")
     assert told == [SMALLEST_CROP, MOST_TILES, OVERLAP]
 
 
 def test_a_crop_stays_in_the_frame_and_is_never_too_small():
     moved, shrunk, grown, whole = computed(
         """[
-            geometry.moved([10, 10, 100, 100], -500, 900, frame),
-            geometry.resized([10, 10, 100, 100], {x: 1, y: 1}, -500, -500, frame),
-            geometry.resized([10, 10, 100, 100], {x: -1, y: 1}, -500, 900, frame),
-            geometry.fitted([-5, -5, 9000, 9000], frame),
+            script.moved([10, 10, 100, 100], -500, 900, frame),
+            script.resized([10, 10, 100, 100], {x: 1, y: 1}, -500, -500, frame),
+            script.resized([10, 10, 100, 100], {x: -1, y: 1}, -500, 900, frame),
+            script.fitted([-5, -5, 9000, 9000], frame),
         ]""",
         frame=FRAME,
     )
@@ -84,9 +66,9 @@ def test_a_crop_stays_in_the_frame_and_is_never_too_small():
 def test_a_rectangle_that_was_drawn_is_known_as_one():
     rectangle, triangle, turned = computed(
         """[
-            geometry.rectangleOf(geometry.polygonOf(geometry.between([50.4, 60], [20, 10]))),
-            geometry.rectangleOf([[0, 0], [10, 0], [5, 5]]),
-            geometry.rectangleOf([[5, 0], [10, 5], [5, 10], [0, 5]]),
+            script.rectangleOf(script.polygonOf(script.between([50.4, 60], [20, 10]))),
+            script.rectangleOf([[0, 0], [10, 0], [5, 5]]),
+            script.rectangleOf([[5, 0], [10, 5], [5, 10], [0, 5]]),
         ]"""
     )
     assert rectangle == [20, 10, 30, 50]
@@ -97,8 +79,8 @@ def test_a_rectangle_that_was_drawn_is_known_as_one():
 def test_a_view_that_was_saved_is_the_one_that_was_drawn():
     same, other = computed(
         """[
-            geometry.sameView({crop: null, ignore: [], tiles: null}, {crop: null, ignore: [], tiles: [1, 1]}),
-            geometry.sameView({crop: [0, 0, 20, 20]}, {crop: [0, 0, 20, 21]}),
+            script.sameView({crop: null, ignore: [], tiles: null}, {crop: null, ignore: [], tiles: [1, 1]}),
+            script.sameView({crop: [0, 0, 20, 20]}, {crop: [0, 0, 20, 21]}),
         ]"""
     )
     assert same
