@@ -26,6 +26,7 @@ from edgekd.station.recipe_release import release
 from edgekd.station.record.reading import RecordReader
 from edgekd.station.service import run_service
 from edgekd.station.simulated_plc import PlcResult, SimulatedPlc
+from edgekd.station.tasks import end
 
 logger = logging.getLogger(__name__)
 
@@ -159,9 +160,9 @@ async def simulate(
         if service.done():
             service.result()
     finally:
-        for task in (line, service):
-            task.cancel()
-            await asyncio.wait({task})
+        await end(line)
+        service.cancel()
+        await asyncio.wait({service})
     return _summary(seen, violations)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
 Answer = TypeVar("Answer")
+AGAIN_S = 1.0  # After which a task that goes on is cancelled again.
 
 
 async def together(*coroutines: Coroutine[Any, Any, None]) -> None:
@@ -32,6 +33,17 @@ async def together(*coroutines: Coroutine[Any, Any, None]) -> None:
     for task in tasks:
         if task in ended:
             task.result()
+
+
+async def end(task: asyncio.Future[Any]) -> None:
+    """Cancels a task until it has ended: a library's asyncio.wait_for may have swallowed the first cancellation.
+
+    Args:
+        task: What to end; it must end within a second of its cancellation. What it raises stays in it.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=AGAIN_S)
 
 
 async def within(seconds: float | None, awaitable: Awaitable[Answer]) -> Answer:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from edgekd.station.tasks import together, within
+from edgekd.station.tasks import end, together, within
 
 from .line.mosquitto import run
 
@@ -76,3 +76,26 @@ def test_the_first_failure_ends_all_that_stand_together() -> None:
         assert ended == ["one", "two"]
 
     run(scenario())
+
+
+def test_a_task_that_swallows_a_cancellation_is_ended_all_the_same(monkeypatch):
+    monkeypatch.setattr("edgekd.station.tasks.AGAIN_S", 0.01)
+    swallowed = []
+
+    async def stubborn():
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                swallowed.append(True)
+                if len(swallowed) == 3:
+                    raise
+
+    async def test():
+        task = asyncio.create_task(stubborn())
+        await asyncio.sleep(0)
+        await end(task)
+        assert task.cancelled()
+
+    asyncio.run(asyncio.wait_for(test(), 10))
+    assert len(swallowed) == 3
