@@ -73,7 +73,7 @@ class Driver(ABC):
         """Ends that: an image that was asked for and did not come never comes."""
 
     def trigger(self) -> None:
-        """Asks for an image."""
+        """Asks for an image. A kind whose `triggers` lack software is never asked."""
         raise NotImplementedError
 
     def check(self) -> None:  # noqa: B027

@@ -12,8 +12,7 @@ import importlib.util
 import logging
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
 
 from edgekd.errors import EdgekdError, missing_package, one_line
 from edgekd.station.configuration import OpcUaConfiguration
@@ -23,12 +22,12 @@ from edgekd.station.line.opcua_messages import event_of, recipe_of, view_of
 from edgekd.station.line.opcua_requests import LINK, REQUESTS
 from edgekd.station.ports import StationPort
 from edgekd.station.snapshot import Loaded
+from edgekd.station.tasks import within
 
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0  # Before it is started again.
 STOP_S = 5.0
 SILENT_S = 30.0  # That the process may say nothing.
 BETWEEN_REQUESTS_S = 0.005  # So that clients cannot keep control busy.
-T = TypeVar("T")
 _logger = logging.getLogger(__name__)
 
 
@@ -172,7 +171,7 @@ class _Conversation:
     async def _hear(self) -> Message | None:
         """The next message; once clients can connect, the process has a sign of life to give every second."""
         silent_s = SILENT_S if self._server.listening.is_set() else None
-        return await _within(read_message(self._reader), silent_s)
+        return await within(silent_s, read_message(self._reader))
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
@@ -221,28 +220,10 @@ class _Conversation:
             await self._writer.drain()
 
 
-async def _within(work: Coroutine[Any, Any, T], seconds: float | None) -> T:
-    """Waits for something, but not longer.
-
-    Before Python 3.12 `asyncio.wait_for` loses a cancellation that comes together with the result.
-
-    Raises:
-        asyncio.TimeoutError: It took longer.
-    """
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.wait({task}, timeout=seconds)
-        if not task.done():
-            raise asyncio.TimeoutError
-        return task.result()
-    finally:
-        task.cancel()
-
-
 async def _ended(process: asyncio.subprocess.Process) -> None:
     """Waits for the process, and kills it where it does not end."""
     try:
-        await _within(process.wait(), STOP_S)
+        await within(STOP_S, process.wait())
     except (asyncio.TimeoutError, asyncio.CancelledError):
         with contextlib.suppress(ProcessLookupError):
             process.kill()
