@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import statistics
 import subprocess
@@ -30,6 +31,7 @@ from station_cycle import free_port, percentiles, wait_for
 from edgekd.artifact import write_json
 from edgekd.data.images import list_images
 from edgekd.profiling.timing import device_record
+from edgekd.station.live_folder import RUNTIME
 from edgekd.station.page.watching import LINGERS_S
 from edgekd.station.parts import Part
 from edgekd.station.recipe_making import make_recipe
@@ -38,6 +40,7 @@ from edgekd.station.simulated_plc import SimulatedPlc
 
 CLIENTS = 3
 WARM_UP = 50
+MEMORY = Path("/dev/shm")
 LIMIT = 1.05
 CLIENTS_PROGRAM = Path(__file__).with_name("page_clients.py")
 JOB, STATION, CAMERA = 1, "measured", "camera"
@@ -54,11 +57,15 @@ def main() -> None:
     parser.add_argument("--poll-ms", type=float, default=2.0, help="of the PLC")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="edgekd-page-") as temporary:
-        folder = Path(temporary)
+    with (
+        tempfile.TemporaryDirectory(prefix="edgekd-page-") as temporary,
+        tempfile.TemporaryDirectory(prefix="edgekd-page-", dir=MEMORY if MEMORY.is_dir() else None) as live,
+    ):
+        folder, in_memory = Path(temporary), {RUNTIME: live}  # As systemd runs it.
         port, page = free_port(), free_port()
         _write_station(arguments, folder, port, page)
-        with subprocess.Popen([sys.executable, "-m", "edgekd", "station", str(folder / "station.toml")]) as station:
+        words = [sys.executable, "-m", "edgekd", "station", str(folder / "station.toml")]
+        with subprocess.Popen(words, env=os.environ | in_memory) as station:
             try:
                 wait_for(station, port)
                 wait_for(station, page)

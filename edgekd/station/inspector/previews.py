@@ -22,7 +22,7 @@ from edgekd.runner.sinks import write_image
 from edgekd.station.inspector.images import View
 
 LONGEST_SIDE = 960
-MOST_KEPT = 20  # Parts of a station.
+MOST_KEPT = 50  # Parts of a station: seconds of a fast line, for browsers on slow networks.
 MOST_WAITING = 4  # Parts; beyond, the oldest gets no image.
 QUALITY = (cv2.IMWRITE_JPEG_QUALITY, 80)
 NICENESS = 10  # Verdicts first.

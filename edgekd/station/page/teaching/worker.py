@@ -6,7 +6,6 @@ kept that was done: whoever starts it again goes on from there.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import signal
@@ -23,8 +22,7 @@ from edgekd.station.page.teaching.project_files import ProjectFiles
 from edgekd.station.page.teaching.reporting import NotesLog, Report
 from edgekd.station.page.teaching.trying import try_images
 from edgekd.station.page.teaching.work_files import Order
-
-NICENESS = 19  # Verdicts first.
+from edgekd.station.priority import compute_when_idle
 
 
 def work(project: ProjectFiles, data: Path, recipes: Path) -> int:
@@ -94,8 +92,7 @@ def main(words: list[str]) -> int:
     """
     folder, data, recipes = (Path(word) for word in words[:3])
     os.set_inheritable(int(words[3]), False)
-    with contextlib.suppress(OSError):
-        os.nice(NICENESS)
+    compute_when_idle()
     signal.signal(signal.SIGTERM, _interrupt)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     return work(ProjectFiles(folder), data, recipes)
