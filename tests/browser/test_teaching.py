@@ -99,6 +99,7 @@ def test_a_part_is_taught_from_nothing_and_judged_as_evaluate_does(browser, unta
         dialog.get_by_label("Product").fill("Solar cell <b>B</b>")
         dialog.get_by_label("Name of the recipe").fill("cell")
         dialog.get_by_label("Job number").fill("7")
+        expect(dialog.get_by_role("button", name="Begin")).to_be_enabled()  # Once the page knows its stations.
         page.keyboard.press("Enter")
         collect(page)
         draw(page)
