@@ -1,12 +1,13 @@
 """What a station's page costs: cycle times with three clients that follow everything, and with none, in turn.
 
-    python benchmarks/station_page.py DETECTOR --images FOLDER [--blocks 10] [--block 200] [--threads N] [--json F]
+    python benchmarks/station_page.py DETECTOR --images FOLDER [--browser] [--blocks 10] [--block 200] [--json F]
 
 A whole station (`edgekd station`) with its page runs in a process of its own; its camera plays images, and a simulated
-PLC triggers it. In every other block of cycles three clients follow each event and fetch each image. Times are those
-of the PLC, from the write of the trigger until the result is read. The limit is on the ratio of the medians of a block
-with clients and the one without before it; the median of these ratios counts. Exits with code 1 where it is above the
-limit, an answer was late, or a client missed something.
+PLC triggers it. In every other block of cycles three clients follow each event and fetch each image; with --browser
+Chromium shows the operator's page instead. Times are those of the PLC, from the write of the trigger until the result
+is read. The limit is on the ratio of the medians of a block with clients and the one without before it; the median of
+these ratios counts. Exits with code 1 where it is above the limit (a browser has none, since it computes on the same
+cores), an answer was late, or a client missed something.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from station_cycle import free_port, percentiles, wait_for
 from edgekd.artifact import write_json
 from edgekd.data.images import list_images
 from edgekd.profiling.timing import device_record
+from edgekd.station.error_codes import ErrorCode
 from edgekd.station.live_folder import RUNTIME
 from edgekd.station.page.watching import LINGERS_S
 from edgekd.station.parts import Part
@@ -42,7 +44,7 @@ CLIENTS = 3
 WARM_UP = 50
 MEMORY = Path("/dev/shm")
 LIMIT = 1.05
-CLIENTS_PROGRAM = Path(__file__).with_name("page_clients.py")
+HERE = Path(__file__).parent
 JOB, STATION, CAMERA = 1, "measured", "camera"
 
 
@@ -50,6 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("detector", type=Path)
     parser.add_argument("--images", type=Path, required=True, help="images of the detector's product")
+    parser.add_argument("--browser", action="store_true", help="Chromium instead of three clients")
     parser.add_argument("--blocks", type=int, default=10, help="pairs of a block without clients and one with them")
     parser.add_argument("--block", type=int, default=200, help="cycles of a block")
     parser.add_argument("--pause-ms", type=float, default=0, help="between two parts")
@@ -80,7 +83,6 @@ def _write_station(arguments: argparse.Namespace, folder: Path, port: int, page:
 
     recipe = make_recipe(
         arguments.detector, recipes=folder / "recipes", id="page", job=JOB, cameras=(CAMERA,), good=arguments.images,
-        deadline_ms=5000,
     )  # fmt: skip
     if arguments.threads is not None:
         document = tomlkit.parse((recipe / "recipe.toml").read_text())
@@ -114,7 +116,7 @@ async def _in_turn(
         await _block(plc, numbers, WARM_UP, 0)
         for done in range(arguments.blocks):
             without.append(await _block(plc, numbers, arguments.block, arguments.pause_ms))
-            with _clients(page, got):
+            with _clients(arguments.browser, page, got):
                 await _block(plc, numbers, WARM_UP, arguments.pause_ms)
                 beside.append(await _block(plc, numbers, arguments.block, arguments.pause_ms))
                 await asyncio.sleep(2)  # For the last images.
@@ -129,14 +131,17 @@ async def _block(plc: SimulatedPlc, numbers: Iterator[int], count: int, pause_ms
     times = []
     for _ in range(count):
         result = await plc.inspect(Part(next(numbers)))
+        plc.violations["late answers"] += result.error == ErrorCode.ANSWER_LATE
         times.append(result.waited_ms)
         await asyncio.sleep(pause_ms / 1000)
     return times
 
 
 @contextlib.contextmanager
-def _clients(page: int, got: Counter[str]) -> Iterator[None]:
-    words = [sys.executable, str(CLIENTS_PROGRAM), str(page), str(CLIENTS)]
+def _clients(browser: bool, page: int, got: Counter[str]) -> Iterator[None]:
+    words = [sys.executable, str(HERE / "page_browser.py"), str(page)]
+    if not browser:
+        words = [sys.executable, str(HERE / "page_clients.py"), str(page), str(CLIENTS)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as clients:
         assert clients.stdout is not None
         clients.stdout.readline()
@@ -155,23 +160,25 @@ def _report(
     none, three = (percentiles([each for block in blocks for each in block]) for blocks in (without, beside))
     print(f"{arguments.blocks} pairs of blocks of {arguments.block} cycles, milliseconds from trigger to result")
     print("no client     ", none)
-    print("three clients ", three)
+    beside_what = "a browser" if arguments.browser else "three clients"
+    print(f"{beside_what:14}", three)
     print(f"ratio of the medians {ratio:.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
     print("what the clients got:", dict(got))
-    missed = got["gaps"] + got["images that were not there"]
+    missed = got["gaps"] + got["images that were not there"] + got["late answers"]
     if arguments.json is not None:
         content = {
             "blocks": arguments.blocks,
             "block": arguments.block,
             "pause_ms": arguments.pause_ms,
             "no_client_ms": none,
-            "three_clients_ms": three,
+            f"{beside_what.replace(' ', '_')}_ms": three,
             "ratios": [round(each, 4) for each in ratios],
             "clients": dict(got),
             "device": device_record(arguments.threads or 0),
         }
         write_json(arguments.json, content)
-    sys.exit(1 if ratio > LIMIT or missed else 0)
+    too_slow = ratio > LIMIT and not arguments.browser
+    sys.exit(1 if too_slow or missed else 0)
 
 
 if __name__ == "__main__":
