@@ -35,6 +35,11 @@ MINUTES = "1"
 HEIGHTS = {390: 844, 1024: 768, 1920: 1080}
 COLOURS = 200  # Of a PNG: a page has few, and a photograph of a cell is grey.
 LONG_MS = 15 * 60_000
+LOAD_ALL = """async () => {
+    const images = [...document.images];
+    for (const image of images) image.loading = "eager";
+    await Promise.all(images.map((image) => image.decode().catch(() => {})));
+}"""  # Images load when they are scrolled to.
 PAGE_PROCESS = "edgekd.station.page.process"
 
 
@@ -141,7 +146,7 @@ def teaching(browser: Browser, station: PageStation, run: Path, out: Path) -> No
         dialog.get_by_label("Product").fill("Solar cell, type B")
         dialog.get_by_label("Name of the recipe").fill("cell-b")
         dialog.get_by_label("Job number").fill("2")
-        page.keyboard.press("Enter")
+        dialog.get_by_role("button", name="Begin").click()
         page.get_by_role("tab", name="Files").click()
         for label, files in (("Good part", good), ("Golden part", held_out_images(recipe)[:4])):
             page.get_by_role("button", name=label, exact=True).first.click()
@@ -163,7 +168,9 @@ def teaching(browser: Browser, station: PageStation, run: Path, out: Path) -> No
 
 
 def save(page: Page, path: Path, whole: bool = False) -> None:
-    """Writes what a page shows, with few colours."""
+    """Writes what a page shows, with few colours; with `whole` what is below the window too."""
+    if whole:
+        page.evaluate(LOAD_ALL)
     page.screenshot(path=str(path), full_page=whole, animations="disabled")
     with Image.open(path) as image:
         image.convert("RGB").quantize(COLOURS).save(path, optimize=True)
