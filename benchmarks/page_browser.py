@@ -14,10 +14,10 @@ import shutil
 import sys
 from collections import Counter
 
+from page_clients import only_when_idle
 from playwright.sync_api import Page, Response, sync_playwright
 
 from edgekd.station.page.watching import LOOKS_S
-from edgekd.station.priority import compute_when_idle
 
 OPTIONS = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")  # It also runs as root, and in a container.
 
@@ -48,5 +48,5 @@ def _wait_for_end(page: Page) -> None:
 
 
 if __name__ == "__main__":
-    compute_when_idle()
+    only_when_idle()
     main(int(sys.argv[1]))

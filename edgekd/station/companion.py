@@ -20,7 +20,7 @@ from edgekd.station.tasks import within
 
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0  # Before it is started again.
 STOP_S = 3.0  # For it to end.
-STARTING_S, SILENT_S = 120.0, 30.0  # That it may say nothing until it serves, and then: it has the least priority.
+STARTING_S, SILENT_S = 120.0, 10.0  # That it may say nothing until it serves, and then.
 BETWEEN_REQUESTS_S = 0.005  # So that those whom it serves cannot keep control busy.
 MOST_REQUESTS = 100  # Under way; beyond, it is not read.
 

@@ -33,12 +33,12 @@ from edgekd.station.page.teaching.projects import Projects
 from edgekd.station.page.tls import keep_current, server_context
 from edgekd.station.page.users import FILE, Users
 from edgekd.station.page.watching import watch
-from edgekd.station.priority import compute_when_idle
 from edgekd.station.record.reading import RecordReader
 from edgekd.station.record.unreadable import UnreadableRecord
 from edgekd.station.tasks import together
 from edgekd.typed import with_tuples
 
+NICENESS = 10  # Verdicts first.
 BACKLOG = 128  # Connections that wait to be accepted,
 MOST_CONNECTIONS = 200  # and those that are open.
 ENDING_S = 1.0  # For answers under way.
@@ -200,7 +200,8 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # They go to the whole group: control finishes the part, then ends us.
     die_with_parent()
-    compute_when_idle()
+    with contextlib.suppress(OSError):
+        os.nice(NICENESS)
     logging.basicConfig(level=logging.WARNING, format="page: %(levelname)s: %(message)s")
     asyncio.run(_run_to_the_end(int(sys.argv[1])))
 

@@ -6,6 +6,7 @@ kept that was done: whoever starts it again goes on from there.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -22,7 +23,8 @@ from edgekd.station.page.teaching.project_files import ProjectFiles
 from edgekd.station.page.teaching.reporting import NotesLog, Report
 from edgekd.station.page.teaching.trying import try_images
 from edgekd.station.page.teaching.work_files import Order
-from edgekd.station.priority import compute_when_idle
+
+NICENESS = 19  # Verdicts first.
 
 
 def work(project: ProjectFiles, data: Path, recipes: Path) -> int:
@@ -92,7 +94,8 @@ def main(words: list[str]) -> int:
     """
     folder, data, recipes = (Path(word) for word in words[:3])
     os.set_inheritable(int(words[3]), False)
-    compute_when_idle()
+    with contextlib.suppress(OSError):
+        os.nice(NICENESS)
     signal.signal(signal.SIGTERM, _interrupt)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     return work(ProjectFiles(folder), data, recipes)
