@@ -6,6 +6,7 @@ The names below are imported when they are first used: `import edgekd` alone loa
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from edgekd.workflows.log import log
     from edgekd.workflows.threshold import threshold
     from edgekd.workflows.train import train
+
+# By default torch's threads spin while they wait for each other. Where anything else wants a core, a training step then
+# takes several times as long; where nothing does, it takes as long as before. It is read when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = "0.1.0"
 

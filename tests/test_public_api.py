@@ -1,6 +1,7 @@
 """The public API: what `import edgekd` offers, what it loads, and the Python of the design, run."""
 
 import inspect
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,14 @@ def modules_after(code: str) -> set[str]:
 
 def test_importing_edgekd_loads_nothing_heavy():
     assert not modules_after("import edgekd; dir(edgekd)") & HEAVY
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_of_torch_sleep_while_they_wait_unless_the_environment_says_otherwise(given, used):
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment |= {"OMP_WAIT_POLICY": given} if given else {}
+    command = [sys.executable, "-c", "import edgekd, os; print(os.environ['OMP_WAIT_POLICY'])"]
+    assert subprocess.run(command, env=environment, capture_output=True, text=True).stdout.strip() == used
 
 
 @pytest.mark.parametrize(
