@@ -53,7 +53,9 @@ def add(
     """Add a user: with a password of at least 12 characters, or for an operator a PIN of at least 6 digits."""
     from pydantic import TypeAdapter, ValidationError
 
+    from edgekd.station.page.passwords import require_good
     from edgekd.station.page.roles import Role
+    from edgekd.station.page.users import FILE
     from edgekd.station.recipes import Name
 
     try:
@@ -61,13 +63,17 @@ def add(
     except ValidationError as error:
         problem = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise EdgekdError(f"a user's name {problem}, got {name!r}") from None
-    with _users(data, new=True) as users:
-        password = _password(password_file)
+    _require_folder(data)
+    password = _password(password_file)
 
-        def run(trial: bool) -> None:
+    def run(trial: bool) -> None:
+        if trial and not (data / FILE).exists():  # A trial writes nothing, not even an empty file.
+            require_good(password, Role(role), name)
+            return
+        with _users(data, new=True) as users:
             users.add(name, Role(role), password, trial=trial)
 
-        _make(run, data, "add user", name, "", role)
+    _make(run, data, "add user", name, "", role)
     _print(f"added {name}, {role}")
 
 
@@ -135,12 +141,16 @@ def _users(data: Path, new: bool = False) -> Iterator[Users]:
     """The users of a station; `new` for the first of them too."""
     from edgekd.station.page.users import FILE, Users
 
-    if not data.is_dir():
-        raise EdgekdError(f"there is no folder {data}: name 'data' of the station's configuration")
+    _require_folder(data)
     if not new and not (data / FILE).exists():
         raise EdgekdError(f"{data} has no users yet: add one with 'edgekd users add'")
     with contextlib.closing(Users(data / FILE)) as users:
         yield users
+
+
+def _require_folder(data: Path) -> None:
+    if not data.is_dir():
+        raise EdgekdError(f"there is no folder {data}: name 'data' of the station's configuration")
 
 
 def _password(path: Path | None) -> str:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import typer
 
 from edgekd.cli import users as module
 from edgekd.run_folder import VERDICTS_FILE
@@ -94,3 +95,19 @@ def test_what_is_wrong_is_told_and_changes_nothing(data, password, tmp_path, fai
     assert "at least 12 characters" in fails("users", "change", "ada", "--data", data, "--password-file", password)
     password.chmod(0o644)
     assert "run chmod 600" in fails("users", "change", "ada", "--data", data, "--password-file", password)
+
+
+def test_a_first_user_who_cannot_be_added_leaves_no_file_behind(data, password, monkeypatch, fails):
+    def gives_up(text, **how):
+        raise typer.Abort
+
+    words = ["users", "add", "ada", "--data", data]
+    fails(*words, "--role", "boss", "--password-file", password)
+    monkeypatch.setattr(module.typer, "prompt", gives_up)  # Ctrl-C, after two passwords that differed.
+    fails(*words, "--role", "admin", code=130)
+    password.write_text("short")
+    fails(*words, "--role", "admin", "--password-file", password)
+    password.write_text(PASSWORD)
+    (data / VERDICTS_FILE).write_text("not a record")
+    fails(*words, "--role", "admin", "--password-file", password)
+    assert [path.name for path in data.iterdir()] == [VERDICTS_FILE]
