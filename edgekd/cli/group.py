@@ -170,9 +170,10 @@ def _usage_error(error: typer.TyperException, command: str, shown: BaseException
     message = error.format_message().replace("Value error, ", "").strip().rstrip(".")
     if not message:  # The command without arguments, whose help was printed.
         return EdgekdError.exit_code
-    help_of = f"edgekd {command} --help" if command else "edgekd --help"
+    context = getattr(error, "ctx", None)  # Of the command whose options are wrong, such as `edgekd users add`.
+    path = f"edgekd {command}".rstrip() if context is None else context.command_path
     see = " See" if message.endswith("?") else "; see"
-    return _fail(f"{message[0].lower()}{message[1:]}{see} '{help_of}'", EdgekdError.exit_code, shown)
+    return _fail(f"{message[0].lower()}{message[1:]}{see} '{path} --help'", EdgekdError.exit_code, shown)
 
 
 def _fault_of_ours(error: BaseException, shown: BaseException | None) -> int:

@@ -56,6 +56,24 @@ def test_a_misspelt_command_of_a_group_names_the_nearest(fails):
     )
 
 
+@pytest.mark.parametrize(
+    ("command", "mistake"),
+    [
+        ("users add", ["--role", "boss"]),
+        ("recipes release", ["--bye", "Ann"]),
+        ("teachers check", ["x", "--size", "none"]),
+        ("teachers", ["--no-such"]),
+        ("log", []),
+    ],
+)
+def test_a_wrong_option_names_the_help_of_the_command_that_it_is_of(fails, command, mistake):
+    assert fails(*command.split(), *mistake).endswith(f"'edgekd {command} --help'")
+
+
+def test_a_wrong_option_of_no_command_names_the_overview(fails):
+    assert fails("--no-such").endswith("'edgekd --help'")
+
+
 def test_a_path_that_no_file_system_takes_is_the_users_mistake(fails):
     assert "name too long" in fails("export", "a" * 300)
     assert "name too long" in fails("bench", "--engine", "a/" * 3000)
