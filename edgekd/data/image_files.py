@@ -35,16 +35,33 @@ def read_file(path: Path) -> bytes:
     Raises:
         ImageError: It is missing, cannot be read, is not a file, or is larger than an image may be.
     """
-    most = image_memory()
     try:
-        _require_file(path, path.stat(), most)
+        _require_file(path, path.stat())
         with open(path, "rb", opener=_without_waiting) as file:
-            size = _require_file(path, os.fstat(file.fileno()), most)  # It may have been exchanged.
+            size = _require_file(path, os.fstat(file.fileno()))  # It may have been exchanged.
             return file.read(size + 1)
     except OSError as error:
         raise ImageError(f"cannot read {_shortened(path)}: {error.strerror or error}") from error
     except ValueError as error:  # A name with a NUL byte.
         raise ImageError(f"cannot read {_shortened(path)}: {error}") from error
+
+
+def require_size(name: str, size: int) -> None:
+    """Refuses a file of more bytes than an image may take, before any of them is read.
+
+    Args:
+        name: What to call it in an error.
+        size: Of the file, in bytes.
+
+    Raises:
+        ImageError: It has more.
+    """
+    most = image_memory()
+    if size > most:
+        raise ImageError(
+            f"{name} has {size / 1e6:.0f} MB, more than the {most / 1e6:.0f} MB of memory that reading an image may "
+            f"take; to allow more, set {MEMORY_VARIABLE}"
+        )
 
 
 def _shortened(path: Path) -> str:
@@ -112,15 +129,11 @@ def not_a_file(mode: int) -> str | None:
     return next((words for is_kind, words in NOT_FILES if is_kind(mode)), "not a file")
 
 
-def _require_file(path: Path, status: os.stat_result, most: float) -> int:
+def _require_file(path: Path, status: os.stat_result) -> int:
     """The size of a file that may be read."""
     if (kind := not_a_file(status.st_mode)) is not None:
         raise ImageError(f"{path} is {kind}, not an image file")
-    if status.st_size > most:
-        raise ImageError(
-            f"{path} has {status.st_size / 1e6:.0f} MB, more than the {most / 1e6:.0f} MB of memory that reading an "
-            f"image may take; to allow more, set {MEMORY_VARIABLE}"
-        )
+    require_size(str(path), status.st_size)
     return status.st_size
 
 

@@ -10,6 +10,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.datastructures import UploadFile
 
 from edgekd.station.page.roles import Role
 from edgekd.station.page.routes.teach import MOST_FILES
@@ -145,3 +146,23 @@ def test_a_form_that_is_none_is_refused(engineer, body):
     answer = engineer.post(URL, content=body, headers={"Content-Type": "multipart/form-data; boundary=x"})
     assert answer.status_code in (400, 422)
     assert engineer.post(URL, content=body, headers={"Content-Type": "multipart/form-data"}).status_code in (400, 422)
+
+
+def test_a_file_of_more_bytes_than_an_image_may_take_is_refused_before_it_is_read(engineer, monkeypatch):
+    read = []
+    real = UploadFile.read
+
+    async def counting(file, size=-1):
+        content = await real(file, size)
+        read.append(len(content))
+        return content
+
+    monkeypatch.setattr(UploadFile, "read", counting)
+    monkeypatch.setenv("EDGEKD_IMAGE_MEMORY_MB", "1")
+    large, small = b"\0" * 1_500_000, encoded(seed=77)
+    files = [("files", ("large.bin", large, "image/png")), ("files", ("small.png", small, "image/png"))]
+    told = engineer.post(URL, files=files, data={"label": "good"}).json()
+    assert [each["name"] for each in told["added"]] == ["small.png"]
+    assert [each["name"] for each in told["refused"]] == ["large.bin"]
+    assert "more than the 1 MB" in told["refused"][0]["text"]
+    assert read == [len(small)]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, HTTPException, Request, Response
 from pydantic import Field
 
-from edgekd.data.image_files import read_file
+from edgekd.data.image_files import read_file, require_size
 from edgekd.errors import EdgekdError
 from edgekd.station.page.roles import User
 from edgekd.station.page.routes.camera import SnapRequest, take
@@ -57,7 +57,9 @@ async def upload(project: TheProject, request: Request, user: Engineer) -> dict[
             raise HTTPException(422, "files: send at least one image.")
         added = _Added(project, label, "upload", user)
         for file in files:
-            await asyncio.to_thread(added.take, file.filename or "image", await file.read())
+            name = file.filename or "image"
+            if added.may_be_read(name, file.size or 0):
+                await asyncio.to_thread(added.take, name, await file.read())
     return await asyncio.to_thread(added.answer)
 
 
@@ -167,22 +169,34 @@ class _Added:
         self._added: list[TaughtImage] = []
         self._refused: list[dict[str, str]] = []
 
+    def may_be_read(self, name: str, size: int) -> bool:
+        """Whether a file is of no more bytes than an image may take; otherwise notes that it is not taken."""
+        try:
+            require_size(name[-200:], size)
+        except EdgekdError as error:
+            self._refuse(name, error)
+            return False
+        return True
+
     def take(self, name: str, data: bytes, result_id: int | None = None) -> None:
         """Takes an image, or notes why not."""
         try:
             image = self._project.images.add(data, self._label, self._source, name, self._user.name, result_id)
             self._added.append(image)
         except EdgekdError as error:
-            self._refused.append({"name": name[-200:], "text": str(error)})
+            self._refuse(name, error)
 
     def take_file(self, name: str, path: Path, result_id: int | None = None) -> None:
         """The same, of a file of this machine."""
         try:
             data = read_file(path)
         except EdgekdError as error:
-            self._refused.append({"name": name[-200:], "text": str(error)})
+            self._refuse(name, error)
         else:
             self.take(name, data, result_id)
+
+    def _refuse(self, name: str, error: EdgekdError) -> None:
+        self._refused.append({"name": name[-200:], "text": str(error)})
 
     def answer(self) -> dict[str, Any]:
         """What became of them."""
