@@ -81,7 +81,9 @@ TEXTS: Mapping[ErrorCode, Text] = {
     ErrorCode.NO_ACKNOWLEDGEMENT: Text("The PLC did not take a result.", "Check the PLC and its connection."),
     ErrorCode.PLC_SILENT: Text("The PLC's heartbeat stopped.", "Check the PLC and its connection."),
     ErrorCode.JOB_UNKNOWN: Text("There is no released recipe for this job.", "Choose another, or release it."),
-    ErrorCode.DIGEST_DIFFERS: Text("A file of the recipe was changed.", "Release the recipe again."),
+    ErrorCode.DIGEST_DIFFERS: Text(
+        "A file of the recipe was changed.", "Restore it, or bring back an earlier release."
+    ),
     ErrorCode.LOADING_FAILED: Text("The recipe could not be loaded.", "Call an engineer."),
     ErrorCode.SELF_TEST_FAILED: Text("The self-test failed.", "Clean lens and lamp, then start it again."),
     ErrorCode.SELF_TEST_DUE: Text("A self-test is overdue.", "Start it."),
@@ -89,9 +91,7 @@ TEXTS: Mapping[ErrorCode, Text] = {
     ErrorCode.STORAGE_FULL: Text("The disk is full.", "Free some space."),
     ErrorCode.AUDIT_BROKEN: Text("The audit trail was changed.", "Keep the record as it is, and call an engineer."),
     ErrorCode.SYSTEM: Text("The station itself failed.", "Call an engineer."),
-    ErrorCode.STOP_RULE: Text(
-        "Too many parts are rejected.", "Stop the line, look at the parts, then clear the error."
-    ),
+    ErrorCode.STOP_RULE: Text("Too many parts are rejected.", "Stop the line, look at the parts, then acknowledge."),
     ErrorCode.LINK_LOST: Text("A connection is interrupted.", "Check it; verdicts go on."),
     ErrorCode.ABORTED: Text("Somebody ended the part in work.", "It is to be rejected, or inspected again."),
     ErrorCode.CLOCK_JUMPED: Text("The clock was set.", "Check the time; verdicts go on."),

@@ -228,7 +228,7 @@ class Station:
     def halt(self, source: str, who: Who = "") -> Reply:
         """Ends work so that the power may be switched off."""
         if self._work.state is State.FAULT:
-            return Reply(ErrorCode.SYSTEM, "the station is in FAULT: clear the error first")
+            return Reply(ErrorCode.SYSTEM, "the station is in FAULT: acknowledge the error first")
         self._audit("halt", source, who)
         self._work.halt()
         return Reply()

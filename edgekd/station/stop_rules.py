@@ -31,10 +31,10 @@ class StopWatch:
         """Why the line is to stop, in one line; "" where it is not."""
         most, rate = self._rules.ng_in_a_row, self._rules.reject_rate
         if most and self._last is Verdict.NG and self._in_a_row >= most:
-            return f"{self._in_a_row} parts in a row are NG. Stop the line, look at them, then clear."
+            return f"{self._in_a_row} parts in a row are NG. Stop the line, look at them, then acknowledge."
         rejected = self._window.count(Verdict.NG)
         if rate and len(self._window) == self._rules.window and rejected >= rate * self._rules.window:
-            return f"{rejected} of {len(self._window)} parts are NG. Stop the line, look at them, then clear."
+            return f"{rejected} of {len(self._window)} parts are NG. Stop the line, look at them, then acknowledge."
         return ""
 
     def too_many_errors(self) -> bool:

@@ -11,7 +11,7 @@ from edgekd.station.states import State
 # Of states in which nothing is wrong.
 STATES = {
     State.STARTING: "The station is starting: wait.",
-    State.OFFLINE: "The station is offline: take it online.",
+    State.OFFLINE: "The station is offline: let it go online.",
     State.NO_JOB: "No recipe is loaded: choose one.",
     State.LOADING: "The recipe is being loaded: wait.",
     State.SELF_TEST: "The self-test is running: wait.",
