@@ -31,6 +31,7 @@ from edgekd.typed import (
     Text,
     digest,
     one_of,
+    text,
 )
 from edgekd.view import View
 
@@ -48,6 +49,15 @@ def _batch(value: object) -> int | str:
 def _made_from(value: object) -> object:
     """A file's hash; of an untrained detector the seed and the settings stand there."""
     return value if isinstance(value, (int, dict)) and not isinstance(value, bool) else digest(value)
+
+
+def _warning(value: object) -> object:
+    """A sentence; or an object with it, its code and its figures, which earlier manifests lack."""
+    if isinstance(value, dict):
+        for name in ("code", "text"):
+            text(value.get(name))
+        return value
+    return text(value)
 
 
 def _command(value: str) -> str:
@@ -144,7 +154,7 @@ class ThresholdEntry(LimitEntry):
     images_wanted: Count | None = None
     suspicious: tuple[Suspicious, ...] = ()
     limits: tuple[LimitEntry, ...] = ()
-    warnings: tuple[Text, ...] = ()
+    warnings: tuple[Annotated[Any, PlainValidator(_warning)], ...] = ()
     history: tuple[dict[Text, Any], ...] = ()
 
     @model_validator(mode="after")

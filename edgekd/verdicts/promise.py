@@ -5,12 +5,14 @@ An unseen image is one that the detector was not trained on: the run held it out
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgekd.verdicts.false_rejects import share_bound
+from edgekd.verdicts.warning_signs import Sign
 
 ENOUGH_IMAGES = 30  # Fewer can promise so little that it is pointed out.
+MOST_NAMED = 5  # Of the images that were set aside.
 
 
 def promise_of(threshold: Mapping[str, Any]) -> str:
@@ -38,20 +40,50 @@ def warnings_of(threshold: Mapping[str, Any]) -> list[str]:
     Args:
         threshold: The entry of a manifest.
     """
-    lines = list(threshold.get("warnings", ()))
-    count = threshold.get("good_images")
-    if count is not None and count < ENOUGH_IMAGES:
-        lines.insert(
-            0,
-            f"{count} unseen good images cannot promise fewer than {share(share_bound(0, count))} false "
-            f"rejects, whatever the limit: {ENOUGH_IMAGES - count} more would make it {share(share_bound(0, 30))}",
-        )
-    suspicious = threshold.get("suspicious", ())
-    if suspicious:
-        named = ", ".join(f"{entry['name']} ({entry['score']:.4g})" for entry in suspicious[:5])
-        more = f" and {len(suspicious) - 5} more" if len(suspicious) > 5 else ""
-        lines.append(f"set aside, since their scores stand out, look at these: are they good? {named}{more}")
-    return lines
+    return [each["text"] for each in signs_of(threshold)]
+
+
+def signs_of(threshold: Mapping[str, Any]) -> list[Sign]:
+    """The same with the figures of each sentence, for a page that has sentences of its own.
+
+    Args:
+        threshold: The entry of a manifest.
+
+    Returns:
+        Of each `code`, figures by their names, and `text`, in English; `code` is "" where a manifest has no more than
+        the text.
+    """
+    signs = [each if isinstance(each, dict) else {"code": "", "text": each} for each in threshold.get("warnings", ())]
+    count, suspicious = threshold.get("good_images"), threshold.get("suspicious", ())
+    few = [] if count is None or count >= ENOUGH_IMAGES else [_few_images(count)]
+    return [*few, *signs, *([_set_aside(suspicious)] if suspicious else [])]
+
+
+def _few_images(count: int) -> Sign:
+    figures = {
+        "count": count,
+        "bound": share_bound(0, count),
+        "more": ENOUGH_IMAGES - count,
+        "bound_then": share_bound(0, ENOUGH_IMAGES),
+    }
+    text = (
+        f"{count} unseen good images cannot promise fewer than {share(figures['bound'])} false rejects, whatever the "
+        f"limit: {figures['more']} more would make it {share(figures['bound_then'])}"
+    )
+    return {"code": "few_images", **figures, "text": text}
+
+
+def _set_aside(suspicious: Sequence[Mapping[str, Any]]) -> Sign:
+    first, more = suspicious[:MOST_NAMED], len(suspicious) - MOST_NAMED
+    named = ", ".join(f"{entry['name']} ({entry['score']:.4g})" for entry in first)
+    text = f"set aside, since their scores stand out, look at these: are they good? {named}"
+    images = [{"name": entry["name"], "score": entry["score"]} for entry in first]
+    return {
+        "code": "set_aside",
+        "images": images,
+        "more": max(0, more),
+        "text": f"{text} and {more} more" if more > 0 else text,
+    }
 
 
 def share(value: float) -> str:

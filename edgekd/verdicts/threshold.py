@@ -53,7 +53,7 @@ class Threshold(Limit):
             asked for; None where it is there, or out of reach.
         suspicious: `name` and `score` of the good images that stand out so far that they were set aside.
         limits: Other rates and their limits.
-        warnings: What else its user must know, a sentence each.
+        warnings: What else its user must know: each with `code`, figures by their names, and `text`, a sentence.
         history: Earlier thresholds, the last one first.
     """
 
@@ -65,7 +65,7 @@ class Threshold(Limit):
     images_wanted: int | None
     suspicious: tuple[dict[str, Any], ...] = ()
     limits: tuple[Limit, ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[dict[str, Any], ...] = ()
     history: tuple[dict[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,6 +1,11 @@
-"""Signs that the scores of good images are a weak ground for a limit."""
+"""Signs that the scores of good images are a weak ground for a limit.
+
+Each has a code and its figures, of which a page makes a sentence in its reader's language, and a sentence in English.
+"""
 
 from __future__ import annotations
+
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,9 +14,10 @@ from edgekd.verdicts.good_scores import robust_deviation
 
 APART = 1.0  # Medians, in robust deviations of the scores that were trained on.
 HARDLY_FOUND = 0.7  # Image AUROC.
+Sign: TypeAlias = dict[str, Any]  # `code`, `text`, and figures by their names.
 
 
-def learned_by_heart(held_out: ArrayLike, trained: ArrayLike) -> str | None:
+def learned_by_heart(held_out: ArrayLike, trained: ArrayLike) -> Sign | None:
     """A warning where held-out good images score otherwise than those that were trained on.
 
     Args:
@@ -21,16 +27,17 @@ def learned_by_heart(held_out: ArrayLike, trained: ArrayLike) -> str | None:
     unseen, learned = np.asarray(held_out, np.float64), np.asarray(trained, np.float64)
     if not learned.size:
         return None
-    between, spread = float(np.median(unseen) - np.median(learned)), robust_deviation(learned)
-    if abs(between) <= APART * spread:
+    held_out_median, trained_median = float(np.median(unseen)), float(np.median(learned))
+    if abs(held_out_median - trained_median) <= APART * robust_deviation(learned):
         return None
-    return (
-        f"the median score of held-out good images is {np.median(unseen):.4g}, of those that were trained on "
-        f"{np.median(learned):.4g}: the detector knows these by heart, or they differ; more images help"
+    text = (
+        f"the median score of held-out good images is {held_out_median:.4g}, of those that were trained on "
+        f"{trained_median:.4g}: the detector knows these by heart, or they differ; more images help"
     )
+    return {"code": "known_by_heart", "held_out": held_out_median, "trained": trained_median, "text": text}
 
 
-def synthetic_overlap(held_out: ArrayLike, defects: ArrayLike) -> str | None:
+def synthetic_overlap(held_out: ArrayLike, defects: ArrayLike) -> Sign | None:
     """A warning where synthetic defects hardly score above good images.
 
     Args:
@@ -41,7 +48,8 @@ def synthetic_overlap(held_out: ArrayLike, defects: ArrayLike) -> str | None:
     auroc = float(((bad > good) + (bad == good) / 2).mean())
     if auroc >= HARDLY_FOUND:
         return None
-    return (
+    text = (
         f"synthetic defects in held-out images hardly score above good ones (image AUROC {auroc:.2f}): "
         "a longer training or larger images may find more"
     )
+    return {"code": "hardly_found", "auroc": auroc, "text": text}

@@ -35,10 +35,14 @@ class BelowCeiling:
     defective: int
 
     @property
+    def is_near(self) -> bool:
+        """Whether the student finds about as much as its teacher lets it."""
+        return self.ceiling - self.student < NEAR
+
+    @property
     def advice(self) -> str:
         """What may find more."""
-        near = self.ceiling - self.student < NEAR
-        return "another teacher may find more" if near else "a longer training may find more"
+        return "another teacher may find more" if self.is_near else "a longer training may find more"
 
     def to_dict(self) -> dict[str, Any]:
         """As `edgekd train --json` writes it."""

@@ -71,7 +71,7 @@ def artifact_limits(
         threshold = carried_threshold(chosen, before, scores, count, names)
     found = (learned_by_heart(scores[:count], scores[count:]), synthetic_overlap(scores[:count], defects))
     return {
-        "threshold": replace(threshold, warnings=tuple(line for line in found if line)).to_dict(),
+        "threshold": replace(threshold, warnings=tuple(sign for sign in found if sign)).to_dict(),
         "good_scores": quantiles_of(scores[:count]),
         "pixel_limit": threshold_from_good(measured.peaks, false_reject_rate).to_dict(),
         "image_checks": checks,

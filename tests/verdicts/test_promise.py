@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from edgekd.verdicts.promise import promise_of, warnings_of
+from edgekd.verdicts.promise import promise_of, signs_of, warnings_of
 from edgekd.verdicts.threshold import threshold_from_good
 from edgekd.verdicts.warning_signs import learned_by_heart, synthetic_overlap
 
@@ -40,11 +41,21 @@ def test_good_images_that_the_detector_knows_by_heart_are_a_warning():
     assert learned_by_heart(USUAL, []) is None
     warning = learned_by_heart(1.2 * USUAL, USUAL)
     assert warning is not None
-    assert "by heart" in warning
+    assert "by heart" in warning["text"]
+    assert warning["code"] == "known_by_heart"
+    assert warning["held_out"] == pytest.approx(1.2 * warning["trained"])
+    assert warning["trained"] == np.median(USUAL)
 
 
 def test_synthetic_defects_that_score_as_good_images_do_are_a_warning():
     assert synthetic_overlap(USUAL, 1.3 * USUAL) is None
     warning = synthetic_overlap(USUAL, USUAL)
     assert warning is not None
-    assert "image AUROC 0.50" in warning
+    assert "image AUROC 0.50" in warning["text"]
+    assert (warning["code"], round(warning["auroc"], 2)) == ("hardly_found", 0.5)
+
+
+def test_warnings_of_a_manifest_are_its_sentences_whether_they_have_figures_or_not():
+    entry = {"warnings": ["an earlier edgekd had text alone", {"code": "hardly_found", "auroc": 0.5, "text": "hardly"}]}
+    assert warnings_of(entry) == ["an earlier edgekd had text alone", "hardly"]
+    assert [sign["code"] for sign in signs_of(entry)] == ["", "hardly_found"]

@@ -22,7 +22,7 @@ from edgekd.station.recipe_store import (
 )
 from edgekd.station.recipes import Recipe, Release
 from edgekd.toml_files import read_toml
-from edgekd.verdicts.promise import promise_of, warnings_of
+from edgekd.verdicts.promise import promise_of, signs_of
 
 
 def list_rows(recipes: Path) -> list[dict[str, Any]]:
@@ -122,7 +122,8 @@ def threshold_of(recipe: Recipe, manifest: Manifest) -> dict[str, Any] | None:
         manifest: Of its artifact.
 
     Returns:
-        None where there is none yet.
+        None where there is none yet. Of its `warnings`, each has a `code`, by which the page has it in the reader's
+        language, what fills it in, and `text`, in English.
     """
     own, entry = recipe.detector.threshold, manifest.get("threshold")
     if own is None and not entry:
@@ -136,7 +137,7 @@ def threshold_of(recipe: Recipe, manifest: Manifest) -> dict[str, Any] | None:
         "median_good": entry.get("median_good"),
         "of_artifact": entry.get("value"),
         "promise": promise_of(entry) if entry else "",
-        "warnings": warnings_of(entry) if entry else [],
+        "warnings": signs_of(entry) if entry else [],
         "history": [{"value": each.get("value"), "origin": each.get("origin")} for each in entry.get("history", ())],
     }
 

@@ -24,6 +24,7 @@ from edgekd.station.page.teaching.trying import try_images
 from edgekd.station.page.teaching.work_files import Order
 from edgekd.verdicts.promise import promise_of
 
+PROMISED = ("false_reject_rate", "expected", "bound", "above", "good_images")  # Figures of a threshold.
 MOST_COMPARED = 30  # Good and defective images each that INT8 is compared on.
 SEED = 0
 
@@ -43,20 +44,23 @@ def make_detector(project: ProjectFiles, order: Order, report: Report) -> None:
     training = project.training(order.number)
     with report.step("images") as step:
         _link(project.images, order.options["good"], training.good)
-        step.text = f"{len(order.options['good'])} good images"
+        count = len(order.options["good"])
+        step.came_to(f"{count} good images", count=count)
     with report.step("training") as step:
         trained = _train(training, order.options, report)
-        step.text = f"{trained['iterations']} iterations of {trained['system']} on {trained['device']}"
+        figures = {name: trained[name] for name in ("iterations", "system", "device")}
+        step.came_to("{iterations} iterations of {system} on {device}".format(**figures), **figures)
     for name, precision in (("float", "fp32"), ("int8", PRECISION)):
         with report.step(name) as step:
             threshold = _export(training.run, precision, report)
-            step.text = promise_of(threshold) if threshold else ""
+            if threshold:
+                step.came_to(promise_of(threshold), **{name: threshold.get(name) for name in PROMISED})
     with report.step("drift") as step:
         rows = _compare(project, training, order, report)
         worst = max(row["noise"] for row in rows if row["precision"] == PRECISION)
-        step.text = f"the INT8 map differs by {100 * worst:.1f} % of its deviation"
+        step.came_to(f"the INT8 map differs by {100 * worst:.1f} % of its deviation", noise=worst)
     with report.step("tries") as step:
-        step.text = try_images(project, training, order.options["golden"], order.options["defect"], report)
+        try_images(project, training, order.options["golden"], order.options["defect"], report, step)
 
 
 def _link(source: Path, names: Sequence[str], target: Path) -> None:
@@ -93,7 +97,9 @@ def _train(training: TrainingFiles, options: dict[str, Any], report: Report) -> 
     else:
         result = edgekd.train(options["system"], data=training.good, run=run, progress=report.progress, **asked)
     content = result.to_dict() | {"minutes": asked.get("minutes")}
-    content["below_ceiling"] = None if result.below_ceiling is None else str(result.below_ceiling)
+    if (below := result.below_ceiling) is not None:
+        code = "teacher_finds_little" if below.is_near else "trained_too_shortly"
+        content["below_ceiling"] = {"code": code, **below.to_dict(), "text": str(below)}
     write_json(training.trained, content)
     return content
 

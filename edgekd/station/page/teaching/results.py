@@ -10,7 +10,7 @@ from edgekd.artifact import read_manifest
 from edgekd.json_files import read_object
 from edgekd.station.page.teaching.project_files import TrainingFiles
 from edgekd.verdicts.false_rejects import share_bound
-from edgekd.verdicts.promise import promise_of, warnings_of
+from edgekd.verdicts.promise import promise_of, signs_of
 
 OF_TRAINING = ("system", "minutes", "seconds", "iterations", "images", "held_out", "copies", "teachers", "device")
 OF_THRESHOLD = (
@@ -37,7 +37,7 @@ def result_of(training: TrainingFiles) -> dict[str, Any]:
             "number": training.number,
             **{name: trained[name] for name in OF_TRAINING},
             "size": [height, width],
-            "below_ceiling": trained["below_ceiling"],
+            "below_ceiling": _sign(trained["below_ceiling"]),
         },
         "artifact": {
             "file": training.artifact.name,
@@ -62,12 +62,17 @@ def _threshold(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{name: entry.get(name) for name in OF_THRESHOLD},
         "promise": promise_of(entry),
-        "warnings": warnings_of(entry),
+        "warnings": signs_of(entry),
         "suspicious": [
             {"name": each["name"], "score": each["score"], "image": _number(each["name"])}
             for each in entry.get("suspicious", ())
         ],
     }
+
+
+def _sign(kept: Any) -> Any:
+    """A warning with its figures; of an earlier training its text alone, None where there is none."""
+    return {"code": "", "text": kept} if isinstance(kept, str) else kept
 
 
 def _number(name: str) -> int | None:

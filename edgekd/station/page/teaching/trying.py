@@ -14,6 +14,7 @@ from edgekd.result import AnomalyResult
 from edgekd.runner.sinks import write_heat_map
 from edgekd.station.page.teaching.project_files import ProjectFiles, TrainingFiles
 from edgekd.station.page.teaching.reporting import Report
+from edgekd.station.page.teaching.work_files import Step
 
 EXPECTED = {"golden": "OK", "defect": "NG"}
 
@@ -24,7 +25,8 @@ def try_images(
     golden: Mapping[str, str],
     defects: Mapping[str, str],
     report: Report,
-) -> str:
+    step: Step,
+) -> None:
     """Judges images as the station would, and keeps verdicts and heat maps.
 
     Args:
@@ -32,9 +34,7 @@ def try_images(
         training: Whose detector.
         golden, defects: Files of the images by their numbers.
         report: Is told how far it is.
-
-    Returns:
-        How it went, in one line.
+        step: Is told how it went.
     """
     images = [("golden", int(number), name) for number, name in golden.items()]
     images += [("defect", int(number), name) for number, name in defects.items()]
@@ -48,11 +48,11 @@ def try_images(
             tries.append(_entry(number, label, result))
             report.progress("trying golden parts and defects", count, len(images))
         write_json(training.tries, {"threshold": inspector.threshold, "tries": tries})
-    return "; ".join(
-        f"{sum(each['as_expected'] for each in tries if each['label'] == label)} of {len(numbers)} {words}"
-        for label, numbers, words in (("golden", golden, "golden parts are OK"), ("defect", defects, "defects are NG"))
-        if numbers
-    )
+    right = {label: sum(each["as_expected"] for each in tries if each["label"] == label) for label in EXPECTED}
+    told = (("golden", golden, "golden parts are OK"), ("defect", defects, "defects are NG"))
+    text = "; ".join(f"{right[label]} of {len(numbers)} {words}" for label, numbers, words in told if numbers)
+    counts = {label: {"right": right[label], "count": len(numbers)} for label, numbers, _ in told if numbers}
+    step.came_to(text, **counts)
 
 
 def _keep_heat_map(path: Path, image: Path, result: AnomalyResult, inspector: edgekd.Inspector) -> None:

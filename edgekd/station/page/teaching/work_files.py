@@ -55,11 +55,23 @@ class Order:
 
 @dataclass
 class Step:
-    """A step of the work."""
+    """A step of the work.
+
+    Attributes:
+        name: One of STEPS.
+        state: How far it is.
+        text: What came of it, in English.
+        figures: In that text, by their names: the page has sentences of its own.
+    """
 
     name: str
     state: Literal["waiting", "running", "done", "failed"] = "waiting"
     text: str = ""
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    def came_to(self, text: str, **figures: Any) -> None:
+        """Tells what came of it."""
+        self.text, self.figures = text, figures
 
 
 @dataclass

@@ -78,7 +78,7 @@ def _do(project: ProjectFiles, data: Path, recipes: Path, order: Order, report: 
         if order.kind == "threshold":
             set_threshold(training, options["false_reject_rate"], report)
         with report.step("tries") as step:
-            step.text = try_images(project, training, options["golden"], options["defect"], report)
+            try_images(project, training, options["golden"], options["defect"], report, step)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

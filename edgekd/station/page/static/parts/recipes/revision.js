@@ -4,6 +4,7 @@ import {useLoaded} from "../record/loaded.js";
 import {send} from "../../lib/api.js";
 import {number, t} from "../../lib/texts.js";
 import {Badge, Button, Notice, attempt} from "../../lib/ui.js";
+import {warningText} from "../../lib/warnings.js";
 import {html, useState} from "../../vendor/htm-preact.js";
 import {Actions} from "./actions.js";
 import {Facts, Status, doubtText, nameOf, pathOf, score, when} from "./common.js";
@@ -96,7 +97,7 @@ function Detector({facts}) {
         ng: references.filter((each) => each.verdict === "NG").length})],
       [t("recipes.fact.digest"), facts.digest && html`<code title=${facts.digest}>${facts.digest.slice(0, 16)}…</code>`],
     ]} />
-    ${threshold?.warnings.map((warning) => html`<${Notice} key=${warning} tone="error">${warning}<//>`)}
+    ${threshold?.warnings.map((each) => html`<${Notice} key=${each.text} tone="error">${warningText(each)}<//>`)}
   </section>`;
 }
 

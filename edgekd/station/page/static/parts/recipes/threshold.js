@@ -4,6 +4,7 @@ import {send} from "../../lib/api.js";
 import {Histogram} from "../../lib/charts.js";
 import {number, percent, t} from "../../lib/texts.js";
 import {Notice, Select} from "../../lib/ui.js";
+import {warningText} from "../../lib/warnings.js";
 import {html, useEffect, useState} from "../../vendor/htm-preact.js";
 import {useLoaded} from "../record/loaded.js";
 import {chosenOf, nameOf, pathOf, score} from "./common.js";
@@ -102,6 +103,6 @@ function Promise({now, promised}) {
       ? html`<p><strong>${t("recipes.promised", {above: number(promised.above), count: number(promised.good_images),
           bound: percent(promised.bound)})}</strong></p>`
       : html`<p class="muted">${t("recipes.not_promised")}</p>`}
-    ${now.warnings.map((warning) => html`<${Notice} key=${warning} tone="error">${warning}<//>`)}
+    ${now.warnings.map((each) => html`<${Notice} key=${each.text} tone="error">${warningText(each)}<//>`)}
   </section>`;
 }

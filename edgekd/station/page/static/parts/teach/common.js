@@ -36,11 +36,6 @@ export function Figure({name, value, about, tone = ""}) {
     ${about && html`<span class="muted small">${about}</span>`}</div>`;
 }
 
-/** What the station says in its own words, as a sentence. */
-export function sentence(text) {
-  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
-}
-
 /** What is shown in place of an answer that is not there yet, or could not be given. */
 export function Waiting({problem}) {
   if (problem) return html`<${Notice} tone="ng" alert>${problem.text}<//>`;

@@ -3,22 +3,22 @@
 import {send} from "../../lib/api.js";
 import {number, percent, t} from "../../lib/texts.js";
 import {Button, Icon, Notice, Table, attempt} from "../../lib/ui.js";
+import {warningText} from "../../lib/warnings.js";
 import {html, useState} from "../../vendor/htm-preact.js";
-import {Picture, sentence} from "./common.js";
+import {Picture} from "./common.js";
+import {promiseOf} from "./outcome.js";
 import {imageOf, pathOf} from "./server.js";
 import {WorkLine} from "./work.js";
 
 export function Limits({project, result, work}) {
   const {threshold, limits} = result;
   if (!threshold) return html`<${Notice} tone="ng">${t("teach.no_threshold")}<//>`;
-  // Those that name images that stand out are told by the images themselves, below.
-  const warnings = threshold.warnings.filter((each) => !threshold.suspicious.some(({name}) => each.includes(name)));
+  // Images that stand out are told by the images themselves, below.
+  const warnings = threshold.warnings.filter(({code}) => code !== "set_aside");
   return html`<div class="stack">
-    <p>${t("teach.promise", {
-      asked: percent(threshold.false_reject_rate), expected: percent(threshold.expected),
-      bound: percent(threshold.bound), above: threshold.above, count: threshold.good_images,
-    })} ${threshold.images_wanted ? t("teach.promise_more", {count: threshold.images_wanted}) : ""}</p>
-    ${warnings.map((each) => html`<${Notice} key=${each} tone="error">${sentence(each)}<//>`)}
+    <p>${promiseOf(threshold) || threshold.promise}
+      ${threshold.images_wanted && ` ${t("teach.promise_more", {count: threshold.images_wanted})}`}</p>
+    ${warnings.map((each) => html`<${Notice} key=${each.text} tone="error">${warningText(each)}<//>`)}
     <${WorkLine} work=${work} kinds=${["threshold"]} />
     <${LimitTable} threshold=${threshold} limits=${limits} work=${work} />
     <${Suspicious} project=${project} suspicious=${threshold.suspicious} />

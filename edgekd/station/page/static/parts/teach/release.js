@@ -3,9 +3,10 @@
 import {send} from "../../lib/api.js";
 import {t} from "../../lib/texts.js";
 import {Button, Check, Field, Icon, Notice, attempt, useSession} from "../../lib/ui.js";
+import {warningText} from "../../lib/warnings.js";
 import {html, useState} from "../../vendor/htm-preact.js";
 import {Figures, lostIn} from "./check.js";
-import {Title, sentence} from "./common.js";
+import {Title} from "./common.js";
 import {JobTaken} from "./projects.js";
 import {act, pathOf, useAnswer} from "./server.js";
 import {isReleased} from "./steps.js";
@@ -45,8 +46,8 @@ function doubtsOf(result) {
     golden === 0 && t("teach.doubt.no_golden"),
     right < golden && t("teach.doubt.golden", {count: golden - right, of: golden}),
     flips > 0 && t("teach.doubt.flips", {count: flips, of: drift.images}),
-    run.below_ceiling && sentence(run.below_ceiling),
-    ...(threshold ? threshold.warnings.map(sentence) : [t("teach.no_threshold")]),
+    run.below_ceiling && warningText(run.below_ceiling),
+    ...(threshold ? threshold.warnings.map(warningText) : [t("teach.no_threshold")]),
   ].filter(Boolean);
 }
 

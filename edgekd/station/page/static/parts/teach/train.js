@@ -5,6 +5,7 @@ import {duration, number, t, time} from "../../lib/texts.js";
 import {Button, Field, Icon, Notice, Segmented, Select} from "../../lib/ui.js";
 import {html, useState} from "../../vendor/htm-preact.js";
 import {Next, Title, Waiting} from "./common.js";
+import {outcomeOf} from "./outcome.js";
 import {useAnswer} from "./server.js";
 import {enough} from "./steps.js";
 import {WorkLine, useWork} from "./work.js";
@@ -105,7 +106,7 @@ function WorkSteps({progress}) {
     <span class="sign" aria-hidden="true">${sign(step.state)}</span>
     <span class="what"><strong>${t(`teach.work_step.${step.name}`)}</strong>
       <span class="hidden-text">${t(`teach.work_state.${step.state}`)}</span>
-      ${step.text && html`<span class="muted small">${step.text}</span>`}
+      ${step.text && html`<span class="muted small">${outcomeOf(step)}</span>`}
       ${step.state === "running" && progress.running && progress.total > 0 && html`<progress max=${progress.total}
         value=${progress.done} aria-label=${t(`teach.work_step.${step.name}`)} />`}</span>
   </li>`)}</ol>`;
