@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -10,7 +11,7 @@ from edgekd.verdicts.promise import promise_of, signs_of
 from edgekd.verdicts.threshold import threshold_from_good
 from edgekd.verdicts.warning_signs import learned_by_heart, synthetic_overlap
 
-from .scripts import computed_in, needs_node
+from .scripts import STATIC, computed_in, needs_node
 
 pytestmark = needs_node
 WARNING, OUTCOME = "lib/warnings.js", "parts/teach/outcome.js"
@@ -72,3 +73,11 @@ def test_a_promise_that_was_not_counted_is_told_as_the_manifest_has_it():
     old = {"value": 1.5, "false_reject_rate": 0.01, "good_images": 30, "origin": "the highest score of 30"}
     expression = "script.promiseOf(old) || promise"
     assert computed_in("de", OUTCOME, expression, old=old, promise=promise_of(old)) == old["origin"]
+
+
+def test_every_way_in_which_a_process_ends_has_its_sentence():
+    texts = json.loads((STATIC / "texts" / "de.json").read_text(encoding="utf-8"))["teach"]["ending"]
+    assert set(texts) == {"killed", "signal", "exit"}
+    killed = computed_in("de", OUTCOME, "script.endingOf(ending)", ending={"code": "killed", "number": 9})
+    assert "Signal 9" in killed
+    assert "Arbeitsspeicher" in killed

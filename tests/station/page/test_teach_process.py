@@ -13,6 +13,7 @@ import edgekd
 from edgekd.run_folder import VERDICTS_FILE
 from edgekd.station.page.link import RefusedError
 from edgekd.station.page.roles import Role
+from edgekd.station.page.teaching.ending import ending_of
 from edgekd.station.page.teaching.projects import Projects
 from edgekd.station.recipe_store import find_job, released_recipe
 from edgekd.station.record.reading import RecordReader
@@ -90,6 +91,61 @@ def test_what_was_killed_goes_on_with_the_next_page_and_what_was_stopped_does_no
     assert working.go_on()
     wait_for(lambda: not project.is_working)
     assert working.job()["state"] == "failed"
+
+
+def test_why_a_process_ended_before_its_time_is_in_the_job_the_notes_and_the_log(tmp_path):
+    projects = Projects(tmp_path / "data", tmp_path / "recipes")
+    project = projects.create("cell", "line", "", 3, "engineer")
+    assert project.working.order("compare", 1, "engineer", COMPARISON)
+    assert project.working.job()["ending"] is None
+    project.working._process.kill()
+    wait_for(lambda: not project.is_working)
+    text = "ended by signal 9 (perhaps the system ran out of memory)"
+    job = project.working.job()
+    assert job["state"] == "interrupted"
+    assert job["ending"] == {"code": "killed", "number": 9, "text": text}
+    assert [line["text"] for line in project.files.work.lines()] == [f"the process of the work {text}"]
+    assert text in project.files.work.log.read_text()
+    assert Projects(tmp_path / "data", tmp_path / "recipes").get("cell").working.job()["ending"] == job["ending"]
+    assert project.working.job() == job  # It is noted once.
+    assert len(project.files.work.lines()) == 1
+    assert project.working.go_on()
+    wait_for(lambda: not project.is_working)
+    job = project.working.job()
+    assert (job["state"], job["ending"]) == ("failed", None)
+
+
+def test_whoever_asked_a_process_to_end_or_lets_it_go_on_at_once_finds_no_false_reason(tmp_path):
+    projects = Projects(tmp_path / "data", tmp_path / "recipes")
+    project = projects.create("cell", "line", "", 3, "engineer")
+    assert project.working.order("compare", 1, "engineer", COMPARISON)
+    project.working.stop()
+    wait_for(lambda: not project.is_working)
+    job = project.working.job()
+    assert (job["state"], job["ending"]) == ("stopped", None)
+    assert project.working.go_on()
+    project.working._process.kill()
+    project.working._process.wait()
+    assert project.working.go_on()  # Nobody looked meanwhile.
+    assert "ended by signal 9" in project.files.work.log.read_text()
+    wait_for(lambda: not project.is_working)
+    assert project.working.job()["state"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (-9, "ended by signal 9 (perhaps the system ran out of memory)"),
+        (-11, "ended by signal 11, SIGSEGV"),
+        (-40, "ended by signal 40"),
+        (1, "ended with exit code 1; see worker.log in the project's folder"),
+        (-15, None),
+        (130, None),
+    ],
+)
+def test_an_exit_code_is_told_in_words(code, expected):
+    ending = ending_of(code)
+    assert (None if ending is None else ending.text) == expected
 
 
 @pytest.mark.slow

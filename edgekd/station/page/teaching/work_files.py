@@ -1,7 +1,8 @@
 """What the page and the process that does the long work tell each other, in files: so that either may end and return.
 
 The page writes `order.json` and starts the process, which holds a lock as long as it lives and writes `state.json` and
-`progress.jsonl`. The lock, not a process number, tells whether it still works.
+`progress.jsonl`. The lock, not a process number, tells whether it still works. Of a process that ended before its time
+the page writes there how.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ STEPS: Mapping[Kind, tuple[str, ...]] = {
     "recipe": ("recipe",),
     "compare": ("comparison",),
 }
+FINAL = ("done", "failed", "stopped")
 MOST_POINTS, MOST_LINES = 600, 200  # Of curve and log that the page shows.
 
 
@@ -74,6 +76,21 @@ class Step:
         self.text, self.figures = text, figures
 
 
+@dataclass(frozen=True)
+class Ending:
+    """How a process ended before its time.
+
+    Attributes:
+        code: "killed" by SIGKILL, as a system does that runs out of memory; another "signal"; or "exit".
+        number: Of the signal, or the exit code.
+        text: Both, in English.
+    """
+
+    code: Literal["killed", "signal", "exit"]
+    number: int
+    text: str
+
+
 @dataclass
 class State:
     """How far the work is; the process writes it.
@@ -88,6 +105,8 @@ class State:
         pid: Of the process.
         ended_utc_ms: None while it is not over.
         error: Why it failed, in one line.
+        ending: How the process ended before its time; the page writes it, once the process is gone. None where it did
+            not, or that is not known.
     """
 
     order: int
@@ -100,6 +119,7 @@ class State:
     pid: int = 0
     ended_utc_ms: int | None = None
     error: str = ""
+    ending: Ending | None = None
 
 
 _LOOKING = threading.Lock()  # Whoever looks whether the lock is free holds it for a moment.

@@ -51,6 +51,7 @@ def work(project: ProjectFiles, data: Path, recipes: Path) -> int:
         if project.work.stop_asked:
             report.end("stopped")
         else:
+            report.note("was asked to end")
             report.interrupted()
         return 130
     except EdgekdError as error:

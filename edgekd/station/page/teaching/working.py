@@ -7,17 +7,20 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from edgekd.station.clock import Clock
+from edgekd.station.page.teaching.ending import note_ending
 from edgekd.station.page.teaching.project_files import ProjectFiles
-from edgekd.station.page.teaching.work_files import STEPS, Kind, Order, State, Step
+from edgekd.station.page.teaching.work_files import FINAL, STEPS, Kind, Order, State, Step
 
 WORKER = "edgekd.station.page.teaching.worker"
+ENDING_S = 1.0  # A process gives the lock back a moment before it is gone.
 OF_STATE = ("ended_utc_ms", "elapsed_s", "left_s", "done", "total", "error")
-FINAL = ("done", "failed", "stopped")
 
 
 class Working:
@@ -34,6 +37,7 @@ class Working:
         self._project, self._station = project, station
         self._data, self._recipes = data, recipes
         self._process: subprocess.Popen[bytes] | None = None
+        self._starting = threading.Lock()  # Nobody starts a process while the end of the one before is noted.
 
     def order(self, kind: Kind, number: int, by: str, options: dict[str, Any]) -> bool:
         """Orders work and begins it.
@@ -47,23 +51,12 @@ class Working:
         Returns:
             Whether it was begun; False where the project's last work is still going on.
         """
-        lock = self._project.work.take_lock()
-        if lock is None:
-            return False
-        with _closing(lock):
-            self._project.work.put_order(Order(Clock().utc_ms(), kind, number, by, options))
-            self._start(lock)
-        return True
+        work = self._project.work
+        return self._begin(lambda: work.put_order(Order(Clock().utc_ms(), kind, number, by, options)))
 
     def go_on(self) -> bool:
         """Begins again what was interrupted or stopped; returns whether it was begun."""
-        lock = self._project.work.take_lock()
-        if lock is None:
-            return False
-        with _closing(lock):
-            self._project.work.go_on()
-            self._start(lock)
-        return True
+        return self._begin(self._project.work.go_on)
 
     def stop(self) -> None:
         """Asks the process to end; what it did is kept."""
@@ -84,10 +77,8 @@ class Working:
         order = work.order()
         if order is None:
             return None
-        running = work.is_locked()
+        running = self._is_running()
         state = work.state() or State(order.id, steps=[Step(name) for name in STEPS[order.kind]])
-        if self._process is not None:
-            self._process.poll()  # So that it does not stay as a zombie.
         return {
             "project": self._project.folder.name,
             "station": self._station,
@@ -98,10 +89,41 @@ class Working:
             "step": next((each.name for each in state.steps if each.state == "running"), ""),
             "steps": [asdict(each) for each in state.steps],
             "started_utc_ms": order.id,
-            **{
-                name: getattr(state, name) for name in ("ended_utc_ms", "elapsed_s", "left_s", "done", "total", "error")
-            },
+            **{name: getattr(state, name) for name in OF_STATE},
+            "ending": None if running or state.ending is None else asdict(state.ending),
         }
+
+    def _begin(self, prepare: Callable[[], None]) -> bool:
+        """Starts the process, once what it reads is prepared; returns False where one still works."""
+        if self._is_running():
+            return False
+        with self._starting:
+            lock = self._project.work.take_lock()
+            if lock is None:
+                return False
+            with _closing(lock):
+                prepare()
+                self._start(lock)
+        return True
+
+    def _is_running(self) -> bool:
+        """Whether the process works. It is noted how one ended that was begun here."""
+        work = self._project.work
+        with self._starting:
+            if work.is_locked():
+                return True
+            if self._process is None:
+                return False
+            try:
+                code = self._process.wait(ENDING_S)
+            except subprocess.TimeoutExpired:
+                return False
+            lock = work.take_lock()
+            if lock is not None:
+                self._process = None
+                with _closing(lock):
+                    note_ending(work, code)
+            return False
 
     def _start(self, lock: int) -> None:
         folder = self._project.work.folder

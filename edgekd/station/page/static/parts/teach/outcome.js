@@ -1,4 +1,4 @@
-// What came of the steps of the long work, in the reader's language.
+// What came of the long work and of its steps, in the reader's language.
 
 import {percent, t} from "../../lib/texts.js";
 
@@ -18,6 +18,11 @@ const OUTCOMES = {
  */
 export function outcomeOf({name, text, figures}) {
   return (Object.keys(figures).length > 0 && OUTCOMES[name]?.(figures)) || text;
+}
+
+/** How the process ended before its time. @param {{code: string, number: number}} ending */
+export function endingOf({code, number}) {
+  return t(`teach.ending.${code}`, {number});
 }
 
 /** What a threshold promises; "" of one for which that was not counted. */

@@ -5,7 +5,7 @@ import {duration, number, t, time} from "../../lib/texts.js";
 import {Button, Field, Icon, Notice, Segmented, Select} from "../../lib/ui.js";
 import {html, useState} from "../../vendor/htm-preact.js";
 import {Next, Title, Waiting} from "./common.js";
-import {outcomeOf} from "./outcome.js";
+import {endingOf, outcomeOf} from "./outcome.js";
 import {useAnswer} from "./server.js";
 import {enough} from "./steps.js";
 import {WorkLine, useWork} from "./work.js";
@@ -62,7 +62,7 @@ function Order({project, again, begin}) {
 
 function Progress({work}) {
   const {progress, running, begin, stop} = work;
-  const {state, error, elapsed_s: elapsed} = progress;
+  const {state, error, ending, elapsed_s: elapsed} = progress;
   return html`<div class="card stack progress">
     <div class="row between">
       <h2>${t(`teach.work.${state}`)}</h2>
@@ -72,6 +72,7 @@ function Progress({work}) {
     </div>
     ${running && html`<${Clock} progress=${progress} />`}
     ${error && html`<${Notice} tone="ng" alert>${error}<//>`}
+    ${ending && html`<${Notice} tone="error" alert>${endingOf(ending)}<//>`}
     <div class="training">
       <${WorkSteps} progress=${progress} />
       <${Curve} curve=${progress.curve ?? []} />

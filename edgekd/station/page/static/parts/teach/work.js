@@ -3,6 +3,7 @@
 import {duration, t} from "../../lib/texts.js";
 import {Button, Notice, attempt} from "../../lib/ui.js";
 import {html, useEffect, useRef, useState} from "../../vendor/htm-preact.js";
+import {endingOf} from "./outcome.js";
 import {act, pathOf, useAnswer} from "./server.js";
 
 const POLL_MS = 1000, IDLE_MS = 10000;
@@ -40,6 +41,7 @@ export function WorkLine({work, kinds}) {
     return running && html`<${Notice} tone="accent">${t("teach.other_work", {what})}<//>`;
   }
   if (progress.state === "failed") return html`<${Notice} tone="ng" alert>${progress.error}<//>`;
+  if (progress.ending) return html`<${Notice} tone="error" alert>${endingOf(progress.ending)}<//>`;
   if (!running) return null;
   return html`<${Notice} tone="accent"><div class="grow stack" aria-live="polite">
     <div class="row between"><span>${t(`teach.kind.${progress.kind}`)}
