@@ -34,7 +34,7 @@ COMMANDS = {
     "benchmark": "Train, evaluate and time systems on a whole dataset.",
     "inspect": "Run a detector on a folder, a video or a camera.",
     "log": "Show what a line did: verdicts and yield by hour, times, drift, the last NG.",
-    "recipes": "Make, list, release and retire a station's recipes.",
+    "recipes": "Make, list, release, retire and bring back a station's recipes.",
     "station": "Run a station beside the line: trigger, verdict, PLC, record, page.",
     "users": "Add, list, change and remove who may log in to a station's page.",
     "sign": "Sign an artifact, so that a station refuses any other.",

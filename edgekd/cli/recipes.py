@@ -1,4 +1,4 @@
-"""edgekd recipes make, list, release, retire and revise."""
+"""edgekd recipes make, list, release, retire, bring-back and revise."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgekd.cli.types import between, positive
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help="Make, list, release and retire a station's recipes: what judges a product, and how.",
+    help="Make, list, release, retire and bring back a station's recipes: what judges a product, and how.",
 )
 
 Recipes = Annotated[
@@ -174,6 +174,20 @@ def retire(folder: Revision, by: By, reason: Reason, data: Data = None) -> None:
         run(folder, by, reason)
         change.old, change.new = "released", "retired"
     answer.print(f"retired {folder}", soft_wrap=True)
+
+
+@app.command("bring-back")
+def bring_back(folder: Revision, by: By, reason: Reason, data: Data = None) -> None:
+    """Put an earlier release into use again, as the next revision; the one in use until now is retired."""
+    from edgekd.cli.output import answer
+    from edgekd.station.recipe_changes import in_use, name_of, on_record
+    from edgekd.station.recipe_release import bring_back as run
+
+    with on_record(data, by, "bring back recipe", folder, reason) as change:
+        change.old = in_use(folder)
+        change.folder, digest = run(folder, by, reason)
+        change.new = f"{name_of(change.folder)}, digest {digest}, as {name_of(folder)}"
+    answer.print(f"brought {folder} back as {change.folder}, digest {digest}", soft_wrap=True)
 
 
 @app.command()

@@ -20,10 +20,12 @@ class Change:
     """What a change makes of a recipe; filled while it is made.
 
     Attributes:
+        folder: `ID/REVISION` that it is noted of.
         old: What was before.
         new: What is since.
     """
 
+    folder: Path
     old: str = ""
     new: str = ""
 
@@ -36,7 +38,7 @@ def on_record(data: Path | None, who: str, action: str, folder: Path, why: str) 
         data: The station's data folder; None for no trail.
         who: Who makes it.
         action: What, such as "release recipe".
-        folder: `ID/REVISION`.
+        folder: `ID/REVISION`; the block may name another one that it made.
         why: The reason.
 
     Raises:
@@ -45,14 +47,14 @@ def on_record(data: Path | None, who: str, action: str, folder: Path, why: str) 
     """
     if data is not None and not (data / VERDICTS_FILE).is_file():
         raise EdgekdError(f"{data} holds no record of a station: name 'data' of its configuration, once it has run")
-    change = Change()
+    change = Change(folder)
     yield change
     if data is None:
         return
     try:
-        note_change(data, who, "", ADDRESS, action, name_of(folder), change.old, change.new, why)
+        note_change(data, who, "", ADDRESS, action, name_of(change.folder), change.old, change.new, why)
     except EdgekdError as error:
-        raise MachineError(f"{folder} is changed, but not in the audit trail: {error}") from error
+        raise MachineError(f"{change.folder} is changed, but not in the audit trail: {error}") from error
 
 
 def name_of(folder: Path) -> str:

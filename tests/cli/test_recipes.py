@@ -1,4 +1,4 @@
-"""edgekd recipes make, list, release, retire and revise."""
+"""edgekd recipes make, list, release, retire, bring-back and revise."""
 
 import json
 
@@ -76,6 +76,30 @@ def test_each_change_is_in_the_audit_trail_of_the_station_that_runs(recipes, tmp
             ("Ann", "retire recipe", "bolt/2", "released", "retire", "new lamp"),
         ]
     )
+
+
+def test_an_earlier_release_is_brought_back_as_the_next_revision_and_the_trail_has_it(recipes, tmp_path, capsys, fails):
+    data, first, second = tmp_path / "data", recipes / "bolt" / "1", recipes / "bolt" / "2"
+    why = ["--by", "Ann", "--reason", "the lamp failed"]
+    assert "was never released" in fails("recipes", "bring-back", first, *why)
+    assert main(["recipes", "release", first, *why]) == 0
+    assert "is in use already" in fails("recipes", "bring-back", first, *why)
+    assert main(["recipes", "revise", first]) == 0
+    assert main(["recipes", "release", second, *why]) == 0
+    record, _ = open_record(data, "0")
+    capsys.readouterr()
+    assert main(["recipes", "bring-back", first, *why, "--data", data]) == 0
+    told = capsys.readouterr().out
+    assert f"brought {first} back as {recipes / 'bolt' / '3'}" in told
+    rows = listed(recipes, capsys)
+    assert [(row["revision"], row["status"]) for row in rows] == [(1, "retired"), (2, "retired"), (3, "released")]
+    assert told.split()[-1] == rows[2]["digest"]
+    with RecordReader(data / VERDICTS_FILE) as reader:
+        (entry,) = reader.entries(9)
+    record.close()
+    assert (entry.who, entry.action, entry.subject, entry.old) == ("Ann", "bring back recipe", "bolt/3", "bolt/2")
+    assert entry.new == f"bolt/3, digest {rows[2]['digest']}, as bolt/1"
+    assert entry.why == "the lamp failed"
 
 
 def test_a_file_that_was_changed_is_noted_in_the_list(recipes, capsys):
