@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from edgekd.station.configuration import OneStation
 from edgekd.station.error_codes import ErrorCode, StationError
 from edgekd.station.events import (
     AlarmChanged,
-    Audited,
     Event,
     EventStream,
     ImageStored,
@@ -26,8 +24,9 @@ from edgekd.station.ports import Person, Reply, Snapped, StoredImage, Who
 from edgekd.station.production import Production
 from edgekd.station.recipes import CameraSettings
 from edgekd.station.shared import Shared
-from edgekd.station.snapshot import Counters, Loaded, Snapshot
+from edgekd.station.snapshot import Counters, Snapshot
 from edgekd.station.states import State
+from edgekd.station.trail import Trail
 from edgekd.station.work import Work
 
 HIGHEST_JOB = 999
@@ -64,6 +63,7 @@ class Station:
         self.name = configuration.name
         self.events = EventStream()
         self._configuration, self._shared = configuration, shared
+        self._trail = Trail(self.name, shared.recorder, self._tell)
         self._alarms = Alarms(self._tell, shared.clock)
         self._work = Work(self.name, shared, self._tell, self._alarms, lambda: self._production.in_work)
         self._work.job = configuration.job
@@ -71,11 +71,6 @@ class Station:
         self._production = Production(self.name, shared, self._tell, self._alarms, self._work, acknowledge_s, first)
         self._production.enabled = configuration.trigger != "modbus"  # A PLC enables its triggers itself.
         self._links = Links(self._alarms, self._work, configuration.cameras)
-        self._asked: tuple[str, Who] = (
-            "configuration",
-            "",
-        )  # Source and name of whoever asked for what is loaded next.
-        self._judged_by = ""
         self._free = 1.0
         self._clock_jumped = False
         self._started = shared.clock.now()
@@ -162,7 +157,7 @@ class Station:
         """Ends the part in work at once, with an ERROR that says so."""
         if not self._production.abort():
             return Reply(ErrorCode.TRIGGER_NOT_READY, "no part is in work")
-        self._audit("abort", source, who)
+        self._trail.note("abort", source, who)
         return Reply()
 
     def change_job(self, job: int, source: str, who: Who = "") -> Reply:
@@ -171,22 +166,22 @@ class Station:
             return Reply(ErrorCode.JOB_UNKNOWN, f"a job is 1 to {HIGHEST_JOB}, or 0 for none, got {job}")
         if self._work.state is State.HALTED:
             return Reply(ErrorCode.SYSTEM, "the station is halted: reset it first")
-        self._audit("change job", source, who, old=str(self._work.job or 0), new=str(job))
-        self._asked = source, who
+        self._trail.note("change job", source, who, old=str(self._work.job or 0), new=str(job))
+        self._trail.expect_loading(source, who)
         self._work.change_job(job or None)
         return Reply()
 
     def set_online(self, online: bool, source: str, who: Who = "") -> None:
         """Goes online, or offline after the part in work."""
         if online is not self._work.online:
-            self._audit("online" if online else "offline", source, who)
-            self._asked = source, who
+            self._trail.note("online" if online else "offline", source, who)
+            self._trail.expect_loading(source, who)
         self._work.set_online(online)
 
     def clear_error(self, source: str, who: Who = "") -> None:
         """Clears what was missed, and FAULT where its cause is gone."""
-        self._audit("clear error", source, who, old=self._work.state.name)
-        self._asked = source, who
+        self._trail.note("clear error", source, who, old=self._work.state.name)
+        self._trail.expect_loading(source, who)
         self._production.clear()
         self._alarms.end(ErrorCode.CLOCK_JUMPED)
         self._work.clear_fault()
@@ -197,7 +192,7 @@ class Station:
             return Reply(ErrorCode.JOB_UNKNOWN, "no recipe is loaded: choose a job first")
         if self._work.state not in (State.READY, State.RUNNING, State.BLOCKED):
             return Reply(ErrorCode.TRIGGER_NOT_READY, f"the station is {self._work.state.name}: wait until it is ready")
-        self._audit("self-test", source, who)
+        self._trail.note("self-test", source, who)
         self._work.start_self_test()
         return Reply()
 
@@ -205,37 +200,37 @@ class Station:
         """Starts the master-part test: the next parts are the recipe's master parts, in their order."""
         if why_not := self._work.start_master_test():
             return Reply(ErrorCode.TRIGGER_NOT_READY, why_not)
-        self._audit("master-part test", source, who)
+        self._trail.note("master-part test", source, who)
         return Reply()
 
     def reset_counters(self, source: str, who: Who = "") -> None:
         """Counts from zero."""
         counted = self._production.counters
         old = f"total {counted.total}, OK {counted.ok}, NG {counted.ng}, ERROR {counted.error}"
-        self._audit("reset counters", source, who, old=old)
+        self._trail.note("reset counters", source, who, old=old)
         self._production.reset_counters()
 
     def confirm_reject(self, part_id: int) -> None:
         """The line's sensor saw this part fall out."""
-        self._audit("reject confirmed", "plc", subject=f"part {part_id}")
+        self._trail.note("reject confirmed", "plc", subject=f"part {part_id}")
 
     def simulate(self, on: bool, source: str, who: Who = "") -> None:
         """Marks what follows as simulated: never OK on the wire."""
         if on is not self._production.simulating:
-            self._audit("simulation on" if on else "simulation off", source, who)
+            self._trail.note("simulation on" if on else "simulation off", source, who)
         self._production.simulating = on
 
     def halt(self, source: str, who: Who = "") -> Reply:
         """Ends work so that the power may be switched off."""
         if self._work.state is State.FAULT:
             return Reply(ErrorCode.SYSTEM, "the station is in FAULT: acknowledge the error first")
-        self._audit("halt", source, who)
+        self._trail.note("halt", source, who)
         self._work.halt()
         return Reply()
 
     def reset(self, source: str, who: Who = "") -> Reply:
         """Starts anew: after `halt`, from FAULT where its cause is gone, else to OFFLINE after the part in work."""
-        self._audit("reset", source, who, old=self._work.state.name)
+        self._trail.note("reset", source, who, old=self._work.state.name)
         self._work.set_online(False)
         self._work.started()
         self._work.clear_fault()
@@ -247,30 +242,27 @@ class Station:
             return Reply(ErrorCode.TRIGGER_NOT_READY, f"the station is {self._work.state.name}, and not blocked")
         if not _name(who) or not reason:
             return Reply(ErrorCode.SELF_TEST_FAILED, "a release needs a name and a reason")
-        self._audit("release", "engineer", who, old=State.BLOCKED.name, new=State.READY.name, why=reason)
+        self._trail.note("release", "engineer", who, old=State.BLOCKED.name, new=State.READY.name, why=reason)
         self._work.release()
         return Reply()
 
     def acknowledge_alarm(self, code: ErrorCode, who: Who) -> None:
         """Somebody has seen an alarm; this clears nothing."""
         if self._alarms.acknowledge(code, _name(who)):
-            self._audit("acknowledge alarm", "page", who, subject=f"alarm {code.value}")
+            self._trail.note("acknowledge alarm", "page", who, subject=f"alarm {code.value}")
 
     async def review(self, result_id: int, label: str, note: str, who: Person) -> bool:
         """Puts on record what somebody found a part to be. Returns whether it is there."""
         recorder = self._shared.recorder
         if not await recorder.put(partial(recorder.record.review, result_id, who.name, label, note)):
             return False
-        self._audit("review", "page", who, subject=f"result {result_id}", new=label, why=note)
+        self._trail.note("review", "page", who, subject=f"result {result_id}", new=label, why=note)
         self._tell(Reviewed(result_id, who.name, label, note))
         return True
 
     async def audit(self, action: str, subject: str, old: str, new: str, why: str, who: Person) -> bool:
         """Puts a change on record that was made elsewhere, such as a user's. Returns whether it is there."""
-        written = await self._shared.recorder.put(self._audit_entry(who, action, subject, old, new, why))
-        if written:
-            self._tell(Audited(who.name, action, subject))
-        return written
+        return await self._trail.write(who, action, subject, old, new, why)
 
     async def snap(self, camera: str, settings: CameraSettings, path: Path, who: Who = "") -> Snapped:
         """Takes an image with a camera and writes it to a file; only while the station judges nothing."""
@@ -359,29 +351,9 @@ class Station:
         """Tells everybody who listens, and the record what belongs there."""
         self.events.publish(event)
         if isinstance(event, RecipeChanged) and event.recipe is not None:
-            self._note_recipe(event.recipe)
+            self._trail.note_recipe(event.recipe)
         if isinstance(event, (AlarmChanged, SelfTestEnded)):
             self._shared.recorder.add(partial(self._shared.recorder.record.note, event, self.name))
-
-    def _note_recipe(self, recipe: Loaded) -> None:
-        """Puts it into the audit trail where another revision judges than before, and who asked for it."""
-        before, self._judged_by = self._judged_by, f"{recipe.recipe_id}/{recipe.revision}, digest {recipe.digest}"
-        if self._judged_by != before:
-            self._audit("load recipe", *self._asked, subject=f"job {recipe.job}", old=before, new=self._judged_by)
-
-    def _audit(
-        self, action: str, source: str, who: Who = "", subject: str = "", old: str = "", new: str = "", why: str = ""
-    ) -> None:
-        subject = f"{self.name}: {subject}" if subject else self.name
-        person = who if isinstance(who, Person) else Person(who or source, "", source)
-        self._shared.recorder.add(self._audit_entry(person, action, subject, old, new, why))
-        self._tell(Audited(person.name, action, subject))
-
-    def _audit_entry(
-        self, person: Person, action: str, subject: str, old: str, new: str, why: str
-    ) -> Callable[[], object]:
-        audit = self._shared.recorder.record.audit
-        return partial(audit, person.name, person.role, person.address, action, subject, old, new, why)
 
     def _record_writable(self, writable: bool) -> None:
         if writable:
