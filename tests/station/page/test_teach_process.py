@@ -50,6 +50,18 @@ def test_work_is_done_in_a_process_of_its_own_one_at_a_time(tmp_path):
     projects.require_free(other)
 
 
+def test_work_is_over_once_its_process_is_gone_and_the_next_can_begin(tmp_path):
+    projects = Projects(tmp_path / "data", tmp_path / "recipes")
+    project = projects.create("cell", "line", "", 3, "engineer")
+    assert project.working.order("compare", 1, "engineer", COMPARISON)
+    wait_for(lambda: not project.is_working)
+    lock = project.files.work.take_lock()  # As a process has it that has done all, and is not gone yet.
+    assert lock is not None
+    assert project.working.job()["state"] == "running"
+    os.close(lock)
+    assert project.working.job()["state"] == "failed"
+
+
 def test_whoever_follows_is_told_when_the_state_changes(tmp_path):
     projects = Projects(tmp_path / "data", tmp_path / "recipes")
     project = projects.create("cell", "line", "", 3, "engineer")

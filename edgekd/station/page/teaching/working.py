@@ -148,8 +148,8 @@ def _closing(file: int) -> Any:
 
 
 def _state(state: State, running: bool, stop_asked: bool) -> str:
+    if running:  # Also for the moment that a process takes to end: until then nothing else can be begun.
+        return "running"
     if state.state in FINAL:
         return state.state
-    if running:
-        return "running"
     return "stopped" if stop_asked else "interrupted"
