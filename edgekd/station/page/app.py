@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import pkgutil
 from collections.abc import Iterator
 from importlib import import_module
@@ -13,6 +14,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute, APIWebSocketRoute
+from python_multipart.exceptions import FormParserError
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
@@ -61,7 +63,7 @@ def create_app(page: Page, reads: Rate = READS, changes: Rate = CHANGES) -> Fast
         found += _routes_of(router)
     for path, name in PAGES.items():
         app.add_api_route(path, _file(STATIC / name), include_in_schema=False)
-    app.mount("/static", StaticFiles(directory=STATIC))
+    app.mount("/static", _Static(directory=STATIC))
     _answer_errors(app)
     # The last is the outermost.
     app.add_middleware(Gate, sessions=page.sessions, routes=found)
@@ -95,6 +97,14 @@ def _file(path: Path) -> Any:
     return serve
 
 
+class _Static(StaticFiles):
+    """Files by their names; one that no file can have is not there, where older releases of Starlette fail."""
+
+    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
+        """The file of a path, and what the system knows of it."""
+        return ("", None) if "\0" in path else super().lookup_path(path)
+
+
 def _answer_errors(app: FastAPI) -> None:
     """Gives every error its status and its one line."""
 
@@ -105,6 +115,10 @@ def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         return refusal(422, _first_problem(error))
+
+    @app.exception_handler(FormParserError)  # Which older releases of Starlette let through.
+    async def formless(request: Request, error: FormParserError) -> Response:
+        return refusal(422, "What was sent is no form.")
 
     @app.exception_handler(RefusedError)
     async def refused(request: Request, error: RefusedError) -> Response:

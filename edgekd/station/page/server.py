@@ -25,7 +25,13 @@ from edgekd.station.recipes_on_disk import RecipesOnDisk
 from edgekd.station.tasks import together, within
 
 LINK = "page"
-PACKAGES = {"fastapi": "fastapi", "uvicorn": "uvicorn", "websockets": "websockets", "argon2": "argon2-cffi"}
+PACKAGES = {
+    "fastapi": "fastapi",
+    "uvicorn": "uvicorn",
+    "websockets": "websockets",
+    "argon2": "argon2-cffi",
+    "python_multipart": "python-multipart",
+}
 GATHERED_S = 0.03  # For which events are gathered: a part makes eight, and control has more important things to do.
 REFRESHED_S = 5.0  # After so long without an event it is told how things are, since time itself changes some of them.
 MOST_SNAPS = 20
