@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from edgekd.artifact import Manifest, checked_content, frame_shape
 from edgekd.engines.base import EVERY_MAP, EngineSpec, Frames, Outputs, wants_maps
 from edgekd.engines.build_record import refuse_other_version
+from edgekd.engines.compiled_models import compile_for_cpu
 from edgekd.engines.host import HostEngine
 from edgekd.engines.openvino_devices import (
     backend_of,
@@ -81,6 +82,8 @@ class OpenVINOEngine(HostEngine):
             if path.suffix == ".engine":
                 refuse_other_version(manifest, path, "OpenVINO", version)
                 compiled = core.import_model(content, device, options)
+            elif device == "CPU":
+                compiled = compile_for_cpu(core, content, options)
             else:
                 compiled = core.compile_model(core.read_model(content, b""), device, options)
         except (RuntimeError, UnicodeDecodeError) as error:  # The latter where its own message quotes the file.

@@ -1,0 +1,130 @@
+"""Graphs that OpenVINO has compiled for this CPU, kept for the next start.
+
+Compiling takes several times as long as importing what was exported. A file's name is the hash of everything that what
+OpenVINO makes of a graph depends on, so that a graph, option, version or processor that changed finds nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import platform
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgekd.engines.cache import KeptFile, cache_folder
+from edgekd.engines.runtimes import import_openvino
+
+FORMAT = 1  # Of the files; higher when an older file must not be read any more.
+MOST_BYTES = 1_000_000_000  # Of all files; beyond, those go that were not used for longest.
+# Of a core in /proc/cpuinfo, on x86_64 and on aarch64; other fields, such as its clock, change while it runs.
+IDENTITY = {
+    "vendor_id",
+    "cpu family",
+    "model",
+    "model name",
+    "stepping",
+    "microcode",
+    "flags",
+    "CPU implementer",
+    "CPU architecture",
+    "CPU variant",
+    "CPU part",
+    "CPU revision",
+    "Features",
+}
+LIBRARIES = ("OV_", "OPENVINO_", "ONEDNN_", "DNNL_")  # How the environment variables begin that they read.
+
+_log = logging.getLogger("edgekd.openvino")
+_writing = threading.Lock()  # Threads of one process would write to one temporary file.
+
+
+def compile_for_cpu(core: Any, graph: bytes, options: Mapping[str, Any]) -> Any:
+    """A graph compiled for the CPU: imported where it was compiled here before, and otherwise kept for the next time.
+
+    Args:
+        core: OpenVINO's.
+        graph: The content of the .onnx file, checked against its manifest.
+        options: How it is compiled.
+
+    Returns:
+        OpenVINO's compiled model, with the same results either way.
+
+    Raises:
+        RuntimeError: OpenVINO does not take the graph.
+    """
+    file = KeptFile(compiled_path(core, graph, options), "compiled layers", _log)
+    blob = file.read()
+    if blob is not None:
+        try:
+            compiled = core.import_model(blob, "CPU", options)
+        except (RuntimeError, UnicodeDecodeError):
+            file.drop("are refused by OpenVINO")
+        else:
+            with contextlib.suppress(OSError):
+                os.utime(file.path)  # It was used now.
+            return compiled
+    compiled = core.compile_model(core.read_model(graph, b""), "CPU", options)
+    try:
+        exported = compiled.export_model().getvalue()
+    except RuntimeError as error:
+        _log.debug("OpenVINO cannot export the compiled layers: %s", error)
+        return compiled
+    with _writing:
+        if file.write(exported):
+            _keep_within(file.path.parent, MOST_BYTES)
+    return compiled
+
+
+def compiled_path(core: Any, graph: bytes, options: Mapping[str, Any], proc: Path = Path("/proc")) -> Path:
+    """Where a compiled graph is kept.
+
+    Args:
+        core: OpenVINO's.
+        graph: The content of the .onnx file.
+        options: How it is compiled.
+        proc: The folder of cpuinfo.
+    """
+    key = {
+        "format": FORMAT,
+        "graph": hashlib.sha256(graph).hexdigest(),
+        "options": {name: str(value) for name, value in options.items()},
+        "openvino": import_openvino().get_version(),
+        "machine": platform.machine(),
+        "device": str(core.get_property("CPU", "FULL_DEVICE_NAME")),
+        "capabilities": sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
+        "cores": _cores(proc / "cpuinfo"),
+        "environment": {name: value for name, value in os.environ.items() if name.startswith(LIBRARIES)},
+    }
+    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    return cache_folder() / "openvino" / f"{name}.blob"
+
+
+def _cores(cpuinfo: Path) -> list[str]:
+    """What kinds of cores there are, with their instructions; nothing where the system has no such file."""
+    try:
+        lines = cpuinfo.read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+    return sorted({line for line in lines if line.partition(":")[0].strip() in IDENTITY})
+
+
+def _keep_within(folder: Path, most_bytes: int) -> None:
+    """Deletes the files that were not used for longest, and what killed processes left, beyond a sum of sizes."""
+    used = []
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            with contextlib.suppress(OSError):  # Another process has deleted it.
+                state = path.stat()
+                used.append((state.st_mtime_ns, state.st_size, path))
+    total = 0
+    for _, size, path in sorted(used, reverse=True):
+        total += size
+        if total > most_bytes:
+            with contextlib.suppress(OSError):
+                path.unlink()
