@@ -145,7 +145,8 @@ def _peak_share(result: BenchResult) -> str:
         return f"{speed}; the device's {result.peak_share_of} peak is not measured {reason}"
     peak = result.device["peak_macs_per_second"][result.peak_share_of] / 1e9
     return (
-        f"{speed}: {result.peak_share:.0%} of the device's {result.peak_share_of} peak, measured as {peak:.0f} GMAC/s"
+        f"{speed}: {result.peak_share:.0%} of the device's {result.peak_share_of} peak, measured as {peak:.0f} GMAC/s "
+        f"in {result.device['peak_arithmetic'][result.peak_share_of]}"
     )
 
 
@@ -180,12 +181,12 @@ def _print_layers(figures: dict[str, Any]) -> None:
         answer.print(f"layers: {figures['measured']['layers']}")
         return
     rows = [
-        (row.name, row.time, row.share, row.floor, row.floor_share, row.bound)
+        (row.name, row.time, row.share, row.floor, row.time_over_floor, row.bound)
         for row in layer_rows(figures, SLOWEST_PRINTED)
     ]
     print_table(
         "slowest layers (floor: the least time on this device)",
-        ("layer", "ms", "share", "floor, ms", "floor / time", "bound by"),
+        ("layer", "ms", "share", "floor, ms", "time / floor", "bound by"),
         rows,
     )
     answer.print(summary, soft_wrap=True)

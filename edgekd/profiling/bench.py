@@ -17,11 +17,12 @@ from edgekd.data.preparing import prepare
 from edgekd.engines.base import Engine
 from edgekd.errors import EdgekdError
 from edgekd.machine.gpu_record import watch_gpu
+from edgekd.machine.record import read_cpu
 from edgekd.papers.efficiency import compare_efficiency
 from edgekd.profiling.bandwidth import CONVENTION, memory_bandwidth
 from edgekd.profiling.layer_times import profile_layers
-from edgekd.profiling.layers import HOW, ROUNDS, Profile, with_floors
-from edgekd.profiling.peak import peak_macs_fp32, peak_macs_int8
+from edgekd.profiling.layers import HOW, ROUNDS, Profile, sum_of_floors, time_over_floor, with_floors
+from edgekd.profiling.peak import arithmetic, peak_macs_fp32, peak_macs_int8
 from edgekd.profiling.throughput import measure_throughput
 from edgekd.profiling.timing import device_record, distribution, repeat_for, summarise
 from edgekd.progress import Progress, silent
@@ -64,7 +65,8 @@ def measure_engine(
 
     Returns:
         The content of `bench --json`: device, engine, latency_ms, latency_distribution, runner_overhead,
-        throughput_fps, throughput_fps_engine, overlap, power, macs, peak_share, layers, layers_total_ms, paper.
+        throughput_fps, throughput_fps_engine, overlap, power, macs, peak_share, layers, layers_total_ms, floor_ms,
+        time_over_floor, paper.
     """
     # CPUs compute float16 graphs, and what float16 there is around INT8, in float32.
     precision = "int8" if manifest["precision"].startswith("int8") else "fp32"
@@ -88,6 +90,8 @@ def measure_engine(
     with _phase(progress, "measuring layers"):
         profile = profile_layers(artifact, engine.spec, seconds)
     layers = with_floors(profile.layers, peaks, bandwidth) if profile else []
+    total_ms = sum(layer["time_ms"] for layer in layers) if profile else None
+    floor_ms = sum_of_floors(layers)
     macs = int(manifest["macs"])
     achieved = macs * images_per_batch(engine) / (latency["inference"]["median"] / 1e3)
     return {
@@ -95,6 +99,7 @@ def measure_engine(
         | {
             "gpu": watch.record if watch else None,
             "peak_macs_per_second": peaks,
+            "peak_arithmetic": {name: arithmetic(name, read_cpu().int8) for name in peaks},
             "bandwidth_bytes_per_second": bandwidth,
         },
         "engine": _engine_record(engine, manifest),
@@ -121,7 +126,9 @@ def measure_engine(
         "peak_share_of": precision,
         "layers": layers,
         "layers_batch": profile.batch if profile else None,
-        "layers_total_ms": sum(layer["time_ms"] for layer in layers) if profile else None,
+        "layers_total_ms": total_ms,
+        "floor_ms": floor_ms,
+        "time_over_floor": time_over_floor(total_ms, floor_ms),
         "paper": compare_efficiency(manifest, on_cpu),
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from edgekd.backends import ONNXRUNTIME, OPENVINO
@@ -62,8 +62,8 @@ def with_floors(layers: Iterable[Layer], peaks: Mapping[str, float], bandwidth: 
 
     Returns:
         The slowest first: `name`, `kind`, `weights`, `precision`, `macs`, `bytes`, `time_ms`, `floor_ms`,
-        `floor_share` (floor over time) and `bound` ("compute" or "memory"); the last three None where the floor
-        is unknown.
+        `floor_share` (floor over time), `time_over_floor` and `bound` ("compute" or "memory"); the last four None
+        where the floor is unknown.
     """
     rows = []
     for layer in sorted(layers, key=lambda layer: -layer.time_ms):
@@ -79,10 +79,34 @@ def with_floors(layers: Iterable[Layer], peaks: Mapping[str, float], bandwidth: 
                 "time_ms": layer.time_ms,
                 "floor_ms": floor,
                 "floor_share": floor / layer.time_ms if floor is not None and layer.time_ms else None,
+                "time_over_floor": time_over_floor(layer.time_ms, floor),
                 "bound": bound,
             }
         )
     return rows
+
+
+def sum_of_floors(rows: Sequence[Mapping[str, Any]]) -> float | None:
+    """The least time that the layers take together, in milliseconds.
+
+    Args:
+        rows: Layers beside their floors.
+
+    Returns:
+        None where there is no layer, or the floor of one is unknown.
+    """
+    floors = [row["floor_ms"] for row in rows]
+    return sum(floors) if floors and None not in floors else None
+
+
+def time_over_floor(time_ms: float | None, floor_ms: float | None) -> float | None:
+    """How many times its floor a layer, or all together, take; None where one of the two is unknown.
+
+    Args:
+        time_ms: As it was measured.
+        floor_ms: The least time.
+    """
+    return time_ms / floor_ms if time_ms is not None and floor_ms else None
 
 
 def _floor(layer: Layer, peaks: Mapping[str, float], bandwidth: float | None) -> tuple[float | None, str | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,13 @@ from edgekd.engines.runtimes import import_openvino
 from edgekd.macs import convolution_macs, product_macs
 
 CHANNELS, GRID, KERNEL, LAYERS = 256, 64, 3, 6  # Of the chains: most of a PDN's work, without its first layer.
+INT8_ARITHMETIC = {  # By the kernel's name of the instructions; the fastest that a processor has come first.
+    "amx_int8": "INT8 with AMX",
+    "avx512_vnni": "INT8 with VNNI",
+    "avx_vnni": "INT8 with VNNI",
+    "i8mm": "INT8 with matrix products (i8mm)",
+    "asimddp": "INT8 with dot products (asimddp)",
+}
 SIDE = 1536  # Of the square matrices: 27 MB in all, past the private caches, so that blocking is at work.
 
 
@@ -38,6 +45,18 @@ def peak_macs_int8(seconds: float = 2.0) -> float | None:
         seconds: How long to measure; the best pass through the chain counts.
     """
     return _best_chain(_chain(as_bytes=True), seconds) if _has_openvino() else None
+
+
+def arithmetic(precision: str, instructions: Collection[str]) -> str:
+    """What a peak was measured in, such as "INT8 with VNNI".
+
+    Args:
+        precision: Of the peak: "fp32" or "int8".
+        instructions: Of the processor for 8-bit integers, by the kernel's names.
+    """
+    if precision != "int8":
+        return "float32"
+    return next((text for name, text in INT8_ARITHMETIC.items() if name in instructions), "INT8 without VNNI or AMX")
 
 
 def _has_openvino() -> bool:

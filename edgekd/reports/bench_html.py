@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgekd.papers.efficiency import efficiency_figures
+from edgekd.profiling.layers import sum_of_floors, time_over_floor
 from edgekd.profiling.timing import STATISTICS
 from edgekd.reports.bench_charts import latency_svg, roofline_svg
 from edgekd.reports.gpu_text import gpu_text, without_throttling
@@ -24,7 +25,7 @@ class LayerRow(NamedTuple):
     time: str
     share: str
     floor: str
-    floor_share: str
+    time_over_floor: str
     bound: str
     precision: str
     gmacs: str
@@ -82,11 +83,11 @@ def layer_rows(figures: Mapping[str, Any], most: int = MOST_LAYERS) -> list[Laye
     rest = layers[most:]
     if not rest:
         return rows
-    time_ms, floor_ms = sum(layer["time_ms"] for layer in rest), _sum(rest, "floor_ms")
+    time_ms, floor_ms = sum(layer["time_ms"] for layer in rest), sum_of_floors(rest)
     summed = {
         "time_ms": time_ms,
         "floor_ms": floor_ms,
-        "floor_share": floor_ms / time_ms if floor_ms is not None and time_ms else None,
+        "time_over_floor": time_over_floor(time_ms, floor_ms),
         "bound": None,
         "precision": NOTHING,
         "macs": _sum(rest, "macs"),
@@ -115,8 +116,10 @@ def layers_summary(figures: Mapping[str, Any]) -> str | None:
         f"{len(figures['layers'])} layers take {figure(figures['layers_total_ms'])} ms together{frames}; the median "
         f"inference without timing layers takes {figure(figures['latency_ms']['inference']['median'])} ms"
     )
-    floors = _sum(figures["layers"], "floor_ms")
-    return summary + (f"; at their floors they would take {figure(floors)} ms." if floors is not None else ".")
+    if figures["floor_ms"] is None:
+        return f"{summary}."
+    floors, over = figure(figures["floor_ms"]), ratio(figures["time_over_floor"])
+    return f"{summary}; at their floors they would take {floors} ms, and they take {over} times that."
 
 
 def figure(value: float | None) -> str:
@@ -131,6 +134,11 @@ def share(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.1%}" if value < 0.1 else f"{value:.0%}"
 
 
+def ratio(value: float | None) -> str:
+    """A ratio with two decimals."""
+    return NOTHING if value is None else f"{value:.2f}"
+
+
 def _title(figures: Mapping[str, Any]) -> str:
     engine = figures["engine"]
     trained = "" if engine["trained"] else ", untrained"
@@ -142,7 +150,7 @@ def _tiles(figures: Mapping[str, Any]) -> list[Tile]:
     batch, rate = max(figures["throughput_fps"].items(), key=lambda entry: entry[1])
     kind, bandwidth = figures["peak_share_of"], device["bandwidth_bytes_per_second"]
     peak = device["peak_macs_per_second"].get(kind)
-    floors = _sum(figures["layers"], "floor_ms") if figures["layers"] else None
+    floors, over = figures["floor_ms"], ratio(figures["time_over_floor"])
     return [
         Tile("Latency, median", f"{figure(times['median'])} ms", "from decoded image to verdict"),
         Tile("Latency, p99", f"{figure(times['p99'])} ms", f"over {figures['measured']['frames']} frames"),
@@ -158,7 +166,7 @@ def _tiles(figures: Mapping[str, Any]) -> list[Tile]:
         Tile(
             "Sum of floors",
             f"{figure(floors)} ms" if floors is not None else NOTHING,
-            f"at the measured peaks and {figure(bandwidth / 1e9)} GB/s of memory"
+            f"at the measured peaks and {figure(bandwidth / 1e9)} GB/s of memory; the layers take {over} times that"
             if floors is not None and bandwidth
             else "unknown for some layers",
         ),
@@ -172,7 +180,7 @@ def _layer_row(name: str, detail: str, layer: Mapping[str, Any], total: float) -
         figure(layer["time_ms"]),
         share(layer["time_ms"] / total if total else None),
         figure(layer["floor_ms"]),
-        share(layer["floor_share"]),
+        ratio(layer["time_over_floor"]),
         layer["bound"] or NOTHING,
         layer["precision"],
         "unknown" if layer["macs"] is None else figure(layer["macs"] / 1e9) if layer["macs"] else "0",
@@ -235,7 +243,7 @@ def _record(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "System", f"{device['system']}, Python {device['python']}"
     yield "Governor", device["governor"]
     for name, peak in device["peak_macs_per_second"].items():
-        yield f"Peak, {name}", f"{figure(peak / 1e9)} GMAC/s"
+        yield f"Peak, {name}", f"{figure(peak / 1e9)} GMAC/s in {device['peak_arithmetic'][name]}"
     if device["bandwidth_bytes_per_second"]:
         yield "Memory bandwidth", f"{figure(device['bandwidth_bytes_per_second'] / 1e9)} GB/s"
         yield "Peak measurement", measured["peak"]

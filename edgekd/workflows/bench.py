@@ -66,7 +66,8 @@ class BenchResult:
     """What `bench` measured.
 
     Attributes:
-        device: The machine: processor, threads, governor, `gpu`, measured peaks and memory bandwidth.
+        device: The machine: processor, threads, governor, `gpu`, measured peaks, their arithmetic, and memory
+            bandwidth.
         engine: Back end, version, size of the input, `slots`, system, precision and SHA-256 of the artifact.
         measured: How it was measured: warm-up, frames, images, readers, and what is inside the timed region.
         latency_ms: Stage ("pre", "inference", "post", "end_to_end", on a GPU also its own) -> min, mean, median, p90,
@@ -84,6 +85,9 @@ class BenchResult:
         layers: The layers, the slowest first, with their floors; empty where the back end's are not timed.
         layers_batch: Frames an inference while layers were timed.
         layers_total_ms: Sum of the layers' times, in milliseconds.
+        floor_ms: Sum of their floors: the least time at the measured peaks and memory bandwidth; None where one is
+            unknown.
+        time_over_floor: The one over the other.
         paper: What the system's paper reports of its size and speed, and what differs from its set-up.
     """
 
@@ -104,6 +108,8 @@ class BenchResult:
     layers: list[dict[str, Any]]
     layers_batch: int | None
     layers_total_ms: float | None
+    floor_ms: float | None
+    time_over_floor: float | None
     paper: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:

@@ -59,6 +59,9 @@ def test_report_json_and_summary_tell_the_same(exported, backend, tmp_path, caps
     assert f"the other {len(figures['layers']) - 5}" in said
     assert f"{len(figures['layers'])} layers take" in said
     assert f"{len(figures['layers'])} layers take" in html
+    assert f"they take {figures['time_over_floor']:.2f} times that." in " ".join(said.split())
+    assert f"they take {figures['time_over_floor']:.2f} times that." in html
+    assert f" GMAC/s in {figures['device']['peak_arithmetic']['fp32']}" in said
     assert f"<title>{(slowest['weights'] or slowest['name'])}: " in html or slowest["macs"] == 0
     assert figures["engine"]["sha256"] in html
     assert "CUDA graphs" not in said

@@ -11,7 +11,7 @@ from edgekd.models.registry import SYSTEMS
 from edgekd.papers.efficiency import efficiency_figures
 from edgekd.papers.tables import efficiency_rows, read_table
 from edgekd.profiling.bench import measure_engine
-from edgekd.profiling.peak import _chain, peak_macs_fp32, peak_macs_int8
+from edgekd.profiling.peak import _chain, arithmetic, peak_macs_fp32, peak_macs_int8
 from edgekd.resources import resource
 
 
@@ -81,6 +81,9 @@ def test_layers_stand_beside_floors_of_the_measured_limits(figures):
     assert [layer["time_ms"] for layer in layers] == sorted((layer["time_ms"] for layer in layers), reverse=True)
     assert sum(layer["macs"] for layer in layers) == figures["macs"]
     assert figures["layers_total_ms"] == pytest.approx(sum(layer["time_ms"] for layer in layers))
+    assert figures["floor_ms"] == pytest.approx(sum(layer["floor_ms"] for layer in layers))
+    assert figures["time_over_floor"] == pytest.approx(figures["layers_total_ms"] / figures["floor_ms"])
+    assert device["peak_arithmetic"] == {"fp32": "float32"}
     for layer in layers:
         compute = layer["macs"] / device["peak_macs_per_second"]["fp32"] * 1e3
         memory = layer["bytes"] / device["bandwidth_bytes_per_second"] * 1e3
@@ -159,3 +162,19 @@ def test_the_int8_peak_is_that_of_integer_kernels(monkeypatch):
     }
     assert all("I8" in kind.upper() for kind in kinds)
     assert 1e8 < peak_macs_int8(0.05) < 1e15
+
+
+@pytest.mark.parametrize(
+    ("instructions", "named"),
+    [
+        (("avx512_vnni", "amx_int8"), "INT8 with AMX"),
+        (("avx512_vnni",), "INT8 with VNNI"),
+        (("avx_vnni",), "INT8 with VNNI"),
+        ((), "INT8 without VNNI or AMX"),
+        (("asimddp", "i8mm"), "INT8 with matrix products (i8mm)"),
+        (("asimddp",), "INT8 with dot products (asimddp)"),
+    ],
+)
+def test_a_peak_names_the_fastest_instructions_of_the_processor(instructions, named):
+    assert arithmetic("int8", instructions) == named
+    assert arithmetic("fp32", instructions) == "float32"

@@ -9,7 +9,7 @@ from edgekd.artifact import read_manifest
 from edgekd.engines import open_engine
 from edgekd.profiling.bandwidth import _last_level_cache, _past_the_cache, memory_bandwidth
 from edgekd.profiling.layer_times import profile_layers
-from edgekd.profiling.layers import Layer, with_floors
+from edgekd.profiling.layers import Layer, sum_of_floors, time_over_floor, with_floors
 from edgekd.profiling.onnxruntime_layers import read_trace
 
 from ..run_command import main
@@ -105,6 +105,9 @@ def test_the_floor_is_the_longer_of_computing_and_moving():
     assert [(row["name"], row["bound"]) for row in told] == [("a", "compute"), ("b", "memory"), ("c", "memory")]
     assert [row["floor_ms"] for row in told] == pytest.approx([2.0, 1.0, 2.0])
     assert [row["floor_share"] for row in told] == pytest.approx([0.4, 0.25, 1.0])
+    assert [row["time_over_floor"] for row in told] == pytest.approx([2.5, 4.0, 1.0])
+    assert sum_of_floors(told) == pytest.approx(5.0)
+    assert time_over_floor(11.0, sum_of_floors(told)) == pytest.approx(2.2)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +121,10 @@ def test_the_floor_is_the_longer_of_computing_and_moving():
 )
 def test_where_a_limit_is_not_known_no_floor_is_claimed(layer, peaks, bandwidth):
     [row] = with_floors([layer], peaks, bandwidth)
-    assert (row["floor_ms"], row["floor_share"], row["bound"]) == (None, None, None)
+    assert [row[name] for name in ("floor_ms", "floor_share", "time_over_floor", "bound")] == [None] * 4
+    [known] = with_floors([CONVOLUTION], {"fp32": 1e9}, 4e7)
+    assert sum_of_floors([known, row]) is None
+    assert time_over_floor(10.0, sum_of_floors([known, row])) is None
     assert row["time_ms"] == 5.0
 
 

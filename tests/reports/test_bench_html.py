@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from edgekd.papers.efficiency import compare_efficiency
-from edgekd.profiling.layers import Layer, with_floors
+from edgekd.profiling.layers import Layer, sum_of_floors, time_over_floor, with_floors
 from edgekd.reports.bench_charts import Axis, latency_svg
 from edgekd.reports.bench_html import MOST_LAYERS, layer_rows, layers_summary, write_bench_report
 
@@ -31,6 +31,7 @@ def times(median: float) -> dict[str, float]:
 
 
 def made(system: str = "hkt", layers: list[Layer] = LAYERS) -> dict[str, Any]:
+    rows, total = with_floors(layers, PEAKS, BANDWIDTH), sum(layer.time_ms for layer in layers)
     manifest = {"system": system, "precision": "int8", "inputs": {"frames": {"shape": [1, 256, 256, 3]}}}
     return {
         "device": {
@@ -42,6 +43,7 @@ def made(system: str = "hkt", layers: list[Layer] = LAYERS) -> dict[str, Any]:
             "governor": "performance",
             "gpu": None,
             "peak_macs_per_second": PEAKS,
+            "peak_arithmetic": {"fp32": "float32", "int8": "INT8 with AMX"},
             "bandwidth_bytes_per_second": BANDWIDTH,
         },
         "engine": {
@@ -74,9 +76,11 @@ def made(system: str = "hkt", layers: list[Layer] = LAYERS) -> dict[str, Any]:
         "macs_per_second": 2.5e9 / 0.07,
         "peak_share": 2.5e9 / 0.07 / 200e9,
         "peak_share_of": "int8",
-        "layers": with_floors(layers, PEAKS, BANDWIDTH),
+        "layers": rows,
         "layers_batch": 1,
-        "layers_total_ms": sum(layer.time_ms for layer in layers),
+        "layers_total_ms": total,
+        "floor_ms": sum_of_floors(rows),
+        "time_over_floor": time_over_floor(total, sum_of_floors(rows)),
         "paper": compare_efficiency(manifest, on_cpu=True),
     }
 
@@ -108,17 +112,19 @@ def test_the_headline_has_the_figures(tmp_path: Path) -> None:
     assert "Share of int8 peak 18% 35.7 of 200 GMAC/s measured" in text
     assert "MACs per frame 2.50 G" in text
     # 2e9 / 2e11, 1e8 / 1e10 and 5e8 / 5e10 of a second: 10 ms each.
-    assert "Sum of floors 30.0 ms at the measured peaks and 10.0 GB/s of memory" in text
+    assert (
+        "Sum of floors 30.0 ms at the measured peaks and 10.0 GB/s of memory; the layers take 2.42 times that" in text
+    )
 
 
 def test_layers_stand_slowest_first_with_floor_and_bound(tmp_path: Path) -> None:
     text = text_of(page_of(tmp_path, made()))
-    assert "student.convolutions.0 node_conv2d · Convolution 40.0 55% 10.0 25% compute int8 2.00 4.00" in text
-    assert "Multiply_7 Convolution 20.0 28% 10.0 50% compute fp32 0.500 1.00" in text
-    assert "node_mul Subgraph 12.5 17% 10.0 80% memory fp32 0 100" in text
+    assert "student.convolutions.0 node_conv2d · Convolution 40.0 55% 10.0 4.00 compute int8 2.00 4.00" in text
+    assert "Multiply_7 Convolution 20.0 28% 10.0 2.00 compute fp32 0.500 1.00" in text
+    assert "node_mul Subgraph 12.5 17% 10.0 1.25 memory fp32 0 100" in text
     assert text.index("student.convolutions.0") < text.index("Multiply_7") < text.index("node_mul")
     assert "3 layers take 72.5 ms together; the median inference without timing layers takes 70.0 ms" in text
-    assert "at their floors they would take 30.0 ms." in text
+    assert "at their floors they would take 30.0 ms, and they take 2.42 times that." in text
 
 
 def test_layers_past_the_slowest_are_summed(tmp_path: Path) -> None:
@@ -126,7 +132,7 @@ def test_layers_past_the_slowest_are_summed(tmp_path: Path) -> None:
     rows = layer_rows(made(layers=[*LAYERS, *small]))
     assert len(rows) == MOST_LAYERS + 1
     assert (rows[-1].name, rows[-1].time, rows[-1].floor) == ("the other 3", "1.50", "0.300")
-    assert rows[-1].floor_share == "20%"
+    assert rows[-1].time_over_floor == "5.00"
 
 
 def test_what_is_not_known_of_a_layer_is_not_invented(tmp_path: Path) -> None:
@@ -141,6 +147,7 @@ def test_what_is_not_known_of_a_layer_is_not_invented(tmp_path: Path) -> None:
 def test_without_timed_layers_the_page_says_so(tmp_path: Path) -> None:
     figures = made(layers=[]) | {"layers_total_ms": None, "layers_batch": None, "peak_share": None}
     figures["device"] |= {"threads": 0, "peak_macs_per_second": {}, "bandwidth_bytes_per_second": None}
+    figures |= {"floor_ms": None, "time_over_floor": None}
     figures["measured"]["layers"] = "not timed on tensorrt"
     page = page_of(tmp_path, figures)
     assert "Layers: not timed on tensorrt." in text_of(page)
@@ -230,7 +237,7 @@ def test_names_and_texts_are_escaped(tmp_path: Path) -> None:
     )
     for part in ("engine", "measured"):
         figures[part] |= {name: evil for name, value in figures[part].items() if isinstance(value, str)}
-    figures["device"] |= {"processor": evil, "peak_macs_per_second": {evil: 1e9}}
+    figures["device"] |= {"processor": evil, "peak_macs_per_second": {evil: 1e9}, "peak_arithmetic": {evil: evil}}
     figures["paper"]["differences"] = [evil]
     figures["paper"]["rows"][0]["method"] = evil
     page = page_of(tmp_path, figures)
