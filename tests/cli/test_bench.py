@@ -146,7 +146,9 @@ def test_the_command_and_the_function_give_the_same_answer_but_for_timings(train
         assert command[name] == function[name], name
     assert command.keys() == function.keys()
     assert command["measured"]["images"] == function["measured"]["images"] == "24 of good"
-    assert {layer["name"] for layer in command["layers"]} == {layer["name"] for layer in function["layers"]}
+    # Others are left out where they took less than a microsecond.
+    first, second = ({layer["name"] for layer in each["layers"] if layer["macs"]} for each in (command, function))
+    assert first == second
     assert "measuring latency: done" in printed.err
     assert "measuring throughput at batch 2: done" in printed.err
 
