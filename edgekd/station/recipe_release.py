@@ -49,6 +49,7 @@ def release(folder: Path, by: str, reason: str) -> str:
     import tomlkit
 
     _require_words(by, reason)
+    _require_folder(folder)
     if released_list(folder) is not None:
         raise EdgekdError(f"{folder} is released already: what shall change needs a new revision")
     recipe = read_recipe(folder)
@@ -85,6 +86,7 @@ def retire(folder: Path, by: str, reason: str) -> None:
     import tomlkit
 
     _require_words(by, reason)
+    _require_folder(folder)
     if released_list(folder) is None:
         raise EdgekdError(f"{folder} is a draft, which no station uses: delete it where it is not wanted")
     if retired_path(folder).exists():
@@ -134,6 +136,7 @@ def bring_back(folder: Path, by: str, reason: str) -> tuple[Path, str]:
             raises, and then nothing is changed.
     """
     _require_words(by, reason)
+    _require_folder(folder)
     listed = released_list(folder)
     if listed is None:
         raise EdgekdError(f"{folder} was never released: release it")
@@ -214,6 +217,11 @@ def _require_own_job(folder: Path, recipe: Recipe) -> list[Path]:
                 f"job {recipe.job} is that of {each.id}/{each.revision}: take another, or retire that one"
             )
     return [each.folder for each in in_use if each.id == recipe.id]
+
+
+def _require_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise EdgekdError(f"there is no recipe {folder}: 'edgekd recipes list' shows which there are")
 
 
 def _require_words(by: str, reason: str) -> None:

@@ -62,7 +62,7 @@ def test_each_change_is_in_the_audit_trail_of_the_station_that_runs(recipes, tmp
     assert main(["recipes", "release", first, *words]) == 0
     assert main(["recipes", "revise", first, "--by", "Bob", "--data", data]) == 0
     assert main(["recipes", "release", second, *words]) == 0
-    assert "is a draft" in fails("recipes", "retire", recipes / "bolt" / "3", *words)  # Which changes nothing.
+    assert "there is no recipe" in fails("recipes", "retire", recipes / "bolt" / "3", *words)  # Which changes nothing.
     assert main(["recipes", "retire", second, *words]) == 0
     with RecordReader(data / VERDICTS_FILE) as reader:
         assert reader.trail().broken == ""
@@ -117,5 +117,13 @@ def test_a_change_needs_a_name_and_a_reason(recipes, fails):
     assert "--reason" in fails("recipes", "release", first, "--by", "Ann")
     assert "who does it is missing" in fails("recipes", "release", first, "--by", " ", "--reason", "x")
     assert "is a draft, which no station uses" in fails("recipes", "retire", first, "--by", "Ann", "--reason", "x")
-    assert "cannot read" in fails("recipes", "release", recipes / "bolt" / "9", "--by", "Ann", "--reason", "x")
+    assert "there is no recipe" in fails("recipes", "release", recipes / "bolt" / "9", "--by", "Ann", "--reason", "x")
     assert "no-such" in fails("recipes", "list", recipes / "no-such")
+
+
+@pytest.mark.parametrize("command", ["release", "retire", "bring-back"])
+def test_a_recipe_that_is_not_there_is_named_and_where_to_look(recipes, fails, command):
+    missing = recipes / "bolt" / "99"
+    said = fails("recipes", command, missing, "--by", "an engineer", "--reason", "to try")
+    assert f"there is no recipe {missing}" in said
+    assert "edgekd recipes list" in said

@@ -73,8 +73,8 @@ class Driver(ABC):
         """Ends that: an image that was asked for and did not come never comes."""
 
     def trigger(self) -> None:
-        """Asks for an image. A kind whose `triggers` lack software is never asked."""
-        raise NotImplementedError
+        """Asks for an image; only kinds whose `triggers` name software are asked."""
+        raise TypeError(f"{type(self).__name__} has no software trigger")
 
     def check(self) -> None:  # noqa: B027
         """Raises StationError where the camera is known to be lost; called after each image and now and then."""
