@@ -25,7 +25,7 @@ id = "{id}"
 job = {job}
 revision = {revision}
 product = "plate"
-deadline_ms = 500
+deadline_ms = {deadline_ms}
 preload = {preload}
 
 [detector]
@@ -43,7 +43,7 @@ references = [
 CAMERA = """
 [cameras.{name}]
 trigger = "{trigger}"
-timeout_ms = 400
+timeout_ms = {timeout_ms}
 """
 
 
@@ -84,6 +84,8 @@ def make_recipe(
     revision: int = 1,
     cameras: tuple[str, ...] = ("top",),
     trigger: str = "software",
+    timeout_ms: float = 4000,
+    deadline_ms: float = 5000,  # The tests' machine is busy.
     backend: str = "onnxruntime",
     preload: bool = False,
     detector: str = "",
@@ -97,7 +99,7 @@ def make_recipe(
 
     Args:
         recipes: Folder of recipes.
-        job, id, revision, cameras, trigger, backend, preload: Of the recipe.
+        job, id, revision, cameras, trigger, timeout_ms, deadline_ms, backend, preload: Of the recipe.
         detector: More lines of its table.
         highest: Score of the good reference.
         checks: Whether the artifact checks images.
@@ -120,8 +122,9 @@ def make_recipe(
         revision=revision,
         backend=backend,
         preload=str(preload).lower(),
+        deadline_ms=deadline_ms,
         detector=detector,
-        cameras="".join(CAMERA.format(name=name, trigger=trigger) for name in cameras),
+        cameras="".join(CAMERA.format(name=name, trigger=trigger, timeout_ms=timeout_ms) for name in cameras),
         highest=highest,
     )
     (folder / "recipe.toml").write_text(text)

@@ -32,6 +32,7 @@ def bench(tmp_path_factory):
     make_recipe(bench.recipes, 1, cameras=("top", "left", "right", "third", "fourth"), preload=True)
     make_recipe(bench.recipes, 2, cameras=("top",), detector="threshold = 250.0", preload=True)
     make_recipe(bench.recipes, 3, cameras=("another",))
+    make_recipe(bench.recipes, 4, cameras=("left", "right"), timeout_ms=200)
     bench.run(bench.client.start())
     yield bench
     bench.close()
@@ -87,6 +88,7 @@ def test_the_worst_of_two_cameras_counts_and_the_part_may_move_once_both_are_don
     found = bench.run(bench.inspect("two", exposed=lambda: seen.append(time.monotonic())))
     assert (found.error, found.camera, len(seen)) == (ErrorCode.NONE, "right", 1)
     assert not is_ok(found)
+    bench.run(bench.load(4, "two"))
     with bench.fault("timeout", "left"):
         found = bench.run(bench.inspect("two", exposed=lambda: seen.append(time.monotonic())))
     assert (found.error, found.camera, len(seen)) == (ErrorCode.ACQUISITION_TIMEOUT, "left", 1)
@@ -104,7 +106,7 @@ def test_a_change_over_between_preloaded_recipes_under_load_takes_far_less_than_
     async def work(station, until):
         found = []
         while not until.is_set():
-            found.append(await bench.inspect(station, 5.0))
+            found.append(await bench.inspect(station))
         return found
 
     async def change_over(until):
@@ -114,7 +116,7 @@ def test_a_change_over_between_preloaded_recipes_under_load_takes_far_less_than_
             await bench.client.unload("one")
             loaded = await bench.load(job)
             took.append(time.monotonic() - start)
-            found = await bench.inspect(seconds=5.0)
+            found = await bench.inspect()
             assert (loaded.job, found.error, found.recipe_digest) == (job, ErrorCode.NONE, loaded.digest)
             assert found.threshold == (180.0 if job == 1 else 250.0)
         until.set()
@@ -139,7 +141,7 @@ def test_four_stations_judge_at_once_on_one_engine_and_each_gets_its_own_answers
         bench.run(bench.load(station=station))
 
     async def parts(station):
-        return [await bench.inspect(station, 5.0) for _ in range(10)]
+        return [await bench.inspect(station) for _ in range(10)]
 
     async def together():
         return await asyncio.gather(*(parts(station) for station in FOUR))
@@ -316,7 +318,7 @@ def test_whoever_looks_gets_small_images_also_after_a_restart(tmp_path):
     folder = bench.data / "live" / "one"
 
     async def small_image():
-        await bench.inspect(seconds=5)
+        await bench.inspect()
         end = time.monotonic() + 10
         while not (folder / f"{bench.numbers}.jpg").exists():
             assert time.monotonic() < end
@@ -325,8 +327,8 @@ def test_whoever_looks_gets_small_images_also_after_a_restart(tmp_path):
     async def parts():
         await bench.client.start()
         await bench.load()
-        await bench.inspect(seconds=5)
-        await bench.inspect(seconds=5)  # Images are offered after the answer; those of the first part are by now.
+        await bench.inspect()
+        await bench.inspect()  # Images are offered after the answer; those of the first part are by now.
         bench.client.watch("one", True)
         await small_image()
         assert not (folder / "1.jpg").exists()
@@ -334,8 +336,8 @@ def test_whoever_looks_gets_small_images_also_after_a_restart(tmp_path):
         await bench.until("restarted")
         await small_image()
         bench.client.watch("one", False)
-        await bench.inspect(seconds=5)
-        await bench.inspect(seconds=5)
+        await bench.inspect()
+        await bench.inspect()
         assert not (folder / f"{bench.numbers - 1}.jpg").exists()
 
     bench.run(parts())
