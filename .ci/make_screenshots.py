@@ -81,14 +81,7 @@ def running(run: Path, folder: Path) -> Iterator[PageStation]:
 
 def operator(browser: Browser, station: PageStation, out: Path) -> None:
     """The operator's view: as the line runs, and without a link."""
-    for width, theme in (
-        (390, "light"),
-        (390, "dark"),
-        (1024, "light"),
-        (1024, "dark"),
-        (1920, "light"),
-        (1920, "dark"),
-    ):
+    for width, theme in ((390, "dark"), (1024, "light"), (1920, "dark")):
         with opened(browser, station.origin, width, HEIGHTS[width], theme) as watched:
             page = watched.page
             watch_defect(page, station)
@@ -117,20 +110,14 @@ def watch_defect(page: Page, station: PageStation) -> None:
 
 def engineer(browser: Browser, station: PageStation, out: Path) -> None:
     """The tabs of the engineer's view."""
-    for theme in ("light", "dark"):
-        with opened(browser, station.origin, 1024, HEIGHTS[1024], theme) as watched:
-            page = watched.page
-            page.goto("/engineer")
-            log_in(page, Role.ENGINEER)
-            for tab, name in (
-                ("Threshold", "threshold"),
-                ("Trends", "trends"),
-                ("Record", "record"),
-                ("Recipes", "recipes"),
-            ):
-                page.get_by_role("tab", name=tab, exact=True).click()
-                page.wait_for_timeout(3000)
-                save(page, out / f"engineer-{name}-1024-{theme}.png", whole=True)
+    with opened(browser, station.origin, 1024, HEIGHTS[1024]) as watched:
+        page = watched.page
+        page.goto("/engineer")
+        log_in(page, Role.ENGINEER)
+        for name in ("threshold", "trends", "record", "recipes"):
+            page.get_by_role("tab", name=name.capitalize(), exact=True).click()
+            page.wait_for_timeout(3000)
+            save(page, out / f"engineer-{name}-1024-light.png", whole=name == "threshold")
 
 
 def teaching(browser: Browser, station: PageStation, run: Path, out: Path) -> None:

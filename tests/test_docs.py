@@ -86,6 +86,16 @@ def test_every_command_in_the_pages_exists_and_takes_the_options_it_is_given(pag
         assert given <= options_of(path), f"edgekd {' '.join(words)}: {given - options_of(path)}"
 
 
+def test_every_image_of_the_documentation_is_shown_on_a_page():
+    shown = {
+        (page.parent / found).resolve()
+        for page in PAGES
+        for found in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text())
+    }
+    kept = {path for path in (DOCS / "images").rglob("*") if path.is_file()}
+    assert kept and kept <= shown, sorted(path.name for path in kept - shown)
+
+
 def test_commands_are_found_in_the_pages():
     assert ["export", "runs/part"] in commands(DOCS / "tutorial.md")
     assert sum(len(commands(page)) for page in PAGES) > 80
