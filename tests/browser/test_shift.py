@@ -1,4 +1,4 @@
-"""A shift at a line in a browser: change-over, master parts, a station that blocks, a line that is to stop, simulation."""
+"""A shift at a line in a browser: change-over, master parts, a blocked station, a line that is to stop, simulation."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ def test_an_operator_changes_over_by_the_number_of_the_job_and_lets_the_master_p
     log_in(page, Role.OPERATOR)
     expect(dialog).to_be_hidden()
     expect(page.get_by_role("region", name="What is inspected")).to_contain_text("part2 · 1")
+    expect_state(page, "READY")  # It has tested itself.
 
     start_master_test(page)
     expect_state(page, "Let the master parts pass in their order.")
