@@ -107,6 +107,7 @@ class Station:
             job_failed=work.job_failed,
             stop_line=production.consequences.stop_line,
             self_test_due=work.judge is not None and tests.due,
+            master_due=work.judge is not None and tests.master_due,
             self_test_failed=work.judge is not None and tests.failed,
             self_test_minutes=tests.minutes,
             self_test_last=work.last_test,

@@ -57,7 +57,8 @@ def test_an_operator_changes_over_by_the_number_of_the_job_and_lets_the_master_p
     expect(page.get_by_role("region", name="What is inspected")).to_contain_text("part2 · 1")
     expect_state(page, "READY")  # It has tested itself.
 
-    start_master_test(page)
+    expect_state(page, "A master-part test is due.")
+    page.get_by_role("region", name="What to do").get_by_role("button", name="Master parts").click()
     expect_state(page, "Let the master parts pass in their order.")
     assert shift.part().verdict is Verdict.OK
     expect(page.get_by_role("region", name="Last part", exact=True)).to_contain_text("MASTER PART")

@@ -21,6 +21,7 @@ STATES = {
     State.FAULT: "The cause is gone: acknowledge the error.",
     State.HALTED: "The station is halted: the power may be switched off.",
 }
+MASTER_DUE = "A master-part test is due: start it, then let the parts pass."
 MASTER_TEST = "Master-part test: let the master parts pass in their order."
 NOT_READY = "The station waits for the PLC to enable its triggers."
 
@@ -46,6 +47,8 @@ def advice_of(snapshot: Snapshot) -> Advice:
         snapshot: Of the station.
     """
     alarm = _most_urgent(snapshot)
+    if alarm is not None and alarm.code is ErrorCode.SELF_TEST_DUE and snapshot.master_due:
+        return {"code": int(alarm.code), "text": MASTER_DUE, "key": "MASTER_DUE"}
     if alarm is not None:
         return {"code": int(alarm.code), "text": alarm.text, "key": str(int(alarm.code))}
     if snapshot.master_test and snapshot.state in (State.READY, State.RUNNING):
@@ -58,6 +61,8 @@ def advice_of(snapshot: Snapshot) -> Advice:
 def _most_urgent(snapshot: Snapshot) -> Alarm | None:
     """The alarm that somebody has to look at first: what stops the line, then what nobody has seen yet."""
     active = [alarm for alarm in snapshot.alarms if alarm.active]
+    if snapshot.master_test:  # What is due is being done.
+        active = [alarm for alarm in active if alarm.code is not ErrorCode.SELF_TEST_DUE]
 
     def rank(alarm: Alarm) -> tuple[bool, bool, bool]:
         stops = alarm.code is ErrorCode.STOP_RULE or (

@@ -42,6 +42,7 @@ function actionOf(view, onChangeOver) {
   if (state.state === "OFFLINE") return {label: t("operator.go_online"), action: post("online", {online: true})};
   if (state.state === "NO_JOB") return {label: t("operator.choose_recipe"), action: onChangeOver};
   if (state.stop_line || CLEARED.includes(advice.code)) return {label: acknowledge, action: post("acknowledge-error")};
+  if (advice.key === "MASTER_DUE") return {label: t("operator.start_master_test"), action: post("master-test")};
   if (advice.code === 505) return {label: t("operator.start_self_test"), action: post("self-test")};
   const alarm = view.alarms.find((each) => each.code === advice.code);
   if (alarm && !alarm.acknowledged) return {label: acknowledge, action: post(`alarms/${alarm.code}/acknowledge`)};

@@ -21,12 +21,13 @@ export function whatOf(code, text) {
  */
 export function adviceOf(view, shown) {
   const {code, text, key} = view.advice;
+  const todo = `operator.todo.${key}`;
+  if (code && has(todo)) return {sentence: t(todo), detail: ""};
   if (code) {
     const sentence = sentenceOf(code);
     return sentence ? {sentence, detail: detailOf(code, text)} : {sentence: text, detail: ""};
   }
   if (view.state.missed_trigger || view.state.overrun) return {sentence: t("operator.todo.MISSED"), detail: ""};
-  const todo = `operator.todo.${key}`;
   return {sentence: (shown && afterPart(shown)) || (has(todo) ? t(todo) : text), detail: ""};
 }
 
