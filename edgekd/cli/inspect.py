@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from edgekd.cli.options import (
     DATA,
+    ENGINE,
     OUTPUT,
     Backend,
     EngineOrRun,
@@ -25,6 +26,7 @@ from edgekd.cli.options import (
 from edgekd.cli.output import answer, require_writable, write_json_to
 from edgekd.cli.streams import standard_output
 from edgekd.cli.types import between, not_negative, size_in_bytes
+from edgekd.cli.types import streams as parse_streams
 
 if TYPE_CHECKING:
     from edgekd.result import AnomalyResult
@@ -71,6 +73,17 @@ def inspect(
     device: GpuDevice = None,
     slots: Slots = None,
     readers: Readers = None,
+    streams: Annotated[
+        Any,
+        typer.Option(
+            parser=parse_streams,
+            metavar="N|auto",
+            help="Inferences that OpenVINO computes at the same time on the CPU, each on its share of the threads: "
+            "more frames a second, each later. auto: what gives the most, measured once. Default: auto for 300 "
+            "frames or more, 1 for fewer and for a camera.",
+            rich_help_panel=ENGINE,
+        ),
+    ] = None,
     inference_limit: InferenceLimit = None,
     require_signature: RequireSignature = None,
     out: Annotated[
@@ -158,6 +171,7 @@ def inspect(
         device=device,
         slots=slots,
         readers=readers,
+        streams=streams,
         most_errors=most_errors,
         inference_limit=inference_limit,
         require_signature=require_signature,

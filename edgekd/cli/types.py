@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import typer
 
@@ -20,6 +21,16 @@ def positive(text: str) -> int:
     if not INTEGER.fullmatch(str(text)) or int(text) < 1:
         raise typer.BadParameter(f"must be a positive integer, got '{text:.60}'")
     return int(text)
+
+
+def streams(text: str) -> Any:
+    """Parses a positive integer or "auto"."""
+    if text == "auto":
+        return text
+    try:
+        return positive(text)
+    except typer.BadParameter as error:
+        raise typer.BadParameter(f"must be a positive integer or auto, got '{text:.60}'") from error
 
 
 def not_negative(text: str) -> int:

@@ -48,9 +48,10 @@ class EngineSpec:
         device: Where it runs, such as "CPU".
         height, width: Of a frame, in pixels.
         batch: The one batch size it takes; None where it takes any.
-        threads: That compute one inference; None on a GPU.
+        threads: That compute, shared among the streams; None on a GPU.
         gpu_index: Of the GPU, as CUDA counts them; None on a CPU.
         gpu_uuid: Of the GPU, as nvidia-smi prints it; None on a CPU, and where it is not known.
+        streams: Inferences that compute at the same time.
     """
 
     backend: str
@@ -62,6 +63,7 @@ class EngineSpec:
     threads: int | None = None
     gpu_index: int | None = None
     gpu_uuid: str | None = None
+    streams: int = 1
 
 
 class Engine(abc.ABC):

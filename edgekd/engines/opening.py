@@ -13,18 +13,18 @@ from pathlib import Path
 
 import numpy as np
 
-from edgekd.artifact import Manifest, checked_content, read_manifest, write_json
+from edgekd.artifact import Manifest, checked_content, read_manifest
 from edgekd.backends import ACCELERATED, ALL_BACKENDS, BUILT, ON_CUDA, ONNXRUNTIME, OPENVINO
 from edgekd.engines.accelerators import open_accelerated
 from edgekd.engines.base import Engine
 from edgekd.engines.build_record import engine_record
-from edgekd.engines.cache import cache_folder
 from edgekd.engines.cores import usable_cores
 from edgekd.engines.devices import parse_device
 from edgekd.engines.graph_check import check_graph
 from edgekd.engines.inference_limit import check_limit
+from edgekd.engines.remembered import remembered
+from edgekd.engines.streams import AUTO, Streams, check_streams, fastest_streams
 from edgekd.errors import EdgekdError, MachineError, unknown_name
-from edgekd.json_files import read_object
 from edgekd.preprocessing import preprocessing_of
 
 TRIALS = 5
@@ -36,10 +36,10 @@ def _onnxruntime(path: Path, manifest: Manifest, threads: int, slots: int | None
     return OnnxRuntimeEngine(path, manifest, threads, slots)
 
 
-def _openvino(path: Path, manifest: Manifest, threads: int, slots: int | None = None) -> Engine:
+def _openvino(path: Path, manifest: Manifest, threads: int, slots: int | None = None, streams: int = 1) -> Engine:
     from edgekd.engines.openvino import OpenVINOEngine
 
-    return OpenVINOEngine(path, manifest, threads, slots)
+    return OpenVINOEngine(path, manifest, threads, slots, streams=streams)
 
 
 # Those that compute on the CPU, and so run everywhere.
@@ -54,6 +54,7 @@ def open_engine(
     slots: int | None = None,
     inference_limit: float | None = None,
     *,
+    streams: Streams = 1,
     manifest: Manifest | None = None,
 ) -> Engine:
     """Loads an artifact, after checking it against its manifest.
@@ -67,6 +68,9 @@ def open_engine(
         slots: Batches that may be acquired or in flight at once, each with memory of its own; None for the engine's own
             number.
         inference_limit: Seconds that an inference may take; None to derive it from the first ones.
+        streams: Inferences that OpenVINO computes at the same time on the CPU, each on its share of the threads: more
+            frames a second, and each later. "auto" for what gives the most on this machine, measured once; of anything
+            else that computes it is 1.
         manifest: The artifact's, where it was read already, so that nobody exchanges it meanwhile; None to read it.
 
     Raises:
@@ -81,23 +85,32 @@ def open_engine(
     if slots is not None and slots < 1:
         raise EdgekdError(f"slots must be a positive integer, got {slots}")
     check_limit(inference_limit)
+    threads = threads or usable_cores()
+    check_streams(streams, threads)
     if device is not None:
         parse_device(device)  # Refused before anything is read.
     if path.is_file() and path.suffix not in (".onnx", ".engine"):
         raise EdgekdError(f"{path} must be an .onnx file of edgekd export or an .engine file of edgekd build")
     manifest = read_manifest(path) if manifest is None else manifest
     preprocessing = preprocessing_of(manifest)
-    engine = _open(path, manifest, backend, threads or usable_cores(), device, slots)
+    engine = _open(path, manifest, backend, threads, device, slots, streams)
     engine.preprocessing = preprocessing
     engine.limit.seconds = inference_limit
     return engine
 
 
 def _open(
-    path: Path, manifest: Manifest, backend: str | None, threads: int, device: str | None, slots: int | None
+    path: Path,
+    manifest: Manifest,
+    backend: str | None,
+    threads: int,
+    device: str | None,
+    slots: int | None,
+    streams: Streams,
 ) -> Engine:
     """Loads a checked artifact on the back end that is asked for, or on the faster one."""
     if path.suffix == ".engine":
+        _refuse_streams(streams, f"{path} was built for one")
         return _open_built(path, manifest, backend, threads, device, slots)
     if backend in BUILT:
         raise EdgekdError(
@@ -107,12 +120,23 @@ def _open(
     if device is not None and backend not in ON_CUDA:
         raise _no_device(device, path, backend)
     if backend in ACCELERATED:
+        _refuse_streams(streams, f"{backend} does not compute on the CPU")
         return open_accelerated(path, manifest, backend, parse_device(device) if device else 0, slots)
     if backend is None:
-        return BACKENDS[_faster_backend(path, manifest, threads)](path, manifest, threads, slots)
+        backend = OPENVINO if streams not in (1, AUTO) else _faster_backend(path, manifest, threads)
     if not _is_installed(backend):
         raise MachineError(f"the back end {backend} is not installed: pip install {backend}")
+    if backend == OPENVINO:
+        count = fastest_streams(path, manifest, threads, _version(OPENVINO)) if streams == AUTO else streams
+        return _openvino(path, manifest, threads, slots, count)
+    _refuse_streams(streams, f"{backend} computes one inference at a time")
     return BACKENDS[backend](path, manifest, threads, slots)
+
+
+def _refuse_streams(streams: Streams, reason: str) -> None:
+    """Refuses several streams where only OpenVINO's graphs on the CPU have them."""
+    if streams not in (1, AUTO):
+        raise EdgekdError(f"--streams {streams} is for graphs in OpenVINO on the CPU, and {reason}: leave it out")
 
 
 def _no_device(device: str, path: Path, backend: str | None) -> EdgekdError:
@@ -182,15 +206,12 @@ def _faster_backend(path: Path, manifest: Manifest, threads: int) -> str:
         return installed[0]
     versions = [f"{backend} {_version(backend)}" for backend in installed]
     key = " ".join([manifest["sha256"][:16], f"{threads} threads", *versions])
-    memory = cache_folder() / "fastest_backend.json"
-    known: dict[str, str] = {}
-    with contextlib.suppress(EdgekdError):  # A damaged file is measured anew.
-        known = read_object(memory)
-    if known.get(key) not in installed:
-        known[key] = min(installed, key=lambda backend: _median_time(backend, path, manifest, threads))
-        with contextlib.suppress(EdgekdError):  # A read-only home costs a measurement at each start, no more.
-            write_json(memory, known)
-    return known[key]
+    return remembered(
+        "fastest_backend.json",
+        key,
+        installed,
+        lambda: min(installed, key=lambda backend: _median_time(backend, path, manifest, threads)),
+    )
 
 
 def _median_time(backend: str, path: Path, manifest: Manifest, threads: int) -> float:

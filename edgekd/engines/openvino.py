@@ -25,14 +25,15 @@ from edgekd.engines.signature import Tensor, refuse_other_tensors
 from edgekd.errors import ArtifactError, EdgekdError, MachineError
 
 
-def cpu_options(threads: int) -> dict[str, Any]:
+def cpu_options(threads: int, streams: int = 1) -> dict[str, Any]:
     """How OpenVINO compiles for the CPU.
 
     Args:
-        threads: That compute one inference.
+        threads: That compute, shared among the streams.
+        streams: Inferences that compute at the same time.
     """
     return {
-        "PERFORMANCE_HINT": "LATENCY",
+        **({"PERFORMANCE_HINT": "LATENCY"} if streams == 1 else {"NUM_STREAMS": streams}),
         "INFERENCE_NUM_THREADS": threads,
         # Precision is the graph's business: by default OpenVINO computes in bfloat16 where the CPU can.
         "INFERENCE_PRECISION_HINT": "f32",
@@ -48,34 +49,41 @@ class Ticket(NamedTuple):
 
 
 class OpenVINOEngine(HostEngine):
-    """A graph in OpenVINO: one request computes, another waits, and one is being filled.
+    """A graph in OpenVINO: one request computes in each stream, another waits, and one is being filled.
 
     Args:
         path: The .onnx or .engine file.
         manifest: Its manifest, already checked against the file.
-        threads: That compute one inference on the CPU; None on another device.
-        slots: Batches that may be acquired or in flight at once; None for 3.
+        threads: That compute on the CPU, shared among the streams; None on another device.
+        slots: Batches that may be acquired or in flight at once; None for 2 more than streams.
         device: "CPU", "GPU" or "NPU"; never another one instead.
+        streams: Inferences that compute at the same time on the CPU.
 
     Raises:
         AcceleratorError: The device is not here.
         ArtifactError: It does not take the file.
     """
 
-    slots = 3
-
     def __init__(
-        self, path: Path, manifest: Manifest, threads: int | None, slots: int | None = None, device: str = "CPU"
+        self,
+        path: Path,
+        manifest: Manifest,
+        threads: int | None,
+        slots: int | None = None,
+        device: str = "CPU",
+        streams: int = 1,
     ) -> None:
         openvino = import_openvino()
 
-        super().__init__(slots)
+        super().__init__(slots or streams + 2)
         batch, height, width = frame_shape(manifest)
         refuse_free_batch(path, batch, device)
         core = openvino.Core()
         if device != "CPU":
             require_device(core, device)
-        options = cpu_options(threads or 0) if device == "CPU" else device_options(device, manifest["precision"])
+        options = (
+            cpu_options(threads or 0, streams) if device == "CPU" else device_options(device, manifest["precision"])
+        )
         version = openvino.get_version().split("-")[0]
         content = checked_content(path, manifest)
         try:
@@ -95,7 +103,7 @@ class OpenVINOEngine(HostEngine):
             [_described(port) for port in compiled.outputs],
         )
         name = "CPU" if device == "CPU" else device_name(core, device)
-        self.spec = EngineSpec(backend_of(device), version, name, height, width, batch, threads)
+        self.spec = EngineSpec(backend_of(device), version, name, height, width, batch, threads, streams=streams)
         self._tensor = openvino.Tensor
         self._requests = deque(compiled.create_infer_request() for _ in range(self.slots))
         self._every_request = list(self._requests)

@@ -13,6 +13,7 @@ from edgekd.artifact import find_artifact
 from edgekd.data.images import as_bgr8, read_image
 from edgekd.data.view_geometry import cropped
 from edgekd.engines import EVERY_MAP, NO_MAP, Engine, open_engine
+from edgekd.engines.streams import Streams
 from edgekd.errors import ImageError, MachineError, one_line
 from edgekd.result import AnomalyResult, error_result
 from edgekd.runner.error_runs import end_after_errors
@@ -36,6 +37,8 @@ class Inspector:
         device: NVIDIA GPU, such as "cuda:1"; None for the first.
         slots: Batches in flight at once; None for the engine's own number.
         readers: Threads that decode and resize the images of a stream; None to choose from the number of cores.
+        streams: Inferences that OpenVINO computes at the same time on the CPU, each on its share of the threads: for
+            folders and videos, where frames a second count. "auto" for what gives the most, measured once.
         threshold: Scores above it are NG; None for the artifact's own.
         ignored_checks: Names of image checks to leave out, such as "dark".
         inference_limit: Seconds that an inference may take; later answers are ERROR. None for fifty times the slowest
@@ -70,6 +73,7 @@ class Inspector:
         device: str | None = None,
         slots: int | None = None,
         readers: int | None = None,
+        streams: Streams = 1,
         threshold: float | None = None,
         ignored_checks: Sequence[str] = (),
         inference_limit: float | None = None,
@@ -81,7 +85,7 @@ class Inspector:
         self.monitor = LineMonitor(self.manifest)
         self._readers = readers
         self._engine: Engine = open_engine(
-            self.artifact, backend, threads, device, slots, inference_limit, manifest=self.manifest
+            self.artifact, backend, threads, device, slots, inference_limit, streams=streams, manifest=self.manifest
         )
 
     @property

@@ -49,6 +49,7 @@ class Source(NamedTuple):
         most_errors: ERRORs in a row after which it is better to stop; None where they tell nothing of the frames that
             follow, as in a folder.
         ignored: Files of a folder that are not inspected, by the reason.
+        length: Frames of a folder, or that a video declares; None where nobody knows.
     """
 
     frames: Iterator[Frame]
@@ -56,6 +57,7 @@ class Source(NamedTuple):
     frozen_after: int | None = None
     most_errors: int | None = None
     ignored: Mapping[str, int] = {}
+    length: int | None = None
 
 
 def open_source(source: str | Path | int, bit_depth: int | None = None) -> Source:
@@ -78,9 +80,11 @@ def open_source(source: str | Path | int, bit_depth: int | None = None) -> Sourc
         return Source(camera, live=True, frozen_after=LIVE_FRAMES, most_errors=MOST_ERRORS)
     _require_file(path)
     if path.suffix.lower() not in VIDEO_SUFFIXES:
-        return Source(iter([_image_frame(path, path.parent, bit_depth)]), live=False)
-    frames = _video_frames(_opened(cv2.VideoCapture(source), f"video {source}"), path.name)
-    return Source(frames, live=False, frozen_after=VIDEO_FRAMES, most_errors=MOST_ERRORS)
+        return Source(iter([_image_frame(path, path.parent, bit_depth)]), live=False, length=1)
+    video = _opened(cv2.VideoCapture(source), f"video {source}")
+    declared = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
+    frames = _video_frames(video, path.name, declared)
+    return Source(frames, live=False, frozen_after=VIDEO_FRAMES, most_errors=MOST_ERRORS, length=declared)
 
 
 def image_frames(paths: Iterable[Path], bit_depth: int | None = None) -> Iterator[Frame]:
@@ -103,7 +107,7 @@ def _folder(folder: Path, bit_depth: int | None) -> Source:
     for unreadable, reason in listing.unreadable.items():
         error = f"cannot read the folder {unreadable}: {reason}; what is in it was not inspected"
         frames.append(_failed(str(unreadable.relative_to(folder)), error))
-    return Source(iter(frames), live=False, ignored=ignored)
+    return Source(iter(frames), live=False, ignored=ignored, length=len(frames))
 
 
 def _image_frame(path: Path, folder: Path, bit_depth: int | None) -> Frame:
@@ -153,9 +157,9 @@ def _capture_frames(capture: cv2.VideoCapture, name: str) -> Iterator[Frame]:
         raise ImageError(f"no frame could be read from {name}: it is damaged or in an unknown format")
 
 
-def _video_frames(capture: cv2.VideoCapture, name: str) -> Iterator[Frame]:
+def _video_frames(capture: cv2.VideoCapture, name: str, declared: int) -> Iterator[Frame]:
     """A video's frames, and an ERROR behind them where they are fewer than it declares: it is cut off or damaged."""
-    declared, read = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0
+    read = 0
     for frame in _capture_frames(capture, name):
         yield frame
         read += 1

@@ -33,6 +33,11 @@ def test_a_video_gives_its_frames_in_order(video):
     assert [round(float(image.mean())) for image in images] == pytest.approx(LEVELS, abs=2)
 
 
+def test_a_source_says_how_many_frames_it_has_where_that_is_known(video, good_folder):
+    image = next(good_folder.iterdir())
+    assert [open_source(str(each)).length for each in (video, good_folder, image)] == [4, 24, 1]
+
+
 def test_a_video_that_is_damaged_says_so(tmp_path):
     path = tmp_path / "broken.avi"
     path.write_bytes(b"RIFF" + bytes(200))

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from edgekd.artifact import read_manifest
+from edgekd.engines import opening, streams
+from edgekd.engines.openvino import OpenVINOEngine
 from edgekd.run_folder import VERDICTS_FILE
 from edgekd.runner import Answer
 from edgekd.verdicts.log_reading import LogReader
+from edgekd.workflows import inspect as module
 from edgekd.workflows.inspect import inspect
 
 
@@ -84,3 +87,16 @@ def test_a_folder_without_a_defect_is_all_ok(exported: Path, good_folder: Path) 
     result = inspect(exported, str(good_folder), backend="openvino", threshold=1e9)
     assert result.all_ok
     assert [frame["error"] for frame in result.frames] == [None] * 24
+
+
+def test_many_frames_take_the_streams_that_were_measured_and_few_or_a_number_do_not(
+    exported: Path, good_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEKD_CACHE", str(tmp_path))
+    monkeypatch.setattr(streams, "_rate", lambda path, manifest, threads, count: float(count))
+    opened: list[int] = []
+    monkeypatch.setattr(opening, "_openvino", lambda *args: opened.append(args[4]) or OpenVINOEngine(*args[:4]))
+    for most, wanted in ((24, None), (25, None), (24, 2)):
+        monkeypatch.setattr(module, "WORTH_MEASURING", most)
+        inspect(exported, good_folder, backend="openvino", threads=4, streams=wanted, threshold=1e9)
+    assert opened == [4, 1, 2]
