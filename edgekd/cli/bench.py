@@ -129,6 +129,8 @@ def print_result(result: BenchResult) -> None:
         answer.print(f"{engine['slots']} slots; CUDA graphs: {engine['cuda_graphs']}", soft_wrap=True)
     answer.print(_peak_share(result), soft_wrap=True)
     answer.print(f"runner overhead: end to end takes {result.runner_overhead:.3f} x (resize + bare engine)")
+    if result.memory is not None:
+        answer.print(_memory(result.memory), soft_wrap=True)
     _print_layers(result.to_dict())
     rows = [
         ("this graph", "", f"{result.macs / 1e9:.2f}", f"{2 * result.macs / 1e9:.2f}", "teacher + student"),
@@ -160,6 +162,12 @@ def _peak_share(result: BenchResult) -> str:
         f"{speed}: {result.peak_share:.0%} of the device's {result.peak_share_of} peak, measured as {peak:.0f} GMAC/s "
         f"in {result.device['peak_arithmetic'][result.peak_share_of]}"
     )
+
+
+def _memory(held: dict[str, int]) -> str:
+    """What the engine takes of the memory, in a sentence."""
+    engine, process, peak = (f"{held[name] / 1e6:.0f} MB" for name in ("engine", "process", "peak"))
+    return f"memory: the engine takes {engine} of the host's, and the process holds {process} with it, {peak} at most"
 
 
 def _print_gpu(gpu: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edgekd.data.images import Image
     from edgekd.engines import Engine
     from edgekd.preprocessing import Preprocessing
+    from edgekd.profiling.memory import Memory
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +93,8 @@ class BenchResult:
         floor_ms: Sum of their floors: the least time at the measured peaks and memory bandwidth; None where one is
             unknown.
         time_over_floor: The one over the other.
+        memory: Of the host, in bytes: `engine`, what opening it and its first inference added; `process`, what the
+            whole process holds then, and `peak` at most until then. None where the system does not say.
         paper: What the system's paper reports of its size and speed, and what differs from its set-up.
     """
 
@@ -114,6 +117,7 @@ class BenchResult:
     layers_total_ms: float | None
     floor_ms: float | None
     time_over_floor: float | None
+    memory: dict[str, int] | None
     paper: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
@@ -139,6 +143,7 @@ def bench(options: BenchOptions) -> BenchResult:
     """
     from edgekd.engines import open_engine
     from edgekd.profiling.bench import measure_engine
+    from edgekd.profiling.memory import read_memory
     from edgekd.reports.page import require_report
 
     if not options.duration > 0:
@@ -146,6 +151,7 @@ def bench(options: BenchOptions) -> BenchResult:
     artifact = find_artifact(Path(options.engine))
     html = require_report(options.html, artifact)
     manifest = signed_manifest(artifact, required_key(options.require_signature))
+    before = read_memory()
     with open_engine(
         artifact,
         options.backend,
@@ -155,8 +161,9 @@ def bench(options: BenchOptions) -> BenchResult:
         streams=options.streams,
         manifest=manifest,
     ) as engine:
+        memory = _memory_of(engine, before)
         images, images_from = _images(options.images, engine.preprocessing)
-        figures = measure_engine(
+        figures = {"memory": memory} | measure_engine(
             engine,
             artifact,
             manifest,
@@ -173,6 +180,20 @@ def bench(options: BenchOptions) -> BenchResult:
         write_bench_report(html, figures)
         logger.info("wrote %s", html)
     return BenchResult(**figures)
+
+
+def _memory_of(engine: Engine, before: Memory | None) -> dict[str, int] | None:
+    """What an engine takes of the host's memory, before images and measurements take theirs."""
+    import numpy as np
+
+    from edgekd.profiling.memory import read_memory
+
+    spec = engine.spec
+    engine.infer(np.zeros((spec.batch or engine.preprocessing.tiles, spec.height, spec.width, 3), np.uint8))
+    after = read_memory()
+    if before is None or after is None:
+        return None
+    return {"engine": after.resident - before.resident, "process": after.resident, "peak": after.peak}
 
 
 def _batches(wanted: int | Sequence[int] | None, engine: Engine) -> list[int]:

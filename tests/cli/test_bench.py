@@ -61,6 +61,9 @@ def test_report_json_and_summary_tell_the_same(exported, backend, tmp_path, caps
     assert f"{len(figures['layers'])} layers take" in html
     assert f"they take {figures['time_over_floor']:.2f} times that." in " ".join(said.split())
     assert f"they take {figures['time_over_floor']:.2f} times that." in html
+    held = figures["memory"]
+    assert 0 < held["process"] <= held["peak"]
+    assert f"the process holds {held['process'] / 1e6:.0f} MB with it, {held['peak'] / 1e6:.0f} MB at most" in said
     assert f" GMAC/s in {figures['device']['peak_arithmetic']['fp32']}" in said
     assert f"<title>{(slowest['weights'] or slowest['name'])}: " in html or slowest["macs"] == 0
     assert figures["engine"]["sha256"] in html
