@@ -75,7 +75,8 @@ def test_a_master_part_that_is_missed_blocks_until_an_engineer_gives_a_reason(pa
     shift.part()
     shift.part()  # The bad part was forgotten.
     expect_state(page, "BLOCKED")
-    expect(page.get_by_role("button", name="Start self-test")).to_be_visible()
+    what_to_do = page.get_by_role("region", name="What to do")
+    expect(what_to_do.get_by_role("button", name="Master parts")).to_be_visible()
     expect(page.get_by_role("button", name="Release in spite of it")).to_be_hidden()  # For engineers.
 
     logged_in(page, Role.ENGINEER)

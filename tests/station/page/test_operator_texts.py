@@ -15,6 +15,8 @@ from edgekd.station.recipes import StopRules
 from edgekd.station.states import State
 from edgekd.station.stop_rules import StopWatch
 
+from .scripts import computed_in, needs_node
+
 FOLDER = Path(edgekd.station.page.__file__).parent / "static" / "texts"
 
 
@@ -57,3 +59,18 @@ def test_the_station_asks_for_what_the_button_is_called():
     assert rules.why_to_stop().endswith("then acknowledge.")
     assert "go online" in STATES[State.OFFLINE]
     assert operator("en")["go_online"].lower() == "go online"
+
+
+@needs_node
+@pytest.mark.parametrize(
+    ("last", "test"),
+    [
+        (("stored", False), "self-test"),
+        (("master", False), "master-test"),
+        (("stored", True), "master-test"),  # Of a recipe whose master parts failed before it was loaded again.
+        (None, "self-test"),
+    ],
+)
+def test_a_blocked_station_is_offered_the_test_that_it_has_to_pass(last, test):
+    view = {"self_test": {"last": last and {"kind": last[0], "passed": last[1]}}}
+    assert computed_in("en", "parts/operator/wording.js", "script.failedTestOf(view)", view=view) == test

@@ -4,7 +4,7 @@ import {html, useEffect, useRef, useState} from "../../vendor/htm-preact.js";
 import {send} from "../../lib/api.js";
 import {t} from "../../lib/texts.js";
 import {Button, Dialog, Field, attempt, useMay} from "../../lib/ui.js";
-import {adviceOf, stateOf} from "./wording.js";
+import {adviceOf, failedTestOf, stateOf} from "./wording.js";
 
 const CALM_MS = 1500; // What holds for a moment within every cycle would only flicker.
 const PASSING = ["RUNNING", "NOT_ENABLED"];
@@ -36,8 +36,8 @@ function actionOf(view, onChangeOver) {
   const acknowledge = t("operator.acknowledge");
   if (state.state === "FAULT") return {label: acknowledge, action: post("acknowledge-error")};
   if (state.state === "BLOCKED") {
-    const master = view.self_test.last?.kind === "master";
-    return {label: t("operator.start_self_test"), action: post(master ? "master-test" : "self-test")};
+    const failed = failedTestOf(view);
+    return {label: t(failed === "master-test" ? "operator.start_master_test" : "operator.start_self_test"), action: post(failed)};
   }
   if (state.state === "OFFLINE") return {label: t("operator.go_online"), action: post("online", {online: true})};
   if (state.state === "NO_JOB") return {label: t("operator.choose_recipe"), action: onChangeOver};

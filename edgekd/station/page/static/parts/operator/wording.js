@@ -45,6 +45,15 @@ export function detailOf(code, text) {
   return text === `${english(`${key}.what`)} ${english(`${key}.do`)}` ? "" : text;
 }
 
+/**
+ * The self-test that a blocked station has to pass. Where the last one was passed, the other kind failed before it, such
+ * as the master parts of a recipe that is loaded again.
+ * @returns {"self-test"|"master-test"} As its path is called.
+ */
+export function failedTestOf({self_test: {last}}) {
+  return last && (last.kind === "master") !== last.passed ? "master-test" : "self-test";
+}
+
 /** A state in a word. */
 export function stateOf(state) {
   const key = `operator.state.${state}`;
