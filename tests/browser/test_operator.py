@@ -14,7 +14,7 @@ from edgekd.station.page.roles import Role
 
 from . import checks
 from .browsing import opened
-from .people import BY_ROLE, log_in
+from .people import BY_ROLE, log_in, logged_in
 
 PAGE_PROCESS = "edgekd.station.page.process"
 
@@ -91,6 +91,26 @@ def test_the_page_looks_as_it_should(page, line):
         *checks.keyboard(page),
     ]
     assert wrong == []
+
+
+def test_the_way_to_the_content_leaves_the_address_as_it_is(page, line):
+    page.goto("/#line")
+    page.get_by_role("link", name="To the content").press("Enter")
+    expect(page.get_by_role("main")).to_be_focused()
+    assert page.url.endswith("/#line")  # By which the page knows its station.
+
+
+def test_a_mistyped_old_password_is_told_where_it_was_typed(page, line):
+    logged_in(page, Role.OPERATOR)
+    page.reload()
+    page.get_by_role("button", name=BY_ROLE[Role.OPERATOR]).click()
+    page.get_by_role("button", name="Change password").click()
+    dialog = page.get_by_role("dialog", name="Change password")
+    dialog.get_by_label("Password or PIN until now").fill("no such PIN")
+    dialog.get_by_label("New password or PIN").fill("860413")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("password is wrong")
+    expect(page.get_by_role("dialog", name="Log in")).to_be_hidden()
 
 
 def test_what_people_did_is_in_the_audit_trail_with_their_names(line):

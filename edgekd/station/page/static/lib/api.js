@@ -21,11 +21,12 @@ setInterval(() => session.name && refreshSession().catch(() => {}), ACTIVE_MS);
 
 /** What the server answered when it did not do what was asked; `text` is a sentence for people. */
 export class RequestError extends Error {
-  constructor(status, code, text) {
+  constructor(status, code, text, key = "") {
     super(text);
     this.status = status;
     this.code = code;
     this.text = text;
+    this.key = key;
   }
 }
 
@@ -101,7 +102,8 @@ async function request(path, method, body) {
   try {
     return await once(path, method, body);
   } catch (error) {
-    if (error.status === 401 && (await login())) return once(path, method, body);
+    const mistyped = error.key === "wrong_password"; // Of somebody who is logged in, and is told so where it was typed.
+    if (error.status === 401 && !mistyped && (await login())) return once(path, method, body);
     if (error.status === 403 && (await sessionChanged())) return once(path, method, body);
     throw error;
   }
@@ -129,7 +131,8 @@ async function once(path, method, body) {
   const answer = await response.json().catch(() => null);
   if (response.ok) return answer ?? {};
   const told = answer?.error;
-  throw new RequestError(response.status, told?.code ?? 0, translate(told) ?? told?.text ?? `HTTP ${response.status}`);
+  throw new RequestError(response.status, told?.code ?? 0, translate(told) ?? told?.text ?? `HTTP ${response.status}`,
+                         told?.key);
 }
 
 /** Set by texts.js, which knows the language; gives nothing where it has no words for an error. */

@@ -50,7 +50,11 @@ export function Shell({page, title, role = "anyone", aside, children}) {
     });
   }, []);
   const allowed = may(session.role, role);
-  return html`<a class="skip button" href="#main">${t("common.skip")}</a>
+  const skip = (event) => { // What stands behind the # of an address is the pages' own: a station, a tab, a step.
+    event.preventDefault();
+    document.getElementById("main").focus();
+  };
+  return html`<a class="skip button" href="#main" onClick=${skip}>${t("common.skip")}</a>
     <header class="shell-header">
       <a class="brand" href="/"><${Mark} />edgekd</a>
       <${Navigation} page=${page} role=${session.role} />
