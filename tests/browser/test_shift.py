@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import APIResponse, Page, Route, expect
 
 from edgekd.result import Verdict
 from edgekd.station.page.roles import Role
@@ -109,7 +109,14 @@ def test_what_is_simulated_looks_so_and_is_no_ok_for_the_plc(page, shift):
     page.goto("/")
     manage = page.get_by_role("region", name="Connections").get_by_role("button", name="Station")
     manage.click()
+    held: list[tuple[Route, APIResponse]] = []
+    page.route("**/simulate", lambda route: held.append((route, route.fetch())))
     page.get_by_role("button", name="Start simulation").click()
+    page.get_by_role("button", name="End simulation").click()  # A double press: the first one is not answered yet.
+    ((route, answer),) = held
+    route.fulfill(response=answer)
+    page.unroute("**/simulate")
+    expect(page.get_by_role("dialog")).to_be_hidden()
     verdict = page.get_by_role("region", name="Last part", exact=True)
     expect(verdict).to_contain_text("SIMULATED")
     assert shift.part().verdict is not Verdict.OK

@@ -15,10 +15,20 @@ export function useId() {
 
 /**
  * A button. `kind` is "primary", "danger", "quiet" or nothing; `label` names one that shows only an icon; a `busy`
- * one turns and cannot be pressed. Everything else, such as onClick, goes to the element.
+ * one turns and cannot be pressed. Where `onClick` returns a promise, presses do nothing until it has ended: a double
+ * press asks for one thing, also where the button meanwhile offers another. Everything else goes to the element.
  */
-export function Button({kind = "", icon, label, busy = false, type = "button", children, class: name = "", ...rest}) {
-  return html`<button ...${rest} type=${type} class=${`button ${kind} ${name}`} aria-label=${label}
+export function Button({kind = "", icon, label, busy = false, type = "button", onClick, children, class: name = "",
+                        ...rest}) {
+  const ended = useRef(true);
+  function press(event) {
+    if (!ended.current) return;
+    const done = onClick(event);
+    if (!(done instanceof Promise)) return;
+    ended.current = false;
+    done.finally(() => (ended.current = true));
+  }
+  return html`<button ...${rest} onClick=${onClick && press} type=${type} class=${`button ${kind} ${name}`} aria-label=${label}
     title=${label} aria-busy=${busy || undefined} disabled=${rest.disabled || busy}>
     ${busy ? html`<span class="spinner" aria-hidden="true"></span>` : icon && html`<${Icon} name=${icon} />`}${children}
   </button>`;

@@ -62,17 +62,20 @@ function ActionButton({label, action}) {
 
 function Release({station, onClose}) {
   const [reason, setReason] = useState("");
+  const [busy, setBusy] = useState(false);
   async function submit(event) {
     event.preventDefault();
-    const done = () => send("POST", `/api/stations/${station}/release`, {reason});
+    setBusy(true);
+    const done = () => send("POST", `/api/stations/${station}/release`, {reason: reason.trim()});
     if (await attempt(done, t("operator.released"))) onClose();
+    setBusy(false);
   }
   return html`<${Dialog} title=${t("operator.release")} onClose=${onClose}>
     <form class="stack" onSubmit=${submit}>
       <p>${t("operator.release_means")}</p>
       <${Field} label=${t("common.reason")} required maxlength="500" value=${reason} onInput=${setReason} autofocus />
       <footer><${Button} onClick=${onClose}>${t("common.cancel")}<//>
-        <${Button} kind="danger" type="submit">${t("operator.release")}<//></footer>
+        <${Button} kind="danger" type="submit" busy=${busy} disabled=${!reason.trim()}>${t("operator.release")}<//></footer>
     </form><//>`;
 }
 
