@@ -110,9 +110,11 @@ function numberOf(text) {
   return value;
 }
 
-/** Several numbers: with points they may be separated by commas, otherwise by semicolons or blanks. */
+/** What may stand between numbers, the surest first: a comma without a blank may be that of a decimal number. */
+const BETWEEN = [/\s*;\s*/, /\s*,\s+|\s+,\s*/, /\s+/, /,/];
+
 function numbersOf(text, count) {
-  const parts = text.split(/[;\s]+|,\s*/).filter(Boolean);
+  const parts = text.split(BETWEEN.find((each) => each.test(text)));
   if (parts.length !== count) throw new Error(count === 2 ? "pair" : "four");
   return parts.map(numberOf);
 }
