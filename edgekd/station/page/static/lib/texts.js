@@ -8,7 +8,7 @@ export const LANGUAGES = {en: "English", de: "Deutsch"};
 export const language = choose();
 
 /** The language as this reader's country writes dates and numbers. */
-const locale = navigator.languages.find((each) => each.startsWith(language)) ?? language;
+export const locale = navigator.languages.find((each) => each.startsWith(language)) ?? language;
 
 const texts = await load(language);
 const fallback = language === "en" ? texts : await load("en");

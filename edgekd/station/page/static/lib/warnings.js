@@ -1,10 +1,10 @@
 // What must be known of a detector before relying on it, in the reader's language.
 
-import {has, language, number, percent, t} from "./texts.js";
+import {has, locale, number, percent, t} from "./texts.js";
 
 const share = (value) => percent(value, value < 0.1 ? 1 : 0);
 const score = (value) => (Number.isFinite(value)
-  ? value.toLocaleString(language, {maximumSignificantDigits: 4, useGrouping: false}) : "–");
+  ? value.toLocaleString(locale, {maximumSignificantDigits: 4, useGrouping: false}) : "–");
 const FORMS = {bound: share, bound_then: share, held_out: score, trained: score, images: named,
                auroc: (value) => number(value, 2), student: (value) => number(value, 3),
                ceiling: (value) => number(value, 3)};

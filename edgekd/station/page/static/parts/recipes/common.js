@@ -1,6 +1,6 @@
 // What the recipe tabs have in common: paths, the choice of a revision, and how its status is shown.
 
-import {dateTime, has, language, t} from "../../lib/texts.js";
+import {dateTime, has, locale, t} from "../../lib/texts.js";
 import {Badge} from "../../lib/ui.js";
 import {html} from "../../vendor/htm-preact.js";
 
@@ -32,7 +32,7 @@ export function Facts({facts}) {
 
 /** A score with as many digits as tell scores apart. */
 export function score(value) {
-  return Number.isFinite(value) ? value.toLocaleString(language, {maximumSignificantDigits: 4, useGrouping: false}) : "–";
+  return Number.isFinite(value) ? value.toLocaleString(locale, {maximumSignificantDigits: 4, useGrouping: false}) : "–";
 }
 
 /** A number as people write it, with a point or a comma; NaN where it is none. */

@@ -1,6 +1,6 @@
 // Times along a chart, and as the browser's own field for them has them.
 
-import {language} from "../../lib/texts.js";
+import {locale} from "../../lib/texts.js";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -20,15 +20,16 @@ export function timeTicks(from, to, count) {
 
 /** How a time is written along a chart of so many milliseconds: the hour, or the day. */
 export function timeFormat(span) {
-  const wanted = span > 2 * DAY ? {day: "numeric", month: "short"} : {hour: "2-digit", minute: "2-digit", hour12: false};
-  return (utcMs) => new Date(utcMs).toLocaleString(language, wanted);
+  const wanted = span > 2 * DAY ? {day: "numeric", month: "short"} : {hour: "2-digit", minute: "2-digit", hourCycle: "h23"};
+  return (utcMs) => new Date(utcMs).toLocaleString(locale, wanted);
 }
 
 /** Day and time of UTC milliseconds where there is little room. */
 export function shortTime(utcMs) {
   const year = new Date(utcMs).getFullYear() === new Date().getFullYear() ? undefined : "numeric";
-  const wanted = {year, day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false};
-  return new Date(utcMs).toLocaleString(language, wanted);
+  const wanted = {year, day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit",
+                  hourCycle: "h23"}; // With `hour12: false` an English midnight is 24:00 of the day that begins.
+  return new Date(utcMs).toLocaleString(locale, wanted);
 }
 
 /** UTC milliseconds of what a field of the type datetime-local holds; null for none. */

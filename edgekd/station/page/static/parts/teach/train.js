@@ -114,7 +114,10 @@ function WorkSteps({progress}) {
 }
 
 /** Minutes and seconds, such as 2:05. */
-const clockTime = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.round(seconds) % 60).padStart(2, "0")}`;
+export function clockTime(seconds) {
+  const whole = Math.round(seconds);
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+}
 
 /** The loss over time, on a scale of its own powers of ten: where it no longer falls, more time brings little. */
 function Curve({curve}) {
