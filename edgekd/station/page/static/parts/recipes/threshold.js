@@ -39,7 +39,7 @@ export default function Threshold({station, place, go}) {
 function OfRevision({row, go}) {
   const {data, problem, reload} = useLoaded(pathOf(row, "threshold"));
   const [limit, setLimit] = useState(null); // That is tried; null for the recipe's own.
-  const tried = useTried(row, limit ?? data?.now.value, data?.now.grey_zone ?? null);
+  const tried = useTried(row, limit ?? data?.now.value, data);
   if (problem) return html`<${Notice} tone="ng" alert>${problem}<//>`;
   if (!data) return html`<p class="empty">${t("common.loading")}</p>`;
   const {now, table} = data;
@@ -58,14 +58,14 @@ function OfRevision({row, go}) {
     <${Near} near=${tried?.near ?? data.near} value=${value} onReviewed=${reload} />`;
 }
 
-/** What a limit would have changed, asked for a moment after it was moved last. */
-function useTried(row, value, greyZone) {
+/** What a limit would have changed, asked for a moment after it was moved last, and again where `data` is loaded anew. */
+function useTried(row, value, data) {
   const [tried, setTried] = useState(null);
   useEffect(() => {
     if (value === undefined) return undefined;
     let ended = false;
     const timer = setTimeout(async () => {
-      const body = {threshold: value, grey_zone: greyZone};
+      const body = {threshold: value, grey_zone: data.now.grey_zone};
       const found = await send("POST", pathOf(row, "threshold", "try"), body).catch(() => null);
       if (!ended) setTried(found);
     }, WAIT_MS);
@@ -73,7 +73,7 @@ function useTried(row, value, greyZone) {
       ended = true;
       clearTimeout(timer);
     };
-  }, [value]);
+  }, [value, data]);
   return tried;
 }
 
