@@ -54,6 +54,7 @@ export function ViewCanvas({image, frame, view, tool, label, onChange}) {
   useEffect(() => {
     if (!open.length) return undefined;
     const onKey = (event) => {
+      if (event.target.matches("input, select, textarea")) return; // Of the numbers beside the image.
       if (event.key === "Enter") close();
       else if (event.key === "Escape") setOpen([]);
       else if (event.key === "Backspace") setOpen(open.slice(0, -1));
@@ -62,7 +63,7 @@ export function ViewCanvas({image, frame, view, tool, label, onChange}) {
     };
     addEventListener("keydown", onKey);
     return () => removeEventListener("keydown", onKey);
-  }, [open]);
+  }, [open, view]);
 
   const begin = (event, grip) => {
     event.stopPropagation();
