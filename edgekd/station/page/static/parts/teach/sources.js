@@ -38,7 +38,7 @@ export function Files({project, label, onTaken}) {
         all.added += answer.added.length;
         all.refused.push(...answer.refused);
       } catch (error) {
-        all.refused.push({name: files[sent].name, text: error.text});
+        all.refused.push(...files.slice(sent).map(({name}) => ({name, text: error.text}))); // None of these was sent.
         break;
       }
     }
@@ -46,6 +46,10 @@ export function Files({project, label, onTaken}) {
     setOutcome(all);
     await onTaken();
   }
+  const choose = (event) => {
+    upload(event.target.files);
+    event.target.value = ""; // So that the same files can be chosen again.
+  };
   const drop = (event) => {
     event.preventDefault();
     setOver(false);
@@ -58,7 +62,7 @@ export function Files({project, label, onTaken}) {
       <p>${t("teach.drop")}</p>
       <${Button} onClick=${() => input.current.click()} busy=${progress !== null}>${t("teach.choose_files")}<//>
       <input ref=${input} hidden type="file" multiple accept="image/*"
-        aria-label=${t("teach.choose_files")} onChange=${(event) => upload(event.target.files)} />
+        aria-label=${t("teach.choose_files")} onChange=${choose} />
       ${progress && html`<progress max=${progress.count} value=${progress.sent} aria-label=${t("teach.uploading")} />`}
     </div>
     <${Outcome} outcome=${outcome} /></div>`;
