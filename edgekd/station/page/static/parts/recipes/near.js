@@ -40,10 +40,10 @@ function Part({part, onClose, onReviewed}) {
     onReviewed();
   }, t("recipes.reviewed"));
   const kind = heatMap && part.images.heat_map ? "heat_map" : "original";
-  return html`<${Dialog} wide title=${t("recipes.part", {id: part.result_id})} onClose=${onClose}>
+  return html`<${Dialog} wide title=${t("recipes.part", {id: String(part.result_id)})} onClose=${onClose}>
     <div class="near-part">
       <div class="stack">
-        <img src=${imageOf(part, kind)} alt=${t("recipes.part", {id: part.result_id})} />
+        <img src=${imageOf(part, kind)} alt=${t("recipes.part", {id: String(part.result_id)})} />
         ${part.images.heat_map && html`<div><${Button} aria-pressed=${heatMap} onClick=${() => setHeatMap(!heatMap)}>
           ${t("recipes.heat_map")}<//></div>`}
       </div>

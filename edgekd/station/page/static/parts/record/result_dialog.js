@@ -24,7 +24,7 @@ export function ResultDialog({id, newer, older, onClose}) {
   });
   const footer = html`<${Button} icon="left" disabled=${!newer} onClick=${newer}>${t("record.newer")}<//>
     <${Button} icon="right" disabled=${!older} onClick=${older}>${t("record.older")}<//>`;
-  return html`<${Dialog} wide title=${t("record.result_of", {part: result ? partOf(result) : id})} onClose=${onClose}
+  return html`<${Dialog} wide title=${t("record.result_of", {part: result ? partOf(result) : String(id)})} onClose=${onClose}
     footer=${footer}>
     ${problem && html`<${Notice} tone="ng" alert>${problem}<//>`}
     ${result && html`<div class="result">
