@@ -1,6 +1,6 @@
 // One part: its image, what is on record of it, and what somebody who saw it found it to be.
 
-import {html, useEffect, useState} from "../../vendor/htm-preact.js";
+import {html, useEffect, useRef, useState} from "../../vendor/htm-preact.js";
 import {get, send} from "../../lib/api.js";
 import {dateTime, t} from "../../lib/texts.js";
 import {Badge, Button, Dialog, Field, VerdictShape, attempt, toneOf} from "../../lib/ui.js";
@@ -15,7 +15,10 @@ export function PartDialog({result, newer, older, onClose}) {
   const [heatMap, setHeatMap] = useState(false);
   const [full, setFull] = useState(null); // As it is on record now: with its images and reviews.
   const id = result.result_id;
-  const load = () => get(`/api/results/${id}`).then(setFull, () => {});
+  const wanted = useRef(id);
+  wanted.current = id;
+  /** What is on record; where that cannot be read, what the page knows of the part is shown. */
+  const load = () => get(`/api/results/${id}`).catch(() => result).then((found) => id === wanted.current && setFull(found));
   useEffect(() => (setHeatMap(false), setFull(null), void load()), [id]);
   useEffect(() => {
     const move = (event) => {

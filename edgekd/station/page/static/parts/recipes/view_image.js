@@ -71,11 +71,11 @@ function Taking({view, onClose}) {
   const [name, setName] = useState("");
   const [busy, setBusy] = useState(false);
   useEffect(() => {
-    get("/api/teach").then((answer) => {
-      const known = answer.projects ?? answer;
+    attempt(async () => {
+      const known = (await get("/api/teach")).projects;
       setProjects(known);
       setName(known[0]?.name ?? "");
-    }, () => setProjects([]));
+    });
   }, []);
   async function take() {
     setBusy(true);

@@ -6,17 +6,17 @@ import {Button, Check, Field, Icon, Notice, attempt, useSession} from "../../lib
 import {warningText} from "../../lib/warnings.js";
 import {html, useState} from "../../vendor/htm-preact.js";
 import {Figures, lostIn} from "./check.js";
-import {Title} from "./common.js";
+import {Title, Waiting} from "./common.js";
 import {JobTaken} from "./projects.js";
 import {act, pathOf, useAnswer} from "./server.js";
 import {isReleased} from "./steps.js";
 import {WorkLine, useWork} from "./work.js";
 
 export function ReleaseStep({project, reload}) {
-  const {value: result} = useAnswer(pathOf(project.name, "result"));
+  const {value: result, problem} = useAnswer(pathOf(project.name, "result"));
   const work = useWork(project, reload);
   const {draft} = project;
-  if (!result) return html`<${Title} step="release" /><p class="empty">${t("common.loading")}</p>`;
+  if (!result) return html`<${Title} step="release" /><${Waiting} problem=${problem} />`;
   return html`
     <${Title} step="release" />
     <${Figures} result=${result} />
