@@ -117,7 +117,10 @@ def test_the_record_is_searched_and_taken_away(browser, engineered):
         found.first.click()
         dialog = page.get_by_role("dialog")
         expect(dialog.get_by_role("img").first).to_be_visible()
+        dialog.get_by_role("button", name="Really bad").click()
+        expect(dialog.get_by_text(f"{BY_ROLE[Role.SUPERVISOR]}, ")).to_be_visible()
         page.keyboard.press("Escape")
+        expect(found.first).to_contain_text("Really bad")
         page.get_by_role("button", name="Export").click()
         with page.expect_download() as downloading:
             page.get_by_role("dialog").get_by_role("link", name=re.compile("Download|ZIP")).click()

@@ -50,6 +50,7 @@ def start_master_test(page: Page) -> None:
 def test_an_operator_changes_over_by_the_number_of_the_job_and_lets_the_master_parts_pass(page, shift):
     page.get_by_role("button", name="Change recipe").click()
     dialog = page.get_by_role("dialog", name="Change recipe")
+    expect(dialog.locator("label").filter(has_text="loaded")).to_contain_text("part1 · 1")
     dialog.get_by_label("Recipe, product or job").fill("2")  # As a code reader types it,
     page.keyboard.press("Enter")
     log_in(page, Role.OPERATOR)

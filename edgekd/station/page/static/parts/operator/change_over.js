@@ -38,7 +38,7 @@ export function ChangeOver({view, onClose}) {
           <span class="choice-job number">${recipe.job}</span>
           <span class="grow"><strong>${recipe.product || recipe.recipe}</strong><br />
             <span class="small muted">${recipe.recipe} · ${recipe.revision}</span></span>
-          ${recipe.job === view.recipe.job && html`<${Badge} tone="accent">${t("operator.loaded")}<//>`}
+          ${recipe.digest === view.recipe.recipe_digest && html`<${Badge} tone="accent">${t("operator.loaded")}<//>`}
         </label>`)}
         ${recipes && !found.length && html`<p class="empty">${t("operator.no_recipe")}</p>`}
       </div>

@@ -9,8 +9,11 @@ import {useLoaded} from "./loaded.js";
 
 const KINDS = ["heat_map", "original"];
 
-/** @param {{id: number, newer: (() => void)|null, older: (() => void)|null, onClose: () => void}} props */
-export function ResultDialog({id, newer, older, onClose}) {
+/**
+ * @param {{id: number, newer: (() => void)|null, older: (() => void)|null, onReviewed: () => void,
+ *   onClose: () => void}} props
+ */
+export function ResultDialog({id, newer, older, onReviewed, onClose}) {
   const {data, problem, reload} = useLoaded(`/api/results/${id}`);
   const result = data?.result_id === id ? data : null;
   useEffect(() => {
@@ -36,7 +39,7 @@ export function ResultDialog({id, newer, older, onClose}) {
           ${" "}<span class="muted">${result.error_code} · ${result.error_text}</span></p>`}
         <${Pairs} pairs=${factsOf(result)} />
         <details><summary>${t("record.all_figures")}</summary><${Pairs} pairs=${figuresOf(result)} /></details>
-        <${Reviews} key=${id} result=${result} onDone=${reload} />
+        <${Reviews} key=${id} result=${result} onDone=${() => (reload(), onReviewed())} />
       </div></div>`}<//>`;
 }
 

@@ -38,7 +38,7 @@ export default function Results({station, place, go}) {
       : html`<${Tiles} results=${found.results} onOpen=${opened.open} busy=${found.busy} />`}
     ${found.next && html`<div class="row"><${Button} busy=${found.busy} onClick=${found.more}>${t("record.more")}<//></div>`}
     ${opened.id && html`<${ResultDialog} id=${opened.id} newer=${opened.beside(-1)} older=${opened.beside(1)}
-      onClose=${() => opened.open(null)} />`}
+      onReviewed=${() => found.renew(opened.id)} onClose=${() => opened.open(null)} />`}
     ${exporting && html`<${ExportDialog} query=${query} onClose=${() => setExporting(false)} />`}
   </div>`;
 }
@@ -64,7 +64,12 @@ function useSearch(query) {
     const soon = setTimeout(() => load(null), 250); // While somebody types.
     return () => clearTimeout(soon);
   }, [key]);
-  return {...state, more: () => load(state.next)};
+  /** One of the results anew, such as after a review; it stays in its place. */
+  async function renew(id) {
+    const now = await get(`/api/results/${id}`).catch(() => null);
+    if (now) setState((old) => ({...old, results: old.results.map((each) => (each.result_id === id ? now : each))}));
+  }
+  return {...state, renew, more: () => load(state.next)};
 }
 
 /** The result that is open, which the address names too. */
