@@ -93,6 +93,8 @@ def test_a_limit_is_tried_set_released_and_taken_back(browser, engineered):
         confirm(page, "Release", "the new lamp is brighter")
         judged = judged_by(page, engineered)
         assert (judged["revision"], judged["threshold"]) == (2, LIMIT)
+        origin = (engineered.recipes / "part1" / "2" / "recipe.toml").read_text()
+        assert "2 of the last 6 parts" in origin  # Those above this limit, not above the one that was tried before.
 
         page.get_by_role("table").get_by_text(re.compile(r"^part1\W+1$")).click()
         page.get_by_role("region", name=re.compile(r"^part1\W+1$")).get_by_role("button", name="Bring back").click()

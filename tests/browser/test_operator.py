@@ -116,3 +116,9 @@ def test_a_mistyped_old_password_is_told_where_it_was_typed(page, line):
 def test_what_people_did_is_in_the_audit_trail_with_their_names(line):
     told = line.station.rows("SELECT DISTINCT role, address FROM audit WHERE who = ?", BY_ROLE[Role.OPERATOR])
     assert told == [("operator", "page 127.0.0.1")]
+
+
+def test_an_address_that_is_no_code_shows_the_first_station(browser, line):
+    with opened(browser, line.origin) as watched:
+        watched.page.goto("/#100%")
+        expect(verdict(watched.page)).to_be_visible()

@@ -1,6 +1,7 @@
 // The operator's page: what a station does, in the order in which somebody at the line wants to know it.
 
 import {html, useEffect, useState} from "../../vendor/htm-preact.js";
+import {decoded} from "../../lib/address.js";
 import {connect} from "../../lib/live.js";
 import {t} from "../../lib/texts.js";
 import {Select, Shell, show, toast} from "../../lib/ui.js";
@@ -80,9 +81,9 @@ function tellOf(station, {kind, passed}) {
 
 /** The station that the address names, as in "/#line-3", else the first. */
 function useStation(names) {
-  const [wanted, want] = useState(decodeURIComponent(location.hash.slice(1)));
+  const [wanted, want] = useState(decoded(location.hash.slice(1)));
   useEffect(() => {
-    const follow = () => want(decodeURIComponent(location.hash.slice(1)));
+    const follow = () => want(decoded(location.hash.slice(1)));
     addEventListener("hashchange", follow);
     return () => removeEventListener("hashchange", follow);
   }, []);

@@ -39,7 +39,7 @@ export default function Threshold({station, place, go}) {
 function OfRevision({row, go}) {
   const {data, problem, reload} = useLoaded(pathOf(row, "threshold"));
   const [limit, setLimit] = useState(null); // That is tried; null for the recipe's own.
-  const tried = useTried(row, limit ?? data?.now.value, data);
+  const {tried, failed, current} = useTried(row, limit ?? data?.now.value, data);
   if (problem) return html`<${Notice} tone="ng" alert>${problem}<//>`;
   if (!data) return html`<p class="empty">${t("common.loading")}</p>`;
   const {now, table} = data;
@@ -51,30 +51,36 @@ function OfRevision({row, go}) {
         <${Scores} data=${data} value=${limit} onPick=${setLimit} />
         <p class="muted small">${t("recipes.scores_about")}</p>
       </section>
-      <${Try} row=${row} now=${now} value=${value} tried=${tried} onValue=${setLimit} go=${go} onSet=${reload} />
+      <${Try} row=${row} now=${now} value=${value} tried=${tried} failed=${failed} current=${current} onValue=${setLimit} go=${go}
+        onSet=${reload} />
     </div>
     <${Promise} now=${now} promised=${data.promised} />
     <${Limits} table=${table} value=${value} onPick=${setLimit} />
     <${Near} near=${tried?.near ?? data.near} value=${value} onReviewed=${reload} />`;
 }
 
-/** What a limit would have changed, asked for a moment after it was moved last, and again where `data` is loaded anew. */
+/**
+ * What a limit would have changed, asked for a moment after it was moved last, and again where `data` is loaded anew.
+ * @returns {{tried: object|undefined, failed: string|undefined, current: boolean}} What the server answered last, or why
+ *   it did not, and whether it is about this limit.
+ */
 function useTried(row, value, data) {
-  const [tried, setTried] = useState(null);
+  const [answer, setAnswer] = useState({});
   useEffect(() => {
     if (value === undefined) return undefined;
     let ended = false;
     const timer = setTimeout(async () => {
       const body = {threshold: value, grey_zone: data.now.grey_zone};
-      const found = await send("POST", pathOf(row, "threshold", "try"), body).catch(() => null);
-      if (!ended) setTried(found);
+      const asked = send("POST", pathOf(row, "threshold", "try"), body);
+      const found = await asked.then((tried) => ({tried}), (error) => ({failed: error.text}));
+      if (!ended) setAnswer({value, ...found});
     }, WAIT_MS);
     return () => {
       ended = true;
       clearTimeout(timer);
     };
   }, [value, data]);
-  return tried;
+  return {...answer, current: answer.value === value};
 }
 
 function Scores({data, value, onPick}) {

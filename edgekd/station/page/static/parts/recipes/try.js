@@ -2,15 +2,15 @@
 
 import {send} from "../../lib/api.js";
 import {number, percent, t} from "../../lib/texts.js";
-import {Button, Dialog, Field, attempt, useSession} from "../../lib/ui.js";
+import {Button, Dialog, Field, Notice, attempt, useSession} from "../../lib/ui.js";
 import {html, useEffect, useState} from "../../vendor/htm-preact.js";
 import {Facts, nameOf, numberIn, pathOf, score} from "./common.js";
 
 /**
- * @param {{row: object, now: object, value: number, tried: object|null, onValue: (value: number|null) => void,
- *   onSet: () => void, go: (some: object) => void}} props
+ * @param {{row: object, now: object, value: number, tried: object|undefined, failed: string|undefined, current: boolean,
+ *   onValue: (value: number|null) => void, onSet: () => void, go: (some: object) => void}} props
  */
-export function Try({row, now, value, tried, onValue, onSet, go}) {
+export function Try({row, now, value, tried, failed, current, onValue, onSet, go}) {
   const [text, setText] = useState(score(value));
   const [setting, setSetting] = useState(false);
   useEffect(() => setText(score(value)), [value]);
@@ -23,10 +23,11 @@ export function Try({row, now, value, tried, onValue, onSet, go}) {
     <h2>${t("recipes.try")}</h2>
     <${Field} label=${t("recipes.limit")} hint=${t("recipes.try_hint")} inputmode="decimal" value=${text} onInput=${setText}
       onChange=${take} onKeyDown=${whenEnter} problem=${wrong ? t("recipes.wrong.number") : ""} />
-    <div aria-live="polite">${tried && html`<${Outcome} tried=${tried} />`}</div>
+    <div aria-live="polite">${tried && html`<${Outcome} tried=${tried} />`}
+      ${failed && html`<${Notice} tone="ng">${failed}<//>`}</div>
     <div class="row">
       <${Button} disabled=${!other} onClick=${() => onValue(null)}>${t("recipes.back_to", {value: score(now.value)})}<//>
-      <${Button} kind="primary" disabled=${!other || wrong} onClick=${() => setSetting(true)}>${t("recipes.set_limit")}<//>
+      <${Button} kind="primary" disabled=${!other || wrong || !current || !tried} onClick=${() => setSetting(true)}>${t("recipes.set_limit")}<//>
     </div>
     ${setting && html`<${Setting} row=${row} now=${now} value=${value} tried=${tried} onClose=${() => setSetting(false)}
       onSet=${onSet} go=${go} />`}
@@ -59,7 +60,7 @@ function Setting({row, now, value, tried, onClose, onSet, go}) {
     const done = await attempt(async () => {
       const draft = isDraft ? row : await send("POST", `/api/recipes/${row.id}/revisions`, {from_revision: row.revision});
       const origin = t("recipes.origin", {who: name, day: new Date().toISOString().slice(0, 10),
-        above: tried?.measured.above ?? 0, parts: tried?.measured.parts ?? 0});
+        above: tried.measured.above, parts: tried.measured.parts});
       const fields = {detector: {threshold: value, threshold_origin: origin}};
       await send("PUT", pathOf(draft), {fields, reason: reason.trim()});
       if (isDraft) onSet();

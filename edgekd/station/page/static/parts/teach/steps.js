@@ -1,5 +1,6 @@
 // The six steps of teaching a part: their order, which are done, and which can be opened.
 
+import {decoded} from "../../lib/address.js";
 import {t} from "../../lib/texts.js";
 import {Icon} from "../../lib/ui.js";
 import {html} from "../../vendor/htm-preact.js";
@@ -12,7 +13,7 @@ export const linkTo = (project, step) => `#/${encodeURIComponent(project)}/${ste
 /** Which project and step an address names; both "" for the list of parts. */
 export function placeIn(hash) {
   const [, project = "", step = ""] = hash.replace(/^#/, "").split("/");
-  return {project: decodeURIComponent(project), step: STEPS.includes(step) ? step : ""};
+  return {project: decoded(project), step: STEPS.includes(step) ? step : ""};
 }
 
 /** Whether there are good images enough to train. */
