@@ -79,7 +79,7 @@ def inspect(
             parser=parse_streams,
             metavar="N|auto",
             help="Inferences that OpenVINO computes at the same time on the CPU, each on its share of the threads: "
-            "more frames a second, each later. auto: what gives the most, measured once. Default: auto for 300 "
+            "more frames a second, each later. auto: what gives the most, measured once. Default: auto for 500 "
             "frames or more, 1 for fewer and for a camera.",
             rich_help_panel=ENGINE,
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from pathlib import Path
@@ -13,10 +14,12 @@ from edgekd.artifact import Manifest
 from edgekd.engines.remembered import remembered
 from edgekd.errors import EdgekdError
 
+logger = logging.getLogger("edgekd.engines")
+
 AUTO: Final = "auto"
 Streams = int | Literal["auto"]
 
-SECONDS = 1.0  # For which each number of streams is measured.
+SECONDS = 0.5  # For which each number of streams is measured.
 FEWEST = 3  # Inferences of each stream, however long they take.
 WORTH = 1.03  # As many times the frames a second are worth it that each comes later.
 
@@ -52,6 +55,7 @@ def fastest_streams(path: Path, manifest: Manifest, threads: int, version: str) 
 
 
 def _fastest(path: Path, manifest: Manifest, threads: int, candidates: list[int]) -> int:
+    logger.info("measuring how many inferences at a time give the most frames a second; this is remembered")
     rates = {count: _rate(path, manifest, threads, count) for count in candidates}
     best = max(candidates, key=rates.__getitem__)
     return best if rates[best] >= WORTH * rates[1] else 1

@@ -25,7 +25,7 @@ from edgekd.verdicts.log import Session, VerdictLog
 from edgekd.verdicts.retention import KeepImages
 from edgekd.workflows.calling import takes_options
 
-WORTH_MEASURING = 300  # Frames from which on measuring what computes them fastest takes less time than it gains.
+WORTH_MEASURING = 500  # Frames from which on what computes them fastest is measured, which takes seconds, once.
 
 
 def ignore(answer: Answer) -> None:
@@ -52,7 +52,7 @@ class InspectOptions:
         slots: Batches in flight at once; None for the engine's own number.
         readers: Threads that decode and resize images; None to choose from the number of cores.
         streams: Inferences that OpenVINO computes at the same time on the CPU, each on its share of the threads;
-            "auto" for what gives the most frames a second, measured once. None for that of 300 frames or more, and for
+            "auto" for what gives the most frames a second, measured once. None for that of 500 frames or more, and for
             1 of fewer and of a camera.
         ignored_checks: Names of image checks to leave out, such as "dark".
         most_errors: ERRORs in a row that end the run; 0 for no limit, None for 100 of a video or a camera and no limit
@@ -263,7 +263,7 @@ def _inspector(options: InspectOptions, source: Source) -> Inspector:
         device=options.device,
         slots=options.slots,
         readers=options.readers,
-        streams=options.streams or (AUTO if many else 1),
+        streams=(AUTO if many else 1) if options.streams is None else options.streams,
         threshold=options.threshold,
         ignored_checks=options.ignored_checks,
         inference_limit=options.inference_limit,
