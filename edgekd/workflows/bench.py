@@ -93,9 +93,9 @@ class BenchResult:
         floor_ms: Sum of their floors: the least time at the measured peaks and memory bandwidth; None where one is
             unknown.
         time_over_floor: The one over the other.
+        paper: What the system's paper reports of its size and speed, and what differs from its set-up.
         memory: Of the host, in bytes: `engine`, what opening it and its first inference added; `process`, what the
             whole process holds then, and `peak` at most until then. None where the system does not say.
-        paper: What the system's paper reports of its size and speed, and what differs from its set-up.
     """
 
     device: dict[str, Any]
@@ -117,8 +117,8 @@ class BenchResult:
     layers_total_ms: float | None
     floor_ms: float | None
     time_over_floor: float | None
-    memory: dict[str, int] | None
     paper: dict[str, Any]
+    memory: dict[str, int] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The content of `bench --json`."""

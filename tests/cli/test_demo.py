@@ -22,10 +22,11 @@ def trained_demo(monkeypatch, trained_run, short_looks, tmp_path):
     return tmp_path / "demo"
 
 
-def test_the_command_and_the_function_give_the_same_answer(trained_demo, capsys):
-    assert main(["demo", "--out", trained_demo, "--json", "-"]) == 0
+def test_the_command_and_the_function_give_the_same_answer(trained_demo, tmp_path, capsys):
+    file = tmp_path / "answer.json"
+    assert main(["demo", "--out", trained_demo, "--json", file]) == 0
     printed = capsys.readouterr()
-    answer = json.loads(printed.out)
+    answer = json.loads(file.read_text())
     assert f"edgekd evaluate --engine {trained_demo}/run" in printed.err
     result = json.loads(json.dumps(workflow.demo(trained_demo).to_dict()))
     assert list(answer) == list(result)
@@ -34,8 +35,7 @@ def test_the_command_and_the_function_give_the_same_answer(trained_demo, capsys)
         assert answer[name] == result[name]
     assert answer["bench"]["engine"] == result["bench"]["engine"]
 
-    assert main(["demo", "--out", trained_demo]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    lines = printed.out.splitlines()
     assert lines[0].rstrip() == "HKT on monocrystalline solar cells"
     assert any("image AUROC" in line and f"{result['evaluation']['image_auroc']:.3f}" in line for line in lines)
     assert lines[-1] == f"report with heat maps: {trained_demo / 'report.html'}"
