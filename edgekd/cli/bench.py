@@ -18,12 +18,12 @@ from edgekd.cli.options import (
     Readers,
     RequireSignature,
     Slots,
+    Streams,
     Threads,
 )
 from edgekd.cli.output import answer, print_table, require_outputs, write_json_to
 from edgekd.cli.progress import show_progress
 from edgekd.cli.types import between, positive
-from edgekd.cli.types import streams as parse_streams
 
 if TYPE_CHECKING:
     from edgekd.workflows.bench import BenchResult
@@ -68,16 +68,7 @@ def bench(
     device: GpuDevice = None,
     slots: Slots = None,
     readers: Readers = None,
-    streams: Annotated[
-        Any,
-        typer.Option(
-            parser=parse_streams,
-            metavar="N|auto",
-            help="Inferences that OpenVINO computes at the same time on the CPU, each on its share of the threads: "
-            "more frames a second, each later. auto: what gives the most, measured once.",
-            rich_help_panel=ENGINE,
-        ),
-    ] = "1",
+    streams: Streams = None,
     require_signature: RequireSignature = None,
     html: Annotated[
         Path | None,
@@ -104,7 +95,7 @@ def bench(
             device=device,
             slots=slots,
             readers=readers,
-            streams=streams,
+            streams=streams or 1,
             require_signature=require_signature,
             html=html,
             progress=progress,

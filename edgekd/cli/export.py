@@ -11,7 +11,7 @@ import typer
 from edgekd.cli.options import OUTPUT, PRECISION, FalseRejectRate, JsonFile
 from edgekd.cli.output import answer, write_json_to
 from edgekd.cli.progress import show_progress
-from edgekd.cli.types import between, image_size, not_negative, positive
+from edgekd.cli.types import between, image_size, not_negative, positive, positive_or
 from edgekd.precisions import QUANTIZED, CalibrationChoice, CalibrationMethod, Precision
 
 if TYPE_CHECKING:
@@ -20,16 +20,6 @@ if TYPE_CHECKING:
 TRITON = "Triton Inference Server"
 
 app = typer.Typer(add_completion=False)
-
-
-def batch_size(text: str) -> Any:
-    """Parses a positive integer or "dynamic"."""
-    if text == "dynamic":
-        return text
-    try:
-        return positive(text)
-    except typer.BadParameter as error:
-        raise typer.BadParameter(f"must be a positive integer or dynamic, got '{text}'") from error
 
 
 @app.command()
@@ -94,7 +84,10 @@ def export(
     batch: Annotated[
         Any,
         typer.Option(
-            parser=batch_size, metavar="N|dynamic", help="Frames a batch; dynamic for any.", rich_help_panel=OUTPUT
+            parser=positive_or("dynamic"),
+            metavar="N|dynamic",
+            help="Frames a batch; dynamic for any.",
+            rich_help_panel=OUTPUT,
         ),
     ] = "1",
     size: Annotated[

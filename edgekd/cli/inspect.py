@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from edgekd.cli.options import (
     DATA,
-    ENGINE,
     OUTPUT,
     Backend,
     EngineOrRun,
@@ -21,12 +20,12 @@ from edgekd.cli.options import (
     Readers,
     RequireSignature,
     Slots,
+    Streams,
     Threads,
 )
 from edgekd.cli.output import answer, require_writable, write_json_to
 from edgekd.cli.streams import standard_output
 from edgekd.cli.types import between, not_negative, size_in_bytes
-from edgekd.cli.types import streams as parse_streams
 
 if TYPE_CHECKING:
     from edgekd.result import AnomalyResult
@@ -73,17 +72,7 @@ def inspect(
     device: GpuDevice = None,
     slots: Slots = None,
     readers: Readers = None,
-    streams: Annotated[
-        Any,
-        typer.Option(
-            parser=parse_streams,
-            metavar="N|auto",
-            help="Inferences that OpenVINO computes at the same time on the CPU, each on its share of the threads: "
-            "more frames a second, each later. auto: what gives the most, measured once. Default: auto for 500 "
-            "frames or more, 1 for fewer and for a camera.",
-            rich_help_panel=ENGINE,
-        ),
-    ] = None,
+    streams: Streams = None,
     inference_limit: InferenceLimit = None,
     require_signature: RequireSignature = None,
     out: Annotated[

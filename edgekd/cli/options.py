@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from edgekd.cli.types import between, positive
+from edgekd.cli.types import between, positive, positive_or
 
 # The panels of the help pages.
 DATA, VIEW, TRAINING, PRECISION, ENGINE, OUTPUT = "Data", "View", "Training", "Precision", "Engine", "Output"
@@ -85,6 +85,17 @@ Readers = Annotated[
         parser=positive,
         metavar="N",
         help="Threads that decode and resize images. Default: from the number of cores.",
+        rich_help_panel=ENGINE,
+    ),
+]
+Streams = Annotated[
+    Any,
+    typer.Option(
+        parser=positive_or("auto"),
+        metavar="N|auto",
+        help="Inferences that OpenVINO computes at the same time on the CPU, each on its share of the threads: more "
+        "frames a second, each later. auto: what gives the most, measured once. Default: 1; inspect takes auto for 500 "
+        "frames or more.",
         rich_help_panel=ENGINE,
     ),
 ]

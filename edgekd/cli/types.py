@@ -23,14 +23,18 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def streams(text: str) -> Any:
-    """Parses a positive integer or "auto"."""
-    if text == "auto":
-        return text
-    try:
-        return positive(text)
-    except typer.BadParameter as error:
-        raise typer.BadParameter(f"must be a positive integer or auto, got '{text:.60}'") from error
+def positive_or(word: str) -> Callable[[str], Any]:
+    """A parser of integers of at least 1 and of a word, such as "auto"."""
+
+    def number_or_word(text: str) -> Any:
+        if text == word:
+            return text
+        try:
+            return positive(text)
+        except typer.BadParameter as error:
+            raise typer.BadParameter(f"must be a positive integer or {word}, got '{text:.60}'") from error
+
+    return number_or_word
 
 
 def not_negative(text: str) -> int:
