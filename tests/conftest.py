@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -21,6 +23,7 @@ import edgekd.workflows.scoring as scoring
 from edgekd.data.images import read_image
 from edgekd.data.resizing import resize_image
 from edgekd.models.backbones.pdn import pdn
+from edgekd.precisions import PRECISIONS
 from edgekd.recipe import TrainingRecipe
 from edgekd.training.run import start_run, train
 from edgekd.training.teachers.loading import load_teacher
@@ -175,3 +178,24 @@ def exported(trained_run: Path) -> Path:
     path = trained_run / "detector.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"image_checks": None}))
     return trained_run / "detector.onnx"
+
+
+@pytest.fixture(scope="session")
+def every_precision(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the trained run, with its artifacts in all precisions. Read it, do not change it.
+
+    It takes a minute, so the processes that the tests are spread over share it: whichever asks first makes it.
+    """
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    folder, made = shared / "every_precision", shared / "every_precision.made"
+    with (shared / "every_precision.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # Of one that failed.
+            shutil.copytree(trained_run, folder)
+            for precision in PRECISIONS:
+                limit = ["--max-drift", "0.5"] if "int8" in precision else []
+                assert main(["export", str(folder), "--precision", precision, *limit]) == 0
+            made.touch()
+    return folder

@@ -75,7 +75,7 @@ def test_the_python_of_the_design(elpv_images: list[Path], category: Path, tiny_
         cv2.imwrite(str(data / f"{number:03}.png"), cv2.resize(cv2.imread(str(path)), (96, 96)))
     run = edgekd.train("hkt", data=data, run=folder, teacher=str(tiny_teacher), size=64, batch=2, iterations=4)
     assert run.to_dict()
-    artifact = edgekd.export(folder, precision="int8", calibration_images=16)
+    artifact = edgekd.export(folder, precision="int8", calibration_images=8)
     assert artifact.artifact == folder / "detector_int8.onnx"
 
     image = cv2.resize(cv2.imread(str(elpv_images[150])), (96, 96))

@@ -15,18 +15,10 @@ pytest.importorskip("tensorrt_rtx")
 RTX = ["--backend", "tensorrt-rtx", "--compute-capability", "8.9"]
 
 
-@pytest.fixture(scope="module")
-def int8_run(trained_run, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("int8") / "run"
-    shutil.copytree(trained_run, folder)
-    assert main(["export", str(folder), "--precision", "int8", "--max-drift", "0.5"]) == 0
-    return folder
-
-
 @pytest.fixture
-def run(int8_run, tmp_path):
-    shutil.copytree(int8_run, tmp_path / "run")
-    return tmp_path / "run"
+def run(every_precision, tmp_path):
+    """A run with its INT8 graph, and none that has float16 around it."""
+    return shutil.copytree(every_precision, tmp_path / "run", ignore=shutil.ignore_patterns("*int8_fp16*"))
 
 
 def test_an_engine_of_an_int8_run_has_float16_around_it(run, tmp_path):

@@ -1,7 +1,5 @@
 """Layers as the back ends execute them, on a trained detector in float and in INT8, and floors worked by hand."""
 
-import shutil
-
 import numpy as np
 import pytest
 
@@ -17,13 +15,10 @@ from ..run_command import main
 CONVOLUTION = Layer("a", "Convolution", "w", "fp32", 2_000_000, 40_000, 5.0)
 
 
-@pytest.fixture(scope="module")
-def quantized(trained_run, tmp_path_factory):
+@pytest.fixture
+def quantized(every_precision):
     """The trained detector in INT8."""
-    folder = tmp_path_factory.mktemp("quantized") / "run"
-    shutil.copytree(trained_run, folder)
-    assert main(["export", str(folder), "--precision", "int8", "--max-drift", "0.5"]) == 0
-    return folder / "detector_int8.onnx"
+    return every_precision / "detector_int8.onnx"
 
 
 def profile(artifact, backend):

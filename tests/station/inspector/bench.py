@@ -50,14 +50,14 @@ class Bench:
         self.changed = asyncio.Event()
         self.numbers = 0
         self.loaded = {}
-        self.client = self.new_client()
+        self.client = self.new_client(self.happened)
 
-    def new_client(self) -> InspectorClient:
-        """A client whose listeners note what they are told."""
+    def new_client(self, happened: list[tuple]) -> InspectorClient:
+        """A client whose listeners note what they are told in a list, in which nobody else's must be."""
 
         def note(kind):
             def listener(*said):
-                self.happened.append((kind, *said))
+                happened.append((kind, *said))
                 self.changed.set()
 
             return listener

@@ -190,12 +190,11 @@ def test_the_image_of_a_part_is_stored_where_control_wants_it(bench):
 
 
 def test_an_image_that_is_asked_for_while_there_is_no_process_is_missed_with_a_warning(bench):
-    client = bench.new_client()
-    before = len(bench.happened)
+    client = bench.new_client(happened := [])
     lost = outcome(bench, bench.run(bench.inspect()), Verdict.NG)
     client.keep(lost, ("original",))
     client.keep(replace(lost, result_id=7), ())
-    assert [event[0] for event in bench.happened[before:]] == ["warning"]
+    assert [event[0] for event in happened] == ["warning"]
 
 
 def test_a_late_answer_is_told_as_late_and_never_given(bench):
@@ -314,7 +313,7 @@ def test_whoever_looks_gets_small_images_also_after_a_restart(tmp_path):
     bench = Bench(tmp_path, {"one": ("top",)})
     make_recipe(bench.recipes)
     bench.configuration = bench.configuration.model_copy(update={"page": PageConfiguration()})
-    bench.client = bench.new_client()
+    bench.client = bench.new_client(bench.happened)
     folder = bench.data / "live" / "one"
 
     async def small_image():

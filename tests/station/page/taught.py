@@ -51,11 +51,11 @@ def shortened(monkeypatch, teacher, iterations=20):
 
 
 def quickly_exported(monkeypatch):
-    """Calibrates INT8 on few images: their number is the export's own matter, and tested there."""
-    real = edgekd.export
+    """Exports INT8 from few images and with any drift: both are the export's own matter, and tested there."""
+    real, quickly = edgekd.export, {"calibration_images": 8, "max_drift": 0.5}
 
     def export(run, precision, **more):
-        return real(run, precision=precision, **(more if precision == "fp32" else more | {"calibration_images": 8}))
+        return real(run, precision=precision, **(more if precision == "fp32" else more | quickly))
 
     monkeypatch.setattr(edgekd, "export", export)
 
