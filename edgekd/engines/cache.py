@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import threading
 from pathlib import Path
 
 from edgekd.artifact import write_beside
@@ -13,6 +14,7 @@ from edgekd.errors import EdgekdError
 DIGEST = 32  # Bytes of the SHA-256 that a kept file begins with.
 
 _unwritable: set[Path] = set()  # Folders for which a line was logged.
+_writing = threading.Lock()  # Threads of one process would write to one temporary file.
 
 
 def cache_folder() -> Path:
@@ -73,11 +75,11 @@ class KeptFile:
             return True
         try:
             # Not synchronised: what a power cut leaves is found out by its digest.
-            with write_beside(self.path, durable=False) as part, part.open("wb") as file:
+            with _writing, write_beside(self.path, durable=False) as part, part.open("wb") as file:
                 file.write(digest)
                 file.write(content)
         except EdgekdError as error:
-            if self.path.parent not in _unwritable:
+            if self.path.parent not in _unwritable and not self._is_silent:
                 _unwritable.add(self.path.parent)
                 self._warn("the %s are not kept, and the next start compiles them again: %s", self._content, error)
             return False

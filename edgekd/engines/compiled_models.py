@@ -12,7 +12,6 @@ import json
 import logging
 import os
 import platform
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,6 @@ IDENTITY = {
 LIBRARIES = ("OV_", "OPENVINO_", "ONEDNN_", "DNNL_")  # How the environment variables begin that they read.
 
 _log = logging.getLogger("edgekd.openvino")
-_writing = threading.Lock()  # Threads of one process would write to one temporary file.
 
 
 def compile_for_cpu(core: Any, graph: bytes, options: Mapping[str, Any]) -> Any:
@@ -75,9 +73,8 @@ def compile_for_cpu(core: Any, graph: bytes, options: Mapping[str, Any]) -> Any:
     except RuntimeError as error:
         _log.debug("OpenVINO cannot export the compiled layers: %s", error)
         return compiled
-    with _writing:
-        if file.write(exported):
-            _keep_within(file.path.parent, MOST_BYTES)
+    if file.write(exported):
+        _keep_within(file.path.parent, MOST_BYTES)
     return compiled
 
 
