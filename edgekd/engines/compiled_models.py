@@ -17,26 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from edgekd.engines.cache import KeptFile, cache_folder
+from edgekd.engines.cores import core_kinds
 from edgekd.engines.runtimes import import_openvino
 
 FORMAT = 1  # Of the files; higher when an older file must not be read any more.
 MOST_BYTES = 1_000_000_000  # Of all files; beyond, those go that were not used for longest.
-# Of a core in /proc/cpuinfo, on x86_64 and on aarch64; other fields, such as its clock, change while it runs.
-IDENTITY = {
-    "vendor_id",
-    "cpu family",
-    "model",
-    "model name",
-    "stepping",
-    "microcode",
-    "flags",
-    "CPU implementer",
-    "CPU architecture",
-    "CPU variant",
-    "CPU part",
-    "CPU revision",
-    "Features",
-}
 LIBRARIES = ("OV_", "OPENVINO_", "ONEDNN_", "DNNL_")  # How the environment variables begin that they read.
 
 _log = logging.getLogger("edgekd.openvino")
@@ -95,20 +80,11 @@ def compiled_path(core: Any, graph: bytes, options: Mapping[str, Any], proc: Pat
         "machine": platform.machine(),
         "device": str(core.get_property("CPU", "FULL_DEVICE_NAME")),
         "capabilities": sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
-        "cores": _cores(proc / "cpuinfo"),
+        "cores": core_kinds(proc / "cpuinfo"),
         "environment": {name: value for name, value in os.environ.items() if name.startswith(LIBRARIES)},
     }
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     return cache_folder() / "openvino" / f"{name}.blob"
-
-
-def _cores(cpuinfo: Path) -> list[str]:
-    """What kinds of cores there are, with their instructions; nothing where the system has no such file."""
-    try:
-        lines = cpuinfo.read_text(errors="replace").splitlines()
-    except OSError:
-        return []
-    return sorted({line for line in lines if line.partition(":")[0].strip() in IDENTITY})
 
 
 def _keep_within(folder: Path, most_bytes: int) -> None:

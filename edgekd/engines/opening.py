@@ -200,7 +200,7 @@ def cpu_backends(manifest: Manifest) -> list[str]:
 
 
 def _faster_backend(path: Path, manifest: Manifest, threads: int) -> str:
-    """The faster back end for a graph: measured once, remembered by graph, machine and versions."""
+    """The faster back end for a graph: measured once, remembered by graph, threads, versions and processor."""
     installed = cpu_backends(manifest)
     if len(installed) == 1:
         return installed[0]
