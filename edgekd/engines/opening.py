@@ -69,8 +69,8 @@ def open_engine(
             number.
         inference_limit: Seconds that an inference may take; None to derive it from the first ones.
         streams: Inferences that OpenVINO computes at the same time on the CPU, each on its share of the threads: more
-            frames a second, and each later. "auto" for what gives the most on this machine, measured once; of anything
-            else that computes it is 1.
+            frames a second, and each later. "auto" for the number, of at most `slots`, that gives the most on this
+            machine, measured once; on other back ends and devices it is 1.
         manifest: The artifact's, where it was read already, so that nobody exchanges it meanwhile; None to read it.
 
     Raises:
@@ -110,7 +110,7 @@ def _open(
 ) -> Engine:
     """Loads a checked artifact on the back end that is asked for, or on the faster one."""
     if path.suffix == ".engine":
-        _refuse_streams(streams, f"{path} was built for one")
+        _refuse_streams(streams, f"{path} was built for one inference at a time")
         return _open_built(path, manifest, backend, threads, device, slots)
     if backend in BUILT:
         raise EdgekdError(
@@ -127,8 +127,10 @@ def _open(
     if not _is_installed(backend):
         raise MachineError(f"the back end {backend} is not installed: pip install {backend}")
     if backend == OPENVINO:
-        count = fastest_streams(path, manifest, threads, _version(OPENVINO)) if streams == AUTO else streams
-        return _openvino(path, manifest, threads, slots, count)
+        if streams == AUTO:
+            fastest = fastest_streams(path, manifest, threads, _version(OPENVINO))
+            streams = min(fastest, slots or fastest)  # A stream without a slot would keep its threads idle.
+        return _openvino(path, manifest, threads, slots, streams)
     _refuse_streams(streams, f"{backend} computes one inference at a time")
     return BACKENDS[backend](path, manifest, threads, slots)
 

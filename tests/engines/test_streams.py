@@ -62,6 +62,14 @@ def test_streams_are_measured_with_the_graph_itself(exported, tmp_path, monkeypa
     assert len(json.loads((tmp_path / "streams.json").read_text())) == 1
 
 
+def test_no_more_streams_are_chosen_than_there_are_slots(exported, tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGEKD_CACHE", str(tmp_path))
+    monkeypatch.setattr(streams, "_rate", lambda path, manifest, threads, count: float(count))
+    for slots, chosen in ((None, 4), (2, 2), (1, 1)):
+        with open_engine(exported, "openvino", threads=4, slots=slots, streams="auto") as engine:
+            assert engine.spec.streams == chosen
+
+
 def test_wrong_numbers_of_streams_are_refused(exported):
     for wrong in (0, -1, 1.5, "all"):
         with pytest.raises(EdgekdError, match="streams must be a positive integer or auto, got"):
