@@ -10,7 +10,7 @@ from edgekd.profiling.layers import Profile
 
 
 def profile_layers(artifact: Path, spec: EngineSpec, seconds: float) -> Profile | None:
-    """Times each layer of an artifact with the back end and threads of an engine that runs it.
+    """Times each layer of an artifact with the back end of an engine, on the threads that compute one inference of it.
 
     Args:
         artifact: The .onnx or .engine file, already checked against its manifest.

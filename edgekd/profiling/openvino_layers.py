@@ -65,7 +65,8 @@ def _compile(artifact: Path, spec: EngineSpec) -> tuple[Any, int]:
     """The graph with performance counters, and its batch size: one frame where it takes any."""
     openvino = import_openvino()
 
-    options = cpu_options(spec.threads or 0) | {"PERF_COUNT": True}
+    threads = (spec.threads or 0) // spec.streams  # Those that compute one inference of the engine.
+    options = cpu_options(threads) | {"PERF_COUNT": True}
     core, batch = openvino.Core(), spec.batch or 1
     content = checked_content(artifact, read_manifest(artifact))
     if artifact.suffix == ".engine":

@@ -5,6 +5,8 @@ import pytest
 
 from edgekd.artifact import read_manifest
 from edgekd.engines import open_engine
+from edgekd.engines.openvino import cpu_options
+from edgekd.profiling import openvino_layers
 from edgekd.profiling.bandwidth import _last_level_cache, _past_the_cache, memory_bandwidth
 from edgekd.profiling.layer_times import profile_layers
 from edgekd.profiling.layers import Layer, sum_of_floors, time_over_floor, with_floors
@@ -32,6 +34,15 @@ def test_openvinos_layers_hold_the_macs_of_the_graph(exported):
     assert {layer.precision for layer in found.layers if layer.macs} == {"fp32"}
     assert sum(layer.time_ms for layer in found.layers) > 0
     assert (found.batch, found.inferences >= 5) == (1, True)
+
+
+def test_the_layers_of_an_engine_with_streams_are_timed_on_the_threads_of_one_stream(exported, monkeypatch):
+    threads = []
+    monkeypatch.setattr(openvino_layers, "cpu_options", lambda count: threads.append(count) or cpu_options(count))
+    for streams in (1, 2):
+        with open_engine(exported, "openvino", threads=2, streams=streams) as engine:
+            assert profile_layers(exported, engine.spec, 0.05).layers
+    assert threads == [2, 1]
 
 
 def test_openvinos_layers_are_called_after_the_modules_that_they_came_from(exported):
