@@ -68,7 +68,7 @@ def _machine_rows(machine: Machine) -> Iterator[tuple[str, str]]:
     else:
         yield "system", f"{machine.system}, {machine.architecture}"
     yield "Python", machine.python
-    int8 = ", ".join(machine.cpu.int8) or "none"
+    int8 = "not known" if machine.cpu.int8 is None else ", ".join(machine.cpu.int8) or "none"
     yield "CPU", f"{machine.cpu.name or 'unknown'}, {machine.cpu.cores} cores usable, INT8 instructions: {int8}"
     if machine.gpu:
         memory = f", {machine.gpu.memory_bytes / GIB:.1f} GiB" if machine.gpu.memory_bytes else ""

@@ -38,12 +38,13 @@ class Cpu:
     Attributes:
         name: As its maker or the kernel calls it; None where neither does.
         cores: How many this process may use.
-        int8: Its instructions for 8-bit integers, by the kernel's names.
+        int8: Its instructions for 8-bit integers, by the kernel's names; None where it reports no instructions, as on
+            Windows.
     """
 
     name: str | None
     cores: int
-    int8: tuple[str, ...]
+    int8: tuple[str, ...] | None
 
 
 @dataclass(frozen=True)
@@ -142,10 +143,11 @@ def read_cpu(proc: Path = Path("/proc")) -> Cpu:
         field, colon, value = line.partition(":")
         if colon:
             fields.setdefault(field.strip(), value.strip())  # Of the first core.
-    flags = (fields.get("flags") or fields.get("Features") or "").split()
+    flags = fields.get("flags", fields.get("Features"))
+    int8 = None if flags is None else tuple(flag for flag in INT8_INSTRUCTIONS if flag in flags.split())
     part = (fields.get("CPU implementer", ""), fields.get("CPU part", ""))
     name = ARM_CORES.get(part) or fields.get("model name")
-    return Cpu(name, usable_cores(), tuple(flag for flag in INT8_INSTRUCTIONS if flag in flags))
+    return Cpu(name, usable_cores(), int8)
 
 
 def installed_version(package: str) -> str | None:

@@ -47,15 +47,17 @@ def peak_macs_int8(seconds: float = 2.0) -> float | None:
     return _best_chain(_chain(as_bytes=True), seconds) if _has_openvino() else None
 
 
-def arithmetic(precision: str, instructions: Collection[str]) -> str:
+def arithmetic(precision: str, instructions: Collection[str] | None) -> str:
     """What a peak was measured in, such as "INT8 with VNNI".
 
     Args:
         precision: Of the peak: "fp32" or "int8".
-        instructions: Of the processor for 8-bit integers, by the kernel's names.
+        instructions: Of the processor for 8-bit integers, by the kernel's names; None where they are not known.
     """
     if precision != "int8":
         return "float32"
+    if instructions is None:
+        return "INT8"
     return next((text for name, text in INT8_ARITHMETIC.items() if name in instructions), "INT8 without VNNI or AMX")
 
 

@@ -126,7 +126,7 @@ def test_a_damaged_release_file_is_no_jetson(content, tmp_path):
         (XAVIER_CPU, "ARMv8 Processor rev 0 (v8l)", ()),
         (CORE_ULTRA_CPU, "Intel(R) Core(TM) Ultra 7 155H", ("avx_vnni",)),
         (XEON_CPU, "Intel(R) Xeon(R) Processor", ("avx512_vnni", "avx_vnni", "amx_int8")),
-        ("", None, ()),
+        ("", None, None),
     ],
 )
 def test_a_cpu_says_its_name_and_what_it_has_for_int8(content, name, int8, tmp_path):
