@@ -84,7 +84,8 @@ def open_source(source: str | Path | int, bit_depth: int | None = None) -> Sourc
     video = _opened(cv2.VideoCapture(source), f"video {source}")
     declared = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
     frames = _video_frames(video, path.name, declared)
-    return Source(frames, live=False, frozen_after=VIDEO_FRAMES, most_errors=MOST_ERRORS, length=declared)
+    known = declared if declared > 0 else None  # Some files declare 0, or a huge negative number.
+    return Source(frames, live=False, frozen_after=VIDEO_FRAMES, most_errors=MOST_ERRORS, length=known)
 
 
 def image_frames(paths: Iterable[Path], bit_depth: int | None = None) -> Iterator[Frame]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edgekd.errors import EdgekdError, ImageError, MachineError
-from edgekd.runner import open_source
+from edgekd.runner import open_source, sources
 from edgekd.runner.sources import _camera_frames, image_frames
 
 LEVELS = (20, 80, 140, 200)
@@ -36,6 +36,16 @@ def test_a_video_gives_its_frames_in_order(video):
 def test_a_source_says_how_many_frames_it_has_where_that_is_known(video, good_folder):
     image = next(good_folder.iterdir())
     assert [open_source(str(each)).length for each in (video, good_folder, image)] == [4, 24, 1]
+
+
+@pytest.mark.parametrize("declared", [0.0, -9.223372036854776e18])
+def test_a_video_that_declares_no_number_of_frames_has_no_known_length(declared, video, monkeypatch):
+    class Declaring:
+        def get(self, name):
+            return declared
+
+    monkeypatch.setattr(sources, "_opened", lambda capture, name: Declaring())
+    assert open_source(str(video)).length is None
 
 
 def test_a_video_that_is_damaged_says_so(tmp_path):
