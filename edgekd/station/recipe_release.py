@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,8 +44,8 @@ def release(folder: Path, by: str, reason: str) -> str:
         The recipe's digest.
 
     Raises:
-        EdgekdError: It is released already, lacks an artifact that is whole, a threshold or a reference, or another
-            recipe has its job.
+        EdgekdError: There is none, it is released already, lacks an artifact that is whole, a threshold or a reference,
+            or another recipe has its job.
     """
     import tomlkit
 
@@ -81,7 +82,7 @@ def retire(folder: Path, by: str, reason: str) -> None:
         reason: Why.
 
     Raises:
-        EdgekdError: It was not released, or is retired already.
+        EdgekdError: There is none, it was not released, or is retired already.
     """
     import tomlkit
 
@@ -132,8 +133,8 @@ def bring_back(folder: Path, by: str, reason: str) -> tuple[Path, str]:
         The folder of the new revision, and its digest.
 
     Raises:
-        EdgekdError: It was never released, it is in use, or a file is not the one that was released; or what `release`
-            raises, and then nothing is changed.
+        EdgekdError: There is none, it was never released, it is in use, or a file is not the one that was released; or
+            what `release` raises, and then nothing is changed.
     """
     _require_words(by, reason)
     _require_folder(folder)
@@ -221,7 +222,8 @@ def _require_own_job(folder: Path, recipe: Recipe) -> list[Path]:
 
 def _require_folder(folder: Path) -> None:
     if not folder.is_dir():
-        raise EdgekdError(f"there is no recipe {folder}: 'edgekd recipes list' shows which there are")
+        recipes = shlex.quote(str(folder.absolute().parent.parent))
+        raise EdgekdError(f"there is no recipe {folder}: see which there are with edgekd recipes list {recipes}")
 
 
 def _require_words(by: str, reason: str) -> None:

@@ -126,4 +126,4 @@ def test_a_recipe_that_is_not_there_is_named_and_where_to_look(recipes, fails, c
     missing = recipes / "bolt" / "99"
     said = fails("recipes", command, missing, "--by", "an engineer", "--reason", "to try")
     assert f"there is no recipe {missing}" in said
-    assert "edgekd recipes list" in said
+    assert said.endswith(f"edgekd recipes list {recipes}")  # As it is typed.
