@@ -94,8 +94,8 @@ Streams = Annotated[
         parser=positive_or("auto"),
         metavar="N|auto",
         help="Inferences that OpenVINO computes at the same time on the CPU, each on its share of the threads: more "
-        "frames a second, each later. auto: what gives the most, measured once. Default: 1; inspect takes auto for 500 "
-        "frames or more.",
+        "frames a second, each later. auto: the number that gives the most, measured once. Default: 1; inspect takes "
+        "auto for 500 frames or more.",
         rich_help_panel=ENGINE,
     ),
 ]

@@ -22,7 +22,7 @@ class Memory(NamedTuple):
 
 
 def read_memory(status: Path = STATUS) -> Memory | None:
-    """What this process holds; None where the system does not say.
+    """What this process holds; None where the system does not report it.
 
     Args:
         status: Linux's file about this process.

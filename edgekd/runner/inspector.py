@@ -38,7 +38,7 @@ class Inspector:
         slots: Batches in flight at once; None for the engine's own number.
         readers: Threads that decode and resize the images of a stream; None to choose from the number of cores.
         streams: Inferences that OpenVINO computes at the same time on the CPU, each on its share of the threads: for
-            folders and videos, where frames a second count. "auto" for what gives the most, measured once.
+            folders and videos, where frames a second count. "auto" for the number that gives the most, measured once.
         threshold: Scores above it are NG; None for the artifact's own.
         ignored_checks: Names of image checks to leave out, such as "dark".
         inference_limit: Seconds that an inference may take; later answers are ERROR. None for fifty times the slowest

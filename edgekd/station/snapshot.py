@@ -116,7 +116,8 @@ class Snapshot:
         overrun: Whether a trigger came while all results waited.
         job_failed: Why the last change of job failed; NONE where it did not.
         stop_line: Whether a stop rule of the recipe asks the line to stop.
-        self_test_due: Whether a self-test is overdue. `master_due`: whether it is the master-part test.
+        self_test_due: Whether a self-test is overdue.
+        master_due: Whether the master-part test is due; then `self_test_due` is set too.
         self_test_failed: Whether the last one failed.
         self_test_minutes: Minutes since the last that passed; None where there was none.
         self_test_last: The last that ended, of either kind; None after a start.

@@ -19,7 +19,6 @@ from edgekd.workflows.calling import takes_options
 if TYPE_CHECKING:
     from edgekd.data.images import Image
     from edgekd.engines import Engine
-    from edgekd.preprocessing import Preprocessing
     from edgekd.profiling.memory import Memory
 
 logger = logging.getLogger(__name__)
@@ -44,7 +43,7 @@ class BenchOptions:
         slots: Batches in flight at once; None for the engine's own number.
         readers: Threads that resize images; None to choose from the number of cores.
         streams: Inferences that OpenVINO computes at the same time on the CPU, each on its share of the threads;
-            "auto" for what gives the most frames a second, measured once.
+            "auto" for the number that gives the most frames a second, measured once.
         html: File for a report with charts; None for none.
         require_signature: File of the public key that must have signed the artifact; None for that of
             $EDGEKD_REQUIRE_SIGNATURE, and where that is not set for no signature.
@@ -92,10 +91,11 @@ class BenchResult:
         layers_total_ms: Sum of the layers' times, in milliseconds.
         floor_ms: Sum of their floors: the least time at the measured peaks and memory bandwidth; None where one is
             unknown.
-        time_over_floor: The one over the other.
+        time_over_floor: `layers_total_ms` over `floor_ms`; None where one of the two is unknown.
         paper: What the system's paper reports of its size and speed, and what differs from its set-up.
         memory: Of the host, in bytes: `engine`, what opening it and its first inference added; `process`, what the
-            whole process holds then, and `peak` at most until then. None where the system does not say.
+            whole process holds then, and `peak`, the most that it held until then. None where the system does not
+            report it.
     """
 
     device: dict[str, Any]

@@ -52,8 +52,8 @@ class InspectOptions:
         slots: Batches in flight at once; None for the engine's own number.
         readers: Threads that decode and resize images; None to choose from the number of cores.
         streams: Inferences that OpenVINO computes at the same time on the CPU, each on its share of the threads;
-            "auto" for what gives the most frames a second, measured once. None for that of 500 frames or more, and for
-            1 of fewer and of a camera.
+            "auto" for the number that gives the most frames a second, measured once. None for "auto" with a folder or a
+            video of 500 frames or more, and for 1 with fewer and with a camera.
         ignored_checks: Names of image checks to leave out, such as "dark".
         most_errors: ERRORs in a row that end the run; 0 for no limit, None for 100 of a video or a camera and no limit
             of a folder.
