@@ -89,7 +89,7 @@ export function moment(utcMs) {
 /** A duration in words: "45 s", "12 min", "3 h 20 min", "2 d 4 h". */
 export function duration(seconds) {
   if (!known(seconds)) return "–";
-  if (seconds < 60) return `${number(Math.round(seconds))} s`;
+  if (Math.round(seconds) < 60) return `${number(Math.round(seconds))} s`;
   const minutes = Math.round(seconds / 60);
   if (minutes < 60) return `${minutes} min`;
   const hours = Math.floor(minutes / 60);

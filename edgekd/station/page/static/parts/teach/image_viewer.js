@@ -19,7 +19,8 @@ export function ImageViewer({project, images, id, onShow, onClose, onLabel}) {
   useEffect(() => {
     const onKey = (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
-      if (event.target.matches("input, textarea")) return; // Of the login dialog, where a session has ended.
+      const dialog = event.target.closest("dialog");
+      if (dialog && !dialog.querySelector(".viewer")) return; // The login's, where a session has ended.
       if (event.key === "ArrowLeft") go(-1);
       else if (event.key === "ArrowRight") go(1);
       else if (KEYS[event.key] && image) onLabel(image, KEYS[event.key]);
