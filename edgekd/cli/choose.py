@@ -43,7 +43,7 @@ def choose(
         typer.Option(
             parser=between(0.01, 100_000),
             metavar="MS",
-            help="Longest latency that is fast enough, in milliseconds an image, in INT8 on this machine's processor. "
+            help="Longest latency that is fast enough, in milliseconds per image, in INT8 on this machine's processor. "
             "Default: any.",
             rich_help_panel=ENGINE,
         ),

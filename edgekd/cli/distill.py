@@ -44,7 +44,7 @@ def distill(
         str | None,
         typer.Option(
             metavar="NAME|FILE",
-            help="Teacher to start from; a PDN-S grows into a PDN-M. Default: drawn weights.",
+            help="Teacher to start from; a PDN-S grows into a PDN-M. Default: random weights.",
             rich_help_panel=TRAINING,
         ),
     ] = None,
@@ -72,13 +72,13 @@ def distill(
         typer.Option(
             parser=positive,
             metavar="N",
-            help="Optimizer steps; the learning rate falls to nothing along them.",
+            help="Optimizer steps; the learning rate falls to zero over them.",
             rich_help_panel=TRAINING,
         ),
     ] = 60_000,
     batch: Annotated[
         int,
-        typer.Option(parser=positive, metavar="N", help="Crops a step.", rich_help_panel=TRAINING),
+        typer.Option(parser=positive, metavar="N", help="Crops per step.", rich_help_panel=TRAINING),
     ] = 8,
     learning_rate: Annotated[
         float,

@@ -86,7 +86,7 @@ def export(
         typer.Option(
             parser=positive_or("dynamic"),
             metavar="N|dynamic",
-            help="Frames a batch; dynamic for any.",
+            help="Frames per batch; dynamic for any number.",
             rich_help_panel=OUTPUT,
         ),
     ] = "1",

@@ -126,8 +126,8 @@ def inspect(
         typer.Option(
             parser=not_negative,
             metavar="N",
-            help="ERRORs in a row that end the run with exit code 3; 0 for no limit. Default: 100 of a video or a "
-            "camera, no limit of a folder.",
+            help="ERRORs in a row that end the run with exit code 3; 0 for no limit. Default: 100 for a video or a "
+            "camera, no limit for a folder.",
             rich_help_panel=DATA,
         ),
     ] = None,

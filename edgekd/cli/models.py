@@ -33,7 +33,7 @@ def models(
     ] = "256",
     json: JsonFile = None,
 ) -> None:
-    """List the systems: parameters and MACs beside the papers' figures; of one, its settings and defaults too."""
+    """List the systems: parameters and MACs beside the papers' figures; of a single one also settings and defaults."""
     from edgekd.models import list_systems
 
     require_writable(json)

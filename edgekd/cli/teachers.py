@@ -19,7 +19,7 @@ app = typer.Typer(
 
 @app.command("list")
 def list_(json: JsonFile = None) -> None:
-    """List every teacher that has a name, and whether it is here."""
+    """List every teacher that has a name, and whether it is on this machine."""
     from edgekd.workflows.teachers import list_teachers
 
     teachers = list_teachers()

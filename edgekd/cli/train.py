@@ -88,7 +88,7 @@ def train(
         bool,
         typer.Option(
             "--resume",
-            help="Resume the run; --iterations may extend it, and --quantization-aware holds from here on.",
+            help="Resume the run; --iterations may extend it, and --quantization-aware applies from then on.",
             rich_help_panel=TRAINING,
         ),
     ] = False,
