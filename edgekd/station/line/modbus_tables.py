@@ -54,8 +54,9 @@ def markdown_tables() -> str:
 
 def _markdown(area: Area) -> str:
     access = ACCESS[area]
+    codes = f"function code{'s' if ',' in access.codes else ''} {access.codes}"
     rows = [
-        f"### {area.value.capitalize()}s ({access.direction}; function codes {access.codes})",
+        f"### {area.value.capitalize()}s ({access.direction}; {codes})",
         "",
         "| address | name | type | meaning |",
         "|---|---|---|---|",
