@@ -17,7 +17,7 @@ from edgekd.cli.main import app
 INTRODUCTION = """# Commands
 
 Every command as `edgekd COMMAND --help` describes it. Exit codes: 0 done; 1 done, and the answer is no; 2 a mistake in
-the input; 3 the machine lacks something; 4 a fault of edgekd; 130 interrupted; 143 terminated.
+the input; 3 the machine lacks something; 4 a fault of edgekd; 129, 130 and 143 ended by a signal.
 """
 
 

@@ -49,8 +49,8 @@ def bench(
         typer.Option(
             parser=positive,
             metavar="N...",
-            help="Batch size to measure throughput at; may be repeated. Default: the graph's own, or 1 and 4 where it "
-            "takes any.",
+            help="Batch size to measure throughput at; once for each of several. Default: the graph's own, or "
+            "1 and 4 where it takes any.",
             rich_help_panel=ENGINE,
         ),
     ] = None,

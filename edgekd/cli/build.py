@@ -44,7 +44,8 @@ def build(
         list[str] | None,
         typer.Option(
             metavar="C",
-            help=f"GPU to build for, with {TENSORRT_RTX}, such as 8.6; repeat for more. Default: Ampere and later.",
+            help=f"GPU to build for, with {TENSORRT_RTX}, such as 8.6; once for each of several. "
+            "Default: Ampere and later.",
             rich_help_panel=ENGINE,
         ),
     ] = None,
@@ -86,7 +87,7 @@ def build(
     hardware_compatibility: Annotated[
         HardwareCompatibility | None,
         typer.Option(
-            help=f"Other GPUs that an engine of {TENSORRT} shall run on, at some cost in speed. Default: the GPU model "
+            help=f"Other GPUs that an engine of {TENSORRT} must run on, at some cost in speed. Default: the GPU model "
             "that it is built on.",
             rich_help_panel=ENGINE,
         ),

@@ -63,7 +63,8 @@ def inspect(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Image check to leave out: size, dark, bright, flat, blurred or frozen. Repeatable. Default: none.",
+            help="Image check to leave out: size, dark, bright, flat, blurred or frozen; "
+            "once for each of several. Default: none.",
             rich_help_panel=DATA,
         ),
     ] = None,
@@ -97,7 +98,7 @@ def inspect(
         typer.Option(
             parser=between(0, 36500),
             metavar="DAYS",
-            help="Remove heat maps and originals that are older. Verdicts always stay. Default: no limit.",
+            help="Remove heat maps and originals that are older than this. Verdicts always stay. Default: no limit.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -106,8 +107,8 @@ def inspect(
         typer.Option(
             parser=not_negative,
             metavar="N",
-            help="Keep at most so many heat maps and originals: the oldest of OK parts go first, of NG last. Default: "
-            "no limit.",
+            help="Keep at most this many heat maps and originals: the oldest of OK parts go first, of NG last. "
+            "Default: no limit.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -116,7 +117,7 @@ def inspect(
         typer.Option(
             parser=size_in_bytes,
             metavar="SIZE",
-            help="Keep so much of the disk free, such as 5GB: heat maps and originals are removed in the same order. "
+            help="Keep this much of the disk free, such as 5GB: heat maps and originals are removed in the same order. "
             "Default: nothing is removed, and new ones are left out before the disk is full.",
             rich_help_panel=OUTPUT,
         ),

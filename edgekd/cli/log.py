@@ -30,7 +30,7 @@ def log(
         Path,
         typer.Argument(
             metavar="DIR|FILE",
-            help="Folder that 'edgekd inspect --out' wrote, or the log in it.",
+            help="Folder that 'edgekd inspect --out' wrote, a station's data folder, or the log in either.",
             show_default=False,
         ),
     ],

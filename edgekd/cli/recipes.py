@@ -22,16 +22,16 @@ Recipes = Annotated[
 Revision = Annotated[
     Path, typer.Argument(metavar="DIR/ID/REVISION", help="Folder of the revision.", show_default=False)
 ]
-By = Annotated[str, typer.Option(metavar="NAME", help="Who does it; it stays on record.")]
+By = Annotated[str, typer.Option(metavar="NAME", help="Who makes the change; it stays on record.")]
 Data = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
-        help="Data folder of the station, which may run: the change is put into its audit trail. Default: none.",
+        help="Data folder of the station, which may be running: the change is put into its audit trail. Default: none.",
         show_default=False,
     ),
 ]
-Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why; it stays on record.")]
+Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why the change is made; it stays on record.")]
 
 
 @app.command()
@@ -42,14 +42,14 @@ def make(
     ],
     recipes: Recipes,
     name: Annotated[
-        str, typer.Option("--id", metavar="NAME", help="Name of the recipe; of one that exists, the next revision.")
+        str, typer.Option("--id", metavar="NAME", help="Name of the recipe; of an existing one, the next revision.")
     ],
     job: Annotated[int, typer.Option(parser=positive, metavar="N", help="What the PLC asks for, 1 to 999.")],
     camera: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Camera of the station that sees the part. Repeatable. Default: camera.",
+            help="Camera of the station that sees the part; once for each of several. Default: camera.",
             rich_help_panel=DATA,
         ),
     ] = None,
@@ -83,13 +83,13 @@ def make(
         typer.Option(
             parser=between(1, 600_000),
             metavar="MS",
-            help="From trigger to answer, in milliseconds. Default: 500.",
+            help="Longest time from trigger to answer, in milliseconds. Default: 500.",
             show_default=False,
         ),
     ] = 500,
     json: JsonFile = None,
 ) -> None:
-    """Make a draft from a detector, with reference images that a station proves itself by."""
+    """Make a draft from a detector, with reference images for the station's self-test."""
     from edgekd.cli.output import answer, require_writable, write_json_to
     from edgekd.cli.progress import show_progress
     from edgekd.station.recipe_making import make_recipe
@@ -194,7 +194,7 @@ def bring_back(folder: Revision, by: By, reason: Reason, data: Data = None) -> N
 def revise(
     folder: Revision,
     by: Annotated[
-        str, typer.Option(metavar="NAME", help="Who does it. Default: the name of your login.", show_default=False)
+        str, typer.Option(metavar="NAME", help="Who revises. Default: the name of your login.", show_default=False)
     ] = "",
     data: Data = None,
 ) -> None:

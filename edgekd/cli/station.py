@@ -32,7 +32,7 @@ def station(
         typer.Option(
             "--check",
             help="Open cameras, load the released recipes and run their self-tests, print what was found, and exit: "
-            "with code 1 if something is wrong. The station must not run meanwhile.",
+            "with code 1 if something is wrong. The station must not be running.",
         ),
     ] = False,
     simulate: Annotated[
@@ -55,7 +55,7 @@ def station(
         typer.Option(
             parser=positive,
             metavar="N",
-            help="With --simulate: end after so many parts. Default: one round of the images; none with --page.",
+            help="With --simulate: end after this many parts. Default: one round of the images; none with --page.",
             rich_help_panel=DATA,
         ),
     ] = None,
@@ -64,8 +64,8 @@ def station(
         typer.Option(
             parser=port,
             metavar="PORT",
-            help="With --simulate: serve its page at this port of this machine, 0 for any that is free, and let a part "
-            "come each second. Default: no page.",
+            help="With --simulate: serve its page at this port of this machine, 0 for any free port, and inspect a "
+            "part each second. Default: no page.",
             show_default=False,
         ),
     ] = None,

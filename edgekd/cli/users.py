@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help="Add, list, change and remove those who may log in to a station's page.",
+    help="Add, list, change and remove the users who may log in to a station's page.",
 )
 
 Data = Annotated[
     Path,
     typer.Option(
         metavar="DIR",
-        help="Data folder of the station, as its configuration names it; the station may run.",
+        help="Data folder of the station, as its configuration names it; the station may be running.",
         show_default=False,
     ),
 ]
@@ -45,7 +45,7 @@ PasswordFile = Annotated[
 def add(
     name: UserName,
     role: Annotated[
-        RoleName, typer.Option(help="What the user is; an admin looks after users alone.", show_default=False)
+        RoleName, typer.Option(help="Role of the user; an admin only looks after users.", show_default=False)
     ],
     data: Data,
     password_file: PasswordFile = None,
@@ -79,7 +79,7 @@ def add(
 
 @app.command("list")
 def list_(data: Data, json: JsonFile = None) -> None:
-    """List the users, their roles, and who is refused for now."""
+    """List the users and their roles, and show who is disabled."""
     from edgekd.cli.output import print_table, write_json_to
 
     with _users(data) as users:
@@ -98,12 +98,12 @@ def change(
     role: Annotated[RoleName | None, typer.Option(help="The new role.", show_default=False)] = None,
     disabled: Annotated[
         bool | None,
-        typer.Option("--disable/--enable", help="Refuse to log the user in, or no longer.", show_default=False),
+        typer.Option("--disable/--enable", help="Refuse the user's logins, or allow them again.", show_default=False),
     ] = None,
     new_password: Annotated[bool, typer.Option("--password", help="Ask for a new password.")] = False,
     password_file: PasswordFile = None,
 ) -> None:
-    """Change a user's role or password, or refuse to log the user in. It ends the sessions of the user."""
+    """Change a user's role or password, or disable the user. This ends the user's sessions."""
     from edgekd.station.page.roles import Role
 
     news: list[str] = [role] if role else []
