@@ -112,7 +112,9 @@ def make(
     write_json_to(json, {"folder": str(folder)})
     if json != Path("-"):
         answer.print(
-            f"made the draft {folder}: edit recipe.toml in it, then 'edgekd recipes release {folder}'", soft_wrap=True
+            f"made the draft {folder}: edit recipe.toml in it, then "
+            f"'edgekd recipes release {folder} --by NAME --reason TEXT'",
+            soft_wrap=True,
         )
 
 
