@@ -66,16 +66,17 @@ def _drawn_bars(drawn: Progress) -> ProgressCallback:
 
 def _printed_lines() -> ProgressCallback:
     """A callback that prints a line now and then."""
-    started: dict[str, float] = {}
+    started: dict[str, tuple[float, int]] = {}  # When, and with how many done: what is resumed does not start at 0.
     printed: dict[str, int] = {}
 
     def update(step: str, done: int, total: int | None = None, loss: float | None = None) -> None:
         if not total:
             return
-        begun, part = started.setdefault(step, time.monotonic()), done * LINES // total
+        now, part = time.monotonic(), done * LINES // total
+        begun, first = started.setdefault(step, (now, done))
         if done and part != printed.get(step, 0):
             printed[step] = part
-            left = (time.monotonic() - begun) / done * (total - done)
+            left = (now - begun) / (done - first) * (total - done) if first < done < total else None
             shown_loss = "" if loss is None else f"loss {loss:.4f}"
             notes.print(_line(step, done, total, shown_loss, left), soft_wrap=True)
 
@@ -88,8 +89,8 @@ def _hide_the_oldest(drawn: Progress) -> None:
         drawn.update(task.id, visible=False)
 
 
-def _line(step: str, done: int, total: int, loss: str, left: float) -> str:
+def _line(step: str, done: int, total: int, loss: str, left: float | None) -> str:
     if done == total == 1:
         return f"{one_line(step)}: done"
-    parts = [f"{one_line(step)}: {done} of {total}", loss, f"{left:.0f} s left" if done < total else ""]
+    parts = [f"{one_line(step)}: {done} of {total}", loss, "" if left is None else f"{left:.0f} s left"]
     return ", ".join(part for part in parts if part)
