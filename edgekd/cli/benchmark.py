@@ -146,6 +146,8 @@ def benchmark(
     if json != Path("-"):
         answer.print(as_markdown(result.rows), soft_wrap=True)
         answer.print(f"this table is {out / MARKDOWN_FILE}; runs and reports are beside it", soft_wrap=True)
+    if result.failed:
+        raise typer.Exit(1)
 
 
 def _teachers(texts: Sequence[str]) -> list[str] | dict[str, list[str]] | None:

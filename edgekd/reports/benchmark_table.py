@@ -29,6 +29,7 @@ SCHEMA = pl.Schema(
         "throughput_fps": pl.Float64(),
         "peak_share": pl.Float64(),
         "backend": pl.String(),
+        "error": pl.String(),
     }
 )
 
@@ -55,6 +56,7 @@ COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "latency_ms": ("latency, ms", "{:.1f}".format),
     "throughput_fps": ("frames a second", "{:.1f}".format),
     "peak_share": ("of the peak", "{:.0%}".format),
+    "error": ("failed", str),
 }
 
 
@@ -81,7 +83,20 @@ def benchmark_row(evaluation: Mapping[str, Any], bench: Mapping[str, Any]) -> Ro
         "throughput_fps": max(bench["throughput_fps"].values()),
         "peak_share": bench["peak_share"],
         "backend": bench["engine"]["backend"],
+        "error": None,
     }
+
+
+def failed_row(category: str, system: str, precision: str, error: str) -> Row:
+    """The row of a detector that there is none of.
+
+    Args:
+        category: That it was to be trained on.
+        system: Its name.
+        precision: That it was to be exported in.
+        error: Why training, export or evaluation failed.
+    """
+    return {"category": category, "system": system, "precision": precision, "error": error}
 
 
 def as_frame(rows: Sequence[Row]) -> pl.DataFrame:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgekd.artifact import read_manifest, require_writable, write_beside, write_json
-from edgekd.errors import EdgekdError, unknown_name
+from edgekd.errors import EdgekdError, MachineError, unknown_name
 from edgekd.json_files import read_object
 from edgekd.precisions import PRECISIONS
 from edgekd.preprocessing import Size
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 TABLE_FILE, MARKDOWN_FILE = "benchmark.json", "benchmark.md"
 
 Teachers = str | Path | Sequence[str | Path]
+Done = TypeVar("Done")
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +112,7 @@ class BenchmarkResult:
         rows: The table's: one for each category, system and precision, then the means over the categories. Of each
             `category`, `system`, `precision`, `size`, `iterations`, the metrics (0..1), the paper's image AUROC,
             `missed_defects` and `false_rejects` ("1 of 40"), `latency_ms`, `throughput_fps`, `peak_share`, `backend`.
+            One that failed has its first three alone, and why it failed as its `error`.
     """
 
     out: Path
@@ -122,6 +125,11 @@ class BenchmarkResult:
 
         return as_frame(self.rows)
 
+    @property
+    def failed(self) -> list[dict[str, Any]]:
+        """The rows that hold an error in place of figures."""
+        return [row for row in self.rows if row.get("error")]
+
     def to_dict(self) -> dict[str, Any]:
         """`out` as text, and `rows`, which are what `edgekd benchmark --json` writes."""
         return {"out": str(self.out), "rows": self.rows}
@@ -132,7 +140,8 @@ def benchmark(options: BenchmarkOptions) -> BenchmarkResult:
     """Trains, exports, evaluates and times systems on each category of a dataset, into one table.
 
     The table is written after each run, with Ray at the end. The same call continues where an earlier one was
-    interrupted: what is finished in `out` is not done again.
+    interrupted: what is finished in `out` is not done again. A training or an export that fails is a row with its
+    error, and the others go on; the same call tries it again.
 
     Args: the fields of `BenchmarkOptions`, as keywords.
 
@@ -171,7 +180,7 @@ def _check(options: BenchmarkOptions) -> None:
 
 def _measure_all(options: BenchmarkOptions, runs: Sequence[BenchmarkRun]) -> list[dict[str, Any]]:
     """Does what is not done yet, and writes the table after each run."""
-    from edgekd.reports.benchmark_table import as_markdown, benchmark_row, with_means
+    from edgekd.reports.benchmark_table import as_markdown, benchmark_row, failed_row, with_means
 
     out = Path(options.out)
     rows: dict[int, list[dict[str, Any]]] = {}
@@ -184,7 +193,9 @@ def _measure_all(options: BenchmarkOptions, runs: Sequence[BenchmarkRun]) -> lis
             run = runs[index]
             progress = prefixed(run.name, options.progress)
             rows[index] = [
-                benchmark_row(evaluation, _timing(run, _artifact(run, precision), options.duration, progress))
+                failed_row(run.category.resolve().name, run.training.system, precision, evaluation)
+                if isinstance(evaluation, str)
+                else benchmark_row(evaluation, _timing(run, _artifact(run, precision), options.duration, progress))
                 for precision, evaluation in zip(options.precisions, evaluations, strict=True)
             ]
             table = with_means([row for place in sorted(rows) for row in rows[place]])
@@ -194,19 +205,36 @@ def _measure_all(options: BenchmarkOptions, runs: Sequence[BenchmarkRun]) -> lis
     return table
 
 
-def _finish(task: tuple[BenchmarkRun, Sequence[str]], progress: Progress) -> list[dict[str, Any]]:
-    """Trains, exports and evaluates a run, as far as that is not done; its evaluation in each precision."""
+def _finish(task: tuple[BenchmarkRun, Sequence[str]], progress: Progress) -> list[dict[str, Any] | str]:
+    """Trains, exports and evaluates a run, as far as that is not done.
+
+    Returns:
+        Its evaluation in each precision, or why there is none.
+    """
     run, precisions = task
     progress = prefixed(run.name, progress)
+    failure = None
     if not (run.folder / STUDENT_FILE).exists():
         run.log("training")
-        finish_training(run.training, progress)
-    evaluations = []
-    for precision in precisions:
-        if not is_current(_artifact(run, precision), run.folder):
-            run.log(f"exporting in {precision}")
-        evaluations.append(_evaluation(run, finish_export(run.folder, precision, progress), progress))
-    return evaluations
+        failure = _attempt(run, "training", lambda: finish_training(run.training, progress))
+    return [failure or _attempt(run, each, partial(_exported, run, each, progress)) for each in precisions]
+
+
+def _attempt(run: BenchmarkRun, what: str, work: Callable[[], Done]) -> Done | str:
+    """What some work gives, or why it failed. What the machine lacks ends it all: the others would fail too."""
+    try:
+        return work()
+    except MachineError:
+        raise
+    except EdgekdError as error:
+        logger.warning("%s: %s failed: %s", run.name, what, error)
+        return str(error)
+
+
+def _exported(run: BenchmarkRun, precision: str, progress: Progress) -> dict[str, Any]:
+    if not is_current(_artifact(run, precision), run.folder):
+        run.log(f"exporting in {precision}")
+    return _evaluation(run, finish_export(run.folder, precision, progress), progress)
 
 
 def _artifact(run: BenchmarkRun, precision: str) -> Path:

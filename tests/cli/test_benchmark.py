@@ -7,6 +7,7 @@ import pytest
 
 import edgekd.workflows.benchmark as workflow
 import edgekd.workflows.finishing as finishing
+from edgekd.errors import DriftError
 
 from ..run_command import main
 
@@ -108,6 +109,28 @@ def test_it_makes_one_table_and_continues_where_it_was_interrupted(run, dataset,
         assert f"was trained with {expected}: leave it out, or use another folder" in capsys.readouterr().err
     assert run("--precision", "fp32", "--quantization-aware") == 2
     assert "was trained without --quantization-aware: leave it out" in capsys.readouterr().err
+
+
+def test_one_that_fails_is_a_row_with_its_reason_and_the_others_go_on(run, tmp_path, monkeypatch, capsys):
+    real = finishing.export
+
+    def drifts_once(folder, **options):
+        if folder.parent.name == "back":
+            raise DriftError("no INT8 graph drifts by so little")
+        return real(folder, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(finishing, "export", drifts_once)
+        assert run(*run.options) == 1
+    printed = capsys.readouterr()
+    assert "back, hkt: fp32 failed: no INT8 graph drifts by so little" in printed.err
+    assert "no INT8 graph drifts by so little" in printed.out
+    failed, done, _ = json.loads((tmp_path / "out/benchmark.json").read_text())
+    assert (failed["category"], failed["system"], failed["precision"]) == ("back", "hkt", "fp32")
+    assert (done["category"], done["error"]) == ("front", None)
+
+    assert run("--precision", "fp32") == 0  # It is tried again.
+    assert [row.get("error") for row in json.loads((tmp_path / "out/benchmark.json").read_text())] == [None, None, None]
 
 
 def test_a_category_that_is_incomplete_is_refused_before_anything_is_trained(run, dataset, tmp_path, capsys):

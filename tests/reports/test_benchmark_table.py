@@ -1,6 +1,6 @@
 import pytest
 
-from edgekd.reports.benchmark_table import as_markdown, benchmark_row, with_means
+from edgekd.reports.benchmark_table import as_markdown, benchmark_row, failed_row, with_means
 
 
 def evaluation(category, image_auroc, **changes):
@@ -50,6 +50,18 @@ def test_means_are_of_what_every_category_has_and_of_its_own_system_and_precisio
 def test_one_category_has_no_mean():
     rows = [benchmark_row(evaluation("screw", 0.75), BENCH)]
     assert with_means(rows) == rows
+
+
+def test_a_row_that_failed_has_its_reason_and_no_mean_is_made_without_it():
+    rows = [
+        benchmark_row(evaluation("screw", 0.75), BENCH),
+        failed_row("tile", "hkt", "fp32", "the loss became nan"),
+        failed_row("screw", "hkt", "int8", "no INT8 graph drifts by 0.01 or less"),
+    ]
+    assert with_means(rows)[3:] == [{"category": "mean of 2", "system": "hkt", "precision": "fp32"}]
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in as_markdown(rows).splitlines()]
+    failed = [line[lines[0].index("failed")] for line in lines[2:]]
+    assert failed == ["", "the loss became nan", "no INT8 graph drifts by 0.01 or less"]
 
 
 def test_the_table_leaves_out_columns_without_a_value_and_cells_without_one_are_blank():
