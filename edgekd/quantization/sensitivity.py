@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 from edgekd.engines import Frames
 from edgekd.errors import DriftError
@@ -14,7 +16,9 @@ from edgekd.quantization.layers import Layer
 from edgekd.quantization.qdq import Scheme, quantize
 from edgekd.quantization.running import run_graph
 
-RANKED_ON = 2  # Frames: their maps have pixels enough to rank by, and a graph is run for every candidate.
+# Frames to rank on, those with the strongest maps: a graph is run on them for every candidate. What clips a layer is
+# often in one of them alone, and on the others that layer looks like the best of all.
+RANKED_ON = 4
 
 GROUP = 8  # Candidates that are tried together first.
 QUIET = 0.15  # Of the limit: what a group may give without being looked into.
@@ -37,8 +41,8 @@ class Sensitivity(NamedTuple):
         noise: Of the graph with all else in INT8; None where it was not looked at.
         in_float: The layers to leave in float, in the order in which they pay.
         maps_in_float: The layers whose maps, which attention reads, are not to be stored in INT8, in that order too.
-        alone: By layer, and by "map of" a layer: the noise that rounding it alone gives to the first frames, largest
-            first. What next to nothing together give is shared out among them.
+        alone: By layer, and by "map of" a layer: the noise that rounding it alone gives to the frames that it was
+            ranked on, largest first. What next to nothing together give is shared out among them.
     """
 
     noise: float | None
@@ -89,15 +93,17 @@ def leave_least_in_float(
     """
     reference = run_graph(model, frames).maps
 
-    def noise_of(chosen: Sequence[_Candidate], count: int = len(frames)) -> float:
+    strongest = np.sort(np.argsort(reference.std((1, 2)), kind="stable")[-RANKED_ON:])
+
+    def noise_of(chosen: Sequence[_Candidate], at: slice | NDArray[np.intp] = slice(None)) -> float:
         rounded = finish(quantize(model, *_parts(chosen, scheme)))
-        return map_noise(reference[:count], run_graph(rounded, frames[:count]).maps)
+        return map_noise(reference[at], run_graph(rounded, frames[at]).maps)
 
     candidates = _candidates(layers, scheme)
     noise = noise_of(candidates)
     if noise <= max_drift:
         return Sensitivity(noise, [], [], {})
-    alone = _noises_alone(candidates, lambda chosen: noise_of(chosen, RANKED_ON), max_drift, on_step)
+    alone = _noises_alone(candidates, lambda chosen: noise_of(chosen, strongest), max_drift, on_step)
     ranked = sorted(candidates, key=lambda each: max(alone[each.name] ** 2 - floor**2, 0.0) / each.cost, reverse=True)
     few, many = 0, len(ranked)  # `few` left in float is too little; `many`, all of them, is not an INT8 graph.
     reached = noise

@@ -13,7 +13,7 @@ from edgekd.quantization.lowering import to_int8
 from edgekd.quantization.qdq import Scheme, quantize
 from edgekd.quantization.running import run_graph, tensors_of
 from edgekd.quantization.scales import scales_of
-from edgekd.quantization.sensitivity import RANKED_ON, leave_least_in_float
+from edgekd.quantization.sensitivity import leave_least_in_float
 from edgekd.quantization.splitting import split_concatenated
 from edgekd.training.run import load_run
 
@@ -99,6 +99,18 @@ def test_what_gives_next_to_no_noise_together_is_not_looked_into(parts, frames):
     assert len(set(others)) == len(others)
 
 
+def test_what_a_single_frame_alone_clips_is_found_wherever_it_stands(parts, frames):
+    split, layers, scales = parts
+    mixed = frames.copy()
+    mixed[0] = np.where(np.indices((64, 64)).sum(0)[..., None] // 8 % 2, 255, 0)  # Louder than what was calibrated on.
+    found = [
+        leave_least_in_float(split, layers.quantizable, Scheme(scales), shown, 0.02) for shown in (mixed, mixed[::-1])
+    ]
+    assert found[0].in_float
+    assert found[0].in_float == found[1].in_float
+    assert found[0].alone == pytest.approx(found[1].alone)
+
+
 def test_nothing_is_left_in_float_where_the_limit_is_kept_anyway(parts, frames):
     split, layers, scales = parts
     found = leave_least_in_float(split, layers.quantizable, Scheme(scales), frames, 10.0)
@@ -129,7 +141,7 @@ def test_a_graph_with_next_to_nothing_in_int8_keeps_no_limit(parts, frames):
 
 def test_of_two_layers_that_hurt_alike_the_cheaper_one_is_left_in_float(parts, frames):
     split, layers, scales = parts
-    few = frames[:RANKED_ON]
+    few = frames[:2]
     reference = run_graph(split, few).maps
     cheap, dear = (
         next(layer for layer in layers.quantizable if layer.name == name) for name in ("teacher.6", "teacher.3")
