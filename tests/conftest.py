@@ -17,6 +17,7 @@ import elpv_dataset
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 import edgekd.profiling.bench as bench_module
 import edgekd.workflows.scoring as scoring
@@ -32,6 +33,10 @@ from edgekd.training.weight_files import write_weights
 from .run_command import main
 
 ELPV = Path(elpv_dataset.__file__).parent / "data"
+# How long an example takes is the machine's matter: the tests share it with others.
+settings.register_profile("edgekd", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("edgekd")
+
 MANY = 110  # Good images, so that eleven are held out and a threshold can be set.
 
 
