@@ -127,10 +127,11 @@ def _open(
     if not _is_installed(backend):
         raise MachineError(f"the back end {backend} is not installed: pip install {backend}")
     if backend == OPENVINO:
-        if streams == AUTO:
-            fastest = fastest_streams(path, manifest, threads, _version(OPENVINO))
-            streams = min(fastest, slots or fastest)  # A stream without a slot would keep its threads idle.
-        return _openvino(path, manifest, threads, slots, streams)
+        if streams != AUTO:
+            return _openvino(path, manifest, threads, slots, streams)
+        fastest = fastest_streams(path, manifest, threads, _version(OPENVINO))
+        most = slots or fastest  # A stream without a slot would keep its threads idle.
+        return _openvino(path, manifest, threads, slots, min(fastest, most))
     _refuse_streams(streams, f"{backend} computes one inference at a time")
     return BACKENDS[backend](path, manifest, threads, slots)
 

@@ -213,11 +213,12 @@ def _finish(task: tuple[BenchmarkRun, Sequence[str]], progress: Progress) -> lis
     """
     run, precisions = task
     progress = prefixed(run.name, progress)
-    failure = None
     if not (run.folder / STUDENT_FILE).exists():
         run.log("training")
         failure = _attempt(run, "training", lambda: finish_training(run.training, progress))
-    return [failure or _attempt(run, each, partial(_exported, run, each, progress)) for each in precisions]
+        if failure is not None:
+            return [failure] * len(precisions)
+    return [_attempt(run, each, partial(_exported, run, each, progress)) for each in precisions]
 
 
 def _attempt(run: BenchmarkRun, what: str, work: Callable[[], Done]) -> Done | str:
