@@ -1,11 +1,12 @@
 """Scores of good and defective images by briefly trained systems, to choose and judge a threshold rule on.
 
     python benchmarks/thresholds/collect.py OUT --data mono /path/to/transistor --systems hkt mthf --seeds 0 1 2
+    python benchmarks/thresholds/collect.py OUT --runs /path/to/run ...
 
 A row is a system, a data set and a seed, trained for a fixed number of iterations: a JSON file in OUT with the scores
 of images that were trained on, of those held out, of the test set, and of synthetic defects in held-out images. A row
 that is there is not measured again; a training that was cut off goes on. `mono` and `poly` are the solar cells of the
-package elpv-dataset.
+package elpv-dataset. Runs that are given, trained for any time on a category, are scored as they are, and kept.
 """
 
 from __future__ import annotations
@@ -46,13 +47,20 @@ AT_ONCE = 16
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--data", nargs="+", required=True, help="mono, poly or folders of categories")
+    parser.add_argument("--data", nargs="+", default=[], help="mono, poly or folders of categories")
+    parser.add_argument("--runs", nargs="+", type=Path, default=[], help="folders of trained runs, besides")
     parser.add_argument("--systems", nargs="+", default=list(SYSTEMS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--iterations", type=int, default=200, help="of the systems that take none of their own")
     parser.add_argument("--most-trained", type=int, default=300, help="good images to train on and hold out, at most")
     parser.add_argument("--every", type=int, default=1, help="test images: every so many")
     arguments = parser.parse_args()
+    for run in arguments.runs:
+        recipe = load_run(run)[1]
+        row = arguments.out / f"{Path(recipe.data).name}_{recipe.system}_{recipe.seed}.json"
+        if not row.exists():
+            write_json(row, scores_of_run(run, Path(recipe.data)))
+            print(row, flush=True)
     for seed in arguments.seeds:
         for data in arguments.data:
             category = category_of(data, arguments.out, arguments.most_trained, arguments.every)
@@ -85,18 +93,25 @@ def category_of(data: str, out: Path, most_trained: int, every: int) -> Path:
 
 
 def collect(category: Path, system: str, seed: int, iterations: int, run: Path) -> dict[str, Any]:
-    """Trains a run, scores all images with the network in torch, and removes the run."""
+    """Trains a run, scores images by it, and removes it."""
     names = SYSTEMS[system].teachers
     teachers = names if all(is_here(find_entry(name)) for name in names) else (LIGHT_TEACHER,)
     options = TrainOptions(
         system, data=category, run=run, iterations=iterations, size=SIZE, batch=4, seed=seed, teacher=teachers
     )
     finish_training(options, silent)
+    content = scores_of_run(run, category)
+    shutil.rmtree(run)
+    return content
+
+
+def scores_of_run(run: Path, category: Path) -> dict[str, Any]:
+    """The scores of a trained run: of the category it was trained on, by the network in torch."""
     detector, recipe = load_run(run)
     detector.to(memory_format=torch.channels_last)
     trained, held_out, test = training_images(recipe), held_out_images(recipe), read_category(category).test
-    scored = sorted(np.random.default_rng(seed).permutation(len(trained))[:TRAINED])
-    defects, _ = synthetic_defects(read_frames(held_out, recipe.preprocessing), SYNTHETIC, seed)
+    scored = sorted(np.random.default_rng(recipe.seed).permutation(len(trained))[:TRAINED])
+    defects, _ = synthetic_defects(read_frames(held_out, recipe.preprocessing), SYNTHETIC, recipe.seed)
 
     def scores(paths: Sequence[Path]) -> list[dict[str, Any]]:
         found = scores_of(read_frames(paths, recipe.preprocessing))
@@ -109,21 +124,20 @@ def collect(category: Path, system: str, seed: int, iterations: int, run: Path) 
         ]
         return [float(score) for score in np.concatenate(parts)]
 
-    content = {
+    return {
         "category": category.name,
-        "system": system,
-        "seed": seed,
-        "size": SIZE,
-        "iterations": iterations,
-        "teachers": list(teachers),
+        "system": recipe.system,
+        "seed": recipe.seed,
+        "size": recipe.size,
+        "iterations": recipe.iterations,
+        "minutes": recipe.minutes,
+        "teachers": list(recipe.teachers),
         "trained": scores([trained[index] for index in scored]),
         "held_out": scores(held_out),
         "test_good": scores([image.path for image in test if not image.defective]),
         "test_defective": scores([image.path for image in test if image.defective]),
         "synthetic": scores_of(defects),
     }
-    shutil.rmtree(run)
-    return content
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 import json
-import os
 import re
 import shlex
 import shutil
-import signal
+import subprocess
+import sys
 
 import numpy as np
 import onnx
@@ -368,17 +368,30 @@ def test_a_graph_that_cannot_be_built_leaves_nothing(graph, capsys):
     assert names_beside(graph) == ["detector.json", "detector.onnx"]
 
 
+INTERRUPTED = """
+import os, signal, sys
+import edgekd.engines.compiling as compiling
+from edgekd.cli.main import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+original = compiling.build_engine
+
+
+def pressed(path, flavour, options, on_progress):
+    os.kill(os.getpid(), signal.SIGINT)
+    return original(path, flavour, options, on_progress)
+
+
+compiling.build_engine = pressed
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 @needs_rtx
-def test_ctrl_c_is_one_line_and_leaves_nothing(graph, capsys, monkeypatch):
-    original = compiling.build_engine
-
-    def pressed(path, flavour, options, on_progress):
-        os.kill(os.getpid(), signal.SIGINT)
-        return original(path, flavour, options, on_progress)
-
-    monkeypatch.setattr(compiling, "build_engine", pressed)
-    assert run("build", graph, *RTX) == 130
-    assert capsys.readouterr().err.strip() == "edgekd: interrupted"
+def test_ctrl_c_is_one_line_and_leaves_nothing(graph):
+    command = [sys.executable, "-c", INTERRUPTED, "build", str(graph), *RTX]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr.strip()) == (130, "edgekd: interrupted"), done
     assert names_beside(graph) == ["detector.json", "detector.onnx"]
 
 
