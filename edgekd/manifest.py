@@ -292,6 +292,9 @@ class QuantizationEntry(Entry):
     layers_in_int8: tuple[Text, ...] = ()
     layers_in_float: tuple[Text, ...] = ()
     maps_in_float: tuple[Text, ...] = ()
+    faster_in_float: tuple[Text, ...] = ()
+    tuned_on: Text | None = None
+    tuned_time_ratio: NotNegative | None = None
     in_float_by_rule: dict[Text, Text] | None = None
     max_drift: NotNegative | None = None
     noise: NotNegative | None = None

@@ -10,7 +10,8 @@ CalibrationMethod = Literal["min-max", "percentile", "entropy"]
 CalibrationChoice = Literal["k-centre", "random"]
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+INT8: Precision = "int8"
 INT8_FP16: Precision = "int8_fp16"
-QUANTIZED: tuple[Precision, ...] = ("int8", INT8_FP16)
+QUANTIZED: tuple[Precision, ...] = (INT8, INT8_FP16)
 CALIBRATION_METHODS: tuple[CalibrationMethod, ...] = get_args(CalibrationMethod)  # The first is the default.
 CALIBRATION_CHOICES: tuple[CalibrationChoice, ...] = get_args(CalibrationChoice)  # The first is the default.

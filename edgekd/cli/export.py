@@ -49,6 +49,15 @@ def export(
             rich_help_panel=PRECISION,
         ),
     ] = None,
+    tune: Annotated[
+        bool,
+        typer.Option(
+            "--tune",
+            help="For int8: time each layer in INT8 and in float on this machine's CPU; what is faster in float stays "
+            "in it.",
+            rich_help_panel=PRECISION,
+        ),
+    ] = False,
     calibration: Annotated[
         Path | None,
         typer.Option(
@@ -156,6 +165,7 @@ def export(
             calibration_seed=calibration_seed,
             calibration_method=calibration_method,
             max_drift=max_drift,
+            tune=tune,
             triton=triton,
             triton_backend=triton_backend,
             triton_device=triton_device,
@@ -210,6 +220,10 @@ def _print_layers(quantization: dict[str, Any]) -> None:
     in_float, by_rule = quantization["layers_in_float"] + maps, quantization["in_float_by_rule"]
     left = f"; in float to meet --max-drift: {', '.join(in_float)}" if in_float else ""
     _say(f"{len(quantization['layers_in_int8'])} convolutions in INT8{left}")
+    if quantization["tuned_on"] is not None:
+        faster, ratio = quantization["faster_in_float"], quantization["tuned_time_ratio"]
+        found = f"{ratio:.2f} of the time with {', '.join(faster)} in float" if faster else "none is faster in float"
+        _say(f"layers timed on {quantization['tuned_on']}: {found}")
     for reason in sorted(set(by_rule.values())):
         names = [name for name, why in by_rule.items() if why == reason]
         _say(f"{len(names)} in float by rule, {reason}")

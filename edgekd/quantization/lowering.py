@@ -20,12 +20,13 @@ from edgekd.quantization.equalisation import equalise_channels
 from edgekd.quantization.float16 import to_float16
 from edgekd.quantization.histogram import observe
 from edgekd.quantization.int8_float16 import to_int8_float16, worth_int8
-from edgekd.quantization.layers import Layers, exact_scales, find_layers
+from edgekd.quantization.layers import Layer, Layers, exact_scales, find_layers
 from edgekd.quantization.qdq import Scheme, quantize
 from edgekd.quantization.running import run_graph
 from edgekd.quantization.scales import scales_of
 from edgekd.quantization.sensitivity import Sensitivity, leave_least_in_float
 from edgekd.quantization.splitting import split_concatenated
+from edgekd.quantization.tuning import Tuned, leave_slow_in_float
 from edgekd.quantization.weight_rounding import rounded_weights
 
 SENSITIVITY_FRAMES = 8
@@ -44,6 +45,7 @@ def to_int8(
     learned: bool = False,
     judged_on: Frames | None = None,
     float16_around: bool = False,
+    tuned_on: int | None = None,
     progress: Progress = silent,
 ) -> tuple[onnx.ModelProto, dict[str, Any]]:
     """Quantizes a graph's convolutions.
@@ -58,6 +60,8 @@ def to_int8(
             its biases have learned the shifts.
         judged_on: Frames that the drift is measured on; some of the calibration set where none are given.
         float16_around: Whether what is not INT8 becomes float16, as TensorRT wants it; see int8_float16.py.
+        tuned_on: Threads that compute an inference, where layers that are faster in float on this machine's CPU are to
+            stay in it; None leaves no more in float than the limit asks for.
         progress: Called while it works.
 
     Returns:
@@ -99,22 +103,55 @@ def to_int8(
     kept = [layer for layer in layers.quantizable if layer.name not in found.in_float]
     stored = {layer.node for layer in layers.quantizable if layer.name not in found.maps_in_float}
     scheme = scheme._replace(attended={node: name for node, name in layers.attended.items() if node in stored})
+    tuned, noise = Tuned(kept, [], 1.0), found.noise
+    if tuned_on is not None:
+        tuned, noise = _tune(split, scheme, kept, judges, max_drift, noise, tuned_on, progress)
     about: dict[str, Any] = {
         "precision": INT8_FP16 if float16_around else "int8",
         "quantization": {
             "method": method,
-            "layers_in_int8": [layer.name for layer in kept],
+            "layers_in_int8": [layer.name for layer in tuned.kept],
             "layers_in_float": found.in_float,
+            "faster_in_float": tuned.in_float,
+            "tuned_time_ratio": tuned.time_ratio if tuned_on is not None else None,
             "maps_in_float": found.maps_in_float,
             "in_float_by_rule": layers.in_float,
             "max_drift": max_drift,
-            "noise": found.noise,
+            "noise": noise,
             "noise_of_each_alone": found.alone,
             "scales": scheme.scales,
         },
     }
-    quantized = quantize(split, scheme, kept)
+    quantized = quantize(split, scheme, tuned.kept)
     return (to_int8_float16(quantized) if float16_around else quantized), about
+
+
+def _tune(
+    split: onnx.ModelProto,
+    scheme: Scheme,
+    kept: list[Layer],
+    judges: Frames,
+    max_drift: float | None,
+    noise: float | None,
+    threads: int,
+    progress: Progress,
+) -> tuple[Tuned, float | None]:
+    """The layers that stay in INT8 on this machine, and the noise then; all of them where the drift went too far.
+
+    Noises may cancel each other out, so less rounding can be more noise.
+    """
+    tuned = leave_slow_in_float(
+        lambda layers: quantize(split, scheme, layers),
+        kept,
+        threads,
+        lambda done, of: progress("timing layers in float", done, of),
+    )
+    if not tuned.in_float:
+        return tuned, noise
+    after = map_noise(run_graph(split, judges).maps, run_graph(quantize(split, scheme, tuned.kept), judges).maps)
+    if max_drift is not None and after > max_drift:
+        return Tuned(kept, [], 1.0), noise
+    return tuned, after
 
 
 def _layers(model: onnx.ModelProto, float16_around: bool) -> Layers:

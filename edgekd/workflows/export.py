@@ -70,6 +70,7 @@ class ExportOptions:
         calibration_method: How activation scales are computed: "min-max", "percentile" or "entropy"; None for min-max.
         max_drift: Largest RMS change of the anomaly map, in standard deviations; sensitive layers stay in float to
             meet it. None for 0.01.
+        tune: For "int8": whether layers that are faster in float on this machine's CPU stay in it, which is measured.
         triton: Folder of a model repository of Triton Inference Server, to write the artifact into as well.
         triton_backend: Of Triton; None for onnxruntime, or tensorrt for an engine.
         triton_device: "cpu" or "gpu"; None for cpu, or gpu for tensorrt.
@@ -91,6 +92,7 @@ class ExportOptions:
     calibration_seed: int | None = None
     calibration_method: str | None = None
     max_drift: float | None = None
+    tune: bool = False
     triton: str | Path | None = None
     triton_backend: str | None = None
     triton_device: str | None = None
@@ -359,7 +361,7 @@ def _write(
 
 
 def _lowering(options: ExportOptions) -> Lowering:
-    return Lowering(options.precision, options.calibration_method, options.max_drift)
+    return Lowering(options.precision, options.calibration_method, options.max_drift, options.tune)
 
 
 def _calibration(options: ExportOptions) -> CalibrateOptions:

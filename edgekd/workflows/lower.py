@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekd.artifact import json_text
 from edgekd.errors import EdgekdError, unknown_name
-from edgekd.precisions import CALIBRATION_METHODS, INT8_FP16, PRECISIONS, CalibrationMethod
+from edgekd.precisions import CALIBRATION_METHODS, INT8, INT8_FP16, PRECISIONS, CalibrationMethod
 from edgekd.progress import Progress
 from edgekd.run_folder import CALIBRATION_SUFFIX
 
@@ -34,11 +34,13 @@ class Lowering:
         method: How activation scales are computed; None for min-max.
         max_drift: Largest RMS change of the anomaly map, in standard deviations; None for 0.01, or for no limit where
             the run was trained with INT8 rounding.
+        tune: Whether layers that are faster in float on this machine's CPU stay in it.
     """
 
     precision: str
     method: str | None
     max_drift: float | None
+    tune: bool = False
 
 
 def check_lowering(lowering: Lowering) -> None:
@@ -51,6 +53,10 @@ def check_lowering(lowering: Lowering) -> None:
         raise unknown_name("precision", lowering.precision, PRECISIONS)
     if lowering.method is not None and lowering.method not in CALIBRATION_METHODS:
         raise unknown_name("calibration method", lowering.method, CALIBRATION_METHODS)
+    if lowering.tune and lowering.precision != INT8:
+        raise EdgekdError(
+            f"--tune needs --precision int8, got {lowering.precision}: it times layers in INT8 on this machine's CPU"
+        )
     if lowering.max_drift is not None and not lowering.max_drift >= 0:
         raise EdgekdError(f"--max-drift must be at least 0, got {lowering.max_drift}")
 
@@ -133,16 +139,25 @@ def _quantize(
     progress: Progress,
 ) -> tuple[onnx.ModelProto, dict[str, Any]]:
     from edgekd.data.good_images import read_frames
+    from edgekd.engines.compiling import processor_name
+    from edgekd.engines.cores import usable_cores
     from edgekd.quantization.lowering import to_int8
 
     method = _method(lowering.method)
     frames = read_frames(chosen.paths(), recipe.preprocessing)
     learned = recipe.quantization_aware_from is not None  # Then INT8 is what was trained, and float is what drifts.
+    if learned and lowering.tune:
+        raise EdgekdError(
+            "--tune is for runs that were trained in float: this one learned to be rounded, and what is left in float "
+            "drifts"
+        )
     max_drift = MAX_DRIFT if lowering.max_drift is None and not learned else lowering.max_drift
     judges, what_judges = judged_on(detector, frames)
     float16_around = lowering.precision == INT8_FP16
-    quantized, about = to_int8(model, frames, method, max_drift, learned, judges, float16_around, progress)
+    threads = usable_cores() if lowering.tune else None
+    quantized, about = to_int8(model, frames, method, max_drift, learned, judges, float16_around, threads, progress)
     about["quantization"]["judged_on"] = what_judges
+    about["quantization"]["tuned_on"] = processor_name() if lowering.tune else None
     about["calibration"] = {
         "set": set_file.name,
         "sha256": hashlib.sha256(json_text(asdict(chosen)).encode()).hexdigest(),

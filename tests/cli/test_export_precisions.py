@@ -185,3 +185,26 @@ def test_a_graph_of_several_frames_is_quantized_by_every_method(run, tmp_path):
         output = tmp_path / f"{method}.onnx"
         words = ["export", run, *INT8, "--batch", "3", "--calibration-method", method, "--output", output]
         assert main([str(word) for word in words]) == 0
+
+
+def test_layers_that_are_faster_in_float_are_left_and_named(run, tmp_path, capsys):
+    output = tmp_path / "tuned_int8.onnx"
+    assert main([str(word) for word in ["export", run, *INT8, "--tune", "--output", output]]) == 0
+    quantization = read_manifest(output)["quantization"]
+    faster = quantization["faster_in_float"]
+    assert len(quantization["layers_in_int8"]) + len(quantization["layers_in_float"]) + len(faster) == 8
+    assert quantization["noise"] <= 0.5
+    said = capsys.readouterr().out
+    assert f"layers timed on {quantization['tuned_on']}: " in said
+    assert all(name in said for name in faster)
+    with open_engine(output, "openvino") as engine:
+        assert np.isfinite(engine.infer(np.zeros((1, 64, 64, 3), np.uint8)).scores).all()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8_fp16"])
+def test_tuning_is_refused_where_no_int8_for_this_cpu_is_made(run, precision, capsys):
+    code, line = refused(capsys, "export", run, "--precision", precision, "--tune")
+    assert (code, line) == (
+        2,
+        f"edgekd: --tune needs --precision int8, got {precision}: it times layers in INT8 on this machine's CPU",
+    )
