@@ -18,9 +18,10 @@ station: setup
 	test -f demo/run/detector.onnx || $(BIN)/edgekd demo --out demo
 	$(BIN)/edgekd station --simulate --run demo/run
 
-# A module's tests stay together, since they share what took long to make. Coverage is that of branches.
+# A module's tests stay together, since they share what took long to make. Coverage is that of branches. A test that ends
+# its process ends the run and is named: with another process in its place, xdist may wait for ever for the rest.
 test: setup lint
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --durations 40 --cov --cov-report term
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --max-worker-restart 0 --durations 40 --cov --cov-report term
 
 gpu: setup
 	$(BIN)/pytest -m gpu
