@@ -7,10 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from edgekd.cli.options import DATA, JsonFile
+from edgekd.cli.options import DATA, VIEW, JsonFile
 from edgekd.cli.output import answer, print_table, require_writable, write_json_to
 from edgekd.cli.progress import show_progress
+from edgekd.cli.training import Tiles
 from edgekd.cli.types import image_size, not_negative
+from edgekd.view import LETTERBOX, Fit
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="List, import, fetch and check teachers: what students learn from."
@@ -108,6 +110,15 @@ def check(
             rich_help_panel=DATA,
         ),
     ] = 0,
+    fit: Annotated[
+        Fit,
+        typer.Option(
+            help="How images of another shape than --size are brought to it: letterbox keeps their shape, as edgekd "
+            "train does, and stretch fills the size.",
+            rich_help_panel=VIEW,
+        ),
+    ] = LETTERBOX,
+    tiles: Tiles = None,
     json: JsonFile = None,
 ) -> None:
     """Check that weights are complete; with --data, also how well their features separate defective images."""
@@ -115,7 +126,7 @@ def check(
 
     require_writable(json)
     with show_progress() as progress:
-        result = check_teachers(names, data, size, seed, progress)
+        result = check_teachers(names, data, size, seed, fit, tiles or (1, 1), progress)
     write_json_to(json, result.to_dict())
     if json == Path("-"):
         return
@@ -136,6 +147,8 @@ def check(
     title = f"{result.category}, {result.defects} defects: {result.train_good} good images, {result.test} tested"
     columns = ("teacher", "image AUROC", "patches", "stands still", "seconds")
     print_table(f"nearest neighbours on {title}", columns, rows)
+    height, width = result.size or (0, 0)
+    answer.print(f"view: {result.view}, at {height} x {width} pixels", soft_wrap=True)
 
 
 def _host(origin: str) -> str:

@@ -8,9 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from edgekd.errors import ArtifactError, EdgekdError
+from edgekd.errors import ArtifactError, EdgekdError, unknown_name
 from edgekd.preprocessing import Preprocessing, Size, parse_size
 from edgekd.progress import Progress, prefixed, silent
+from edgekd.view import FITS, LETTERBOX, Fit, View, describe
+from edgekd.workflows.views import OVERLAP, parse_tiles
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,7 +108,8 @@ class TeacherCheck:
         teachers: Each of them.
         category: The category or folder that they were measured on; None where none was given, as what follows.
         defects: "real", or "synthetic" where there are only good images.
-        size: Height and width of the images, in pixels.
+        size: Height and width of the images, or of each tile, in pixels.
+        view: What of an image is looked at, and how, in words.
         seed: Of the patches that are compared with.
         train_good: Good images that patches were taken from.
         test: Test images that were scored.
@@ -116,6 +119,7 @@ class TeacherCheck:
     category: str | None = None
     defects: str | None = None
     size: Size | None = None
+    view: str | None = None
     seed: int | None = None
     train_good: int | None = None
     test: int | None = None
@@ -217,6 +221,8 @@ def check_teachers(
     data: str | Path | None = None,
     size: int | str | Size = 256,
     seed: int = 0,
+    fit: Fit = LETTERBOX,
+    tiles: str | Sequence[int] = (1, 1),
     progress: Progress = silent,
 ) -> TeacherCheck:
     """Checks that teachers are complete; with images, also how well their features separate defective ones.
@@ -227,24 +233,35 @@ def check_teachers(
             out then and compared with synthetic defects in them. None for no measurement.
         size: Of the images, in pixels: a side, or height and width, such as "128x320" or (128, 320).
         seed: Of the patches that are compared with, of what is held out and of the synthetic defects.
+        fit: "letterbox" keeps the images' shape, as `edgekd.train` does; "stretch" does not.
+        tiles: Rows and columns that each image is divided into, as `edgekd.train` divides it, such as "2x2" or (2, 2).
         progress: Called while it measures.
 
     Raises:
-        EdgekdError: A name is unknown, the size is not legal, or the category lacks images.
+        EdgekdError: A name is unknown, the size or the tiles are not legal, or the category lacks images.
         ArtifactError: Weights are damaged.
         MachineError: A package is not installed.
     """
     from edgekd.training.teachers.loading import load_teacher
 
+    if fit not in FITS:
+        raise unknown_name("fit", fit, FITS)
+    view = _view(fit, parse_tiles(tiles))
     given = [names] if isinstance(names, (str, Path)) else names
     # All of them before the first is measured: a misspelt or damaged one costs no minutes.
     teachers = [load_teacher(str(name)) for name in given]
     if data is None:
         return TeacherCheck(tuple(CheckedTeacher(teacher.name, teacher.sha256) for teacher in teachers))
-    return _measure(teachers, Path(data), parse_size(size), seed, progress)
+    return _measure(teachers, Path(data), Preprocessing(*parse_size(size), view=view), seed, progress)
 
 
-def _measure(teachers: Sequence[Teacher], data: Path, size: Size, seed: int, progress: Progress) -> TeacherCheck:
+def _view(fit: Fit, tiles: tuple[int, int]) -> View:
+    return View(fit=fit, tiles=tiles, overlap=0.0 if tiles == (1, 1) else OVERLAP)
+
+
+def _measure(
+    teachers: Sequence[Teacher], data: Path, preprocessing: Preprocessing, seed: int, progress: Progress
+) -> TeacherCheck:
     from edgekd.data.layouts import recognise_layout
     from edgekd.metrics.auroc import scikit_learn_metrics
     from edgekd.models.backbones.pdn import nearest_legal_sizes
@@ -253,12 +270,12 @@ def _measure(teachers: Sequence[Teacher], data: Path, size: Size, seed: int, pro
     from edgekd.training.teachers.ceiling import teacher_ceiling
     from edgekd.training.teachers.nearest_neighbours import teacher_network
 
+    size = preprocessing.height, preprocessing.width
     require_legal(
         "teachers are not checked on images", size, lambda side: nearest_legal_sizes(side, TEACHER_STRIDES[-1])
     )
     scikit_learn_metrics()  # Where it is missing, that is reported before the work.
     synthetic = recognise_layout(data) is None
-    preprocessing = Preprocessing(*size)
     images = _synthetic_images(data, preprocessing, seed) if synthetic else _real_images(data, preprocessing)
     checked = []
     for teacher in teachers:
@@ -269,6 +286,7 @@ def _measure(teachers: Sequence[Teacher], data: Path, size: Size, seed: int, pro
             images.defective,
             seed,
             progress=prefixed(teacher.name, progress),
+            tiles=images.tiles,
         )
         checked.append(
             CheckedTeacher(
@@ -286,16 +304,21 @@ def _measure(teachers: Sequence[Teacher], data: Path, size: Size, seed: int, pro
         data.resolve().name,
         "synthetic" if synthetic else "real",
         size,
+        describe(preprocessing.view),
         seed,
-        len(images.good),
-        len(images.test),
+        images.train_good,
+        len(images.defective),
     )
 
 
 class _Images(NamedTuple):
+    """Frames of good and of test images, `tiles` of each of the latter, and what is tested."""
+
     good: NDArray[np.uint8]
     test: NDArray[np.uint8]
     defective: list[bool]
+    train_good: int
+    tiles: int
 
 
 def _real_images(data: Path, preprocessing: Preprocessing) -> _Images:
@@ -307,11 +330,15 @@ def _real_images(data: Path, preprocessing: Preprocessing) -> _Images:
         raise EdgekdError(f"{data} has no good images to compare with: put them into train/good")
     test = read_frames([image.path for image in category.test], preprocessing)
     good = read_frames(category.train_good, preprocessing)
-    return _Images(good, test, [image.defective for image in category.test])
+    defective = [image.defective for image in category.test]
+    return _Images(good, test, defective, len(category.train_good), preprocessing.tiles)
 
 
 def _synthetic_images(data: Path, preprocessing: Preprocessing, seed: int) -> _Images:
-    """The good images that a training with this seed learns from; those that it holds out, without and with defects."""
+    """The good images that a training with this seed learns from; those that it holds out, without and with defects.
+
+    A defect is in one tile, so each tile counts as an image.
+    """
     import numpy as np
 
     from edgekd.data.good_images import divide_good_images, read_frames
@@ -325,4 +352,4 @@ def _synthetic_images(data: Path, preprocessing: Preprocessing, seed: int) -> _I
     frames = read_frames(held_out, preprocessing)
     defects, _ = synthetic_defects(frames, SYNTHETIC_DEFECTS, seed)
     labels = [False] * len(frames) + [True] * len(defects)
-    return _Images(read_frames(good, preprocessing), np.concatenate([frames, defects]), labels)
+    return _Images(read_frames(good, preprocessing), np.concatenate([frames, defects]), labels, len(good), 1)

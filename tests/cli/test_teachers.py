@@ -4,13 +4,16 @@ import json
 import subprocess
 import sys
 
+import cv2
 import pytest
 import torch
 
 from edgekd.artifact import sha256
+from edgekd.data.images import read_image
 from edgekd.models.backbones.resnet import ResNet
 from edgekd.workflows import teachers
 
+from ..conftest import copy_images
 from ..run_command import main
 
 
@@ -90,6 +93,41 @@ def test_checking_by_function_and_by_command_gives_the_same_answer(category, tin
     assert answer == expected
     assert checked.teachers[0].sha256 == sha256(tiny_teacher)
     assert 0 <= checked.teachers[0].image_auroc <= 1
+
+
+def test_teachers_are_checked_on_images_as_a_training_looks_at_them(elpv_images, tiny_teacher, tmp_path, capsys):
+    root = tmp_path / "oblong"
+    for part, first in (("train/good", 0), ("test/good", 8), ("test/crack", 12)):
+        (root / part).mkdir(parents=True)
+        for path in elpv_images[first : first + 6]:
+            cv2.imwrite(str(root / part / path.name), read_image(path)[:100, :200])
+    words = ["check", tiny_teacher, "--data", root, "--size", 64]
+
+    def figures(*view):
+        answer = answer_of(*words, *view, capsys=capsys)
+        return answer["view"], answer["train_good"], answer["test"], answer["teachers"][0]["patches"]
+
+    whole, stretched, tiled = figures(), figures("--fit", "stretch"), figures("--tiles", "1x2")
+    assert whole[:3] == ("the whole image, letterboxed where its shape differs", 6, 12)
+    assert stretched[:3] == ("the whole image, stretched", 6, 12)
+    assert tiled[:3] == ("the whole image, 1 x 2 tiles, 10 % overlap, letterboxed where its shape differs", 6, 12)
+    assert (whole[3], tiled[3]) == (stretched[3], 2 * stretched[3])
+    assert main(["teachers", *map(str, words)]) == 0
+    assert f"view: {whole[0]}, at 64 x 64 pixels" in capsys.readouterr().out
+
+
+def test_a_defect_in_one_tile_makes_its_image_defective(elpv_images, tiny_teacher, tmp_path):
+    root = tmp_path / "cell"
+    copy_images(elpv_images[:8], root / "train" / "good", 128)
+    copy_images(elpv_images[8:14], root / "test" / "good", 128)
+    for path in copy_images(elpv_images[14:20], root / "test" / "burnt", 128):
+        image = read_image(path)
+        image[:24, :24] = 255 - image[:24, :24]
+        image[8:16] = 0
+        cv2.imwrite(str(path), image)
+    checked = teachers.check_teachers(tiny_teacher, root, size=64, tiles="2x2")
+    assert checked.test == 12
+    assert checked.teachers[0].image_auroc > 0.9
 
 
 def test_without_a_category_weights_are_checked_alone(tiny_teacher, capsys):
