@@ -68,6 +68,13 @@ def test_quiet_training_prints_the_next_command_alone(good_folder, tiny_teacher,
     assert printed.out.endswith(f"next: edgekd export '{tmp_path / 'my run'}' --precision int8\n")
 
 
+def test_what_learned_to_be_rounded_is_not_tuned(good_folder, tiny_teacher, tmp_path, fails):
+    assert main(train(good_folder, tmp_path / "run", "--teacher", tiny_teacher, "--quantization-aware")) == 0
+    line = fails("export", tmp_path / "run", "--precision", "int8", "--tune")
+    assert "--tune is for runs that were trained in float" in line
+    assert not list((tmp_path / "run").glob("*.onnx"))
+
+
 def test_several_teachers_are_named_one_by_one(forty_good, tmp_path, capsys):
     words = train(forty_good, tmp_path / "run", *LITE, "--teacher", "pdn_small", "--batch", 2, system="mthf")
     assert main(words) == 0
