@@ -88,7 +88,7 @@ def _print_verdicts(result: EvaluateResult, figures: dict[str, Any]) -> None:
         print_table("limits, what they promised and what they do here", COLUMNS, list(map(limit_row, result.limits)))
     if own is not None and verdicts is not None:
         counts = ", ".join(f"{verdicts[name]} {name}" for name in ("OK", "NG", "ERROR"))
-        wrong = f"{verdicts['missed_defects']} defects missed, {verdicts['false_rejects']} good images rejected"
+        wrong = f"defects missed: {verdicts['missed_defects']}, good images rejected: {verdicts['false_rejects']}"
         where = f"at threshold {own['threshold']:.6g} ({own['threshold_origin']})"
         answer.print(f"{where}: {counts}; {wrong}", soft_wrap=True)
 
