@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -51,8 +52,14 @@ class Sensitivity(NamedTuple):
     alone: dict[str, float]
 
 
-class _Candidate(NamedTuple):
-    """What INT8 can be for: a layer, or the map that it makes and attention reads."""
+class Candidate(NamedTuple):
+    """What INT8 can be for: a layer, or the map that it makes and attention reads.
+
+    Attributes:
+        layer: The layer.
+        is_map: Whether its map is meant.
+        cost: Of leaving it in float, as a share of the graph's work.
+    """
 
     layer: Layer
     is_map: bool
@@ -76,7 +83,8 @@ def leave_least_in_float(
     """Finds the layers and maps whose staying in float brings the noise under a limit at the least cost in speed.
 
     Noises add up by their squares, so candidates are left in the order of their own noise squared over what they cost
-    in float: a knapsack filled greedily.
+    in float: a knapsack filled greedily. What the last of them then leaves of the limit goes to those before it that
+    fit into it.
 
     Args:
         model: Float.
@@ -95,7 +103,7 @@ def leave_least_in_float(
 
     strongest = np.sort(np.argsort(reference.std((1, 2)), kind="stable")[-RANKED_ON:])
 
-    def noise_of(chosen: Sequence[_Candidate], at: slice | NDArray[np.intp] = slice(None)) -> float:
+    def noise_of(chosen: Sequence[Candidate], at: slice | NDArray[np.intp] = slice(None)) -> float:
         rounded = finish(quantize(model, *_parts(chosen, scheme)))
         return map_noise(reference[at], run_graph(rounded, frames[at]).maps)
 
@@ -104,23 +112,25 @@ def leave_least_in_float(
     if noise <= max_drift:
         return Sensitivity(noise, [], [], {})
     alone = _noises_alone(candidates, lambda chosen: noise_of(chosen, strongest), max_drift, on_step)
-    ranked = sorted(candidates, key=lambda each: max(alone[each.name] ** 2 - floor**2, 0.0) / each.cost, reverse=True)
-    few, many = 0, len(ranked)  # `few` left in float is too little; `many`, all of them, is not an INT8 graph.
-    reached = noise
-    while many - few > 1:
-        middle = (few + many) // 2
-        noise = noise_of(ranked[middle:])
-        if noise <= max_drift:
-            many, reached = middle, noise
-        else:
-            few = middle
+    own = {name: math.sqrt(max(noise**2 - floor**2, 0.0)) for name, noise in alone.items()}
+    ranked = sorted(candidates, key=lambda each: own[each.name] ** 2 / each.cost, reverse=True)
+    many, reached = fewest_from_the_first(ranked, noise_of, max_drift)
+    tried = len(candidates)
+    left, reached = given_back(
+        ranked[:many],
+        ranked[many:],
+        reached,
+        own,
+        noise_of,
+        max_drift,
+        lambda done, of: on_step(tried + done, tried + of),
+    )
     work = sum(layer.macs for layer in layers)
-    if sum(each.layer.macs for each in ranked[many:] if not each.is_map) < LEAST_WORK * work:
+    if sum(each.layer.macs for each in ranked if not each.is_map and each not in left) < LEAST_WORK * work:
         raise DriftError(
             f"no INT8 graph drifts by {max_drift:g} or less with at least {LEAST_WORK:.0%} of the work in INT8: raise "
             "--max-drift, or train with --quantization-aware"
         )
-    left = ranked[:many]
     return Sensitivity(
         reached,
         [candidate.layer.name for candidate in left if not candidate.is_map],
@@ -129,9 +139,84 @@ def leave_least_in_float(
     )
 
 
+def fewest_from_the_first(
+    ranked: Sequence[Candidate], noise_of: Callable[[Sequence[Candidate]], float], max_drift: float
+) -> tuple[int, float]:
+    """How many of the first candidates must stay in float to bring the noise under a limit, and the noise then.
+
+    Args:
+        ranked: Those first whose staying in float pays most.
+        noise_of: The noise of the graph with some candidates in INT8.
+        max_drift: The limit.
+
+    Returns:
+        All, and infinity, where even one in INT8 is too much.
+    """
+    few, many = 0, len(ranked)  # `few` left in float is too little; `many`, all of them, is not an INT8 graph.
+    reached = math.inf
+    while many - few > 1:
+        middle = (few + many) // 2
+        noise = noise_of(ranked[middle:])
+        if noise <= max_drift:
+            many, reached = middle, noise
+        else:
+            few = middle
+    return many, reached
+
+
+def given_back(
+    left: Sequence[Candidate],
+    chosen: Sequence[Candidate],
+    reached: float,
+    alone: Mapping[str, float],
+    noise_of: Callable[[Sequence[Candidate]], float],
+    max_drift: float,
+    on_step: OnStep = lambda done, of: None,
+) -> tuple[list[Candidate], float]:
+    """What stays in float once what fits into the rest of the limit is in INT8 after all, and the noise then.
+
+    The last that was left in float often brings the noise far below the limit, because it is a large layer; then many
+    small ones before it need not have been left.
+
+    Args:
+        left: In float so far, in the order in which they pay.
+        chosen: In INT8 so far.
+        reached: The noise of the graph.
+        alone: The noise that each candidate adds alone, by its name.
+        noise_of: The noise of the graph with some candidates in INT8.
+        max_drift: The limit.
+        on_step: Called with the candidates of `left` that were looked at so far, and all.
+    """
+    in_int8, waiting, at_once = list(chosen), list(reversed(left)), GROUP
+    while group := _fitting(waiting, reached, alone, max_drift, at_once):
+        noise = noise_of([*in_int8, *group])
+        if noise <= max_drift:
+            in_int8, reached = [*in_int8, *group], noise
+        elif len(group) > 1:  # Noises may add up to more than was expected.
+            at_once = len(group) // 2
+            continue
+        waiting = [each for each in waiting if each not in group]
+        on_step(len(left) - len(waiting), len(left))
+    on_step(len(left), len(left))
+    return [each for each in left if each not in in_int8], reached
+
+
+def _fitting(
+    waiting: Sequence[Candidate], reached: float, alone: Mapping[str, float], max_drift: float, most: int
+) -> list[Candidate]:
+    """The first candidates that are expected to fit into what is left of a limit, at most so many."""
+    group: list[Candidate] = []
+    room = max_drift**2 - reached**2
+    for each in waiting:
+        if len(group) < most and alone[each.name] ** 2 <= room:
+            group.append(each)
+            room -= alone[each.name] ** 2
+    return group
+
+
 def _noises_alone(
-    candidates: Sequence[_Candidate],
-    noise_of: Callable[[Sequence[_Candidate]], float],
+    candidates: Sequence[Candidate],
+    noise_of: Callable[[Sequence[Candidate]], float],
     max_drift: float,
     on_step: OnStep,
 ) -> dict[str, float]:
@@ -148,16 +233,16 @@ def _noises_alone(
     return alone
 
 
-def _candidates(layers: Sequence[Layer], scheme: Scheme) -> list[_Candidate]:
+def _candidates(layers: Sequence[Layer], scheme: Scheme) -> list[Candidate]:
     work = sum(layer.macs for layer in layers)
     attended = [layer for layer in layers if layer.node in scheme.attended]
     largest = max((layer.outputs for layer in attended), default=1)
-    return [_Candidate(layer, False, layer.macs / work + COST_OF_MAPS) for layer in layers] + [
-        _Candidate(layer, True, COST_OF_ATTENDED_MAPS * layer.outputs / largest) for layer in attended
+    return [Candidate(layer, False, layer.macs / work + COST_OF_MAPS) for layer in layers] + [
+        Candidate(layer, True, COST_OF_ATTENDED_MAPS * layer.outputs / largest) for layer in attended
     ]
 
 
-def _parts(chosen: Sequence[_Candidate], scheme: Scheme) -> tuple[Scheme, list[Layer]]:
+def _parts(chosen: Sequence[Candidate], scheme: Scheme) -> tuple[Scheme, list[Layer]]:
     """A scheme without the maps that were not chosen, and the layers that were."""
     maps = {each.layer.node: scheme.attended[each.layer.node] for each in chosen if each.is_map}
     return scheme._replace(attended=maps), [each.layer for each in chosen if not each.is_map]
