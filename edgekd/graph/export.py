@@ -22,6 +22,7 @@ from edgekd.errors import EdgekdError
 from edgekd.graph.frames import FrameNetwork
 from edgekd.graph.macs import count_macs
 from edgekd.graph.parity import measure_agreement, measure_parity
+from edgekd.graph.resizes import resizes_as_products
 from edgekd.graph.rewrites import rewrite
 from edgekd.models.detector import Detector
 from edgekd.preprocessing import Size, parse_size
@@ -149,6 +150,7 @@ def build_graph(detector: Detector, size: int | Size, batch: int | None, opset: 
     assert program is not None
     named: onnx.ModelProto = program.model_proto
     name_after_modules(named)
+    resizes_as_products(named)
     model: onnx.ModelProto
     model, same = onnxsim.simplify(named)
     if not same:

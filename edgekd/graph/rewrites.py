@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from edgekd.macs import convolution_macs
 from edgekd.models.attention import AFF, CBAM, HAM, PCAR, RCM, SPR
 from edgekd.models.maps import resizing
 from edgekd.models.mhkd import BicubicResize
@@ -28,7 +29,7 @@ class StaticCBAM(nn.Module):
 
     def __init__(self, block: CBAM) -> None:
         super().__init__()
-        self.squeeze, self.excite, self.spatial = block.squeeze, block.excite, block.spatial
+        self.squeeze, self.excite, self.spatial = block.squeeze, block.excite, BlockwiseConvolution(block.spatial)
 
     def forward(self, x: Tensor) -> Tensor:
         average = torch.relu(self.squeeze(x.mean((2, 3), keepdim=True)))
@@ -36,6 +37,44 @@ class StaticCBAM(nn.Module):
         x = x * torch.sigmoid(self.excite(average + maximum))
         statistics = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], dim=1)
         return x * torch.sigmoid(self.spatial(statistics))
+
+
+class BlockwiseConvolution(nn.Conv2d):
+    """A convolution to one channel that gives blocks of 4 x 4 positions as 16 channels, then lays them side by side.
+
+    Kernels of every runtime compute many output channels at a time; with one, most of each vector stays empty. The
+    kernel of a position is the convolution's, shifted by the position's place in its block.
+
+    Args:
+        convolution: To one channel, without bias, with a stride of 1 and the padding that keeps the map's size.
+    """
+
+    SIDE = 4
+
+    @torch.no_grad()
+    def __init__(self, convolution: nn.Conv2d) -> None:
+        kernel = convolution.kernel_size[0]
+        super().__init__(convolution.in_channels, self.SIDE**2, kernel + self.SIDE - 1, self.SIDE, bias=False)
+        self.around = kernel // 2
+        weight = convolution.weight.new_zeros(self.weight.shape)
+        for place in range(self.SIDE**2):
+            row, column = divmod(place, self.SIDE)
+            weight[place, :, row : row + kernel, column : column + kernel] = convolution.weight[0]
+        self.weight = nn.Parameter(weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, 1, H, W] of maps [N, C, H, W]."""
+        height, width = x.shape[2:]
+        above, left = (-side % self.SIDE for side in (height, width))  # Outputs that are cut off again.
+        padding = (self.around + above, self.around + left)
+        blocks = functional.conv2d(x, self.weight, stride=self.stride, padding=padding)
+        whole = functional.pixel_shuffle(blocks, self.SIDE)
+        return whole[:, :, above : above + height, left : left + width]
+
+    def macs(self, x: Tensor) -> int:
+        """Multiply-accumulates for maps [N, C, H, W]."""
+        blocks = [-(-side // self.SIDE) for side in x.shape[2:]]
+        return convolution_macs((len(x), self.out_channels, *blocks), self.weight.shape)
 
 
 class StaticSPR(nn.Module):

@@ -9,15 +9,22 @@ from __future__ import annotations
 import copy
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from edgekd.macs import convolution_macs, product_macs, transposed_convolution_macs
-from edgekd.models.hkt import Projector
 from edgekd.models.maps import SeparableMap
 from edgekd.preprocessing import Size, parse_size
+
+
+@runtime_checkable
+class OwnCount(Protocol):
+    """A layer whose products do not follow from the shapes of its output and weights."""
+
+    def macs(self, x: Tensor, /) -> int:
+        """Multiply-accumulates for its input."""
 
 
 class Count(NamedTuple):
@@ -84,7 +91,7 @@ COUNTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, SeparableMap, nn.AvgPool2d,
 
 
 def _macs(module: nn.Module, x: Tensor, output: Tensor) -> int:
-    if isinstance(module, SeparableMap | Projector):
+    if isinstance(module, OwnCount):
         return module.macs(x)
     if isinstance(module, nn.ConvTranspose2d):
         return transposed_convolution_macs(x.shape, module.weight.shape)

@@ -294,14 +294,20 @@ class DSKD(Detector):
 
 
 class DeployedDSKD(Deployed):
-    """Teacher, students and fusion as one."""
+    """Teacher, students and fusion as one.
+
+    The fusion weighs the maps of both students on their own grid, before they are resized: the two commute.
+    """
+
+    weights: Tensor
 
     def __init__(self, detector: DSKD) -> None:
         super().__init__()
         detector = copy.deepcopy(detector).eval()
         self.entry = frame_entry()
         self.teacher: MultiscaleTeacher = detector.teacher
-        self.students, self.fusion, self.score = detector.students, detector.fusion, detector.score
+        self.students, self.score = detector.students, detector.score
+        self.register_buffer("weights", detector.fusion.weight.detach().view(-1, COMPARED))
         self.smooth = smoothing(detector.size, SMOOTHING)
 
     def input_convolutions(self) -> list[nn.Conv2d]:
@@ -314,8 +320,21 @@ class DeployedDSKD(Deployed):
             student(self.entry(images)) if name == "forward_student" else student(targets)
             for name, student in self.students.items()
         ]
-        maps: Tensor = self.smooth(_fused(self.fusion, _scale_maps(targets, outputs, images.shape[2:])))
+        scales = [
+            resized(self._weighted(scale, target, outputs), images.shape[2:])
+            for scale, target in enumerate(targets[:COMPARED])
+        ]
+        maps: Tensor = self.smooth(torch.sigmoid(torch.relu(sum(scales[1:], start=scales[0]))))
         return scores_of(maps, self.score), maps
+
+    def _weighted(self, scale: int, target: Tensor, outputs: list[Targets]) -> Tensor:
+        """What the fusion takes from one scale: [N, h, w]."""
+        weighted = [
+            weight * cosine_distance(target, maps[scale])
+            for weight, maps in zip(self.weights[:, scale], outputs, strict=True)
+        ]
+        one: Tensor = sum(weighted[1:], start=weighted[0])
+        return one
 
 
 def _scale_maps(targets: Targets, outputs: list[Targets], size: Sequence[int]) -> Tensor:

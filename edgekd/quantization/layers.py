@@ -68,20 +68,40 @@ def find_layers(model: onnx.ModelProto) -> Layers:
     graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     shapes = {value.name: value.type.tensor_type.shape.dim for value in [*graph.value_info, *graph.output]}
     kernels = {tensor.name: tensor.dims for tensor in graph.initializer}
+    single = of_one_channel(graph)
     quantizable, in_float = [], {}
     for node in graph.node:
         if node.op_type != CONVOLUTION:
             continue
         weight = node.input[1]
         name = weight.removeprefix(NETWORK).removesuffix(".weight")
-        _, channels, *sides = (dimension.dim_value for dimension in shapes[node.output[0]])
-        if channels == 1 or all(side == 1 for side in sides):
+        sides = [dimension.dim_value for dimension in shapes[node.output[0]]][2:]
+        if node.output[0] in single or all(side == 1 for side in sides):
             in_float[name] = GATE
         else:
             output = [max(dimension.dim_value, 1) for dimension in shapes[node.output[0]]]
             macs = convolution_macs(output, kernels[weight])
             quantizable.append(Layer(name, node.output[0], node.input[0], weight, macs, math.prod(output)))
     return Layers(quantizable, in_float, _attended(graph, {layer.node for layer in quantizable}))
+
+
+def of_one_channel(graph: onnx.GraphProto) -> set[str]:
+    """The outputs of convolutions to a map of one channel; its positions may come as channels, laid side by side after.
+
+    Args:
+        graph: Float.
+    """
+    blocks = {node.input[0]: _blocksize(node) for node in graph.node if node.op_type == "DepthToSpace"}
+    shapes = {tensor.name: tensor.dims for tensor in graph.initializer}
+    return {
+        node.output[0]
+        for node in graph.node
+        if node.op_type == CONVOLUTION and shapes[node.input[1]][0] == blocks.get(node.output[0], 1) ** 2
+    }
+
+
+def _blocksize(node: onnx.NodeProto) -> int:
+    return next(int(attribute.i) for attribute in node.attribute if attribute.name == "blocksize")
 
 
 def centred_frames(model: onnx.ModelProto) -> str:

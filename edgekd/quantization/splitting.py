@@ -13,10 +13,11 @@ from onnx import helper, numpy_helper
 
 from edgekd.errors import EdgekdError
 from edgekd.quantization.editing import copy_of, replace_nodes
+from edgekd.quantization.layers import of_one_channel
 
 
 def split_concatenated(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A graph in which no ungrouped convolution reads a concatenation of channels.
+    """A graph in which no ungrouped convolution to several channels reads a concatenation of channels.
 
     Args:
         model: Float; not changed.
@@ -34,6 +35,7 @@ def _split_one_pass(model: onnx.ModelProto) -> bool:
     values = [*graph.input, *onnx.shape_inference.infer_shapes(model, data_prop=True).graph.value_info]
     widths = {value.name: value.type.tensor_type.shape.dim[1].dim_value for value in values if _is_map(value)}
     tensors = {tensor.name: tensor for tensor in graph.initializer}
+    gates = of_one_channel(graph)  # They stay in float.
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
         source = producers.get(node.input[0])
@@ -41,7 +43,8 @@ def _split_one_pass(model: onnx.ModelProto) -> bool:
             node.op_type == "Conv"
             and source is not None
             and _concatenates_channels(source)
-            and _is_split(node, tensors)
+            and _groups(node) == 1
+            and node.output[0] not in gates
         ):
             weight = numpy_helper.to_array(tensors[node.input[1]])
             parts = list(source.input)
@@ -92,10 +95,8 @@ def _concatenates_channels(node: onnx.NodeProto) -> bool:
     return node.op_type == "Concat" and len(node.input) > 1 and node.attribute[0].i == 1
 
 
-def _is_split(node: onnx.NodeProto, tensors: dict[str, onnx.TensorProto]) -> bool:
-    """Ungrouped, and no gate of one channel, which is not quantized."""
-    groups = next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
-    return groups == 1 and tensors[node.input[1]].dims[0] > 1
+def _groups(node: onnx.NodeProto) -> int:
+    return int(next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1))
 
 
 def _is_map(value: onnx.ValueInfoProto) -> bool:

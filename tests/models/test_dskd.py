@@ -302,6 +302,20 @@ def test_a_place_of_disagreement_grows_bilinearly_to_the_image(monkeypatch, ligh
     torch.testing.assert_close(first, 2 * down[:, None] * across, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("students", ["both", "forward", "reverse"])
+def test_deployed_it_weighs_each_map_on_its_own_grid_as_the_fusion_weighs_it_at_the_images_size(students):
+    torch.manual_seed(3)
+    detector = DSKD(64, "efficientnet_lite0", students).eval()
+    with torch.no_grad():
+        detector.fusion.weight.copy_(torch.linspace(-0.2, 0.9, detector.fusion.in_channels).view(1, -1, 1, 1))
+        images = torch.randn(2, 3, 64, 64)
+        scores, maps = detector.deployed().eval()(images)
+    expected = detector.anomaly_map(images)
+    assert expected.std() > 0
+    torch.testing.assert_close(maps, expected, rtol=1e-5, atol=1e-5 * float(expected.max() - expected.min()))
+    torch.testing.assert_close(scores, detector.image_scores(images))
+
+
 def test_the_map_is_smoothed_is_never_below_a_half_and_the_score_is_its_largest_pixel(monkeypatch, light):
     generator = torch.Generator().manual_seed(0)
     maps, weights = torch.rand(2, 6, 32, 32, generator=generator) * 2, torch.randn(6, generator=generator)

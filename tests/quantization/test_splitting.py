@@ -7,22 +7,20 @@ from edgekd.quantization.running import run_graph
 from edgekd.quantization.splitting import split_concatenated
 
 
-def reads_a_concatenation(model):
+def reading_concatenations(model):
+    """The names of the weights of convolutions that read concatenations."""
     concatenations = {node.output[0] for node in model.graph.node if node.op_type == "Concat"}
-    return [
-        node
-        for node in model.graph.node
-        if node.op_type == "Conv" and node.input[0] in concatenations and weight_of(model, node).shape[0] > 1
-    ]
+    return {node.input[1] for node in model.graph.node if node.op_type == "Conv" and node.input[0] in concatenations}
 
 
 def weight_of(model, node):
     return next(numpy_helper.to_array(t) for t in model.graph.initializer if t.name == node.input[1])
 
 
-def test_no_convolution_reads_a_concatenation_any_more(float_graph):
-    assert reads_a_concatenation(float_graph)
-    assert not reads_a_concatenation(split_concatenated(float_graph))
+def test_no_convolution_but_the_gates_reads_a_concatenation_any_more(float_graph):
+    gates = {f"network.student.cbams.{width}.spatial.weight" for width in (128, 256)}
+    assert reading_concatenations(float_graph) > gates
+    assert reading_concatenations(split_concatenated(float_graph)) == gates
 
 
 def test_the_split_graph_says_the_same(float_graph, unseen):
