@@ -53,8 +53,8 @@ def export(
         bool,
         typer.Option(
             "--tune",
-            help="For int8: time each layer in INT8 and in float on this machine's CPU; what is faster in float stays "
-            "in it.",
+            help="For int8: time layers in INT8 and in float on this machine's CPU; those that are faster in float "
+            "stay in it.",
             rich_help_panel=PRECISION,
         ),
     ] = False,

@@ -1,7 +1,9 @@
-"""Layers that INT8 makes slower on this machine: each is timed in float, in turn with the graph as it is.
+"""Layers that INT8 makes slower on this machine: they are timed in float, in turn with the graph as it is.
 
 Where a layer computes little with each number, changing numbers to INT8 and back can cost more than it saves. Which
-layers these are depends on the processor, so they are found by measuring.
+layers these are depends on the processor, so they are found by measuring. One small layer changes the time of a graph
+by less than chance does; so layers that compute as much with each number, all depthwise ones for instance, are tried
+together.
 """
 
 from __future__ import annotations
@@ -19,13 +21,13 @@ from edgekd.engines.runtimes import import_openvino
 from edgekd.quantization.layers import Layer
 from edgekd.quantization.running import batch_of
 
-PAIRS = 12  # Inferences of either graph in a comparison,
+PAIRS = 60  # Inferences of either graph in a comparison,
 SECONDS = 0.6  # or so many seconds of them.
 WARM_UP = 3
-WORTH = 0.985  # Of the time, at most, that leaving a layer in float must bring the graph to: less is chance.
+WORTH = 0.985  # Of the time, at most, that leaving layers in float must bring the graph to: less is chance.
 
 Build = Callable[[Sequence[Layer]], onnx.ModelProto]
-OnStep = Callable[[int, int], None]  # With the layers tried so far, and all.
+OnStep = Callable[[int, int], None]  # With the groups of layers tried so far, and all.
 
 
 class Tuned(NamedTuple):
@@ -46,7 +48,7 @@ class Tuned(NamedTuple):
 def leave_slow_in_float(
     build: Build, layers: Sequence[Layer], threads: int, on_step: OnStep = lambda done, of: None
 ) -> Tuned:
-    """Finds the layers that make the graph faster in float, in OpenVINO on this CPU, those with the least work first.
+    """Finds the layers that make the graph faster in float, in OpenVINO on this CPU.
 
     Args:
         build: Makes the graph with these layers in INT8.
@@ -54,17 +56,31 @@ def leave_slow_in_float(
         threads: That compute an inference.
         on_step: Called as it advances.
     """
-    kept, in_float = list(layers), []
+    kept, in_float, groups = list(layers), [], groups_alike(layers)
     first = best = TimedGraph(build(kept), threads)
-    for done, layer in enumerate(sorted(layers, key=lambda each: each.macs)[:-1]):  # The largest is what INT8 is for.
-        on_step(done, len(layers))
-        rest = [each for each in kept if each is not layer]
+    for done, group in enumerate(groups):
+        on_step(done, len(groups))
+        rest = [layer for layer in kept if layer not in group]
         candidate = TimedGraph(build(rest), threads)
         if time_ratio(candidate, best) <= WORTH:
             kept, best = rest, candidate
-            in_float.append(layer.name)
-    on_step(len(layers), len(layers))
+            in_float += [layer.name for layer in group]
+    on_step(len(groups), len(groups))
     return Tuned(kept, in_float, time_ratio(best, first) if in_float else 1.0)
+
+
+def groups_alike(layers: Sequence[Layer]) -> list[list[Layer]]:
+    """Layers that compute as much for each number that they give, the least first; the one with the most work in none.
+
+    Args:
+        layers: The most work, which is what INT8 is for, stays in it.
+    """
+    largest = max(layers, key=lambda layer: layer.macs)
+    groups: dict[int, list[Layer]] = {}
+    for layer in layers:
+        if layer is not largest:
+            groups.setdefault(layer.macs // layer.outputs, []).append(layer)
+    return [groups[macs] for macs in sorted(groups)]
 
 
 class TimedGraph:

@@ -4,11 +4,11 @@ import pytest
 
 import edgekd.quantization.tuning as tuning
 from edgekd.quantization.histogram import observe
-from edgekd.quantization.layers import find_layers
+from edgekd.quantization.layers import Layer, find_layers
 from edgekd.quantization.qdq import Scheme, quantize
 from edgekd.quantization.scales import scales_of
 from edgekd.quantization.splitting import split_concatenated
-from edgekd.quantization.tuning import TimedGraph, leave_slow_in_float, time_ratio
+from edgekd.quantization.tuning import TimedGraph, groups_alike, leave_slow_in_float, time_ratio
 
 
 @pytest.fixture(scope="module")
@@ -29,15 +29,33 @@ def times(monkeypatch, seconds_of):
 
 
 def test_what_makes_the_graph_slower_in_int8_stays_in_float_and_nothing_else(parts, monkeypatch):
-    slow = {layer.name for layer in sorted(parts[1], key=lambda each: each.macs)[1:4]}
+    groups = groups_alike(parts[1])
+    slow = {layer.name for layer in groups[1] + groups[-1]}
     build = times(monkeypatch, lambda names: 10 - 0.5 * len(names - slow) + 0.3 * len(names & slow))
     steps = []
     tuned = leave_slow_in_float(build, parts[1], 1, lambda *step: steps.append(step))
     assert set(tuned.in_float) == slow
     assert [layer for layer in parts[1] if layer.name not in slow] == tuned.kept
-    many = len(parts[1])
-    assert tuned.time_ratio == pytest.approx((10 - 0.5 * (many - 3)) / (10 - 0.5 * (many - 3) + 0.9))
-    assert steps == [(done, many) for done in [*range(many - 1), many]]
+    fast = len(parts[1]) - len(slow)
+    assert tuned.time_ratio == pytest.approx((10 - 0.5 * fast) / (10 - 0.5 * fast + 0.3 * len(slow)))
+    assert steps == [(done, len(groups)) for done in range(len(groups) + 1)]
+
+
+def test_layers_that_do_as_much_with_each_number_are_tried_together():
+    layers = [
+        Layer(name, name, "", "", macs, outputs)
+        for name, macs, outputs in [("a", 90, 10), ("b", 4000, 10), ("c", 180, 20), ("d", 500, 20), ("e", 600, 24)]
+    ]
+    groups = [[layer.name for layer in group] for group in groups_alike(layers)]
+    assert groups == [["a", "c"], ["d", "e"]]
+    assert groups_alike(layers[:1]) == []
+
+
+def test_many_small_layers_count_together_though_each_alone_is_less_than_chance(monkeypatch):
+    layers = [Layer(f"depthwise {index}", str(index), "", "", 90, 10) for index in range(10)]
+    layers.append(Layer("wide", "wide", "", "", 90000, 10))
+    build = times(monkeypatch, lambda names: 1 + 0.005 * len(names))
+    assert leave_slow_in_float(build, layers, 1).kept == layers[-1:]
 
 
 def test_a_gain_as_small_as_chance_counts_as_none(parts, monkeypatch):
