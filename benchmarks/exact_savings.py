@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import edgekd.models.hkt as hkt
+from edgekd.artifact import sha256
 from edgekd.data.generated_images import generated_frames
 from edgekd.engines import BACKENDS
 from edgekd.engines.cores import usable_cores
@@ -105,7 +106,7 @@ def main() -> None:
             detector.deployed = lambda build=build: build(detector)
             path = Path(folder) / f"{form}.onnx"
             onnx.save(build_graph(detector, SIZE, 1, OPSET), path)
-            manifest = {"inputs": {"frames": {"shape": [1, SIZE, SIZE, 3]}}}
+            manifest = {"inputs": {"frames": {"shape": [1, SIZE, SIZE, 3]}}, "sha256": sha256(path)}
             for backend, open_backend in BACKENDS.items():
                 engines[backend, form] = open_backend(path, manifest, usable_cores())
         times = _measure(engines, frames, arguments.rounds)
