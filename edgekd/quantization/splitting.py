@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 
 from edgekd.errors import EdgekdError
 from edgekd.quantization.editing import copy_of, replace_nodes
-from edgekd.quantization.layers import of_one_channel
+from edgekd.quantization.layers import of_one_channel, require_float
 
 
 def split_concatenated(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -21,7 +21,11 @@ def split_concatenated(model: onnx.ModelProto) -> onnx.ModelProto:
 
     Args:
         model: Float; not changed.
+
+    Raises:
+        EdgekdError: The graph is quantized or float16 already, or the widths of its parts are not known.
     """
+    require_float(model)
     split, changed = copy_of(model), True
     while changed:  # A part may be a concatenation itself.
         changed = _split_one_pass(split)

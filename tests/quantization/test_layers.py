@@ -40,14 +40,15 @@ def test_a_graph_that_is_quantized_already_is_refused(float_graph):
     split = split_concatenated(float_graph)
     layers = find_layers(split).quantizable
     once = quantize(split, Scheme({layer.activation: 0.1 for layer in layers}), layers)
-    for again in (find_layers, to_float16):
+    for again in (find_layers, to_float16, split_concatenated):
         with pytest.raises(EdgekdError, match="quantized already"):
             again(once)
 
 
 def test_a_graph_that_is_float16_already_is_refused(float_graph):
-    with pytest.raises(EdgekdError, match="float16 already"):
-        find_layers(to_float16(float_graph))
+    for again in (find_layers, split_concatenated):
+        with pytest.raises(EdgekdError, match="float16 already"):
+            again(to_float16(float_graph))
 
 
 def test_the_work_of_its_layers_is_the_graphs_but_for_gates(float_graph):
