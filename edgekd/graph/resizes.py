@@ -1,7 +1,7 @@
 """Bilinear resizes of single maps as products with constant matrices.
 
-Resizing is linear and separable: R X C^T. Runtimes are made to resize many channels at a time; a single map takes them
-several times as long as two small products.
+Resizing is linear and separable: R X C^T. OpenVINO's resize is made for many channels; a single map takes it several
+times as long as two small products.
 """
 
 from __future__ import annotations

@@ -42,8 +42,8 @@ class StaticCBAM(nn.Module):
 class BlockwiseConvolution(nn.Conv2d):
     """A convolution to one channel that gives blocks of 4 x 4 positions as 16 channels, then lays them side by side.
 
-    Kernels of every runtime compute many output channels at a time; with one, most of each vector stays empty. The
-    kernel of a position is the convolution's, shifted by the position's place in its block.
+    Runtimes compute many output channels at a time; with one, most of each vector stays empty. The kernel of a position
+    is the convolution's, shifted by the position's place in its block.
 
     Args:
         convolution: To one channel, without bias, with a stride of 1 and the padding that keeps the map's size.
