@@ -38,7 +38,7 @@ from edgekd.models.registry import find_system
 from edgekd.profiling.timing import device_record
 
 OPSET, WARM_UP = 18, 3
-IN_A_ROW = 5  # Of these the first is not timed: the threads of the engine before it wait by spinning for a while.
+IN_A_ROW = 5  # Of these the first is not timed: an engine is slower right after another one has computed.
 LITE1 = "efficientnet_lite1"
 SETTINGS: dict[str, dict[str, Any]] = {
     "hkt": {"teacher": LITE1, "border": False},
