@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from edgekd.engines import Frames
-from edgekd.quantization.editing import copy_of, replace_nodes
+from edgekd.quantization.editing import attributes_of, copy_of, replace_nodes
 from edgekd.quantization.layers import Layer
 from edgekd.quantization.running import tensors_of
 
@@ -100,7 +100,7 @@ def _can_be_centred(graph: onnx.GraphProto, layers: Sequence[Layer]) -> list[str
 
 
 def _pads(convolution: onnx.NodeProto) -> bool:
-    given = {attribute.name: helper.get_attribute_value(attribute) for attribute in convolution.attribute}
+    given = attributes_of(convolution)
     return any(given.get("pads", ())) or given.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID")
 
 

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from edgekd.errors import EdgekdError
-from edgekd.quantization.editing import copy_of, replace_nodes
+from edgekd.quantization.editing import attributes_of, copy_of, replace_nodes
 from edgekd.quantization.float16 import narrowed
 from edgekd.quantization.layers import CONVOLUTION
 from edgekd.quantization.qdq import LEVELS
@@ -199,6 +199,6 @@ def _readers(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:
 
 def _work(node: onnx.NodeProto, weight: tuple[int, ...]) -> float:
     """How many products a convolution computes with each number that it reads."""
-    given = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+    given = attributes_of(node)
     outputs, _, *kernel = weight
     return float(outputs * math.prod(kernel) / given.get("group", 1) / math.prod(given.get("strides", (1,))))

@@ -11,6 +11,7 @@ from onnx import numpy_helper
 
 from edgekd.errors import EdgekdError
 from edgekd.macs import convolution_macs
+from edgekd.quantization.editing import attributes_of
 
 CONVOLUTION = "Conv"
 GATE = "gate: its map has one position or one channel"
@@ -91,17 +92,13 @@ def of_one_channel(graph: onnx.GraphProto) -> set[str]:
     Args:
         graph: Float.
     """
-    blocks = {node.input[0]: _blocksize(node) for node in graph.node if node.op_type == "DepthToSpace"}
+    blocks = {node.input[0]: attributes_of(node)["blocksize"] for node in graph.node if node.op_type == "DepthToSpace"}
     shapes = {tensor.name: tensor.dims for tensor in graph.initializer}
     return {
         node.output[0]
         for node in graph.node
         if node.op_type == CONVOLUTION and shapes[node.input[1]][0] == blocks.get(node.output[0], 1) ** 2
     }
-
-
-def _blocksize(node: onnx.NodeProto) -> int:
-    return next(int(attribute.i) for attribute in node.attribute if attribute.name == "blocksize")
 
 
 def centred_frames(model: onnx.ModelProto) -> str:
@@ -147,7 +144,7 @@ def exact_scales(model: onnx.ModelProto) -> dict[str, float]:
 
 
 def _reflects(pad: onnx.NodeProto) -> bool:
-    return any(attribute.name == "mode" and attribute.s == b"reflect" for attribute in pad.attribute)
+    return bool(attributes_of(pad).get("mode") == b"reflect")
 
 
 def _attended(graph: onnx.GraphProto, layers: set[str]) -> dict[str, str]:

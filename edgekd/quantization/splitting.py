@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from edgekd.errors import EdgekdError
-from edgekd.quantization.editing import copy_of, replace_nodes
+from edgekd.quantization.editing import attributes_of, copy_of, replace_nodes
 from edgekd.quantization.layers import of_one_channel, require_float
 
 
@@ -47,7 +47,7 @@ def _split_one_pass(model: onnx.ModelProto) -> bool:
             node.op_type == "Conv"
             and source is not None
             and _concatenates_channels(source)
-            and _groups(node) == 1
+            and attributes_of(node).get("group", 1) == 1
             and node.output[0] not in gates
         ):
             weight = numpy_helper.to_array(tensors[node.input[1]])
@@ -97,10 +97,6 @@ def _sum_of_parts(
 
 def _concatenates_channels(node: onnx.NodeProto) -> bool:
     return node.op_type == "Concat" and len(node.input) > 1 and node.attribute[0].i == 1
-
-
-def _groups(node: onnx.NodeProto) -> int:
-    return int(next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1))
 
 
 def _is_map(value: onnx.ValueInfoProto) -> bool:

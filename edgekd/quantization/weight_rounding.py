@@ -18,9 +18,10 @@ import onnx
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 
 from edgekd.engines import Frames
+from edgekd.quantization.editing import attributes_of
 from edgekd.quantization.layers import Layer
 from edgekd.quantization.qdq import LEVELS, PAIR_LEVELS, quantized_weight
 from edgekd.quantization.running import tensors_of
@@ -176,7 +177,7 @@ def _patches(
 
 
 def _window(node: onnx.NodeProto, weight: onnx.TensorProto) -> _Window:
-    given = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+    given = attributes_of(node)
     if given.get("auto_pad", b"NOTSET") != b"NOTSET":
         raise ValueError(f"{node.name} pads by {given['auto_pad']!r}, which edgekd export never writes")
     return _Window(
