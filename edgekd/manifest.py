@@ -298,6 +298,7 @@ class QuantizationEntry(Entry):
     in_float_by_rule: dict[Text, Text] | None = None
     max_drift: NotNegative | None = None
     noise: NotNegative | None = None
+    flips: Share | None = None
     judged_on: Text | None = None
 
 

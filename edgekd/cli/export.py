@@ -220,6 +220,10 @@ def _print_layers(quantization: dict[str, Any]) -> None:
     in_float, by_rule = quantization["layers_in_float"] + maps, quantization["in_float_by_rule"]
     left = f"; in float to meet --max-drift: {', '.join(in_float)}" if in_float else ""
     _say(f"{len(quantization['layers_in_int8'])} convolutions in INT8{left}")
+    if quantization["flips"] is not None:
+        _say(
+            f"INT8 changes {100 * quantization['flips']:.2g} % of the verdicts on held-out images and synthetic defects"
+        )
     if quantization["tuned_on"] is not None:
         faster, ratio = quantization["faster_in_float"], quantization["tuned_time_ratio"]
         found = f"{ratio:.2f} of the time with {', '.join(faster)} in float" if faster else "none is faster in float"

@@ -17,6 +17,7 @@ from edgekd.quantization.bias_correction import bias_corrections
 from edgekd.quantization.centring import centre_positive
 from edgekd.quantization.drift import map_noise
 from edgekd.quantization.equalisation import equalise_channels
+from edgekd.quantization.flips import MOST_FLIPPED, JudgedImages, ShareOfFlips, share_of_flips
 from edgekd.quantization.float16 import to_float16
 from edgekd.quantization.histogram import observe
 from edgekd.quantization.int8_float16 import to_int8_float16, worth_int8
@@ -44,6 +45,7 @@ def to_int8(
     max_drift: float | None,
     learned: bool = False,
     judged_on: Frames | None = None,
+    verdicts_on: JudgedImages | None = None,
     float16_around: bool = False,
     tuned_on: int | None = None,
     progress: Progress = silent,
@@ -59,6 +61,8 @@ def to_int8(
         learned: Whether the network was trained as it will be rounded: then its weights go to the nearest step, and
             its biases have learned the shifts.
         judged_on: Frames that the drift is measured on; some of the calibration set where none are given.
+        verdicts_on: Images whose verdicts the graph has to keep: more layers stay in float where that takes it. None
+            where no verdicts are compared, as where there is no limit.
         float16_around: Whether what is not INT8 becomes float16, as TensorRT wants it; see int8_float16.py.
         tuned_on: Threads that compute an inference, where layers that are faster in float on this machine's CPU are to
             stay in it; None leaves no more in float than the limit asks for.
@@ -87,8 +91,9 @@ def to_int8(
         progress(CALIBRATION_STEP, 3, CALIBRATION_STEPS)
         scheme = scheme._replace(corrections=bias_corrections(split, layers.quantizable, scheme, frames))
     progress(CALIBRATION_STEP, CALIBRATION_STEPS, CALIBRATION_STEPS)
-    found = Sensitivity(None, [], [], {})
+    found, flips = Sensitivity(None, [], [], {}), None
     if max_drift is not None:
+        flips = None if verdicts_on is None else share_of_flips(model, verdicts_on)
         floor = _noise_of_float16(model, judges, max_drift) if float16_around else 0.0
         found = leave_least_in_float(
             split,
@@ -99,13 +104,14 @@ def to_int8(
             lambda done, of: progress("trying layers in INT8", done, of),
             to_int8_float16 if float16_around else lambda quantized: quantized,
             floor,
+            flips,
         )
     kept = [layer for layer in layers.quantizable if layer.name not in found.in_float]
     stored = {layer.node for layer in layers.quantizable if layer.name not in found.maps_in_float}
     scheme = scheme._replace(attended={node: name for node, name in layers.attended.items() if node in stored})
-    tuned, noise = Tuned(kept, [], 1.0), found.noise
+    tuned = Tuned(kept, [], 1.0)
     if tuned_on is not None:
-        tuned, noise = _tune(split, scheme, kept, judges, max_drift, noise, tuned_on, progress)
+        tuned, found = _tune(split, scheme, kept, judges, max_drift, found, flips, tuned_on, progress)
     about: dict[str, Any] = {
         "precision": INT8_FP16 if float16_around else "int8",
         "quantization": {
@@ -117,7 +123,8 @@ def to_int8(
             "maps_in_float": found.maps_in_float,
             "in_float_by_rule": layers.in_float,
             "max_drift": max_drift,
-            "noise": noise,
+            "noise": found.noise,
+            "flips": found.flips,
             "noise_of_each_alone": found.alone,
             "scales": scheme.scales,
         },
@@ -132,11 +139,12 @@ def _tune(
     kept: list[Layer],
     judges: Frames,
     max_drift: float | None,
-    noise: float | None,
+    found: Sensitivity,
+    flips: ShareOfFlips | None,
     threads: int,
     progress: Progress,
-) -> tuple[Tuned, float | None]:
-    """The layers that stay in INT8 on this machine, and the noise then; all of them where the drift went too far.
+) -> tuple[Tuned, Sensitivity]:
+    """The layers that stay in INT8 on this machine, and what that gives; all of them where the drift went too far.
 
     Noises may cancel each other out, so less rounding can be more noise.
     """
@@ -147,10 +155,13 @@ def _tune(
         lambda done, of: progress("timing layers in float", done, of),
     )
     if not tuned.in_float:
-        return tuned, noise
-    after = map_noise(run_graph(split, judges).maps, run_graph(quantize(split, scheme, tuned.kept), judges).maps)
-    if max_drift is not None and after > max_drift:
-        return Tuned(kept, [], 1.0), noise
+        return tuned, found
+    graph = quantize(split, scheme, tuned.kept)
+    noise = map_noise(run_graph(split, judges).maps, run_graph(graph, judges).maps)
+    after = found._replace(noise=noise, flips=None if flips is None else flips(graph))
+    flips_more = (after.flips or 0.0) > max(found.flips or 0.0, MOST_FLIPPED)
+    if max_drift is not None and (noise > max_drift or flips_more):
+        return Tuned(kept, [], 1.0), found
     return tuned, after
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edgekd.engines import Frames
 from edgekd.errors import DriftError
 from edgekd.quantization.drift import map_noise
+from edgekd.quantization.flips import MOST_FLIPPED, ShareOfFlips
 from edgekd.quantization.layers import Layer
 from edgekd.quantization.qdq import Scheme, quantize
 from edgekd.quantization.running import run_graph
@@ -44,12 +45,14 @@ class Sensitivity(NamedTuple):
         maps_in_float: The layers whose maps, which attention reads, are not to be stored in INT8, in that order too.
         alone: By layer, and by "map of" a layer: the noise that rounding it alone gives to the frames that it was
             ranked on, largest first. What next to nothing together give is shared out among them.
+        flips: Share of the verdicts that the graph with all else in INT8 flips; None where they were not looked at.
     """
 
     noise: float | None
     in_float: list[str]
     maps_in_float: list[str]
     alone: dict[str, float]
+    flips: float | None = None
 
 
 class Candidate(NamedTuple):
@@ -79,12 +82,15 @@ def leave_least_in_float(
     on_step: OnStep = lambda done, of: None,
     finish: Callable[[onnx.ModelProto], onnx.ModelProto] = lambda quantized: quantized,
     floor: float = 0.0,
+    flips: ShareOfFlips | None = None,
 ) -> Sensitivity:
     """Finds the layers and maps whose staying in float brings the noise under a limit at the least cost in speed.
 
     Noises add up by their squares, so candidates are left in the order of their own noise squared over what they cost
     in float: a knapsack filled greedily. What the last of them then leaves of the limit goes to those before it that
-    fit into it.
+    fit into it. A network can be far more sensitive on some images than on those that the noise is measured on: where
+    too many verdicts flip all the same, the next candidates in that order are left in float too. Where even that keeps
+    too few verdicts, the graph is the one that the limit of noise asks for.
 
     Args:
         model: Float.
@@ -95,6 +101,7 @@ def leave_least_in_float(
         on_step: Called as it advances.
         finish: What is done to the quantized graph before it ships.
         floor: Noise that this gives without any INT8. It is in the noise of every candidate alone.
+        flips: The share of verdicts that a graph flips; None where they are not looked at.
 
     Raises:
         DriftError: The limit is not reached though hardly any work is left in INT8.
@@ -103,20 +110,45 @@ def leave_least_in_float(
 
     strongest = np.sort(np.argsort(reference.std((1, 2)), kind="stable")[-RANKED_ON:])
 
+    def graph_of(chosen: Sequence[Candidate]) -> onnx.ModelProto:
+        return finish(quantize(model, *_parts(chosen, scheme)))
+
     def noise_of(chosen: Sequence[Candidate], at: slice | NDArray[np.intp] = slice(None)) -> float:
-        rounded = finish(quantize(model, *_parts(chosen, scheme)))
-        return map_noise(reference[at], run_graph(rounded, frames[at]).maps)
+        return map_noise(reference[at], run_graph(graph_of(chosen), frames[at]).maps)
+
+    def flips_of(chosen: Sequence[Candidate]) -> float:
+        return 0.0 if flips is None else flips(graph_of(chosen))
 
     candidates = _candidates(layers, scheme)
     noise = noise_of(candidates)
-    if noise <= max_drift:
-        return Sensitivity(noise, [], [], {})
+    if noise <= max_drift and (flipped := flips_of(candidates)) <= MOST_FLIPPED:
+        return Sensitivity(noise, [], [], {}, None if flips is None else flipped)
     alone = _noises_alone(candidates, lambda chosen: noise_of(chosen, strongest), max_drift, on_step)
     own = {name: math.sqrt(max(noise**2 - floor**2, 0.0)) for name, noise in alone.items()}
     ranked = sorted(candidates, key=lambda each: own[each.name] ** 2 / each.cost, reverse=True)
+    left = _left_within(max_drift, ranked, own, noise_of, on_step) if noise > max_drift else []
+    kept, flipped = _with_verdicts([each for each in ranked if each not in left], flips_of)
+    left = [each for each in ranked if each not in kept]
+    return Sensitivity(
+        noise_of(kept),
+        [candidate.layer.name for candidate in left if not candidate.is_map],
+        [candidate.layer.name for candidate in left if candidate.is_map],
+        dict(sorted(alone.items(), key=lambda entry: entry[1], reverse=True)),
+        None if flips is None else flipped,
+    )
+
+
+def _left_within(
+    max_drift: float,
+    ranked: Sequence[Candidate],
+    own: Mapping[str, float],
+    noise_of: Callable[[Sequence[Candidate]], float],
+    on_step: OnStep,
+) -> list[Candidate]:
+    """What stays in float to bring the noise under the limit."""
     many, reached = fewest_from_the_first(ranked, noise_of, max_drift)
-    tried = len(candidates)
-    left, reached = given_back(
+    tried = len(ranked)
+    left, _ = given_back(
         ranked[:many],
         ranked[many:],
         reached,
@@ -125,18 +157,29 @@ def leave_least_in_float(
         max_drift,
         lambda done, of: on_step(tried + done, tried + of),
     )
-    work = sum(layer.macs for layer in layers)
-    if sum(each.layer.macs for each in ranked if not each.is_map and each not in left) < LEAST_WORK * work:
+    if _work([each for each in ranked if each not in left]) < LEAST_WORK * _work(ranked):
         raise DriftError(
             f"no INT8 graph drifts by {max_drift:g} or less with at least {LEAST_WORK:.0%} of the work in INT8: raise "
             "--max-drift, or train with --quantization-aware"
         )
-    return Sensitivity(
-        reached,
-        [candidate.layer.name for candidate in left if not candidate.is_map],
-        [candidate.layer.name for candidate in left if candidate.is_map],
-        dict(sorted(alone.items(), key=lambda entry: entry[1], reverse=True)),
-    )
+    return left
+
+
+def _with_verdicts(
+    kept: Sequence[Candidate], flips_of: Callable[[Sequence[Candidate]], float]
+) -> tuple[Sequence[Candidate], float]:
+    """What of it stays in INT8 so that verdicts are kept, and the share that flips then; all where nothing helps."""
+    flipped = flips_of(kept)
+    if flipped <= MOST_FLIPPED:
+        return kept, flipped
+    many, fewer = fewest_from_the_first(kept, flips_of, MOST_FLIPPED)
+    enough = _work(kept[many:]) >= LEAST_WORK * _work(kept)
+    return (kept[many:], fewer) if enough else (kept, flipped)
+
+
+def _work(candidates: Sequence[Candidate]) -> int:
+    """MACs of the layers among them."""
+    return sum(each.layer.macs for each in candidates if not each.is_map)
 
 
 def fewest_from_the_first(
@@ -146,7 +189,7 @@ def fewest_from_the_first(
 
     Args:
         ranked: Those first whose staying in float pays most.
-        noise_of: The noise of the graph with some candidates in INT8.
+        noise_of: The noise of the graph with some candidates in INT8, or whatever else is limited.
         max_drift: The limit.
 
     Returns:

@@ -361,7 +361,9 @@ def _write(
 
 
 def _lowering(options: ExportOptions) -> Lowering:
-    return Lowering(options.precision, options.calibration_method, options.max_drift, options.tune)
+    return Lowering(
+        options.precision, options.calibration_method, options.max_drift, options.tune, options.false_reject_rate
+    )
 
 
 def _calibration(options: ExportOptions) -> CalibrateOptions:

@@ -71,6 +71,7 @@ def make_judge(data: Path, ng: Path | None, seed: int, folder: Path, bit_depth: 
     """
     from edgekd.data.good_images import divide_good_images
     from edgekd.data.images import list_images
+    from edgekd.workflows.scoring import evenly_spread
 
     training, held_out = divide_good_images(data, seed)
     if (good := len(training) + len(held_out)) < FEWEST_GOOD:
@@ -78,7 +79,7 @@ def make_judge(data: Path, ng: Path | None, seed: int, folder: Path, bit_depth: 
             f"{data} holds {good} good images, too few to compare systems on those held out: give at least "
             f"{FEWEST_GOOD}, better hundreds"
         )
-    held_out = _few(held_out)
+    held_out = evenly_spread(held_out, MOST_GOOD)
     if ng is not None:
         require_defective(ng)
         return Judge(held_out, list_images(ng), REAL)
@@ -159,12 +160,6 @@ def _write(folder: Path, images: Sequence[NDArray[np.uint8]], suffix: str = "") 
             with write_beside(path, durable=False) as part:
                 cv2.imwrite(str(part), image)
     return paths
-
-
-def _few(paths: list[Path]) -> list[Path]:
-    """At most as many as are scored, evenly spread."""
-    count = min(MOST_GOOD, len(paths))
-    return [paths[index] for index in np.linspace(0, len(paths) - 1, count).round().astype(int)]
 
 
 def require_defective(ng: Path) -> None:

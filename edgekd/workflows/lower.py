@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,17 +13,19 @@ from edgekd.errors import EdgekdError, unknown_name
 from edgekd.precisions import CALIBRATION_METHODS, INT8, INT8_FP16, PRECISIONS, CalibrationMethod
 from edgekd.progress import Progress
 from edgekd.run_folder import CALIBRATION_SUFFIX
+from edgekd.workflows.lowering_images import calibrated_on, judged_on, verdicts_on
 
 if TYPE_CHECKING:
     import onnx
 
-    from edgekd.engines import Frames
     from edgekd.graph.export import Lower
     from edgekd.models.detector import Detector
     from edgekd.quantization.calibration_set import CalibrationSet
     from edgekd.recipe import TrainingRecipe
 
 MAX_DRIFT = 0.01
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,15 @@ class Lowering:
         max_drift: Largest RMS change of the anomaly map, in standard deviations; None for 0.01, or for no limit where
             the run was trained with INT8 rounding.
         tune: Whether layers that are faster in float on this machine's CPU stay in it.
+        false_reject_rate: Share of good images that the threshold may reject, 0..0.5: the verdicts that an INT8 graph
+            has to keep are those at this threshold.
     """
 
     precision: str
     method: str | None
     max_drift: float | None
     tune: bool = False
+    false_reject_rate: float = 0.01
 
 
 def check_lowering(lowering: Lowering) -> None:
@@ -95,34 +101,6 @@ def calibration_file(artifact: Path) -> Path:
     return artifact.with_suffix(CALIBRATION_SUFFIX)
 
 
-def judged_on(detector: Detector, frames: Frames) -> tuple[Frames, str]:
-    """The frames that the drift is measured on: good ones, and of some systems every other with a synthetic anomaly.
-
-    The maps of networks that learn from synthetic anomalies are next to flat on good images; beside that any rounding
-    is much.
-
-    Args:
-        detector: Trained or not.
-        frames: Of the calibration set, uint8 [N, H, W, 3], BGR.
-
-    Returns:
-        The frames, and what they are.
-    """
-    import numpy as np
-
-    from edgekd.data.synthetic_anomalies import corrupt
-    from edgekd.quantization.lowering import few_of
-    from edgekd.training.run import makes_anomalies
-
-    few = few_of(frames).copy()
-    if not makes_anomalies(detector):
-        return few, "calibration images"
-    rng = np.random.default_rng(0)
-    for frame in few[::2]:
-        frame[:] = corrupt(frame, None, rng)[0].round()
-    return few, "calibration images, every other with a synthetic anomaly"
-
-
 def _to_float16(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, Any]]:
     from edgekd.quantization.float16 import to_float16
 
@@ -144,7 +122,7 @@ def _quantize(
     from edgekd.quantization.lowering import to_int8
 
     method = _method(lowering.method)
-    frames = read_frames(chosen.paths(), recipe.preprocessing)
+    good = read_frames(chosen.paths(), recipe.preprocessing)
     learned = recipe.quantization_aware_from is not None  # Then INT8 is what was trained, and float is what drifts.
     if learned and lowering.tune:
         raise EdgekdError(
@@ -152,10 +130,20 @@ def _quantize(
             "drifts"
         )
     max_drift = MAX_DRIFT if lowering.max_drift is None and not learned else lowering.max_drift
-    judges, what_judges = judged_on(detector, frames)
-    float16_around = lowering.precision == INT8_FP16
-    threads = usable_cores() if lowering.tune else None
-    quantized, about = to_int8(model, frames, method, max_drift, learned, judges, float16_around, threads, progress)
+    judges, what_judges = judged_on(detector, good)
+    quantized, about = to_int8(
+        model,
+        calibrated_on(detector, good),
+        method,
+        max_drift,
+        learned,
+        judges,
+        None if max_drift is None else verdicts_on(recipe, lowering.false_reject_rate),
+        float16_around=lowering.precision == INT8_FP16,
+        tuned_on=usable_cores() if lowering.tune else None,
+        progress=progress,
+    )
+    _warn_of_flips(about["quantization"]["flips"])
     about["quantization"]["judged_on"] = what_judges
     about["quantization"]["tuned_on"] = processor_name() if lowering.tune else None
     about["calibration"] = {
@@ -166,6 +154,19 @@ def _quantize(
         "method": method,
     }
     return quantized, about
+
+
+def _warn_of_flips(share: float | None) -> None:
+    """Says where more verdicts flip than may, though all was tried that leaves work in INT8."""
+    from edgekd.quantization.flips import MOST_FLIPPED
+
+    if share is not None and share > MOST_FLIPPED:
+        logger.warning(
+            "INT8 changes about %.2g %% of the verdicts on held-out good images and synthetic defects, and more than "
+            "%.2g %% is much: lower --max-drift, or export with --precision fp16 or fp32",
+            100 * share,
+            100 * MOST_FLIPPED,
+        )
 
 
 def _method(name: str | None) -> CalibrationMethod:

@@ -56,6 +56,16 @@ def good_images_of(recipe: TrainingRecipe) -> GoodImages:
     return GoodImages(held_out, trained, names_below(Path(recipe.data), [*held_out, *trained]))
 
 
+def evenly_spread(paths: Sequence[Path], most: int) -> list[Path]:
+    """At most so many of some files, evenly spread.
+
+    Args:
+        paths: All of them, in order.
+        most: How many.
+    """
+    return [paths[index] for index in np.linspace(0, len(paths) - 1, min(most, len(paths))).round().astype(int)]
+
+
 def names_below(folder: Path, paths: Sequence[Path]) -> list[str]:
     """Names of images: their paths below a folder where they lie in it.
 

@@ -7,24 +7,13 @@ from edgekd.graph.export import build_graph
 from edgekd.precisions import CALIBRATION_METHODS
 from edgekd.quantization.bias_correction import bias_corrections
 from edgekd.quantization.drift import map_noise
-from edgekd.quantization.histogram import observe
 from edgekd.quantization.layers import find_layers
 from edgekd.quantization.lowering import to_int8
 from edgekd.quantization.qdq import Scheme, quantize
 from edgekd.quantization.running import run_graph, tensors_of
-from edgekd.quantization.scales import scales_of
 from edgekd.quantization.sensitivity import leave_least_in_float
 from edgekd.quantization.splitting import split_concatenated
 from edgekd.training.run import load_run
-
-
-@pytest.fixture(scope="module")
-def parts(float_graph, frames):
-    """The split graph, its layers, and their scales."""
-    split = split_concatenated(float_graph)
-    layers = find_layers(split)
-    tensors = [layer.activation for layer in layers.quantizable] + list(layers.attended.values())
-    return split, layers, scales_of(observe(split, tensors, frames), "min-max")
 
 
 @pytest.mark.parametrize(

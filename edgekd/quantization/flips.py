@@ -1,0 +1,96 @@
+"""Verdicts that a graph in lower precision does not share with the float one: what the limit of drift is there for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from edgekd.engines import Frames
+from edgekd.quantization.running import run_graph
+from edgekd.verdicts.threshold import carried_threshold, threshold_from_good
+
+# Of the verdicts, what may flip: then of 200 images more than one in a hundred flips by chance in one of twenty cases.
+MOST_FLIPPED = 0.004
+NEAR = 0.25  # Of the images: those whose scores are nearest to the threshold say how far around it flips are counted.
+
+Scores = NDArray[np.float32]
+
+
+class JudgedImages(NamedTuple):
+    """Images that a graph in lower precision is to judge as the float one does.
+
+    Attributes:
+        held_out: Frames of good images that the detector was not trained on, uint8 [N, H, W, 3], BGR, all tiles of an
+            image one after the other; of 2 images at least.
+        trained: The same of good images that it was trained on, for the threshold alone.
+        defective: Frames with a defect each, uint8 [M, H, W, 3], BGR.
+        tiles: Frames of a good image.
+        false_reject_rate: Share of good images that the threshold may reject, 0..0.5.
+    """
+
+    held_out: Frames
+    trained: Frames
+    defective: Frames
+    tiles: int
+    false_reject_rate: float
+
+
+ShareOfFlips = Callable[[onnx.ModelProto], float]
+
+
+def share_of_flips(model: onnx.ModelProto, images: JudgedImages) -> ShareOfFlips:
+    """A function that gives the share of verdicts in which a graph differs from the float one, each by its threshold.
+
+    Thresholds are as an export sets them: the float graph's is chosen from its scores of the good images, and carried
+    over to the other graph. Infinite scores flip all verdicts.
+
+    Args:
+        model: Float.
+        images: That both judge.
+    """
+    held_out, trained, defective = _scores(model, images)
+    threshold = threshold_from_good(held_out, images.false_reject_rate, trained)
+    good = np.concatenate([held_out, trained])
+
+    def share(lowered: onnx.ModelProto) -> float:
+        new_held_out, new_trained, new_defective = _scores(lowered, images)
+        new_good = np.concatenate([new_held_out, new_trained])
+        if not np.isfinite(np.concatenate([new_good, new_defective])).all():
+            return 1.0
+        shift = carried_threshold(threshold, good, new_good).value - threshold.value
+        before, after = np.concatenate([held_out, defective]), np.concatenate([new_held_out, new_defective])
+        return expected_flips(before, after - np.float32(shift), threshold.value)
+
+    return share
+
+
+def expected_flips(before: Scores, after: Scores, threshold: float) -> float:
+    """The share of verdicts that flip, on average over the thresholds around one.
+
+    Counted at one threshold alone, few images would say little: whether one flips depends on where exactly that lies.
+
+    Args:
+        before, after: Scores of the same images, float [N].
+        threshold: Verdicts are compared at it, and as far around it as the quarter of the images nearest to it reaches.
+
+    Returns:
+        A share, 0..1.
+    """
+    reach = float(np.quantile(np.abs(before - threshold), NEAR))
+    if reach == 0:
+        return float(np.mean((before > threshold) != (after > threshold)))
+    lower, upper = np.minimum(before, after), np.maximum(before, after)
+    between = np.minimum(upper, threshold + reach) - np.maximum(lower, threshold - reach)
+    return float(np.mean(np.maximum(between, 0)) / (2 * reach))
+
+
+def _scores(model: onnx.ModelProto, images: JudgedImages) -> tuple[Scores, Scores, Scores]:
+    """The scores of the good images, held out and trained on, of several tiles the highest; and of the defective."""
+    parts = (images.held_out, images.trained, images.defective)
+    scores = run_graph(model, np.concatenate(parts)).scores
+    held_out, trained, defective = np.split(scores, np.cumsum([len(part) for part in parts])[:-1])
+    return held_out.reshape(-1, images.tiles).max(1), trained.reshape(-1, images.tiles).max(1), defective
