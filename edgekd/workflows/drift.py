@@ -105,6 +105,11 @@ def drift(options: DriftOptions) -> DriftResult:
     result = DriftResult(recipe.system, recipe.iterations, category.name, len(placements), recipe.size, learned, report)
     for path in artifacts:
         _record(path, result)
+    if rows[0].threshold is None:
+        logger.info(
+            "verdicts that flip are not counted: they need the threshold of the float32 artifact (edgekd export %s)",
+            shlex.quote(str(run)),
+        )
     if learned:
         logger.info(
             "this run was trained with INT8 rounding: the float rows, torch's too, are not what was trained; compare "

@@ -53,6 +53,15 @@ def test_drift_without_artifacts_says_what_to_do(trained_run, category, tmp_path
     assert "edgekd export" in line
 
 
+def test_drift_without_the_float_artifact_says_why_no_flips_are_counted(run, category, tmp_path, capsys):
+    lone = tmp_path / "run"
+    shutil.copytree(run, lone, ignore=shutil.ignore_patterns("detector.*", "detector_fp16*", "detector_int8_fp16*"))
+    assert main(["drift", str(lone), "--data", str(category), "--json", str(tmp_path / "drift.json")]) == 0
+    rows = json.loads((tmp_path / "drift.json").read_text())["rows"]
+    assert {row["verdict_flips"] for row in rows} == {None}
+    assert f"edgekd export {lone}" in capsys.readouterr().err
+
+
 def test_a_batch_that_does_not_divide_the_test_images_is_filled_up(run, category, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(run, folder, ignore=shutil.ignore_patterns("detector*"))
