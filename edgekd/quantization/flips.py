@@ -17,6 +17,8 @@ from edgekd.verdicts.threshold import carried_threshold, threshold_from_good
 MOST_FLIPPED = 0.004
 NEAR = 0.25  # Of the images: those whose scores are nearest to the threshold say how far around it flips are counted.
 
+MOST_CHANGED = 4  # Images that say which layers are to blame.
+
 Scores = NDArray[np.float32]
 
 
@@ -39,14 +41,31 @@ class JudgedImages(NamedTuple):
     false_reject_rate: float
 
 
-ShareOfFlips = Callable[[onnx.ModelProto], float]
+class Flips(NamedTuple):
+    """What a graph in lower precision does to verdicts.
+
+    Attributes:
+        share: Of the verdicts that flip, 0..1.
+        most_changed: The frames that give the most of it, uint8 [n, H, W, 3].
+    """
+
+    share: float
+    most_changed: Frames
+
+    @property
+    def few(self) -> bool:
+        """Whether no more flip than may."""
+        return self.share <= MOST_FLIPPED
 
 
-def share_of_flips(model: onnx.ModelProto, images: JudgedImages) -> ShareOfFlips:
-    """A function that gives the share of verdicts in which a graph differs from the float one, each by its threshold.
+FindFlips = Callable[[onnx.ModelProto], Flips]
+
+
+def flips_finder(model: onnx.ModelProto, images: JudgedImages) -> FindFlips:
+    """A function that finds the verdicts in which a graph differs from the float one, each by its own threshold.
 
     Thresholds are as an export sets them: the float graph's is chosen from its scores of the good images, and carried
-    over to the other graph. Infinite scores flip all verdicts.
+    over to the other graph. Scores that are not finite flip all verdicts.
 
     Args:
         model: Float.
@@ -56,20 +75,22 @@ def share_of_flips(model: onnx.ModelProto, images: JudgedImages) -> ShareOfFlips
     threshold = threshold_from_good(held_out, images.false_reject_rate, trained)
     good = np.concatenate([held_out, trained])
 
-    def share(lowered: onnx.ModelProto) -> float:
+    def find(lowered: onnx.ModelProto) -> Flips:
         new_held_out, new_trained, new_defective = _scores(lowered, images)
         new_good = np.concatenate([new_held_out, new_trained])
         if not np.isfinite(np.concatenate([new_good, new_defective])).all():
-            return 1.0
+            return Flips(1.0, images.defective[:MOST_CHANGED])
         shift = carried_threshold(threshold, good, new_good).value - threshold.value
         before, after = np.concatenate([held_out, defective]), np.concatenate([new_held_out, new_defective])
-        return expected_flips(before, after - np.float32(shift), threshold.value)
+        chances = flip_chances(before, after - np.float32(shift), threshold.value)
+        changed = np.sort(np.argsort(-chances, kind="stable")[:MOST_CHANGED])
+        return Flips(float(chances.mean()), np.concatenate([_frames_of(index, images) for index in changed]))
 
-    return share
+    return find
 
 
-def expected_flips(before: Scores, after: Scores, threshold: float) -> float:
-    """The share of verdicts that flip, on average over the thresholds around one.
+def flip_chances(before: Scores, after: Scores, threshold: float) -> NDArray[np.float64]:
+    """The share of the thresholds around one at which each image's verdict flips.
 
     Counted at one threshold alone, few images would say little: whether one flips depends on where exactly that lies.
 
@@ -78,14 +99,22 @@ def expected_flips(before: Scores, after: Scores, threshold: float) -> float:
         threshold: Verdicts are compared at it, and as far around it as the quarter of the images nearest to it reaches.
 
     Returns:
-        A share, 0..1.
+        Shares, 0..1, float64 [N]; their mean is the share of verdicts that flip.
     """
     reach = float(np.quantile(np.abs(before - threshold), NEAR))
     if reach == 0:
-        return float(np.mean((before > threshold) != (after > threshold)))
+        return np.asarray((before > threshold) != (after > threshold), np.float64)
     lower, upper = np.minimum(before, after), np.maximum(before, after)
     between = np.minimum(upper, threshold + reach) - np.maximum(lower, threshold - reach)
-    return float(np.mean(np.maximum(between, 0)) / (2 * reach))
+    return np.asarray(np.maximum(between, 0) / (2 * reach), np.float64)
+
+
+def _frames_of(index: int, images: JudgedImages) -> Frames:
+    """The frames of one of the images whose verdicts are compared: held-out ones, then defective ones."""
+    held_out = len(images.held_out) // images.tiles
+    if index < held_out:
+        return images.held_out[slice(index * images.tiles, (index + 1) * images.tiles)]
+    return images.defective[slice(index - held_out, index - held_out + 1)]
 
 
 def _scores(model: onnx.ModelProto, images: JudgedImages) -> tuple[Scores, Scores, Scores]:

@@ -17,7 +17,7 @@ from edgekd.quantization.bias_correction import bias_corrections
 from edgekd.quantization.centring import centre_positive
 from edgekd.quantization.drift import map_noise
 from edgekd.quantization.equalisation import equalise_channels
-from edgekd.quantization.flips import MOST_FLIPPED, JudgedImages, ShareOfFlips, share_of_flips
+from edgekd.quantization.flips import MOST_FLIPPED, FindFlips, JudgedImages, flips_finder
 from edgekd.quantization.float16 import to_float16
 from edgekd.quantization.histogram import observe
 from edgekd.quantization.int8_float16 import to_int8_float16, worth_int8
@@ -93,7 +93,7 @@ def to_int8(
     progress(CALIBRATION_STEP, CALIBRATION_STEPS, CALIBRATION_STEPS)
     found, flips = Sensitivity(None, [], [], {}), None
     if max_drift is not None:
-        flips = None if verdicts_on is None else share_of_flips(model, verdicts_on)
+        flips = None if verdicts_on is None else flips_finder(model, verdicts_on)
         floor = _noise_of_float16(model, judges, max_drift) if float16_around else 0.0
         found = leave_least_in_float(
             split,
@@ -140,7 +140,7 @@ def _tune(
     judges: Frames,
     max_drift: float | None,
     found: Sensitivity,
-    flips: ShareOfFlips | None,
+    flips: FindFlips | None,
     threads: int,
     progress: Progress,
 ) -> tuple[Tuned, Sensitivity]:
@@ -158,7 +158,7 @@ def _tune(
         return tuned, found
     graph = quantize(split, scheme, tuned.kept)
     noise = map_noise(run_graph(split, judges).maps, run_graph(graph, judges).maps)
-    after = found._replace(noise=noise, flips=None if flips is None else flips(graph))
+    after = found._replace(noise=noise, flips=None if flips is None else flips(graph).share)
     flips_more = (after.flips or 0.0) > max(found.flips or 0.0, MOST_FLIPPED)
     if max_drift is not None and (noise > max_drift or flips_more):
         return Tuned(kept, [], 1.0), found

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgekd.engines import Frames
 from edgekd.errors import DriftError
 from edgekd.quantization.drift import map_noise
-from edgekd.quantization.flips import MOST_FLIPPED, ShareOfFlips
+from edgekd.quantization.flips import MOST_FLIPPED, FindFlips, Flips
 from edgekd.quantization.layers import Layer
 from edgekd.quantization.qdq import Scheme, quantize
 from edgekd.quantization.running import run_graph
@@ -82,15 +82,16 @@ def leave_least_in_float(
     on_step: OnStep = lambda done, of: None,
     finish: Callable[[onnx.ModelProto], onnx.ModelProto] = lambda quantized: quantized,
     floor: float = 0.0,
-    flips: ShareOfFlips | None = None,
+    flips: FindFlips | None = None,
 ) -> Sensitivity:
     """Finds the layers and maps whose staying in float brings the noise under a limit at the least cost in speed.
 
     Noises add up by their squares, so candidates are left in the order of their own noise squared over what they cost
     in float: a knapsack filled greedily. What the last of them then leaves of the limit goes to those before it that
     fit into it. A network can be far more sensitive on some images than on those that the noise is measured on: where
-    too many verdicts flip all the same, the next candidates in that order are left in float too. Where even that keeps
-    too few verdicts, the graph is the one that the limit of noise asks for.
+    too many verdicts flip all the same, candidates are tried alone again, on the frames that change the most, and
+    further ones are left in float. Where even that keeps too few verdicts, the graph is the one that the limit of noise
+    asks for.
 
     Args:
         model: Float.
@@ -101,7 +102,7 @@ def leave_least_in_float(
         on_step: Called as it advances.
         finish: What is done to the quantized graph before it ships.
         floor: Noise that this gives without any INT8. It is in the noise of every candidate alone.
-        flips: The share of verdicts that a graph flips; None where they are not looked at.
+        flips: Finds the verdicts that a graph flips; None where they are not looked at.
 
     Raises:
         DriftError: The limit is not reached though hardly any work is left in INT8.
@@ -116,26 +117,34 @@ def leave_least_in_float(
     def noise_of(chosen: Sequence[Candidate], at: slice | NDArray[np.intp] = slice(None)) -> float:
         return map_noise(reference[at], run_graph(graph_of(chosen), frames[at]).maps)
 
-    def flips_of(chosen: Sequence[Candidate]) -> float:
-        return 0.0 if flips is None else flips(graph_of(chosen))
-
     candidates = _candidates(layers, scheme)
     noise = noise_of(candidates)
-    if noise <= max_drift and (flipped := flips_of(candidates)) <= MOST_FLIPPED:
-        return Sensitivity(noise, [], [], {}, None if flips is None else flipped)
+    kept: Sequence[Candidate] = candidates
+    found = flips(graph_of(candidates)) if flips and noise <= max_drift else None
+    if noise <= max_drift and (found is None or found.few):
+        return Sensitivity(noise, [], [], {}, found and found.share)
     alone = _noises_alone(candidates, lambda chosen: noise_of(chosen, strongest), max_drift, on_step)
-    own = {name: math.sqrt(max(noise**2 - floor**2, 0.0)) for name, noise in alone.items()}
-    ranked = sorted(candidates, key=lambda each: own[each.name] ** 2 / each.cost, reverse=True)
-    left = _left_within(max_drift, ranked, own, noise_of, on_step) if noise > max_drift else []
-    kept, flipped = _with_verdicts([each for each in ranked if each not in left], flips_of)
-    left = [each for each in ranked if each not in kept]
+    if noise > max_drift:
+        own = {name: math.sqrt(max(noise**2 - floor**2, 0.0)) for name, noise in alone.items()}
+        left = _left_within(max_drift, _ranked(candidates, own), own, noise_of, on_step)
+        kept = [each for each in candidates if each not in left]
+        found = flips(graph_of(kept)) if flips else None
+    share = found and found.share
+    if flips and found and not found.few:
+        kept, share = _with_verdicts(kept, found, flips, model, graph_of, max_drift)
+    in_float = [each for each in _ranked(candidates, alone) if each not in kept]
     return Sensitivity(
         noise_of(kept),
-        [candidate.layer.name for candidate in left if not candidate.is_map],
-        [candidate.layer.name for candidate in left if candidate.is_map],
+        [candidate.layer.name for candidate in in_float if not candidate.is_map],
+        [candidate.layer.name for candidate in in_float if candidate.is_map],
         dict(sorted(alone.items(), key=lambda entry: entry[1], reverse=True)),
-        None if flips is None else flipped,
+        share,
     )
+
+
+def _ranked(candidates: Sequence[Candidate], own: Mapping[str, float]) -> list[Candidate]:
+    """Candidates by their own noise squared over what they cost in float, those first that pay most there."""
+    return sorted(candidates, key=lambda each: own[each.name] ** 2 / each.cost, reverse=True)
 
 
 def _left_within(
@@ -166,15 +175,30 @@ def _left_within(
 
 
 def _with_verdicts(
-    kept: Sequence[Candidate], flips_of: Callable[[Sequence[Candidate]], float]
+    kept: Sequence[Candidate],
+    found: Flips,
+    flips: FindFlips,
+    model: onnx.ModelProto,
+    graph_of: Callable[[Sequence[Candidate]], onnx.ModelProto],
+    max_drift: float,
 ) -> tuple[Sequence[Candidate], float]:
-    """What of it stays in INT8 so that verdicts are kept, and the share that flips then; all where nothing helps."""
-    flipped = flips_of(kept)
-    if flipped <= MOST_FLIPPED:
-        return kept, flipped
-    many, fewer = fewest_from_the_first(kept, flips_of, MOST_FLIPPED)
-    enough = _work(kept[many:]) >= LEAST_WORK * _work(kept)
-    return (kept[many:], fewer) if enough else (kept, flipped)
+    """What stays in INT8 so that verdicts are kept, and the share that flips then; all of it where nothing helps.
+
+    Args:
+        kept: In INT8 so far.
+        found: What that flips.
+        flips: Finds the verdicts that a graph flips.
+        model: Float.
+        graph_of: Makes the graph with these candidates in INT8.
+        max_drift: The limit of noise; what is far below it is not looked into.
+    """
+    frames = found.most_changed
+    maps = run_graph(model, frames).maps
+    alone = _noises_alone(kept, lambda chosen: map_noise(maps, run_graph(graph_of(chosen), frames).maps), max_drift)
+    ranked = _ranked(kept, alone)
+    many, share = fewest_from_the_first(ranked, lambda chosen: flips(graph_of(chosen)).share, MOST_FLIPPED)
+    enough = _work(ranked[many:]) >= LEAST_WORK * _work(kept)
+    return (ranked[many:], share) if enough else (kept, found.share)
 
 
 def _work(candidates: Sequence[Candidate]) -> int:
@@ -261,7 +285,7 @@ def _noises_alone(
     candidates: Sequence[Candidate],
     noise_of: Callable[[Sequence[Candidate]], float],
     max_drift: float,
-    on_step: OnStep,
+    on_step: OnStep = lambda done, of: None,
 ) -> dict[str, float]:
     """The noise that each gives alone; neighbours that give next to none together share it."""
     alone: dict[str, float] = {}

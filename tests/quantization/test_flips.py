@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from edgekd.quantization.flips import MOST_FLIPPED, JudgedImages, expected_flips, share_of_flips
+from edgekd.quantization.flips import MOST_CHANGED, MOST_FLIPPED, Flips, JudgedImages, flip_chances, flips_finder
 from edgekd.quantization.lowering import to_int8
 from edgekd.quantization.qdq import Scheme
 from edgekd.quantization.sensitivity import leave_least_in_float
@@ -41,47 +41,55 @@ def parts_spoiled(parts):
 
 
 def test_the_same_scores_flip_no_verdict():
-    assert expected_flips(SCORES, SCORES, 0.5) == 0
+    assert flip_chances(SCORES, SCORES, 0.5).max() == 0
 
 
 def test_a_shift_flips_as_many_verdicts_as_images_lie_in_its_way():
     # Of 101 images a hundredth apart, two lie between any threshold and the one 0.02 below it.
-    assert expected_flips(SCORES, SCORES + np.float32(0.02), 0.5) == pytest.approx(2 / 101, rel=0.1)
+    assert flip_chances(SCORES, SCORES + np.float32(0.02), 0.5).mean() == pytest.approx(2 / 101, rel=0.1)
 
 
 def test_changes_far_from_the_threshold_flip_nothing():
     far = np.abs(SCORES - 0.5) > 0.3
-    assert expected_flips(SCORES, SCORES + np.float32(0.02) * far, 0.5) == 0
+    assert flip_chances(SCORES, SCORES + np.float32(0.02) * far, 0.5).max() == 0
 
 
 def test_what_flips_does_not_hang_on_where_one_image_lies():
     changed = SCORES + np.random.default_rng(0).normal(0, 0.005, 101).astype(np.float32)
-    shares = [expected_flips(SCORES, changed, threshold) for threshold in np.linspace(0.495, 0.505, 11)]
+    shares = [flip_chances(SCORES, changed, threshold).mean() for threshold in np.linspace(0.495, 0.505, 11)]
     assert max(shares) < 1.1 * min(shares)
 
 
 def test_where_many_scores_are_the_threshold_the_verdicts_at_it_are_counted():
     before, after = np.zeros(10, np.float32), np.array([0] * 9 + [1], np.float32)
-    assert expected_flips(before, after, 0.0) == pytest.approx(0.1)
+    assert flip_chances(before, after, 0.0).tolist() == [0] * 9 + [1]
 
 
 def test_a_graph_flips_no_verdict_of_its_own(float_graph, judged):
-    assert share_of_flips(float_graph, judged)(float_graph) == 0
+    assert flips_finder(float_graph, judged)(float_graph).share == 0
 
 
 def test_of_tiles_the_highest_score_counts(float_graph, judged):
     tiled = judged._replace(held_out=np.repeat(judged.held_out, 2, 0), trained=np.repeat(judged.trained, 2, 0), tiles=2)
     other = scaled(float_graph, 1.3)
-    assert share_of_flips(float_graph, tiled)(other) == share_of_flips(float_graph, judged)(other) > 0
+    assert flips_finder(float_graph, tiled)(other).share == flips_finder(float_graph, judged)(other).share > 0
+
+
+def test_the_frames_that_change_the_most_are_shown(float_graph, judged):
+    other = scaled(float_graph, 1.3)
+    shown = flips_finder(float_graph, judged)(other).most_changed
+    assert len(shown) == MOST_CHANGED
+    compared = np.concatenate([judged.held_out, judged.defective])
+    assert all((frame == compared).all((1, 2, 3)).any() for frame in shown)
 
 
 def test_scores_that_are_not_finite_flip_every_verdict(float_graph, judged):
-    assert share_of_flips(float_graph, judged)(scaled(float_graph, np.nan)) == 1
+    assert flips_finder(float_graph, judged)(scaled(float_graph, np.nan)).share == 1
 
 
 def test_layers_stay_in_float_where_verdicts_flip_though_the_noise_is_within_the_limit(parts_spoiled, judged):
     split, layers, spoiled = parts_spoiled
-    flips = share_of_flips(split, judged)
+    flips = flips_finder(split, judged)
     careless = leave_least_in_float(split, layers.quantizable, spoiled, judged.trained, 1e6)
     found = leave_least_in_float(split, layers.quantizable, spoiled, judged.trained, 1e6, flips=flips)
     assert (careless.in_float, careless.flips) == ([], None)
@@ -92,7 +100,9 @@ def test_layers_stay_in_float_where_verdicts_flip_though_the_noise_is_within_the
 
 def test_verdicts_that_no_graph_keeps_leave_the_limit_of_noise_alone_to_decide(parts_spoiled, judged):
     split, layers, spoiled = parts_spoiled
-    found = leave_least_in_float(split, layers.quantizable, spoiled, judged.trained, 1e6, flips=lambda graph: 0.3)
+    found = leave_least_in_float(
+        split, layers.quantizable, spoiled, judged.trained, 1e6, flips=lambda graph: Flips(0.3, judged.defective)
+    )
     assert (found.in_float, found.flips) == ([], 0.3)
 
 
