@@ -9,7 +9,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from edgekd.data.preparing import frame_scores
 from edgekd.engines import Frames
+from edgekd.preprocessing import Preprocessing
 from edgekd.quantization.running import run_graph
 from edgekd.verdicts.threshold import carried_threshold, threshold_from_good
 
@@ -30,14 +32,14 @@ class JudgedImages(NamedTuple):
             image one after the other; of 2 images at least.
         trained: The same of good images that it was trained on, for the threshold alone.
         defective: Frames with a defect each, uint8 [M, H, W, 3], BGR.
-        tiles: Frames of a good image.
+        preprocessing: Of the run: how an image became its tiles, and which of them are looked at.
         false_reject_rate: Share of good images that the threshold may reject, 0..0.5.
     """
 
     held_out: Frames
     trained: Frames
     defective: Frames
-    tiles: int
+    preprocessing: Preprocessing
     false_reject_rate: float
 
 
@@ -111,15 +113,16 @@ def flip_chances(before: Scores, after: Scores, threshold: float) -> NDArray[np.
 
 def _frames_of(index: int, images: JudgedImages) -> Frames:
     """The frames of one of the images whose verdicts are compared: held-out ones, then defective ones."""
-    held_out = len(images.held_out) // images.tiles
+    tiles = images.preprocessing.tiles
+    held_out = len(images.held_out) // tiles
     if index < held_out:
-        return images.held_out[slice(index * images.tiles, (index + 1) * images.tiles)]
+        return images.held_out[slice(index * tiles, (index + 1) * tiles)]
     return images.defective[slice(index - held_out, index - held_out + 1)]
 
 
 def _scores(model: onnx.ModelProto, images: JudgedImages) -> tuple[Scores, Scores, Scores]:
-    """The scores of the good images, held out and trained on, of several tiles the highest; and of the defective."""
+    """The scores of the good images, held out and trained on, and of the defective frames."""
     parts = (images.held_out, images.trained, images.defective)
     scores = run_graph(model, np.concatenate(parts)).scores
     held_out, trained, defective = np.split(scores, np.cumsum([len(part) for part in parts])[:-1])
-    return held_out.reshape(-1, images.tiles).max(1), trained.reshape(-1, images.tiles).max(1), defective
+    return frame_scores(held_out, images.preprocessing), frame_scores(trained, images.preprocessing), defective

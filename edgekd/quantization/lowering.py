@@ -17,7 +17,7 @@ from edgekd.quantization.bias_correction import bias_corrections
 from edgekd.quantization.centring import centre_positive
 from edgekd.quantization.drift import map_noise
 from edgekd.quantization.equalisation import equalise_channels
-from edgekd.quantization.flips import MOST_FLIPPED, FindFlips, JudgedImages, flips_finder
+from edgekd.quantization.flips import MOST_FLIPPED, FindFlips, Flips, JudgedImages, flips_finder
 from edgekd.quantization.float16 import to_float16
 from edgekd.quantization.histogram import observe
 from edgekd.quantization.int8_float16 import to_int8_float16, worth_int8
@@ -34,6 +34,8 @@ SENSITIVITY_FRAMES = 8
 
 # Channels are equalised and maps centred; scales; weights; biases.
 CALIBRATION_STEP, CALIBRATION_STEPS = "calibrating", 4
+
+COMPARING_STEP = "comparing verdicts with those in float"
 
 TOO_LITTLE_WORK = "it computes too little with each number for INT8 to pay on a GPU"
 
@@ -93,7 +95,7 @@ def to_int8(
     progress(CALIBRATION_STEP, CALIBRATION_STEPS, CALIBRATION_STEPS)
     found, flips = Sensitivity(None, [], [], {}), None
     if max_drift is not None:
-        flips = None if verdicts_on is None else flips_finder(model, verdicts_on)
+        flips = None if verdicts_on is None else _told(flips_finder(model, verdicts_on), progress)
         floor = _noise_of_float16(model, judges, max_drift) if float16_around else 0.0
         found = leave_least_in_float(
             split,
@@ -131,6 +133,18 @@ def to_int8(
     }
     quantized = quantize(split, scheme, tuned.kept)
     return (to_int8_float16(quantized) if float16_around else quantized), about
+
+
+def _told(flips: FindFlips, progress: Progress) -> FindFlips:
+    """The same, which says that it is at work: a large network takes half a minute."""
+
+    def find(lowered: onnx.ModelProto) -> Flips:
+        progress(COMPARING_STEP, 0, 1)
+        found = flips(lowered)
+        progress(COMPARING_STEP, 1, 1)
+        return found
+
+    return find
 
 
 def _tune(

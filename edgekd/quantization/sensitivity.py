@@ -131,7 +131,7 @@ def leave_least_in_float(
         found = flips(graph_of(kept)) if flips else None
     share = found and found.share
     if flips and found and not found.few:
-        kept, share = _with_verdicts(kept, found, flips, model, graph_of, max_drift)
+        kept, share = _with_verdicts(kept, found, flips, model, graph_of, max_drift, on_step)
     in_float = [each for each in _ranked(candidates, alone) if each not in kept]
     return Sensitivity(
         noise_of(kept),
@@ -181,6 +181,7 @@ def _with_verdicts(
     model: onnx.ModelProto,
     graph_of: Callable[[Sequence[Candidate]], onnx.ModelProto],
     max_drift: float,
+    on_step: OnStep,
 ) -> tuple[Sequence[Candidate], float]:
     """What stays in INT8 so that verdicts are kept, and the share that flips then; all of it where nothing helps.
 
@@ -191,10 +192,13 @@ def _with_verdicts(
         model: Float.
         graph_of: Makes the graph with these candidates in INT8.
         max_drift: The limit of noise; what is far below it is not looked into.
+        on_step: Called as it advances.
     """
     frames = found.most_changed
     maps = run_graph(model, frames).maps
-    alone = _noises_alone(kept, lambda chosen: map_noise(maps, run_graph(graph_of(chosen), frames).maps), max_drift)
+    alone = _noises_alone(
+        kept, lambda chosen: map_noise(maps, run_graph(graph_of(chosen), frames).maps), max_drift, on_step
+    )
     ranked = _ranked(kept, alone)
     many, share = fewest_from_the_first(ranked, lambda chosen: flips(graph_of(chosen)).share, MOST_FLIPPED)
     enough = _work(ranked[many:]) >= LEAST_WORK * _work(kept)
@@ -285,7 +289,7 @@ def _noises_alone(
     candidates: Sequence[Candidate],
     noise_of: Callable[[Sequence[Candidate]], float],
     max_drift: float,
-    on_step: OnStep = lambda done, of: None,
+    on_step: OnStep,
 ) -> dict[str, float]:
     """The noise that each gives alone; neighbours that give next to none together share it."""
     alone: dict[str, float] = {}

@@ -79,6 +79,7 @@ def verdicts_on(recipe: TrainingRecipe, false_reject_rate: float) -> JudgedImage
     """
     from edgekd.data.good_images import read_frames
     from edgekd.data.synthetic_defects import synthetic_defects
+    from edgekd.data.view_geometry import looking_tiles
     from edgekd.quantization.flips import JudgedImages
     from edgekd.verdicts.threshold import FEWEST_IMAGES
 
@@ -86,5 +87,7 @@ def verdicts_on(recipe: TrainingRecipe, false_reject_rate: float) -> JudgedImage
         return None
     held_out = read_frames(evenly_spread(good.held_out, HELD_OUT), recipe.preprocessing)
     trained = read_frames(evenly_spread(good.trained, TRAINED), recipe.preprocessing)
-    defective, _ = synthetic_defects(held_out, DEFECTS, recipe.seed)
-    return JudgedImages(held_out, trained, defective, recipe.preprocessing.tiles, false_reject_rate)
+    by_image = held_out.reshape(-1, recipe.preprocessing.tiles, *held_out.shape[1:])
+    looked_at = by_image[:, list(looking_tiles(recipe.preprocessing))].reshape(-1, *held_out.shape[1:])
+    defective, _ = synthetic_defects(looked_at, DEFECTS, recipe.seed)
+    return JudgedImages(held_out, trained, defective, recipe.preprocessing, false_reject_rate)

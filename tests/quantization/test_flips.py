@@ -5,10 +5,12 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from edgekd.preprocessing import Preprocessing, square
 from edgekd.quantization.flips import MOST_CHANGED, MOST_FLIPPED, Flips, JudgedImages, flip_chances, flips_finder
 from edgekd.quantization.lowering import to_int8
 from edgekd.quantization.qdq import Scheme
 from edgekd.quantization.sensitivity import leave_least_in_float
+from edgekd.view import View
 
 SCORES = np.linspace(0, 1, 101, dtype=np.float32)
 
@@ -29,7 +31,7 @@ def judged(frames, unseen):
     defective = unseen.copy()
     for index, frame in enumerate(defective):
         frame[8 : 16 + 2 * index, 8:40] = 255
-    return JudgedImages(unseen, frames, defective, 1, 0.01)
+    return JudgedImages(unseen, frames, defective, square(64), 0.01)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +72,22 @@ def test_a_graph_flips_no_verdict_of_its_own(float_graph, judged):
 
 
 def test_of_tiles_the_highest_score_counts(float_graph, judged):
-    tiled = judged._replace(held_out=np.repeat(judged.held_out, 2, 0), trained=np.repeat(judged.trained, 2, 0), tiles=2)
+    twice = Preprocessing(64, 64, view=View(tiles=(1, 2)))
+    tiled = judged._replace(
+        held_out=np.repeat(judged.held_out, 2, 0), trained=np.repeat(judged.trained, 2, 0), preprocessing=twice
+    )
+    other = scaled(float_graph, 1.3)
+    assert flips_finder(float_graph, tiled)(other).share == flips_finder(float_graph, judged)(other).share > 0
+
+
+def test_tiles_that_are_not_looked_at_have_no_say(float_graph, judged):
+    left = Preprocessing(64, 64, view=View((64, 128), look_at=(((0, 0), (60, 0), (60, 63), (0, 63)),), tiles=(1, 2)))
+    loud = np.where(np.indices((64, 64)).sum(0)[..., None] // 8 % 2, 255, 0).astype(np.uint8).repeat(3, 2)
+
+    def with_loud(frames):
+        return np.stack([each for frame in frames for each in (frame, loud)])
+
+    tiled = judged._replace(held_out=with_loud(judged.held_out), trained=with_loud(judged.trained), preprocessing=left)
     other = scaled(float_graph, 1.3)
     assert flips_finder(float_graph, tiled)(other).share == flips_finder(float_graph, judged)(other).share > 0
 
