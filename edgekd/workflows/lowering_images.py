@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekd.workflows.scoring import evenly_spread, good_images_of
+from edgekd.workflows.scoring import evenly_spread, good_images_of, looked_at
 
 if TYPE_CHECKING:
     from edgekd.engines import Frames
@@ -79,7 +79,6 @@ def verdicts_on(recipe: TrainingRecipe, false_reject_rate: float) -> JudgedImage
     """
     from edgekd.data.good_images import read_frames
     from edgekd.data.synthetic_defects import synthetic_defects
-    from edgekd.data.view_geometry import looking_tiles
     from edgekd.quantization.flips import JudgedImages
     from edgekd.verdicts.threshold import FEWEST_IMAGES
 
@@ -87,7 +86,5 @@ def verdicts_on(recipe: TrainingRecipe, false_reject_rate: float) -> JudgedImage
         return None
     held_out = read_frames(evenly_spread(good.held_out, HELD_OUT), recipe.preprocessing)
     trained = read_frames(evenly_spread(good.trained, TRAINED), recipe.preprocessing)
-    by_image = held_out.reshape(-1, recipe.preprocessing.tiles, *held_out.shape[1:])
-    looked_at = by_image[:, list(looking_tiles(recipe.preprocessing))].reshape(-1, *held_out.shape[1:])
-    defective, _ = synthetic_defects(looked_at, DEFECTS, recipe.seed)
+    defective, _ = synthetic_defects(looked_at(held_out, recipe.preprocessing), DEFECTS, recipe.seed)
     return JudgedImages(held_out, trained, defective, recipe.preprocessing, false_reject_rate)

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from edgekd.data.view_geometry import looking_tiles
 from edgekd.errors import EdgekdError
+from edgekd.preprocessing import Preprocessing
 from edgekd.progress import Progress
 from edgekd.runner.sources import image_frames
 
 if TYPE_CHECKING:
-    from edgekd.engines import Engine
+    from edgekd.engines import Engine, Frames
     from edgekd.models.detector import Detector
     from edgekd.recipe import TrainingRecipe
 
@@ -136,6 +138,17 @@ def engine_scores(artifact: Path, images: Sequence[Path], step: str, progress: P
         return measure_images(engine, images, step, progress).scores
 
 
+def looked_at(frames: Frames, preprocessing: Preprocessing) -> Frames:
+    """The frames of those tiles in which something is looked at.
+
+    Args:
+        frames: uint8 [N * tiles, H, W, 3], all tiles of an image one after the other.
+        preprocessing: That made them.
+    """
+    by_image = frames.reshape(-1, preprocessing.tiles, *frames.shape[1:])
+    return by_image[:, list(looking_tiles(preprocessing))].reshape(-1, *frames.shape[1:])
+
+
 def synthetic_scores(engine: Engine, held_out: Sequence[Path], seed: int, progress: Progress) -> list[float]:
     """An engine's scores of synthetic defects in held-out good images.
 
@@ -154,7 +167,7 @@ def synthetic_scores(engine: Engine, held_out: Sequence[Path], seed: int, progre
 
     # Painted into what the network reads: nothing of a defect may lie where the view does not look.
     frames = read_frames(held_out[:MOST_WITH_DEFECTS], engine.preprocessing)
-    defects, _ = synthetic_defects(frames, DEFECTS, seed)
+    defects, _ = synthetic_defects(looked_at(frames, engine.preprocessing), DEFECTS, seed)
     scores: list[float] = []
     batch = engine.spec.batch or 1
     while len(scores) < DEFECTS:
