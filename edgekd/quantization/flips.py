@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgekd.data.preparing import frame_scores
 from edgekd.engines import Frames
 from edgekd.preprocessing import Preprocessing
-from edgekd.quantization.running import run_graph
+from edgekd.quantization.running import batch_of, open_session, run_batches
 from edgekd.verdicts.threshold import carried_threshold, threshold_from_good
 
 # Of the verdicts, what may flip: then of 200 images more than one in a hundred flips by chance in one of twenty cases.
@@ -123,6 +123,7 @@ def _frames_of(index: int, images: JudgedImages) -> Frames:
 def _scores(model: onnx.ModelProto, images: JudgedImages) -> tuple[Scores, Scores, Scores]:
     """The scores of the good images, held out and trained on, and of the defective frames."""
     parts = (images.held_out, images.trained, images.defective)
-    scores = run_graph(model, np.concatenate(parts)).scores
+    batches = run_batches(open_session(model), batch_of(model), ["score"], np.concatenate(parts))
+    scores = np.concatenate([scores for (scores,) in batches])  # Maps of so many images could take all memory.
     held_out, trained, defective = np.split(scores, np.cumsum([len(part) for part in parts])[:-1])
     return frame_scores(held_out, images.preprocessing), frame_scores(trained, images.preprocessing), defective
