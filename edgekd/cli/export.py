@@ -218,7 +218,7 @@ def _print_threshold(result: ExportResult) -> None:
 def _print_layers(quantization: dict[str, Any]) -> None:
     maps = [f"the map of {name}" for name in quantization["maps_in_float"]]
     in_float, by_rule = quantization["layers_in_float"] + maps, quantization["in_float_by_rule"]
-    left = f"; in float to meet --max-drift: {', '.join(in_float)}" if in_float else ""
+    left = f"; in float to meet --max-drift and to keep verdicts: {', '.join(in_float)}" if in_float else ""
     _say(f"{len(quantization['layers_in_int8'])} convolutions in INT8{left}")
     if quantization["flips"] is not None:
         _say(

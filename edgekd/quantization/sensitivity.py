@@ -131,7 +131,9 @@ def leave_least_in_float(
         found = flips(graph_of(kept)) if flips else None
     share = found and found.share
     if flips and found and not found.few:
-        kept, share = _with_verdicts(kept, found, flips, model, graph_of, max_drift, on_step)
+        kept, share = _with_verdicts(
+            kept, LEAST_WORK * _work(candidates), found, flips, model, graph_of, max_drift, on_step
+        )
     in_float = [each for each in _ranked(candidates, alone) if each not in kept]
     return Sensitivity(
         noise_of(kept),
@@ -176,6 +178,7 @@ def _left_within(
 
 def _with_verdicts(
     kept: Sequence[Candidate],
+    least_work: float,
     found: Flips,
     flips: FindFlips,
     model: onnx.ModelProto,
@@ -187,6 +190,7 @@ def _with_verdicts(
 
     Args:
         kept: In INT8 so far.
+        least_work: MACs that must stay in INT8.
         found: What that flips.
         flips: Finds the verdicts that a graph flips.
         model: Float.
@@ -201,8 +205,7 @@ def _with_verdicts(
     )
     ranked = _ranked(kept, alone)
     many, share = fewest_from_the_first(ranked, lambda chosen: flips(graph_of(chosen)).share, MOST_FLIPPED)
-    enough = _work(ranked[many:]) >= LEAST_WORK * _work(kept)
-    return (ranked[many:], share) if enough else (kept, found.share)
+    return (ranked[many:], share) if _work(ranked[many:]) >= least_work else (kept, found.share)
 
 
 def _work(candidates: Sequence[Candidate]) -> int:
