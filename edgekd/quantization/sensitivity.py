@@ -131,9 +131,7 @@ def leave_least_in_float(
         found = flips(graph_of(kept)) if flips else None
     share = found and found.share
     if flips and found and not found.few:
-        kept, share = _with_verdicts(
-            kept, LEAST_WORK * _work(candidates), found, flips, model, graph_of, max_drift, on_step
-        )
+        kept, share = _with_verdicts(kept, LEAST_WORK * _work(candidates), found, flips, model, graph_of, on_step)
     in_float = [each for each in _ranked(candidates, alone) if each not in kept]
     return Sensitivity(
         noise_of(kept),
@@ -183,7 +181,6 @@ def _with_verdicts(
     flips: FindFlips,
     model: onnx.ModelProto,
     graph_of: Callable[[Sequence[Candidate]], onnx.ModelProto],
-    max_drift: float,
     on_step: OnStep,
 ) -> tuple[Sequence[Candidate], float]:
     """What stays in INT8 so that verdicts are kept, and the share that flips then; all of it where nothing helps.
@@ -195,14 +192,16 @@ def _with_verdicts(
         flips: Finds the verdicts that a graph flips.
         model: Float.
         graph_of: Makes the graph with these candidates in INT8.
-        max_drift: The limit of noise; what is far below it is not looked into.
         on_step: Called as it advances.
     """
     frames = found.most_changed
     maps = run_graph(model, frames).maps
-    alone = _noises_alone(
-        kept, lambda chosen: map_noise(maps, run_graph(graph_of(chosen), frames).maps), max_drift, on_step
-    )
+
+    def noise_of(chosen: Sequence[Candidate]) -> float:
+        return map_noise(maps, run_graph(graph_of(chosen), frames).maps)
+
+    enough = noise_of(kept) * MOST_FLIPPED / found.share  # The noise on these frames at which few flip, more or less.
+    alone = _noises_alone(kept, noise_of, enough, on_step)
     ranked = _ranked(kept, alone)
     many, share = fewest_from_the_first(ranked, lambda chosen: flips(graph_of(chosen)).share, MOST_FLIPPED)
     return (ranked[many:], share) if _work(ranked[many:]) >= least_work else (kept, found.share)
@@ -291,15 +290,15 @@ def _fitting(
 def _noises_alone(
     candidates: Sequence[Candidate],
     noise_of: Callable[[Sequence[Candidate]], float],
-    max_drift: float,
+    limit: float,
     on_step: OnStep,
 ) -> dict[str, float]:
-    """The noise that each gives alone; neighbours that give next to none together share it."""
+    """The noise that each gives alone; neighbours that give next to none of a limit together share it."""
     alone: dict[str, float] = {}
     for start in range(0, len(candidates), GROUP):
         group = candidates[start : start + GROUP]
         together = noise_of(group)
-        if together <= QUIET * max_drift:
+        if together <= QUIET * limit:
             alone |= {each.name: together / len(group) ** 0.5 for each in group}
         else:
             alone |= {each.name: noise_of([each]) for each in group}
