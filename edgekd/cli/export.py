@@ -45,7 +45,7 @@ def export(
             parser=between(0.0, 10.0),
             metavar="X",
             help="For INT8: largest RMS change of the anomaly map, in standard deviations; sensitive layers stay in "
-            "float to meet it. Default: 0.01.",
+            "float to meet it. Default: 0.03.",
             rich_help_panel=PRECISION,
         ),
     ] = None,

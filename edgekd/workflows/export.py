@@ -69,7 +69,7 @@ class ExportOptions:
         calibration_seed: Of a random choice; None for 0.
         calibration_method: How activation scales are computed: "min-max", "percentile" or "entropy"; None for min-max.
         max_drift: Largest RMS change of the anomaly map, in standard deviations; sensitive layers stay in float to
-            meet it. None for 0.01.
+            meet it. None for 0.03.
         tune: For "int8": whether layers that are faster in float on this machine's CPU stay in it, which is measured.
         triton: Folder of a model repository of Triton Inference Server, to write the artifact into as well.
         triton_backend: Of Triton; None for onnxruntime, or tensorrt for an engine.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edgekd.quantization.calibration_set import CalibrationSet
     from edgekd.recipe import TrainingRecipe
 
-MAX_DRIFT = 0.01
+MAX_DRIFT = 0.03
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Lowering:
     Attributes:
         precision: One of edgekd.precisions.
         method: How activation scales are computed; None for min-max.
-        max_drift: Largest RMS change of the anomaly map, in standard deviations; None for 0.01, or for no limit where
+        max_drift: Largest RMS change of the anomaly map, in standard deviations; None for 0.03, or for no limit where
             the run was trained with INT8 rounding.
         tune: Whether layers that are faster in float on this machine's CPU stay in it.
         false_reject_rate: Share of good images that the threshold may reject, 0..0.5: the verdicts that an INT8 graph
