@@ -131,8 +131,8 @@ def noises_within_reach(
     first, *others = by_backend.values()
     apart = max((_rms(other - first) / spread for other in others), default=0.0)
     noises = {backend: _rms(found - maps) / spread for backend, found in by_backend.items()}
-    # Far into a graph each engine rounds by chance: their noises are as large as each other and independent, so the
-    # engines are apart by 1.4 times the noise of one. That of a wrong kernel is not in the least of the noises.
+    # Far into a graph each engine rounds by chance: noises that are equally large and independent leave the engines
+    # 1.4 times as far apart. The least of the noises is never that of a wrong kernel.
     if apart > max(ENGINES_APART, 2 * min(noises.values())):
         raise EdgekdError(
             f"{' and '.join(by_backend)} differ on the {precision} graph by {apart:.2f} of the map's "
