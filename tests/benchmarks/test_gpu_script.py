@@ -150,6 +150,28 @@ def test_a_child_that_hangs_is_killed_with_what_it_started(tmp_path):
     assert subprocess.run(["pgrep", "-f", f"time.sleep.*{tmp_path}"], capture_output=True).stdout == b""
 
 
+INTERRUPTED_AS_IT_FORKS = """
+import os, signal, sys
+from pathlib import Path
+from gpu_script.children import run_child
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+os.register_at_fork(after_in_parent=lambda: signal.raise_signal(signal.SIGINT))
+try:
+    run_child([sys.executable, "-c", "import time; time.sleep(50)", sys.argv[1]], 20.0, Path(sys.argv[1]) / "log")
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_an_interruption_as_a_child_starts_is_not_lost(tmp_path):
+    environment = os.environ | {"PYTHONPATH": f"{CHECKOUT}:{SCRIPT}"}
+    command = [sys.executable, "-c", INTERRUPTED_AS_IT_FORKS, str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.stdout == "interrupted\n", done.stderr
+    assert subprocess.run(["pgrep", "-f", f"time.sleep.*{tmp_path}"], capture_output=True).stdout == b""
+
+
 @pytest.mark.parametrize(
     ("code", "status", "reason"),
     [

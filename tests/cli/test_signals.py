@@ -16,7 +16,6 @@ from edgekd.cli.signals import ending_signals
 from edgekd.training.checkpoints import iterations_done
 from edgekd.training.stages import checkpoint_of
 
-from ..run_command import main
 from .logged import logged_rows
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="signals as Linux has them")
@@ -131,17 +130,19 @@ def test_kill_9_costs_what_was_trained_since_the_last_checkpoint_and_sigterm_not
     assert [path.name for path in run.glob("checkpoint*")] == [checkpoint.name]
 
 
-def interrupted_at_the_first_file(monkeypatch, words):
-    """Runs a command that SIGTERM interrupts as it puts the first file in its place."""
-    original = os.replace
+# In a process of its own, since other threads of a test's process may put files in their places too.
+INTERRUPTED_AT_THE_FIRST_FILE = """
+import os, signal
+original = os.replace
 
-    def interrupt(*paths):
-        os.kill(os.getpid(), signal.SIGTERM)
-        return original(*paths)
 
-    monkeypatch.setattr(os, "replace", interrupt)
-    return main(words)
+def interrupt(*paths):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return original(*paths)
 
+
+os.replace = interrupt
+"""
 
 COMMANDS = {
     "build": ["build", "RUN/detector.onnx", "--backend", "openvino"],
@@ -152,9 +153,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_that_sigterm_ends_leaves_no_half_written_file(
-    command, exported, category, tmp_path, monkeypatch, capsys
-):
+def test_a_command_that_sigterm_ends_leaves_no_half_written_file(command, exported, category, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(exported.parent, run)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
@@ -162,8 +161,10 @@ def test_a_command_that_sigterm_ends_leaves_no_half_written_file(
     words = COMMANDS[command]
     for name, place in places.items():
         words = [word.replace(name, place) for word in words]
-    assert interrupted_at_the_first_file(monkeypatch, words) == 143
-    assert capsys.readouterr().err.splitlines()[-1] == "edgekd: interrupted by SIGTERM"
+    process = start(words, INTERRUPTED_AT_THE_FIRST_FILE + MAIN)
+    said = process.communicate(timeout=200)[1]
+    assert process.returncode == 143, said
+    assert said.splitlines()[-1] == "edgekd: interrupted by SIGTERM"
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
     assert not [path for path in (tmp_path / "new").rglob("*") if path.is_file()]
 

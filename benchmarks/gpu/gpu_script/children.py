@@ -10,6 +10,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from edgekd.signals import held_signals
+
 GRACE_SECONDS = 3.0
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -19,7 +21,7 @@ def start_child(
 ) -> subprocess.Popen[bytes]:
     """Starts a child at the head of a process group of its own; its output goes to the end of a file."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
+    with log.open("ab") as output, held_signals():  # Python drops what a handler raises while it forks.
         return subprocess.Popen(
             list(command),
             stdin=subprocess.DEVNULL,
@@ -45,13 +47,16 @@ def run_child(
     Returns:
         Its exit code; None where it was killed because the time was up.
     """
-    child = start_child(command, log, environment)
+    child = None
     try:
+        with held_signals():
+            child = start_child(command, log, environment)
         return child.wait(seconds)
     except subprocess.TimeoutExpired:
         return None
     finally:
-        kill_group(child)
+        if child is not None:
+            kill_group(child)
 
 
 def kill_group(child: subprocess.Popen[bytes]) -> None:
