@@ -49,7 +49,7 @@ def run_child(
     """
     child = None
     try:
-        with held_signals():
+        with held_signals():  # Until the child is known here, and so killed on the way out.
             child = start_child(command, log, environment)
         return child.wait(seconds)
     except subprocess.TimeoutExpired:
