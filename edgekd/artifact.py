@@ -232,17 +232,30 @@ def read_manifest(artifact: Path) -> Manifest:
     Raises:
         ArtifactError: The file or its manifest is missing, of another format version or damaged, or the hash differs.
     """
+    manifest = manifest_beside(artifact)
+    if manifest["sha256"] != sha256(artifact):
+        raise ArtifactError(
+            f"{artifact} is not the file {manifest_path(artifact).name} describes (its SHA-256 differs): "
+            f"{_remedy(manifest)}"
+        )
+    return manifest
+
+
+def manifest_beside(artifact: Path) -> Manifest:
+    """Reads the manifest of an artifact that is there, and leaves checking the file, which takes long, to its loader.
+
+    Args:
+        artifact: The .onnx or .engine file.
+
+    Raises:
+        ArtifactError: The file or its manifest is missing, or the manifest of another format version or damaged.
+    """
     if not artifact.is_file():
         raise ArtifactError(f"no such artifact: {artifact}: edgekd export makes .onnx files, edgekd build .engine")
     path = manifest_path(artifact)
     if not path.is_file():
         raise ArtifactError(f"{artifact} has no manifest: {path.name} must be beside it")
-    manifest = read_entries(path)
-    if manifest["sha256"] != sha256(artifact):
-        raise ArtifactError(
-            f"{artifact} is not the file {path.name} describes (its SHA-256 differs): {_remedy(manifest)}"
-        )
-    return manifest
+    return read_entries(path)
 
 
 def read_entries(path: Path) -> Manifest:

@@ -27,12 +27,13 @@ LIBRARIES = ("OV_", "OPENVINO_", "ONEDNN_", "DNNL_")  # How the environment vari
 _log = logging.getLogger("edgekd.openvino")
 
 
-def compile_for_cpu(core: Any, graph: bytes, options: Mapping[str, Any]) -> Any:
+def compile_for_cpu(core: Any, graph: bytes, digest: str, options: Mapping[str, Any]) -> Any:
     """A graph compiled for the CPU: imported where it was compiled here before, and otherwise kept for the next time.
 
     Args:
         core: OpenVINO's.
-        graph: The content of the .onnx file, checked against its manifest.
+        graph: The content of the .onnx file.
+        digest: Its SHA-256, in hexadecimal, that the content was checked against.
         options: How it is compiled.
 
     Returns:
@@ -41,7 +42,7 @@ def compile_for_cpu(core: Any, graph: bytes, options: Mapping[str, Any]) -> Any:
     Raises:
         RuntimeError: OpenVINO does not take the graph.
     """
-    file = KeptFile(compiled_path(core, graph, options), "compiled layers", _log)
+    file = KeptFile(compiled_path(core, digest, options), "compiled layers", _log)
     blob = file.read()
     if blob is not None:
         try:
@@ -63,18 +64,18 @@ def compile_for_cpu(core: Any, graph: bytes, options: Mapping[str, Any]) -> Any:
     return compiled
 
 
-def compiled_path(core: Any, graph: bytes, options: Mapping[str, Any], proc: Path = Path("/proc")) -> Path:
+def compiled_path(core: Any, digest: str, options: Mapping[str, Any], proc: Path = Path("/proc")) -> Path:
     """Where a compiled graph is kept.
 
     Args:
         core: OpenVINO's.
-        graph: The content of the .onnx file.
+        digest: The SHA-256 of the .onnx file's content, in hexadecimal.
         options: How it is compiled.
         proc: The folder of cpuinfo.
     """
     key = {
         "format": FORMAT,
-        "graph": hashlib.sha256(graph).hexdigest(),
+        "graph": digest,
         "options": {name: str(value) for name, value in options.items()},
         "openvino": import_openvino().get_version(),
         "machine": platform.machine(),

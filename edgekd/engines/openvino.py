@@ -91,7 +91,7 @@ class OpenVINOEngine(HostEngine):
                 refuse_other_version(manifest, path, "OpenVINO", version)
                 compiled = core.import_model(content, device, options)
             elif device == "CPU":
-                compiled = compile_for_cpu(core, content, options)
+                compiled = compile_for_cpu(core, content, manifest["sha256"], options)
             else:
                 compiled = core.compile_model(core.read_model(content, b""), device, options)
         except (RuntimeError, UnicodeDecodeError) as error:  # The latter where its own message quotes the file.

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from edgekd import __version__, watchdog
-from edgekd.artifact import Manifest, find_artifact, read_manifest
+from edgekd.artifact import Manifest, find_artifact, manifest_beside
 from edgekd.engines.streams import AUTO, Streams
 from edgekd.errors import EdgekdError
 from edgekd.preprocessing import preprocessing_of
@@ -208,7 +208,7 @@ def inspect(options: InspectOptions) -> InspectResult:
             a row were ERROR.
     """
     artifact = find_artifact(Path(options.engine))
-    source = open_source(options.source, preprocessing_of(read_manifest(artifact)).bit_depth)
+    source = open_source(options.source, preprocessing_of(manifest_beside(artifact)).bit_depth)
     counts: Counter[Verdict] = Counter()
     frames: list[dict[str, Any]] = []
     notices: list[str] = []

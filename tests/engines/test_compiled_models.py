@@ -1,5 +1,6 @@
 """Graphs that OpenVINO compiled once are imported at the next start, with the same results, and nothing else is."""
 
+import hashlib
 import logging
 import os
 import subprocess
@@ -60,13 +61,25 @@ def folder(monkeypatch, tmp_path):
     return tmp_path / "cache" / "openvino"
 
 
-def outputs(compiled, frames):
-    results = compiled(frames)
+def digest_of(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+def compiled(core, content):
+    return compile_for_cpu(core, content, digest_of(content), OPTIONS)
+
+
+def kept_at(content):
+    return compiled_path(CORE, digest_of(content), OPTIONS)
+
+
+def outputs(network, frames):
+    results = network(frames)
     return {name: results[name].tobytes() for name in ("score", "anomaly_map")}
 
 
-def assert_works(compiled):
-    assert compiled(grey_frame(7)[None])["score"].tolist() == [7.0]
+def assert_works(network):
+    assert network(grey_frame(7)[None])["score"].tolist() == [7.0]
 
 
 @pytest.mark.parametrize(
@@ -83,14 +96,14 @@ def test_an_imported_graph_gives_the_same_bits(system, precision, core, elpv_ima
     if precision != "fp32":
         model = to_float16(model) if precision == "fp16" else to_int8(model, frames, "min-max", None)[0]
     content = model.SerializeToString()
-    first, second = (compile_for_cpu(core, content, OPTIONS) for _ in range(2))
+    first, second = (compiled(core, content) for _ in range(2))
     assert (core.compiled, core.imported) == (1, 1)
     assert outputs(first, frames) == outputs(second, frames)
 
 
 def test_an_imported_graph_of_any_batch_gives_the_same_bits(core, elpv_images):
     content = graph_of("hkt", tuple(elpv_images[:4]), 64, None).SerializeToString()
-    first, second = (compile_for_cpu(core, content, OPTIONS) for _ in range(2))
+    first, second = (compiled(core, content) for _ in range(2))
     frames = read_frames(elpv_images[:4], 64)
     assert core.imported == 1
     for batch in (frames[:1], frames, frames[:2]):
@@ -98,7 +111,7 @@ def test_an_imported_graph_of_any_batch_gives_the_same_bits(core, elpv_images):
 
 
 def test_an_imported_graph_keeps_its_inputs_and_outputs(core):
-    first, second = (compile_for_cpu(core, GREY, OPTIONS) for _ in range(2))
+    first, second = (compiled(core, GREY) for _ in range(2))
     described = [
         [(port.get_any_name(), port.partial_shape, port.element_type) for port in (*each.inputs, *each.outputs)]
         for each in (first, second)
@@ -120,7 +133,7 @@ def test_an_engine_opened_again_answers_the_same(exported, elpv_images, folder):
 def test_another_graph_option_version_processor_or_environment_is_another_file(monkeypatch, tmp_path):
     def path(content=GREY, options=OPTIONS, cpuinfo="model name\t: A\nflags\t\t: avx2\ncpu MHz\t\t: 1\n"):
         (tmp_path / "cpuinfo").write_text(cpuinfo)
-        return compiled_path(CORE, content, options, tmp_path)
+        return compiled_path(CORE, digest_of(content), options, tmp_path)
 
     first = path()
     others = {
@@ -151,72 +164,72 @@ def test_another_graph_option_version_processor_or_environment_is_another_file(m
     [lambda old: b"", lambda old: old[:20], lambda old: old[:-1], lambda old: old + b"x", lambda old: b"x" * len(old)],
 )
 def test_a_damaged_file_costs_one_line_and_is_written_anew(core, caplog, damage):
-    compile_for_cpu(core, GREY, OPTIONS)
-    path = compiled_path(CORE, GREY, OPTIONS)
+    compiled(core, GREY)
+    path = kept_at(GREY)
     path.write_bytes(damage(path.read_bytes()))
-    assert_works(compile_for_cpu(core, GREY, OPTIONS))
+    assert_works(compiled(core, GREY))
     assert [record.getMessage() for record in caplog.records] == [
         f"the compiled layers in {path} are damaged: they are compiled again"
     ]
-    assert_works(compile_for_cpu(core, GREY, OPTIONS))
+    assert_works(compiled(core, GREY))
     assert (core.compiled, core.imported) == (2, 1)
 
 
 def test_a_file_of_another_graph_under_this_ones_name_is_not_loaded(core, caplog):
     brighter = graph(batch=2).SerializeToString()
-    compile_for_cpu(core, brighter, OPTIONS)
-    path = compiled_path(CORE, GREY, OPTIONS)
-    os.replace(compiled_path(CORE, brighter, OPTIONS), path)
-    assert_works(compile_for_cpu(core, GREY, OPTIONS))
+    compiled(core, brighter)
+    path = kept_at(GREY)
+    os.replace(kept_at(brighter), path)
+    assert_works(compiled(core, GREY))
     assert len(caplog.records) == 1
     assert core.imported == 0
 
 
 def test_what_openvino_refuses_is_compiled_again(core, caplog):
-    path = compiled_path(CORE, GREY, OPTIONS)
+    path = kept_at(GREY)
     cache_module.KeptFile(path, "x", logging.getLogger("x")).write(b"not OpenVINO's" * 100)
-    assert_works(compile_for_cpu(core, GREY, OPTIONS))
+    assert_works(compiled(core, GREY))
     assert [record.getMessage() for record in caplog.records] == [
         f"the compiled layers in {path} are refused by OpenVINO: they are compiled again"
     ]
-    assert_works(compile_for_cpu(core, GREY, OPTIONS))
+    assert_works(compiled(core, GREY))
     assert (core.compiled, core.imported) == (1, 2)
 
 
 def test_a_folder_that_cannot_be_written_costs_one_line_in_all(core, caplog, folder):
     folder.parent.write_text("a file where the folder should be")
     for _ in range(3):
-        assert_works(compile_for_cpu(core, GREY, OPTIONS))
+        assert_works(compiled(core, GREY))
     [line] = [record.getMessage() for record in caplog.records]
     assert line.startswith("the compiled layers are not kept, and the next start compiles them again: cannot write")
 
 
 def test_a_file_that_cannot_be_read_costs_one_line(core, caplog):
-    compiled_path(CORE, GREY, OPTIONS).mkdir(parents=True)
-    assert_works(compile_for_cpu(core, GREY, OPTIONS))
+    kept_at(GREY).mkdir(parents=True)
+    assert_works(compiled(core, GREY))
     assert len(caplog.records) == 1
 
 
 def test_a_full_disk_costs_one_line_and_leaves_nothing_half_written(core, caplog, small_disk, monkeypatch):
     monkeypatch.setenv("EDGEKD_CACHE", str(small_disk))
     (small_disk / "filler").write_bytes(bytes((2 << 20) - 4096))
-    assert_works(compile_for_cpu(core, GREY, OPTIONS))
+    assert_works(compiled(core, GREY))
     assert len(caplog.records) == 1
     assert list((small_disk / "openvino").iterdir()) == []
 
 
 def test_what_was_not_used_for_longest_goes_beyond_the_limit(core, monkeypatch, folder):
     graphs = [graph(batch=batch).SerializeToString() for batch in (1, 2, 3)]
-    paths = [compiled_path(CORE, content, OPTIONS) for content in graphs]
+    paths = [kept_at(content) for content in graphs]
     for age, (content, path) in enumerate(zip(graphs[:2], paths[:2], strict=True)):
-        compile_for_cpu(core, content, OPTIONS)
+        compiled(core, content)
         os.utime(path, (1000 + age, 1000 + age))
     left = folder / ".x.1.part.blob"  # Of a process that was killed while it wrote.
     left.write_bytes(b"x")
     os.utime(left, (10, 10))
-    compile_for_cpu(core, graphs[0], OPTIONS)  # Used again: now the other one is the oldest.
+    compiled(core, graphs[0])  # Used again: now the other one is the oldest.
     monkeypatch.setattr(compiled_models, "MOST_BYTES", int(2.5 * paths[0].stat().st_size))
-    compile_for_cpu(core, graphs[2], OPTIONS)
+    compiled(core, graphs[2])
     assert set(folder.iterdir()) == {paths[0], paths[2]}
 
 
@@ -237,5 +250,5 @@ def test_processes_that_start_together_do_not_harm_each_other(tmp_path, folder):
 
 def test_a_graph_that_openvino_does_not_take_is_not_kept(core, folder):
     with pytest.raises(RuntimeError):
-        compile_for_cpu(core, b"no graph", OPTIONS)
+        compiled(core, b"no graph")
     assert not folder.exists()
