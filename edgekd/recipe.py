@@ -39,7 +39,7 @@ from edgekd.view import WHOLE, View
 
 Schedule = Literal["constant", "step", "cosine"]
 Preset = Literal["timed", "paper"]
-Augmentation = Literal["flip_horizontal", "flip_vertical", "symmetries", "turn"]
+Augmentation = Literal["flip_horizontal", "flip_vertical", "symmetries", "turn", "shift"]
 AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)
 TIMED, PAPER = "timed", "paper"
 RANDOM, FROM_IMAGES = "random", "images"  # Initialisations.
@@ -110,7 +110,7 @@ class TrainingRecipe:
         warm_up: Share of each stage's iterations over which the learning rate rises.
         initialisation: "random" as torch draws weights, or "images", scaled layer by layer on good images.
         augment: How images are changed at random: "flip_horizontal", "flip_vertical", "symmetries" (flips and quarter
-            turns) or "turn" (any angle); empty for as they are.
+            turns), "turn" (any angle) or "shift" (by up to 1/64 of a side); empty for as they are.
         view: What of an image is looked at, and how; runs of before there were views stretch whole images.
         images: The SHA-256 of each image that is trained on or held out, by its path relative to `data`; empty in runs
             of before this was kept.

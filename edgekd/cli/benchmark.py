@@ -134,7 +134,7 @@ def benchmark(
             seed=seed,
             teacher=_teachers(teacher or ()),
             textures=textures,
-            augment=augment or (),
+            augment=augment or None,
             bit_depth=bit_depth,
             settings=settings,
             quantization_aware=quantization_aware,

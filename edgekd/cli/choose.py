@@ -103,7 +103,7 @@ def choose(
             out=out,
             teacher=teacher,
             textures=textures,
-            augment=augment or (),
+            augment=augment or None,
             bit_depth=bit_depth,
             seed=seed or 0,
             device=device,

@@ -59,6 +59,12 @@ def _print_defaults(system: dict[str, Any]) -> None:
         ("--batch", timed["batch"], paper["batch"], "images a step"),
         ("--learning-rate", f"{timed['learning_rate']:g}", f"{paper['learning_rate']:g}", "of the first stage"),
         ("--schedule", timed["schedule"], paper["schedule"], "constant, step or cosine"),
+        (
+            "--augment",
+            " ".join(timed["augment"]) or "none",
+            " ".join(paper["augment"]) or "none",
+            "changes of the images",
+        ),
         ("", timed["optimizer"], paper["optimizer"], "optimizer"),
         ("", f"{timed['weight_decay']:g}", f"{paper['weight_decay']:g}", "weight decay"),
     ]

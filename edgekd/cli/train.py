@@ -138,7 +138,7 @@ def train(
             seed=seed,
             teacher=teacher or None,
             textures=textures,
-            augment=augment or (),
+            augment=augment or None,
             settings=parse_settings(system, set_ or ()),
             quantization_aware=quantization_aware,
             device=device,

@@ -190,8 +190,9 @@ Augment = Annotated[
     list[str] | None,
     typer.Option(
         metavar="|".join(AUGMENTATIONS),
-        help="How training images are changed at random, for parts that lie in any direction: flips, symmetries (flips "
-        "and quarter turns) or turn (any angle), both of squares alone; once for each of several. Default: not at all.",
+        help="How training images are changed at random: shift (by up to 1/64 of a side) or, for parts that lie in any "
+        "direction, flips, symmetries (flips and quarter turns) or turn (any angle), both of squares alone; once for "
+        "each of several. Default: shift for hkt and hkt_plus, nothing for the others and as in the papers.",
         rich_help_panel=TRAINING,
     ),
 ]

@@ -1,4 +1,4 @@
-"""Flips and quarter turns of images: the eight symmetries of a square, by number."""
+"""How training images are changed: the eight symmetries of a square, by number; turns by any angle; small shifts."""
 
 from __future__ import annotations
 
@@ -38,3 +38,17 @@ def turned(image: NDArray[np.uint8], angle: float) -> NDArray[np.uint8]:
     turn = cv2.getRotationMatrix2D((middle, middle), angle, 1.0)
     result = cv2.warpAffine(image, turn, image.shape[:2], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     return np.asarray(result, np.uint8)
+
+
+def shifted(image: NDArray[np.uint8], down: int, right: int) -> NDArray[np.uint8]:
+    """An image moved by a few pixels inside its frame; what comes in at the borders is mirrored there.
+
+    Args:
+        image: uint8 [H, W, 3].
+        down, right: Pixels; negative ones move it up and to the left.
+    """
+    height, width = image.shape[:2]
+    borders = max(down, 0), max(-down, 0), max(right, 0), max(-right, 0)
+    whole = cv2.copyMakeBorder(np.ascontiguousarray(image), *borders, cv2.BORDER_REFLECT_101)
+    top, left = max(-down, 0), max(-right, 0)
+    return np.asarray(whole[top : top + height, left : left + width], np.uint8)

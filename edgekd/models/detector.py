@@ -64,6 +64,7 @@ class TrainingDefaults(NamedTuple):
         betas: Adam's.
         warm_up: Share of a stage's iterations over which the learning rate rises.
         initialisation: "random" as torch draws weights, or "images", scaled layer by layer on good images.
+        augment: How training images are changed at random: any of `edgekd.recipe.AUGMENTATIONS`.
         sizes: Sides of the images, in pixels, ascending: the largest is taken for which the time is enough. They are
             squares.
         enough_iterations: From how many on a larger size is worth its time.
@@ -79,6 +80,7 @@ class TrainingDefaults(NamedTuple):
     betas: tuple[float, float] = (0.9, 0.999)
     warm_up: float = 0.0
     initialisation: str = "random"
+    augment: tuple[str, ...] = ()
     sizes: tuple[int, ...] = (256,)
     enough_iterations: int = 0
 

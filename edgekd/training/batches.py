@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edgekd.data.symmetries import ALL_SYMMETRIES, FLIP_HORIZONTAL, FLIP_VERTICAL, transformed, turned
+from edgekd.data.symmetries import ALL_SYMMETRIES, FLIP_HORIZONTAL, FLIP_VERTICAL, shifted, transformed, turned
 from edgekd.data.synthetic_anomalies import corrupt
 from edgekd.data.textures import Textures
 from edgekd.errors import EdgekdError
@@ -28,6 +28,7 @@ from edgekd.training.prefetch import Prefetch
 from edgekd.training.targets import TargetCache
 
 SHARE_OF_MEMORY_FOR_TEXTURES = 0.1
+MOST_SHIFT = 1 / 64  # Of a side: as far as parts lie apart that are framed alike.
 MOST_WORKERS = 4  # On a GPU; one makes the anomalies of a batch of 16 in 25 ms.
 
 # What `augment` can name, and the symmetries that each draws from.
@@ -36,6 +37,7 @@ AUGMENTATIONS = {
     "flip_vertical": FLIP_VERTICAL,
     "symmetries": ALL_SYMMETRIES,
     "turn": 0,
+    "shift": 0,
 }
 OF_SQUARES = ("symmetries", "turn")  # A rectangle that is turned does not fit its own frame.
 
@@ -46,7 +48,7 @@ class Drawn(NamedTuple):
     """A batch before any network sees it.
 
     Attributes:
-        numbers: Of the targets in their cache; None for frames that are turned, whose targets are not kept.
+        numbers: Of the targets in their cache; None for frames that are turned or shifted, whose targets are not kept.
         frames: uint8 [N, H, W, 3], BGR, augmented.
         corrupted: The same with synthetic anomalies, float32; None where the stage needs none.
         masks: Where those are, float32 [N, H, W].
@@ -71,7 +73,8 @@ class Batches:
         rule: To resize textures by: that of the run.
         dtype: In which targets are kept: float32, or bfloat16 where the run computes in it.
         augment: How images are changed, at random: any of `AUGMENTATIONS`. Flips and quarter turns ("symmetries") have
-            targets that can be kept; any angle ("turn") asks the teacher each time. Both turns are for squares.
+            targets that can be kept; any angle ("turn") and shifts by up to 1/64 of a side ("shift") ask the teacher
+            each time. Both turns are for squares.
         workers: Threads that make batches ahead; None for as many as suit the device. Batches are the same with any.
     """
 
@@ -92,7 +95,7 @@ class Batches:
         self._device, self._dtype = device, dtype
         room = int(available_memory(torch.device("cpu")) * SHARE_OF_MEMORY_FOR_TEXTURES)
         self._textures = Textures(textures, frames.shape[1:3], rule, room) if textures else None
-        self._turns = "turn" in augment
+        self._turns, self._shifts = "turn" in augment, "shift" in augment
         self._symmetries = symmetries_of(augment)
         self._workers = workers_for(device) if workers is None else workers
         self._drawn: tuple[Stage, Prefetch[Drawn]] | None = None
@@ -151,7 +154,10 @@ class Batches:
         frames = [self._frame(number) for number in numbers]
         if self._turns:
             frames = [turned(np.ascontiguousarray(frame), rng.uniform(0, 360)) for frame in frames]
-        return Drawn(None if self._turns else numbers, np.stack(frames))
+        if self._shifts:
+            most = [round(side * MOST_SHIFT) for side in self._frames.shape[1:3]]
+            frames = [shifted(frame, *(int(rng.integers(-limit, limit + 1)) for limit in most)) for frame in frames]
+        return Drawn(None if self._turns or self._shifts else numbers, np.stack(frames))
 
     def _frame(self, number: int) -> Frames:
         """The frame [H, W, 3] of a number in the cache: first all images, then a variant of each, and so on."""

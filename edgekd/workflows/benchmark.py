@@ -62,7 +62,8 @@ class BenchmarkOptions:
             system's default.
         textures: Folder of images that synthetic anomalies take their texture from, for the systems that learn from
             such; None for noise.
-        augment: How training images are changed at random: "flip_horizontal", "flip_vertical", "symmetries" or "turn".
+        augment: How training images are changed at random: "flip_horizontal", "flip_vertical", "symmetries", "turn" or
+            "shift". None for each system's own.
         bit_depth: Bits that images of 16 bits use, 9..16; None for 8-bit images.
         settings: Settings where they differ from the papers', such as {"cbam": False}; each system must have them.
         quantization_aware: Whether to train with INT8 arithmetic (hkt, hkt_plus).
@@ -89,7 +90,7 @@ class BenchmarkOptions:
     seed: int | None = None
     teacher: Teachers | Mapping[str, Teachers] | None = None
     textures: str | Path | None = None
-    augment: Sequence[str] = ()
+    augment: Sequence[str] | None = None
     bit_depth: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     quantization_aware: bool = False

@@ -55,7 +55,8 @@ class ChooseOptions:
         teacher: Teacher of all systems, by name or file; None for each system's own.
         textures: Folder of images that synthetic anomalies take their texture from, for the systems that learn from
             such; None for noise.
-        augment: How training images are changed at random: "flip_horizontal", "flip_vertical", "symmetries" or "turn".
+        augment: How training images are changed at random: "flip_horizontal", "flip_vertical", "symmetries", "turn" or
+            "shift". None for each system's own.
         bit_depth: Bits that images of 16 bits use, 9..16; None for 8-bit images.
         seed: Of the initial weights, the order of images, the choice of those held out, and the synthetic defects.
         device: What trains: "auto" for a GPU where there is one, "cpu", "cuda" or "cuda:1".
@@ -73,7 +74,7 @@ class ChooseOptions:
     out: str | Path = "runs/choose"
     teacher: str | Path | None = None
     textures: str | Path | None = None
-    augment: Sequence[str] = ()
+    augment: Sequence[str] | None = None
     bit_depth: int | None = None
     seed: int = 0
     device: str = "auto"
@@ -151,7 +152,8 @@ def choose(options: ChooseOptions) -> ChooseResult:
         out / JUDGE_FOLDER,
         options.bit_depth,
     )
-    views = views_for(shape_of(find_good_images(Path(options.data))), squares=bool({*options.augment} & {*OF_SQUARES}))
+    squares = any(name in OF_SQUARES for name in options.augment or ())
+    views = views_for(shape_of(find_good_images(Path(options.data))), squares)
     candidates = list(find_candidates(None if options.teacher is None else str(options.teacher), views))
     notes = [] if options.teacher else replaced_teachers(candidates)
     for note in notes:
@@ -196,7 +198,7 @@ def _asked(options: ChooseOptions) -> dict[str, Any]:
     teacher = None if options.teacher is None else str(options.teacher)
     return resolved | {
         "teacher": teacher,
-        "augment": " ".join(options.augment) or None,
+        "augment": None if options.augment is None else " ".join(options.augment),
         "bit_depth": options.bit_depth,
         "seed": options.seed,
         "latency": options.latency,

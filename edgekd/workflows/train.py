@@ -76,8 +76,9 @@ class TrainOptions:
         teacher: Teachers by name, or by their .safetensors or .pth file: one, of mthf one or several different ones or
             "paper-like". None for the system's default.
         textures: Folder of images that synthetic anomalies take their texture from (pfadseg, dskd); None for noise.
-        augment: How training images are changed at random, for parts that lie in any direction: "flip_horizontal",
-            "flip_vertical", "symmetries" (flips and quarter turns) or "turn" (any angle).
+        augment: How training images are changed at random: "shift" (by up to 1/64 of a side) or, for parts that lie in
+            any direction, "flip_horizontal", "flip_vertical", "symmetries" (flips and quarter turns) or "turn" (any
+            angle). None for the system's own.
         settings: The system's own settings where they differ from its paper's, such as {"cbam": False}.
         quantization_aware: Whether to train with INT8 arithmetic (hkt, hkt_plus); with `resume`, from here on.
         device: "auto" for a GPU where there is one, "cpu", "cuda" or "cuda:1".
@@ -110,7 +111,7 @@ class TrainOptions:
     seed: int | None = None
     teacher: str | Path | Sequence[str | Path] | None = None
     textures: str | Path | None = None
-    augment: Sequence[str] = ()
+    augment: Sequence[str] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     quantization_aware: bool = False
     device: str = "auto"

@@ -53,7 +53,7 @@ def recipe_for(options: TrainOptions) -> tuple[TrainingRecipe, list[Teacher]]:
     teachers = [load_teacher(name) for name in names]
     networks = [teacher.network for teacher in teachers]
     settings[system.teacher_setting] = networks if system.several_teachers else networks[0]
-    for name in options.augment:
+    for name in options.augment or ():
         if name not in AUGMENTATIONS:
             raise unknown_name("way to augment images", name, AUGMENTATIONS)
     if options.bit_depth is not None and options.bit_depth not in BIT_DEPTHS:
@@ -85,7 +85,7 @@ def recipe_for(options: TrainOptions) -> tuple[TrainingRecipe, list[Teacher]]:
         optimizer=defaults.optimizer,
         warm_up=defaults.warm_up,
         initialisation=defaults.initialisation,
-        augment=tuple(dict.fromkeys(options.augment)),
+        augment=tuple(dict.fromkeys(defaults.augment if options.augment is None else options.augment)),
         held_out_share=share,
         view=view,
         bit_depth=options.bit_depth,

@@ -62,6 +62,7 @@ def test_both_ways_of_training_a_system_stand_side_by_side(system, capsys, monke
         f"--batch {timed.batch} {paper.batch} images a step",
         f"--learning-rate {timed.learning_rate:g} {paper.learning_rate:g} of the first",
         f"--schedule {timed.schedule} {paper.schedule} constant, step or cosine",
+        f"--augment {' '.join(timed.augment) or 'none'} none changes of the images",
         f"{timed.optimizer} {paper.optimizer} optimizer",
         f"{timed.weight_decay:g} {paper.weight_decay:g} weight decay",
     ):

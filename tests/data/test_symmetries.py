@@ -3,7 +3,7 @@ import pytest
 
 from edgekd.data.images import read_image
 from edgekd.data.resizing import resize_image
-from edgekd.data.symmetries import transformed, turned
+from edgekd.data.symmetries import shifted, transformed, turned
 
 
 @pytest.fixture
@@ -29,3 +29,12 @@ def test_a_quarter_turn_by_angle_is_the_one_by_symmetry(image):
 def test_what_comes_in_at_the_corners_is_mirrored():
     grey = np.full((33, 33, 3), 90, np.uint8)
     assert (turned(grey, 30) == 90).all()
+
+
+@pytest.mark.parametrize(("down", "right"), [(0, 0), (2, 0), (-2, 3), (0, -1)])
+def test_a_shift_moves_an_image_and_mirrors_what_comes_in(image, down, right):
+    wide = np.pad(image, ((4, 4), (4, 4), (0, 0)), mode="reflect")
+    height, width = image.shape[:2]
+    found = shifted(image, down, right)
+    assert found.shape == image.shape
+    assert np.array_equal(found, wide[4 - down : 4 - down + height, 4 - right : 4 - right + width])

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from edgekd.data.good_images import read_frames
-from edgekd.data.symmetries import transformed
+from edgekd.data.symmetries import shifted, transformed
 from edgekd.models.normalisation import normalise
 from edgekd.models.registry import find_system
 from edgekd.preprocessing import Preprocessing
@@ -75,7 +75,7 @@ def same(one, other):
     ) and all(torch.equal(first, second) for first, second in zip(one.targets or (), other.targets or (), strict=True))
 
 
-@pytest.mark.parametrize("augment", [(), ("symmetries",), ("flip_vertical", "turn")])
+@pytest.mark.parametrize("augment", [(), ("symmetries",), ("flip_vertical", "turn"), ("shift",)])
 def test_batches_are_the_same_with_any_number_of_workers_and_from_any_iteration(detector, frames, augment):
     _, fusion = detector.stages()
     with batches_of(detector, frames, augment=augment, workers=0) as plain:
@@ -148,3 +148,24 @@ def test_turned_images_have_the_targets_of_what_is_seen(detector, frames):
     )
     for targets, expected in zip(batch.targets, detector.targets(batch.images), strict=True):
         assert torch.equal(targets, expected)
+
+
+def test_shifted_images_are_the_iterations_images_within_a_sixty_fourth_with_their_own_targets(detector, frames):
+    students, _ = detector.stages()
+    batches = batches_of(detector, frames, augment=("shift",))
+    seen = set()
+    for iteration in range(30):
+        batch = batches.at(iteration, students)
+        for place, index in enumerate(indices_of(iteration, 2, len(frames), 0)):
+            (found,) = [
+                (down, right)
+                for down in (-1, 0, 1)
+                for right in (-1, 0, 1)
+                if torch.equal(
+                    normalised_images(shifted(frames[index], down, right)[None], CPU)[0], batch.images[place]
+                )
+            ]
+            seen.add(found)
+        for targets, expected in zip(batch.targets, detector.targets(batch.images), strict=True):
+            assert torch.equal(targets, expected)
+    assert len(seen) == 9

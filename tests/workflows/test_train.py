@@ -143,8 +143,8 @@ def test_options_that_contradict_a_run_are_refused_and_those_left_out_are_its_ow
         ({"size": 128}, "with --size 64, not 128"),
         ({"size": "64x96"}, "with --size 64, not 64x96"),
         ({"bit_depth": 12}, "with --bit-depth None, not 12"),
-        ({"learning_rate": 0.5}, "with --learning-rate 0.001, not 0.5"),
-        ({"schedule": "constant"}, "with --schedule cosine, not constant"),
+        ({"learning_rate": 0.5}, "with --learning-rate 0.003, not 0.5"),
+        ({"schedule": "constant"}, "with --schedule step, not constant"),
         ({"preset": "paper"}, "with --preset timed, not paper"),
         ({"seed": 3}, "with --seed 0, not 3"),
         ({"data": tmp_path}, f"with --data {options.data}, not {tmp_path}"),
@@ -225,6 +225,13 @@ def test_a_run_that_goes_on_takes_no_time(options):
     train(**vars(options))
     with pytest.raises(EdgekdError, match="leave out --minutes, or give --iterations"):
         train("hkt", run=options.run, resume=True, minutes=5.0)
+
+
+def test_within_a_time_images_are_shifted_where_the_system_does_so_unless_other_ways_are_named(options, tmp_path):
+    others = replace(options, system="mthf", teacher=None, settings={})
+    for changes, expected in (({}, ("shift",)), ({"augment": []}, ()), ({"augment": ["turn", "turn"]}, ("turn",))):
+        assert recipe_for(replace(options, **changes))[0].augment == expected
+    assert recipe_for(replace(others, teacher=[LITE0]))[0].augment == ()
 
 
 def test_symmetries_are_part_of_the_recipe_and_change_the_weights(options, tmp_path):
