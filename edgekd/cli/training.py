@@ -192,7 +192,7 @@ Augment = Annotated[
         metavar="|".join(AUGMENTATIONS),
         help="How training images are changed at random: shift (by up to 1/64 of a side) or, for parts that lie in any "
         "direction, flips, symmetries (flips and quarter turns) or turn (any angle), both of squares alone; once for "
-        "each of several. Default: shift for hkt and hkt_plus, nothing for the others and as in the papers.",
+        "each of several. Default: shift for hkt, hkt_plus and mhkd, nothing for the others and as in the papers.",
         rich_help_panel=TRAINING,
     ),
 ]

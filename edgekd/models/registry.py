@@ -172,8 +172,8 @@ TIMED = TrainingDefaults(
     batch=8, schedule="cosine", optimizer="adamw", warm_up=0.05, sizes=(128, 256), enough_iterations=ENOUGH
 )
 # A cosine would leave these students half trained, and one that has learned more sees how parts are framed.
-TIMED_PDN = TIMED._replace(batch=4, learning_rate=1e-3, schedule="step")
-TIMED_HKT = TIMED_PDN._replace(learning_rate=3e-3, initialisation=FROM_IMAGES, augment=("shift",))
+TIMED_PDN = TIMED._replace(batch=4, learning_rate=1e-3, schedule="step", augment=("shift",))
+TIMED_HKT = TIMED_PDN._replace(learning_rate=3e-3, initialisation=FROM_IMAGES)
 
 SYSTEMS = {
     system.name: system
