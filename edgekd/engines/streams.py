@@ -21,7 +21,7 @@ Streams = int | Literal["auto"]
 
 SECONDS = 0.5  # For which each number of streams is measured.
 FEWEST = 3  # Inferences of each stream, however long they take.
-WORTH = 1.03  # As many times the frames a second are worth it that each comes later.
+ALIKE = 1.03  # Frames a second that are less apart are a matter of chance.
 
 
 def check_streams(streams: Streams, threads: int) -> None:
@@ -57,8 +57,10 @@ def fastest_streams(path: Path, manifest: Manifest, threads: int, version: str) 
 def _fastest(path: Path, manifest: Manifest, threads: int, candidates: list[int]) -> int:
     logger.info("measuring how many inferences at a time give the most frames a second; this is remembered")
     rates = {count: _rate(path, manifest, threads, count) for count in candidates}
-    best = max(candidates, key=rates.__getitem__)
-    return best if rates[best] >= WORTH * rates[1] else 1
+    fast = [count for count in candidates if rates[count] * ALIKE >= max(rates.values())]
+    # The threads of one stream wait for each other at every layer: whatever else wants a core, such as a reader that
+    # decodes images, makes all of them wait. Several streams do not wait, so a draw is theirs.
+    return min((count for count in fast if count > 1), default=1)
 
 
 def _rate(path: Path, manifest: Manifest, threads: int, streams: int) -> float:
@@ -72,7 +74,8 @@ def _rate(path: Path, manifest: Manifest, threads: int, streams: int) -> float:
             engine.collect(ticket)
         start, done = time.perf_counter(), 0
         flying = deque(engine.submit(frames) for _ in range(engine.slots))
-        while time.perf_counter() - start < SECONDS or done < FEWEST * streams:
+        # All streams end at about the same time: to stop between them would count too few.
+        while time.perf_counter() - start < SECONDS or done < FEWEST * streams or done % streams:
             engine.collect(flying.popleft())
             done += 1
             flying.append(engine.submit(frames))

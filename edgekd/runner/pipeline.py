@@ -204,6 +204,7 @@ def inspect_stream(
     readers = readers or default_readers(engine.spec)
     filling: deque[_Filling] = deque()
     running: deque[_Running] = deque()
+    at_once = engine.spec.streams  # With fewer batches running a stream is idle: what is being read comes first.
     camera = FrozenCamera(frozen_after) if frozen_after is not None and limits.checks.frozen else None
     digests = camera is not None
     with Readers(iter(frames), engine, batch, readers, live, keep_images, limits.checks, digests) as reading:
@@ -220,7 +221,7 @@ def inspect_stream(
                         engine.release(memory)
                         break
                     filling.append(_Filling(memory, reads))
-                while filling and (not running or all(read.done() for read in filling[0].reads)):
+                while filling and (len(running) < at_once or all(read.done() for read in filling[0].reads)):
                     running.append(_start(engine, filling.popleft(), maps_above, camera))
                 if running:
                     yield from _finish(engine, running.popleft(), limits, maps_above)

@@ -101,7 +101,8 @@ class Readers:
         self._preprocessing, self._keep = engine.preprocessing, keep_images
         self._pool = ThreadPoolExecutor(count, "reader")
         self._waiting = FrameQueue(frames, batch, live=True) if live else None
-        self._begun = FrameQueue(self._begin(frames), max(count, batch), live=False) if not live else None
+        ahead = max(count, batch * engine.spec.streams)
+        self._begun = FrameQueue(self._begin(frames), ahead, live=False) if not live else None
 
     def __enter__(self) -> Readers:
         self._queue.__enter__()

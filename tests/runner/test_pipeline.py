@@ -1,4 +1,7 @@
 import math
+import threading
+import time
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -200,6 +203,43 @@ def test_stopping_early_collects_what_is_under_way_and_reads_no_further():
     stream.close()
     assert engine.under_way == 0
     assert len(taken) < 10
+
+
+@pytest.mark.parametrize("streams", [1, 2, 3])
+def test_no_stream_is_idle_while_a_frame_is_still_read(streams):
+    class Busy(FaultyEngine):
+        def collect(self, ticket):
+            seen.append(self.under_way)
+            return super().collect(ticket)
+
+    def slowly(number):
+        time.sleep(0.02)
+        return np.full((16, 16, 3), number, np.uint8)
+
+    engine, seen = Busy(), []
+    engine.spec, engine.slots = replace(engine.spec, streams=streams), streams + 2
+    frames = [Frame(str(number), partial(slowly, number)) for number in range(12)]
+    answers = list(inspect_stream(engine, frames, Limits(100.0), readers=1))
+    assert [answer.name for answer in answers] == [frame.name for frame in frames]
+    assert min(seen[1 : 12 - streams]) >= streams  # Nothing is read ahead of the first frame.
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_frame_is_answered_although_a_stream_is_idle_until_the_next_one_comes(live):
+    answered = threading.Event()
+
+    def camera():
+        yield numbered(1)[0]
+        assert answered.wait(10)
+        yield numbered(2)[1]
+
+    engine = FaultyEngine()
+    engine.spec, engine.slots = replace(engine.spec, streams=2), 4
+    answers = []
+    for answer in inspect_stream(engine, camera(), Limits(100.0), live=live):
+        answers.append(answer.name)
+        answered.set()
+    assert answers == ["0", "1"]
 
 
 def test_a_stream_of_nothing_gives_nothing(engine):
