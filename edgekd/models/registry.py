@@ -173,7 +173,7 @@ TIMED = TrainingDefaults(
 )
 # A cosine would leave these students half trained, and one that has learned more sees how parts are framed.
 TIMED_PDN = TIMED._replace(batch=4, learning_rate=1e-3, schedule="step", augment=("shift",))
-TIMED_HKT = TIMED_PDN._replace(learning_rate=3e-3, initialisation=FROM_IMAGES)
+FAST_PDN = TIMED_PDN._replace(learning_rate=3e-3)
 
 SYSTEMS = {
     system.name: system
@@ -185,7 +185,7 @@ SYSTEMS = {
             teachers=(LIGHT_TEACHER,),
             teacher_setting="teacher",
             setup=PAPER_SETUPS["hkt"],
-            timed=TIMED_HKT,
+            timed=FAST_PDN._replace(initialisation=FROM_IMAGES),
             paper="HKT, J. Imaging 2025",
             convention=THOP,
             rows=(PaperRow("4", "HKT", 2.85, 20.31, {}), PaperRow("5", "HKT without CBAM, LP", 2.69, 15.31, BARE)),
@@ -199,7 +199,7 @@ SYSTEMS = {
             teachers=(LIGHT_TEACHER,),
             teacher_setting="teacher",
             setup=PAPER_SETUPS["hkt_plus"],
-            timed=TIMED_HKT,
+            timed=FAST_PDN,
             paper="HKT, J. Imaging 2025",
             convention=THOP,
             rows=(
