@@ -22,10 +22,11 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="signals as Linu
 
 ENDINGS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 ROOT = str(Path(edgekd.__file__).parents[1])
-# Shells start what runs in the background with Ctrl-C ignored; these tests mean the foreground.
+# Shells start what runs in the background with Ctrl-C ignored, nohup with SIGHUP; these tests mean the foreground.
 MAIN = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from edgekd.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """
