@@ -1,4 +1,5 @@
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -101,20 +102,25 @@ def test_the_threads_end_with_the_batches_and_an_error_passes(detector, frames):
     assert set(threading.enumerate()) <= before
 
 
-def test_augmented_images_are_symmetries_of_the_iterations_images_with_their_own_targets(detector, frames):
+SYMMETRIES = [partial(transformed, symmetry=symmetry) for symmetry in range(8)]
+SHIFTS = [partial(shifted, down=down, right=right) for down in (-1, 0, 1) for right in (-1, 0, 1)]  # 1/64 of 64.
+
+
+@pytest.mark.parametrize(("augment", "changes"), [("symmetries", SYMMETRIES), ("shift", SHIFTS)])
+def test_augmented_images_are_the_iterations_images_changed_with_their_own_targets(detector, frames, augment, changes):
     students, _ = detector.stages()
-    batches = batches_of(detector, frames, augment=("symmetries",))
+    batches = batches_of(detector, frames, augment=(augment,))
     seen = set()
-    for iteration in range(20):
+    for iteration in range(30):
         batch = batches.at(iteration, students)
         for place, index in enumerate(indices_of(iteration, 2, len(frames), 0)):
-            variants = [normalised_images(transformed(frames[index], symmetry)[None], CPU)[0] for symmetry in range(8)]
-            (symmetry,) = [number for number, image in enumerate(variants) if torch.equal(image, batch.images[place])]
-            seen.add(symmetry)
+            variants = [normalised_images(change(frames[index])[None], CPU)[0] for change in changes]
+            (found,) = [number for number, image in enumerate(variants) if torch.equal(image, batch.images[place])]
+            seen.add(found)
             expected = detector.targets(batch.images[place : place + 1])
             for level, targets in enumerate(batch.targets):
                 torch.testing.assert_close(targets[place : place + 1], expected[level])
-    assert seen == set(range(8))
+    assert seen == set(range(len(changes)))
 
 
 def test_a_rectangle_is_flipped_and_corrupted_with_its_own_targets(detector, elpv_images):
@@ -148,24 +154,3 @@ def test_turned_images_have_the_targets_of_what_is_seen(detector, frames):
     )
     for targets, expected in zip(batch.targets, detector.targets(batch.images), strict=True):
         assert torch.equal(targets, expected)
-
-
-def test_shifted_images_are_the_iterations_images_within_a_sixty_fourth_with_their_own_targets(detector, frames):
-    students, _ = detector.stages()
-    batches = batches_of(detector, frames, augment=("shift",))
-    seen = set()
-    for iteration in range(30):
-        batch = batches.at(iteration, students)
-        for place, index in enumerate(indices_of(iteration, 2, len(frames), 0)):
-            (found,) = [
-                (down, right)
-                for down in (-1, 0, 1)
-                for right in (-1, 0, 1)
-                if torch.equal(
-                    normalised_images(shifted(frames[index], down, right)[None], CPU)[0], batch.images[place]
-                )
-            ]
-            seen.add(found)
-        for targets, expected in zip(batch.targets, detector.targets(batch.images), strict=True):
-            assert torch.equal(targets, expected)
-    assert len(seen) == 9
