@@ -8,6 +8,8 @@ import os
 import threading
 from pathlib import Path
 
+import numpy as np
+
 from edgekd.artifact import write_beside
 from edgekd.errors import EdgekdError
 
@@ -43,11 +45,11 @@ class KeptFile:
         self._held: bytes | None = None  # The digest that the file begins with, where it is right.
         self._is_silent = False
 
-    def read(self) -> bytes | None:
-        """Its content; None where there is none, or none that can be used."""
+    def read(self) -> memoryview | None:
+        """Its content, in memory of its own; None where there is none, or none that can be used."""
         try:
             with self.path.open("rb") as file:
-                digest, content = file.read(DIGEST), file.read()
+                digest, content = file.read(DIGEST), np.fromfile(file, np.uint8).data
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -86,7 +88,7 @@ class KeptFile:
         self._held = digest
         return True
 
-    def _digest(self, content: bytes) -> bytes:
+    def _digest(self, content: bytes | memoryview) -> bytes:
         digest = hashlib.sha256(self.path.name.encode())
         digest.update(content)
         return digest.digest()

@@ -14,7 +14,9 @@ import os
 import platform
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from edgekd.engines.cache import KeptFile, cache_folder
 from edgekd.engines.cores import core_kinds
@@ -27,7 +29,20 @@ LIBRARIES = ("OV_", "OPENVINO_", "ONEDNN_", "DNNL_")  # How the environment vari
 _log = logging.getLogger("edgekd.openvino")
 
 
-def compile_for_cpu(core: Any, graph: bytes, digest: str, options: Mapping[str, Any]) -> Any:
+class Compiled(NamedTuple):
+    """A graph that OpenVINO has compiled.
+
+    Attributes:
+        model: OpenVINO's compiled model.
+        weights: The memory that it reads them from, where that is not its own: keep it for as long as the model and
+            its inference requests. OpenVINO does not.
+    """
+
+    model: Any
+    weights: object = None
+
+
+def compile_for_cpu(core: Any, graph: bytes, digest: str, options: Mapping[str, Any]) -> Compiled:
     """A graph compiled for the CPU: imported where it was compiled here before, and otherwise kept for the next time.
 
     Args:
@@ -37,7 +52,7 @@ def compile_for_cpu(core: Any, graph: bytes, digest: str, options: Mapping[str, 
         options: How it is compiled.
 
     Returns:
-        OpenVINO's compiled model, with the same results either way.
+        The compiled graph, with the same results either way.
 
     Raises:
         RuntimeError: OpenVINO does not take the graph.
@@ -46,22 +61,23 @@ def compile_for_cpu(core: Any, graph: bytes, digest: str, options: Mapping[str, 
     blob = file.read()
     if blob is not None:
         try:
-            compiled = core.import_model(blob, "CPU", options)
+            # Shared, not copied: a station holds its weights once, and not mapped, since a file may be written to.
+            model = core.import_model(import_openvino().Tensor(np.asarray(blob), shared_memory=True), "CPU", options)
         except (RuntimeError, UnicodeDecodeError):
             file.drop("are refused by OpenVINO")
         else:
             with contextlib.suppress(OSError):
                 os.utime(file.path)  # It was used now.
-            return compiled
-    compiled = core.compile_model(core.read_model(graph, b""), "CPU", options)
+            return Compiled(model, blob)
+    model = core.compile_model(core.read_model(graph, b""), "CPU", options)
     try:
-        exported = compiled.export_model().getvalue()
+        exported = model.export_model().getvalue()
     except RuntimeError as error:
         _log.debug("OpenVINO cannot export the compiled layers: %s", error)
-        return compiled
+        return Compiled(model)
     if file.write(exported):
         _keep_within(file.path.parent, MOST_BYTES)
-    return compiled
+    return Compiled(model)
 
 
 def compiled_path(core: Any, digest: str, options: Mapping[str, Any], proc: Path = Path("/proc")) -> Path:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from edgekd.artifact import Manifest, checked_content, frame_shape
 from edgekd.engines.base import EVERY_MAP, EngineSpec, Frames, Outputs, wants_maps
 from edgekd.engines.build_record import refuse_other_version
-from edgekd.engines.compiled_models import compile_for_cpu
+from edgekd.engines.compiled_models import Compiled, compile_for_cpu
 from edgekd.engines.host import HostEngine
 from edgekd.engines.openvino_devices import (
     backend_of,
@@ -89,24 +89,25 @@ class OpenVINOEngine(HostEngine):
         try:
             if path.suffix == ".engine":
                 refuse_other_version(manifest, path, "OpenVINO", version)
-                compiled = core.import_model(content, device, options)
+                compiled = Compiled(core.import_model(content, device, options))
             elif device == "CPU":
                 compiled = compile_for_cpu(core, content, manifest["sha256"], options)
             else:
-                compiled = core.compile_model(core.read_model(content, b""), device, options)
+                compiled = Compiled(core.compile_model(core.read_model(content, b""), device, options))
         except (RuntimeError, UnicodeDecodeError) as error:  # The latter where its own message quotes the file.
             raise ArtifactError(f"OpenVINO cannot load {path}: {cause(error)}") from error
         refuse_other_tensors(
             path,
             (batch, height, width),
-            [_described(port) for port in compiled.inputs],
-            [_described(port) for port in compiled.outputs],
+            [_described(port) for port in compiled.model.inputs],
+            [_described(port) for port in compiled.model.outputs],
         )
         name = "CPU" if device == "CPU" else device_name(core, device)
         self.spec = EngineSpec(backend_of(device), version, name, height, width, batch, threads, streams=streams)
         self._tensor = openvino.Tensor
-        self._requests = deque(compiled.create_infer_request() for _ in range(self.slots))
+        self._requests = deque(compiled.model.create_infer_request() for _ in range(self.slots))
         self._every_request = list(self._requests)
+        self._weights = compiled.weights  # The last to go, after the requests that read them.
 
     def submit(self, frames: Frames, maps_above: float = EVERY_MAP) -> Ticket:
         self.check(frames)

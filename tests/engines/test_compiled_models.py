@@ -74,12 +74,12 @@ def kept_at(content):
 
 
 def outputs(network, frames):
-    results = network(frames)
+    results = network.model(frames)
     return {name: results[name].tobytes() for name in ("score", "anomaly_map")}
 
 
 def assert_works(network):
-    assert network(grey_frame(7)[None])["score"].tolist() == [7.0]
+    assert network.model(grey_frame(7)[None])["score"].tolist() == [7.0]
 
 
 @pytest.mark.parametrize(
@@ -113,8 +113,8 @@ def test_an_imported_graph_of_any_batch_gives_the_same_bits(core, elpv_images):
 def test_an_imported_graph_keeps_its_inputs_and_outputs(core):
     first, second = (compiled(core, GREY) for _ in range(2))
     described = [
-        [(port.get_any_name(), port.partial_shape, port.element_type) for port in (*each.inputs, *each.outputs)]
-        for each in (first, second)
+        [(port.get_any_name(), port.partial_shape, port.element_type) for port in (*model.inputs, *model.outputs)]
+        for model in (first.model, second.model)
     ]
     assert core.imported == 1
     assert described[0] == described[1]

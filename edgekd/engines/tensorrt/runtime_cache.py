@@ -44,7 +44,7 @@ class RuntimeCache:
     def load(self) -> None:
         """Takes over what an earlier run has compiled."""
         kernels = self._file.read()
-        if kernels is not None and not self._runtime_cache.deserialize(kernels):
+        if kernels is not None and not self._runtime_cache.deserialize(bytes(kernels)):
             self._file.drop("are of another GPU, driver or TensorRT")
 
     def save(self) -> None:
