@@ -53,3 +53,22 @@ def synthetic_overlap(held_out: ArrayLike, defects: ArrayLike) -> Sign | None:
         "a longer training or larger images may find more"
     )
     return {"code": "hardly_found", "auroc": auroc, "text": text}
+
+
+def folders_swapped(good: ArrayLike, defective: ArrayLike) -> Sign | None:
+    """A warning where defective images score below good ones: what was given as good may be what is not.
+
+    Args:
+        good: float [N], scores.
+        defective: float [M], scores; none where none were given.
+    """
+    if not np.size(defective):
+        return None
+    good_median, defective_median = float(np.median(good)), float(np.median(defective))
+    if defective_median >= good_median:
+        return None
+    text = (
+        f"the median score of the defective images is {defective_median:.4g}, below {good_median:.4g}, that of the "
+        "good ones: look whether the two folders are swapped"
+    )
+    return {"code": "folders_swapped", "good": good_median, "defective": defective_median, "text": text}

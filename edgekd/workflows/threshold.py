@@ -20,7 +20,7 @@ from edgekd.verdicts.false_rejects import share_bound
 from edgekd.verdicts.good_scores import Scores, quantiles_of
 from edgekd.verdicts.promise import promise_of, warnings_of
 from edgekd.verdicts.threshold import Threshold, history_with, threshold_from_good
-from edgekd.verdicts.warning_signs import learned_by_heart, synthetic_overlap
+from edgekd.verdicts.warning_signs import folders_swapped, learned_by_heart, synthetic_overlap
 from edgekd.workflows.calling import takes_options
 from edgekd.workflows.scoring import GoodImages, good_images_of, measure_images, names_below, synthetic_scores
 
@@ -120,7 +120,7 @@ def threshold(options: ThresholdOptions) -> ThresholdResult:
         synthetic = synthetic_scores(engine, images.held_out, 0, options.progress)
     unseen, trained = scores[: len(images.held_out)], scores[len(images.held_out) :]
     chosen = threshold_from_good(unseen, options.false_reject_rate, trained, images.names)
-    signs = (learned_by_heart(unseen, trained), synthetic_overlap(unseen, synthetic))
+    signs = (folders_swapped(unseen, bad), learned_by_heart(unseen, trained), synthetic_overlap(unseen, synthetic))
     chosen = replace(chosen, origin=_origin(chosen, options), warnings=tuple(sign for sign in signs if sign))
     old = manifest.get("threshold")
     entry = replace(chosen, history=history_with(old)).to_dict()

@@ -3,7 +3,7 @@ import pytest
 
 from edgekd.verdicts.promise import promise_of, signs_of, warnings_of
 from edgekd.verdicts.threshold import threshold_from_good
-from edgekd.verdicts.warning_signs import learned_by_heart, synthetic_overlap
+from edgekd.verdicts.warning_signs import folders_swapped, learned_by_heart, synthetic_overlap
 
 USUAL = np.exp(np.random.default_rng(0).normal(0, 0.1, 100))
 
@@ -53,6 +53,16 @@ def test_synthetic_defects_that_score_as_good_images_do_are_a_warning():
     assert warning is not None
     assert "image AUROC 0.50" in warning["text"]
     assert (warning["code"], round(warning["auroc"], 2)) == ("hardly_found", 0.5)
+
+
+def test_defective_images_that_score_below_good_ones_are_a_warning():
+    assert folders_swapped(USUAL, []) is None
+    assert folders_swapped(USUAL, 1.3 * USUAL) is None
+    assert folders_swapped(USUAL, USUAL) is None
+    warning = folders_swapped([2.0, 3.0, 2.0], [1.0, 1.5])
+    assert warning is not None
+    assert "is 1.25, below 2, that of the good ones: look whether the two folders are swapped" in warning["text"]
+    assert (warning["code"], warning["good"], warning["defective"]) == ("folders_swapped", 2.0, 1.25)
 
 
 def test_warnings_of_a_manifest_are_its_sentences_whether_they_have_figures_or_not():

@@ -94,6 +94,12 @@ def test_the_table_counts_what_each_limit_rejects_and_misses(run, fresh):
     assert [row["false_reject_rate"] for row in result.limits] == [0, 0.01, 0.02, 0.05, 0.1]
 
 
+def test_swapped_folders_are_pointed_out(run, fresh):
+    good, bad = fresh
+    assert "swapped" not in "".join(threshold(run, good=good, ng=bad).warnings)
+    assert "swapped" in "".join(threshold(run, good=bad, ng=good).warnings)
+
+
 def test_images_that_the_detector_was_trained_on_are_not_fresh(run):
     with pytest.raises(
         EdgekdError, match=r"was trained on 99 of the 110 images in .*good: give good images that it has"

@@ -9,14 +9,18 @@ import pytest
 
 from edgekd.verdicts.promise import promise_of, signs_of
 from edgekd.verdicts.threshold import threshold_from_good
-from edgekd.verdicts.warning_signs import learned_by_heart, synthetic_overlap
+from edgekd.verdicts.warning_signs import folders_swapped, learned_by_heart, synthetic_overlap
 
 from .scripts import STATIC, computed_in, needs_node
 
 pytestmark = needs_node
 WARNING, OUTCOME = "lib/warnings.js", "parts/teach/outcome.js"
 SCORES = [1 + 0.01 * number for number in range(20)]
-SIGNS = [learned_by_heart([2.0, 2.1], [1.0, 1.1, 1.2]), synthetic_overlap([1.0, 2.0], [1.0, 2.0])]
+SIGNS = [
+    learned_by_heart([2.0, 2.1], [1.0, 1.1, 1.2]),
+    synthetic_overlap([1.0, 2.0], [1.0, 2.0]),
+    folders_swapped([2.5], [1.25]),
+]
 ENTRY = threshold_from_good([*SCORES, *[90.0 + number for number in range(6)]], 0.01).to_dict() | {"warnings": SIGNS}
 PROMISED = ("false_reject_rate", "expected", "bound", "above", "good_images")
 CEILING = {"student": 0.81234, "ceiling": 0.9, "good": 10, "defective": 20, "text": "x"}
@@ -32,16 +36,23 @@ def figures_in(sentences):
 
 def test_warnings_are_in_german_on_a_german_page_with_the_figures_of_the_english_ones():
     signs = signs_of(ENTRY)
-    assert [sign["code"] for sign in signs] == ["few_images", "known_by_heart", "hardly_found", "set_aside"]
+    assert [sign["code"] for sign in signs] == [
+        "few_images",
+        "known_by_heart",
+        "hardly_found",
+        "folders_swapped",
+        "set_aside",
+    ]
     german, english = told("de", signs), told("en", signs)
     assert german[0].startswith("26 nie gesehene gute Bilder können nicht weniger als 11")
     assert "auswendig" in german[1]
     assert "2,05" in german[1]
     assert "Bild-AUROC 0,50" in german[2]
-    assert german[3].endswith("und ein weiteres")
-    assert "image 25 (95)" in german[3]
-    assert figures_in(german[:3]) == figures_in(english[:3]) == figures_in([sign["text"] for sign in signs[:3]])
-    assert english[3].lower().startswith("set aside, since their scores stand out. look at these: are they good?")
+    assert "1,25, kleiner als der der guten, 2,5" in german[3]
+    assert german[4].endswith("und ein weiteres")
+    assert "image 25 (95)" in german[4]
+    assert figures_in(german[:4]) == figures_in(english[:4]) == figures_in([sign["text"] for sign in signs[:4]])
+    assert english[4].lower().startswith("set aside, since their scores stand out. look at these: are they good?")
 
 
 @pytest.mark.parametrize("code", ["teacher_finds_little", "trained_too_shortly"])
