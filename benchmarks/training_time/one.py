@@ -88,10 +88,10 @@ class Samples:
         assert self.detector is not None
         recipe, device = read_recipe(self._run), next(self.detector.parameters()).device
         held_out = _frames(held_out_images(recipe), recipe)
+        self.detector.fit_quantiles(normalised_images(held_out[i : i + 1], device) for i in range(len(held_out)))
         if hasattr(self.detector, "fit_places"):
             trained = _frames(_some(training.training_images(recipe)), recipe)
             self.detector.fit_places(normalised_images(trained[i : i + 1], device) for i in range(len(trained)))
-        self.detector.fit_quantiles(normalised_images(held_out[i : i + 1], device) for i in range(len(held_out)))
         if self._frames is None:
             self._frames = _frames([image.path for image in self._test], recipe)
         test = self._frames

@@ -140,18 +140,18 @@ class Detector(nn.Module, abc.ABC):
         """
         return []
 
-    def fit_places(self, images: Iterator[Tensor]) -> None:
-        """Fits what brings the places of a map to one level, after training; most systems have nothing of the kind.
-
-        Args:
-            images: Of the training, normalised RGB [1, 3, H, W] each: those that are held out stay unseen.
-        """
-
     def fit_quantiles(self, images: Iterator[Tensor]) -> None:
         """Fits the quantiles that normalise the maps on held-out good images after training; most systems have none.
 
         Args:
             images: Normalised RGB [1, 3, H, W], one image each.
+        """
+
+    def fit_places(self, images: Iterator[Tensor]) -> None:
+        """Measures what the places of a map are standardised by, after `fit_quantiles`; some systems never do that.
+
+        Args:
+            images: Of the training, normalised RGB [1, 3, H, W] each: those that are held out stay unseen.
         """
 
     @abc.abstractmethod

@@ -9,7 +9,7 @@ Source: DSKD, Complex & Intelligent Systems; decoder blocks as RD4AD's (hq-deng/
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -22,6 +22,7 @@ from edgekd.models.detector import Batch, Deployed, Detector, Stage, Targets
 from edgekd.models.maps import Score, cosine_distance, resized, scores_of, smoothed, smoothing
 from edgekd.models.multiscale import Backbone, MultiscaleTeacher, frame_entry
 from edgekd.models.sizes import nearest_multiples
+from edgekd.models.standardisation import Places
 from edgekd.models.teachers import pretrained_network
 from edgekd.preprocessing import Size, parse_size
 
@@ -173,6 +174,7 @@ class DSKD(Detector):
         students: "both", or "forward" or "reverse" alone (ablation).
         fusion: "learned", or "manual" for 1 to 3 between forward and reverse (ablation).
         score: What an image's score takes from its map: "max", or "top_percent" for the mean of the highest hundredth.
+        standardise: Bring all places of the map to mean 0 and deviation 1 over the good images.
         flatten: Compare whole maps by one cosine, as RD4AD's code does, rather than position by position; the paper's
             equation leaves it open.
     """
@@ -188,6 +190,7 @@ class DSKD(Detector):
         fusion: Literal["learned", "manual"] = "learned",
         flatten: bool = False,
         score: Score = "max",
+        standardise: bool = False,
     ) -> None:
         super().__init__()
         if students not in ("both", "forward", "reverse") or fusion not in ("learned", "manual"):
@@ -203,6 +206,7 @@ class DSKD(Detector):
         self.fusion = nn.Conv2d(COMPARED * len(self.students), 1, 1, bias=False)
         self.learns_fusion, self.flatten = fusion == "learned", flatten
         self.size, self.backbone_name, self.score = parse_size(size), backbone, score
+        self.places = Places(standardise)
         self._draw_fusion()
 
     @torch.no_grad()
@@ -283,8 +287,14 @@ class DSKD(Detector):
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        maps = smoothed(_fused(self.fusion, self.scale_maps(images)), SMOOTHING)
+        maps = self.places(self._fused_map(images))
         return scores_of(maps, self.score), maps
+
+    def fit_places(self, images: Iterator[Tensor]) -> None:
+        self.places.measure(self._fused_map(image) for image in images)
+
+    def _fused_map(self, images: Tensor) -> Tensor:
+        return smoothed(_fused(self.fusion, self.scale_maps(images)), SMOOTHING)
 
     def deployed(self) -> Deployed:
         return DeployedDSKD(self)
@@ -306,7 +316,7 @@ class DeployedDSKD(Deployed):
         detector = copy.deepcopy(detector).eval()
         self.entry = frame_entry()
         self.teacher: MultiscaleTeacher = detector.teacher
-        self.students, self.score = detector.students, detector.score
+        self.students, self.score, self.places = detector.students, detector.score, detector.places
         self.register_buffer("weights", detector.fusion.weight.detach().view(-1, COMPARED))
         self.smooth = smoothing(detector.size, SMOOTHING)
 
@@ -324,7 +334,7 @@ class DeployedDSKD(Deployed):
             resized(self._weighted(scale, target, outputs), images.shape[2:])
             for scale, target in enumerate(targets[:COMPARED])
         ]
-        maps: Tensor = self.smooth(torch.sigmoid(torch.relu(sum(scales[1:], start=scales[0]))))
+        maps: Tensor = self.places(self.smooth(torch.sigmoid(torch.relu(sum(scales[1:], start=scales[0])))))
         return scores_of(maps, self.score), maps
 
     def _weighted(self, scale: int, target: Tensor, outputs: list[Targets]) -> Tensor:

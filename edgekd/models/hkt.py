@@ -33,9 +33,10 @@ from edgekd.models.backbones.pdn import (
     without_first_padding,
 )
 from edgekd.models.detector import Batch, Deployed, Targets
-from edgekd.models.maps import Score, factors_of, levelled, scores_of, unit_factors
+from edgekd.models.maps import Score, scores_of
 from edgekd.models.patch_detector import PatchDetector
 from edgekd.models.patch_features import TEACHER_STRIDES, PatchTeacher
+from edgekd.models.standardisation import Places
 
 
 class StudentOutput(NamedTuple):
@@ -133,10 +134,10 @@ class HKT(PatchDetector):
         score: What an image's score takes from its map: "max", or "top_percent" for the mean of the highest hundredth.
         border: Whether the outer 16 pixels of an image are blind, as in the paper, where the networks do not pad; else
             they pad like MHKD's, the first convolution by reflection, and the map's positions cover all of it.
+        standardise: Bring all places of the map to mean 0 and deviation 1 over the good images.
     """
 
     student: HKTStudent
-    place_factors: Tensor
 
     def __init__(
         self,
@@ -147,6 +148,7 @@ class HKT(PatchDetector):
         tap_weight: float = 0.5,
         score: Score = "max",
         border: bool = True,
+        standardise: bool = False,
     ) -> None:
         teacher = teacher or student
         if teacher in PDN_LAYERS and teacher != student:
@@ -158,8 +160,7 @@ class HKT(PatchDetector):
             without_first_padding(self.teacher)
         self.student = HKTStudent(student, cbam, projectors, border)
         self.tap_weight, self.score, self.border = tap_weight, score, border
-        if not border:
-            self.register_buffer("place_factors", unit_factors())
+        self.places = Places(standardise)
 
     def quantizable(self) -> list[nn.Module]:
         return [self.teacher, self.student.convolutions]
@@ -179,24 +180,17 @@ class HKT(PatchDetector):
         return loss
 
     def fit_places(self, images: Iterator[Tensor]) -> None:
-        """Fits what brings places that are harder to learn, such as the edge on many parts, to the others' level."""
-        if self.border:
-            return
-        self.place_factors.fill_(1.0)
-        maps = [self.patch_map(image).mean(0) for image in images]
-        if maps:
-            self.place_factors.copy_(factors_of(torch.stack(maps).mean(0)))
+        self.places.measure(self.patch_map(image) for image in images)
 
     @torch.no_grad()
     def patch_map(self, images: Tensor) -> Tensor:
-        """The squared difference of the last maps, averaged over channels: [N, h, w] (eq. 1.5); levelled, if whole."""
+        """The squared difference of the last maps, averaged over channels: [N, h, w] (eq. 1.5)."""
         (features,) = self.targets(images)
         difference: Tensor = self.standardised(features) - self.student(images).features
-        patches = difference.square().mean(1)
-        return patches if self.border else levelled(patches, self.place_factors)
+        return difference.square().mean(1)
 
     def predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        patches = self.patch_map(images)
+        patches = self.places(self.patch_map(images))
         return scores_of(patches, self.score), place_map(patches, images.shape[2:], self.border)
 
     def deployed(self) -> Deployed:
@@ -210,15 +204,12 @@ class HKT(PatchDetector):
 class DeployedHKT(Deployed):
     """Teacher and student as one network that computes their difference, without the projectors."""
 
-    place_factors: Tensor
-
     def __init__(self, detector: HKT) -> None:
         super().__init__()
         detector = copy.deepcopy(detector).eval()
         self.reflects = detector.reflects
         self.student, self.score, self.border = detector.student, detector.score, detector.border
-        if not self.border:
-            self.register_buffer("place_factors", detector.place_factors)
+        self.places = detector.places
         self.student.projectors = nn.ModuleDict()
         last = self.student.convolutions[-1]
         self.student.convolutions = self.student.convolutions[:-1]
@@ -236,9 +227,7 @@ class DeployedHKT(Deployed):
             x = self.student.attend(functional.relu(convolution(x)))
             x = self.student.pool(x) if layer.pool else x
         difference = self.difference(self.teacher(around if self.reflects else images), x)
-        patch_map = (difference * difference).mean(1)
-        if not self.border:
-            patch_map = levelled(patch_map, self.place_factors)
+        patch_map = self.places((difference * difference).mean(1))
         return scores_of(patch_map, self.score), place_map(patch_map, images.shape[2:], self.border)
 
 

@@ -150,34 +150,6 @@ def resize_and_smooth(inputs: Sequence[int], outputs: Sequence[int], sigma: floa
     return SeparableMap(down, across)
 
 
-FACTORS_GRID = 16  # Places a side, whatever the size of the map.
-HIGHEST_FACTOR = 2.0  # Where good images hardly differ, rounding and dust must not become the highest score.
-
-
-def unit_factors() -> Tensor:
-    """Factors [16, 16] of the places of a map before they are fitted."""
-    return torch.ones(FACTORS_GRID, FACTORS_GRID, device="cpu")
-
-
-def factors_of(level: Tensor) -> Tensor:
-    """What brings all places of good images' maps to one level.
-
-    Args:
-        level: The mean of good images' maps, [h, w].
-
-    Returns:
-        [16, 16], at most 2: the mean of all places over that of each.
-    """
-    places = functional.interpolate(level[None, None], (FACTORS_GRID, FACTORS_GRID), mode="area")[0, 0]
-    return (places.mean() / places.clamp_min(1e-12)).clamp_max(HIGHEST_FACTOR)
-
-
-def levelled(maps: Tensor, factors: Tensor) -> Tensor:
-    """Maps [N, h, w] times the factors [16, 16] of their places, resized bilinear."""
-    size = (maps.shape[1], maps.shape[2])
-    return maps * functional.interpolate(factors[None, None], size, mode="bilinear", align_corners=False)[0]
-
-
 QUANTILES = (0.9, 0.995)  # Of good images' pixels; Xmh-L/MHKD4AD, MHKD.py, as EfficientAD.
 QUANTILE_SCALE = 0.1
 

@@ -33,6 +33,7 @@ from edgekd.models.multiscale import frame_entry
 from edgekd.models.patch_detector import PatchDetector
 from edgekd.models.patch_features import PatchTeacher
 from edgekd.models.sizes import nearest_multiples
+from edgekd.models.standardisation import Places
 from edgekd.preprocessing import Size, parse_size
 
 WIDTH = 512
@@ -168,6 +169,7 @@ class MHKD(PatchDetector):
         dropout: In the decoders, in training.
         local_weight, global_weight, self_weight: Alpha, beta and gamma of the loss.
         score: What an image's score takes from its map: "max", or "top_percent" for the mean of the highest hundredth.
+        standardise: Bring all places of the map to mean 0 and deviation 1 over the good images.
     """
 
     needs_held_out = True
@@ -186,6 +188,7 @@ class MHKD(PatchDetector):
         global_weight: float = 1.0,
         self_weight: float = 2.0,
         score: Score = "max",
+        standardise: bool = False,
     ) -> None:
         if not 0 <= dropout < 1:
             raise EdgekdError(f"dropout must be at least 0 and below 1, got {dropout:g}")
@@ -198,6 +201,7 @@ class MHKD(PatchDetector):
         self.self_distillation, self.score = self_distillation, score
         # Of the structural and the logical map: the quantiles that become 0 and 0.1.
         self.register_buffer("ranges", unit_ranges(2))
+        self.places = Places(standardise)
 
     def training_loss(self, batch: Batch) -> Tensor:
         """Alpha L_L + beta L_G + gamma L_SG; neither side of L_SG is held fixed."""
@@ -224,6 +228,9 @@ class MHKD(PatchDetector):
         """Measures the quantiles that bring both maps to one scale."""
         self.ranges.copy_(measured_ranges(self.patch_maps(image) for image in images))
 
+    def fit_places(self, images: Iterator[Tensor]) -> None:
+        self.places.measure(self.combined_map(image) for image in images)
+
     def combined_map(self, images: Tensor) -> Tensor:
         """Half the sum of the maps, the quantiles of each brought to 0 and 0.1: [N, H / 4, W / 4]."""
         structural, logical = self.patch_maps(images)
@@ -231,7 +238,7 @@ class MHKD(PatchDetector):
         return scales[0] * structural + scales[1] * logical + shift
 
     def predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        combined = resized(self.combined_map(images), images.shape[2:])
+        combined = resized(self.places(self.combined_map(images)), images.shape[2:])
         return scores_of(combined, self.score), smoothed(combined, SMOOTHING)
 
     def deployed(self) -> Deployed:
@@ -250,7 +257,7 @@ class DeployedMHKD(Deployed):
         self.entry = frame_entry()
         self.student = detector.student
         self.teacher = detector.standardised.fold_into(detector.teacher)
-        self.self_distillation, self.score = detector.self_distillation, detector.score
+        self.self_distillation, self.score, self.places = detector.self_distillation, detector.score, detector.places
         scales, shift = _scales(detector.ranges)
         self.scales, self.shift = (float(scales[0]), float(scales[1])), float(shift)
         self.localise = resize_and_smooth(_part(detector.size, STRIDE), detector.size, SMOOTHING)
@@ -265,7 +272,7 @@ class DeployedMHKD(Deployed):
         output = self.student(entered)
         structural = _mean_square(teacher - output.structure)
         logical = _mean_square(output.whole - (output.encoded if self.self_distillation else teacher))
-        combined = self.scales[0] * structural + self.scales[1] * logical + self.shift
+        combined = self.places(self.scales[0] * structural + self.scales[1] * logical + self.shift)
         return scores_of(resized(combined, images.shape[2:]), self.score), self.localise(combined)
 
 

@@ -34,6 +34,7 @@ from edgekd.models.maps import (
 )
 from edgekd.models.multiscale import Backbone, MultiscaleTeacher, frame_entry
 from edgekd.models.sizes import nearest_multiples
+from edgekd.models.standardisation import Places
 from edgekd.models.teachers import build_multiscale_teacher, build_trunk, pretrained_network
 from edgekd.preprocessing import Size, parse_size
 
@@ -119,6 +120,7 @@ class MTHF(Detector):
         scale_fusion: How a group's scales are fused: "product" or "sum".
         group_fusion: How the groups are fused: "mean", "max", or "product" of what exceeds the lower quantile.
         score: What an image's score takes from its map: "max", or "top_percent" for the mean of the highest hundredth.
+        standardise: Bring all places of the map to mean 0 and deviation 1 over the good images.
         two_stage: Off to average all scales of all groups at once, without quantiles (ablation).
     """
 
@@ -135,6 +137,7 @@ class MTHF(Detector):
         group_fusion: Literal["mean", "max", "product"] = "mean",
         two_stage: bool = True,
         score: Score = "max",
+        standardise: bool = False,
     ) -> None:
         super().__init__()
         if not groups or len(set(groups)) != len(groups):
@@ -154,6 +157,7 @@ class MTHF(Detector):
         )
         # Of every group's map: the quantiles that become 0 and 0.1.
         self.register_buffer("ranges", unit_ranges(len(groups)))
+        self.places = Places(standardise)
 
     def pretrained(self) -> dict[str, nn.Module]:
         return {name: pretrained_network(teacher) for name, teacher in self.teacher.items()}
@@ -193,14 +197,20 @@ class MTHF(Detector):
             return
         self.ranges.copy_(measured_ranges(self.group_maps(image) for image in images))
 
+    def fit_places(self, images: Iterator[Tensor]) -> None:
+        self.places.measure(self._smoothed_map(image) for image in images)
+
     def fused_map(self, images: Tensor) -> Tensor:
         """The second stage of fusion, over the groups: [N, H / 4, W / 4]."""
         scales, shifts = scales_and_shifts(self.ranges)
         return _second_stage(self.group_maps(images), scales, shifts, self.group_fusion)
 
     def predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        maps = smoothed(resized(self.fused_map(images), images.shape[2:]), SMOOTHING)
+        maps = self.places(self._smoothed_map(images))
         return scores_of(maps, self.score), maps
+
+    def _smoothed_map(self, images: Tensor) -> Tensor:
+        return smoothed(resized(self.fused_map(images), images.shape[2:]), SMOOTHING)
 
     def deployed(self) -> Deployed:
         return DeployedMTHF(self)
@@ -218,7 +228,7 @@ class DeployedMTHF(Deployed):
         self.entry = frame_entry()
         self.teacher, self.students = detector.teacher, detector.students
         self.scale_fusion, self.group_fusion = detector.scale_fusion, detector.group_fusion
-        self.score = detector.score
+        self.score, self.places = detector.score, detector.places
         self.scales, self.shifts = (values.tolist() for values in scales_and_shifts(detector.ranges))
         finest = [side // STRIDES[0] for side in detector.size]
         self.localise = resize_and_smooth(finest, detector.size, SMOOTHING)
@@ -236,7 +246,7 @@ class DeployedMTHF(Deployed):
             for target, output in zip(teacher(images), student(entered), strict=True)
         ]
         groups = _first_stage(distances, self.scale_fusion)
-        maps: Tensor = self.localise(_second_stage(groups, self.scales, self.shifts, self.group_fusion))
+        maps: Tensor = self.places(self.localise(_second_stage(groups, self.scales, self.shifts, self.group_fusion)))
         return scores_of(maps, self.score), maps
 
 

@@ -56,8 +56,9 @@ class FlopsConvention(NamedTuple):
     pools: bool
 
 
-# One noisy place of a good image does not decide the mean of a hundredth of its map.
-TIMED_SETTINGS: Mapping[str, Any] = MappingProxyType({"score": "top_percent"})
+# One noisy place of a good image does not decide the mean of a hundredth of its map; and the place that a network is
+# least sure of in every image does not decide any.
+TIMED_SETTINGS: Mapping[str, Any] = MappingProxyType({"score": "top_percent", "standardise": True})
 # A defect at the edge of an image counts as one in its middle.
 WHOLE_IMAGE: Mapping[str, Any] = MappingProxyType({**TIMED_SETTINGS, "border": False})
 

@@ -1,4 +1,4 @@
-"""The teacher's features brought to mean 0 and variance 1 over the good images, channel by channel."""
+"""What is brought to mean 0 and variance 1 over the good images: a teacher's channels, and the places of a map."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from edgekd.models.patch_features import PatchTeacher
+
+PLACES = 32  # A side, whatever the size of the map.
 
 
 class Standardised(nn.Module):
@@ -61,3 +64,62 @@ class Standardised(nn.Module):
         last.weight.div_(self.std.view(-1, 1, 1, 1))
         last.bias.copy_((last.bias - self.mean) / self.std)
         return teacher
+
+
+class Places(nn.Module):
+    """The places of a map, as they are or standardised: less the good images' mean, over their deviation.
+
+    A network is surer of some places of a part than of others. Without this the place that it is least sure of decides
+    an image's score.
+
+    Args:
+        standardised: Whether they are.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, standardised: bool) -> None:
+        super().__init__()
+        self.standardised = standardised
+        if standardised:
+            self.register_buffer("mean", torch.zeros(PLACES, PLACES))
+            self.register_buffer("std", torch.ones(PLACES, PLACES))
+
+    @torch.no_grad()
+    def measure(self, maps: Iterable[Tensor]) -> None:
+        """Measures mean and deviation of each place.
+
+        One more image, with the deviation of all places, is counted in: so few images do not make a place that hardly
+        differs among them loud.
+
+        Args:
+            maps: Of good images, [N, h, w] each, as `forward` takes them; at least one.
+        """
+        if not self.standardised:
+            return
+        count, mean, mean_square = 0, torch.zeros(PLACES, PLACES).double(), torch.zeros(PLACES, PLACES).double()
+        for entry in maps:
+            entry = entry.double().cpu()
+            count += len(entry)
+            mean += _on_places(entry).sum(0)
+            mean_square += _on_places(entry.square()).sum(0)
+        variance = (mean_square / count - (mean / count).square()).clamp_min(0)
+        variance = (count * variance + variance.mean()) / (count + 1)
+        self.mean.copy_(mean / count)
+        self.std.copy_(variance.clamp_min(1e-24).sqrt())
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Maps [N, h, w] with their places standardised; the same maps where they are not."""
+        if not self.standardised:
+            return maps
+        mean, std = (
+            functional.interpolate(entry[None, None], maps.shape[1:], mode="bilinear", align_corners=False)[0]
+            for entry in (self.mean, self.std)
+        )
+        return (maps - mean) * std.reciprocal()  # A constant, where a division would be one more kind of operation.
+
+
+def _on_places(maps: Tensor) -> Tensor:
+    """Maps [N, h, w] on the grid of places, by the mean of each: [N, 32, 32]."""
+    return functional.interpolate(maps[:, None], (PLACES, PLACES), mode="area")[:, 0]

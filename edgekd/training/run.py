@@ -38,7 +38,8 @@ from edgekd.training.teachers.loading import Teacher, put_pretrained
 from edgekd.training.weight_files import put_weights, read_weights, write_weights
 
 FEWEST_TO_SETTLE = 3
-MEASURED_IMAGES = 32  # That the ranges of a quantized teacher, and the levels of a map's places, are measured on.
+MEASURED_IMAGES = 32  # That the ranges of a quantized teacher are measured on.
+PLACED_IMAGES = 150  # That the places of a map are standardised over: their deviation wants more images than a range.
 INITIAL_IMAGES = 16  # That initial weights are scaled on.
 
 
@@ -245,8 +246,8 @@ def train(run: Path, device: torch.device, on_step: OnStep) -> None:
             checkpoint = checkpoint_of(run, stage.name)
             train_stage(stage, iterations, recipe, batches.at, checkpoint, device, _counted_from(done, on_step))
             done += iterations
-    detector.fit_places(normalised_images(frame[None], device) for frame in _few(frames))
     detector.fit_quantiles(normalised_images(held_out[index : index + 1], device) for index in range(len(held_out)))
+    detector.fit_places(normalised_images(frame[None], device) for frame in _spread(frames, PLACED_IMAGES))
     state = {key: value for key, value in detector.state_dict().items() if not key.startswith("teacher.")}
     write_weights(run / STUDENT_FILE, state, {"system": recipe.system})
 
@@ -290,14 +291,14 @@ def _arithmetic(
     """Float, or that of the INT8 graph."""
     if recipe.quantization_aware_from is None:
         return nullcontext()
-    return rounded_to_int8(detector, (normalised_images(frame[None], device) for frame in _few(frames)))
+    return rounded_to_int8(
+        detector, (normalised_images(frame[None], device) for frame in _spread(frames, MEASURED_IMAGES))
+    )
 
 
-def _few(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A few of the frames, evenly over all: enough to measure ranges and levels on."""
-    few: NDArray[np.uint8] = frames[
-        np.linspace(0, len(frames) - 1, min(MEASURED_IMAGES, len(frames))).round().astype(int)
-    ]
+def _spread(frames: NDArray[np.uint8], most: int) -> NDArray[np.uint8]:
+    """So many of the frames at most, evenly over all."""
+    few: NDArray[np.uint8] = frames[np.linspace(0, len(frames) - 1, min(most, len(frames))).round().astype(int)]
     return few
 
 

@@ -62,9 +62,10 @@ def folders_swapped(good: ArrayLike, defective: ArrayLike) -> Sign | None:
         good: float [N], scores.
         defective: float [M], scores; none where none were given.
     """
-    if not np.size(defective):
+    scores = np.asarray(defective, np.float64)
+    if not scores.size:
         return None
-    good_median, defective_median = float(np.median(good)), float(np.median(defective))
+    good_median, defective_median = float(np.median(np.asarray(good, np.float64))), float(np.median(scores))
     if defective_median >= good_median:
         return None
     text = (

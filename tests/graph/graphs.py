@@ -21,8 +21,8 @@ def prepared(system, paths, size, settings=()):
     frames = read_frames(paths, Preprocessing(*parse_size(size)))
     images = normalise(torch.from_numpy(frames[..., ::-1].copy()).permute(0, 3, 1, 2))
     detector.prepare(detector.targets(image[None]) for image in images)
-    detector.fit_places(image[None] for image in images)
     detector.fit_quantiles(image[None] for image in images)
+    detector.fit_places(image[None] for image in images)
     return detector
 
 

@@ -42,8 +42,8 @@ def prepared_detector(system, settings, paths, size):
         with torch.no_grad():
             stage.loss(training_batch(images))
         stage.trainable.eval()
-    detector.fit_places(images[index : index + 1] for index in range(len(images)))
     detector.fit_quantiles(images[index : index + 1] for index in range(len(images)))
+    detector.fit_places(images[index : index + 1] for index in range(len(images)))
     return detector.eval()
 
 

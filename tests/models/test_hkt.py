@@ -7,7 +7,6 @@ from edgekd.errors import EdgekdError
 from edgekd.models.attention import CBAM
 from edgekd.models.detector import Batch
 from edgekd.models.hkt import HKT, HKTStudent, Projector, StudentOutput, place_map
-from edgekd.models.maps import factors_of, levelled
 
 from .detector_tester import DetectorTester
 
@@ -173,31 +172,6 @@ def test_without_a_border_the_map_is_the_papers_wherever_that_has_one(network):
     whole.load_state_dict(paper.state_dict(), strict=False)
     images = torch.randn(2, 3, 64, 64)
     torch.testing.assert_close(whole.patch_map(images)[:, 4:-4, 4:-4], paper.patch_map(images), rtol=1e-4, atol=1e-9)
-
-
-def test_the_places_of_good_images_are_brought_to_one_level_and_the_papers_are_not(monkeypatch):
-    level = torch.ones(1, 32, 48)
-    level[:, -2:] = 9.0  # The last row of the 16 x 16 places.
-    for border in (False, True):
-        detector = HKT(border=border)
-        monkeypatch.setattr(detector, "patch_map", lambda images: level)
-        detector.fit_places(iter([torch.zeros(1, 3, 128, 192)]))
-        if border:
-            assert "place_factors" not in detector.state_dict()
-        else:
-            assert detector.place_factors[-1].tolist() == pytest.approx([1.5 / 9] * 16)
-            assert detector.place_factors[:-1].flatten().tolist() == pytest.approx([1.5] * 240)
-            placed = levelled(level, detector.place_factors)[0]
-            assert placed[:28].flatten().tolist() == pytest.approx([1.5] * 28 * 48)
-            assert placed[-1].tolist() == pytest.approx([1.5] * 48)
-            detector.fit_places(iter([]))
-            assert torch.equal(detector.place_factors, torch.ones(16, 16))
-
-
-def test_a_place_where_good_images_never_differ_is_not_made_louder_than_twice():
-    level = torch.ones(16, 16)
-    level[3, 4] = 0
-    assert float(factors_of(level)[3, 4]) == 2
 
 
 def test_an_odd_spot_in_the_image_lights_its_own_place_of_the_map():

@@ -4,7 +4,9 @@ import torch
 from edgekd.models.backbones.efficientnet_lite import EfficientNetLite
 from edgekd.models.backbones.pdn import pdn
 from edgekd.models.patch_features import PatchTeacher
-from edgekd.models.standardisation import Standardised
+from edgekd.models.standardisation import Places, Standardised
+
+from .detector_tester import drawn_detector, real_images
 
 
 def uneven_features(count):
@@ -86,3 +88,74 @@ def test_folded_into_a_teacher_it_is_what_the_teacher_says(build, size):
     mean, std = standardised.mean.view(1, -1, 1, 1), standardised.std.view(1, -1, 1, 1)
     torch.testing.assert_close(after, (before - mean) / std, rtol=1e-4, atol=1e-4)
     assert float((after - before).abs().mean()) > 1
+
+
+def loud_maps(count):
+    """Maps [N, 64, 64] of good images; the further to the right, the higher they are, and the more they differ."""
+    loudness = torch.linspace(0.1, 1, 64)
+    return loudness * (5 + torch.randn(count, 64, 64, generator=torch.Generator().manual_seed(0)))
+
+
+def test_places_have_mean_0_and_deviation_1_over_the_good_images_wherever_they_were_loud():
+    places, maps = Places(standardised=True), loud_maps(400)
+    places.measure(iter(maps.split(7)))
+    answer = places(maps)
+    for half in (answer[..., :32], answer[..., 32:]):
+        assert half.mean().item() == pytest.approx(0, abs=0.01)
+        assert half.std().item() == pytest.approx(1, abs=0.05)
+
+
+def test_a_defect_in_a_quiet_place_scores_above_good_images_once_places_are_standardised():
+    places, maps = Places(standardised=True), loud_maps(100)
+    defective = maps[:1].clone()
+    defective[:, 10:14, 10:14] += 2
+    assert defective.max() < maps.max()
+    places.measure([maps])
+    assert places(defective).max() > 1.5 * places(maps).max()
+
+
+def test_places_that_are_not_standardised_stay_as_they_are():
+    places, maps = Places(standardised=False), loud_maps(2)
+    places.measure([maps])
+    assert torch.equal(places(maps), maps)
+    assert places.state_dict() == {}
+
+
+def test_few_images_that_agree_at_a_place_do_not_make_it_loud():
+    places = Places(standardised=True)
+    maps = torch.ones(1, 32, 32) + torch.arange(32.0) * torch.tensor([0.0, 1.0]).view(2, 1, 1)
+    places.measure(maps.split(1))  # The left column agrees, the right one differs by 31.
+    assert 0.3 < places.std.min() / places.std.max() < 1
+    places.measure([torch.ones(1, 32, 32)])
+    assert torch.isfinite(places(torch.ones(1, 32, 32))).all()
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (32, 48), (253, 130)])
+def test_maps_of_any_size_have_places(shape):
+    places = Places(standardised=True)
+    places.measure([torch.full((3, *shape), 2.0) + torch.tensor([-1.0, 0.0, 1.0]).view(3, 1, 1)])
+    answer = places(torch.full((1, *shape), 3.0))
+    assert answer.shape == (1, *shape)
+    torch.testing.assert_close(answer, torch.full((1, *shape), 1.5**0.5), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("system", "teacher"),
+    [
+        ("hkt", {"teacher": "efficientnet_lite1", "border": False}),
+        ("mhkd", {"teacher": "efficientnet_lite1"}),
+        ("dskd", {"backbone": "efficientnet_lite1", "fusion": "manual"}),
+        ("mthf", {"groups": ("efficientnet_lite0",)}),
+    ],
+)
+def test_the_maps_of_a_system_are_standardised_by_images_of_the_training(system, teacher, elpv_images):
+    images = real_images(tuple(elpv_images[:6]), 64)
+    detector = drawn_detector(system, {**teacher, "standardise": True}, 64, 0).requires_grad_(False)
+    detector.prepare(detector.targets(image[None]) for image in images)
+    detector.fit_quantiles(image[None] for image in images)
+    before = detector.anomaly_map(images)
+    detector.fit_places(image[None] for image in images)
+    after = detector.anomaly_map(images)
+    assert after.mean().item() == pytest.approx(0, abs=0.1)
+    assert after.std().item() == pytest.approx(1, abs=0.4)  # MHKD's are smoothed afterwards.
+    assert before.mean(0).std() / before.std() > 2 * after.mean(0).std() / after.std()

@@ -247,8 +247,8 @@ def finish_early(run: Path, recipe: TrainingRecipe, device: torch.device) -> Non
             stage.trainable.load_state_dict(content["module"])
     detector.eval()
     held_out = read_frames(held_out_images(recipe), recipe.preprocessing)
-    detector.fit_places(normalised_images(frames[index : index + 1], device) for index in range(min(32, len(frames))))
     detector.fit_quantiles(normalised_images(held_out[index : index + 1], device) for index in range(len(held_out)))
+    detector.fit_places(normalised_images(frames[index : index + 1], device) for index in range(min(150, len(frames))))
     state = {key: value for key, value in detector.state_dict().items() if not key.startswith("teacher.")}
     write_weights(run / STUDENT_FILE, state, {"system": recipe.system})
 
