@@ -17,21 +17,20 @@ QUANTILES = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 
 
 def as_if_held_out(trained: Scores, held_out: Scores) -> Scores:
-    """The scores of images that were trained on, scaled to the median of those held out.
+    """The scores of images that were trained on, shifted to the median of those held out.
 
-    A detector scores what it learned from lower, and by about the same factor everywhere in the distribution.
+    A detector scores what it learned from lower, and by about the same amount everywhere in the distribution.
 
     Args:
         trained: float64 [M].
         held_out: float64 [N], not empty.
 
     Returns:
-        float64 [M]. Shifted rather than scaled where a median is not positive.
+        float64 [M].
     """
     if not trained.size:
         return trained
-    middle, learned = float(np.median(held_out)), float(np.median(trained))
-    return trained * (middle / learned) if middle > 0 and learned > 0 else trained + (middle - learned)
+    return trained + (float(np.median(held_out)) - float(np.median(trained)))
 
 
 def comparable(held_out: Scores, trained: Scores) -> Scores:

@@ -78,7 +78,7 @@ def threshold_from_good(
 ) -> Threshold:
     """The threshold that rejects at most a given share of good images.
 
-    Scores of images that were trained on are scaled to the median of those held out and pooled with them. Images whose
+    Scores of images that were trained on are shifted to the median of those held out and pooled with them. Images whose
     score lies more than 3.5 robust deviations above the median are set aside, and named. The threshold is the smallest
     score that at most the share of the rest is above, and no more of the held-out ones than chance explains. What is
     expected of it is counted on all good images, what is sure on the held-out ones alone; those that were set aside
@@ -219,7 +219,7 @@ def _promised(rate: float, value: float, held_out: int, pooled: Scores) -> Limit
 def _origin(rate: float, held_out: int, trained: int, aside: int) -> str:
     images = f"{held_out} held-out good images"
     if trained:
-        images += f" and {trained} that were trained on, scaled to the same median,"
+        images += f" and {trained} that were trained on, shifted to the same median,"
     chosen = f"the highest score of {images}" if rate == 0 else f"at most {100 * rate:.3g} % of {images} above it"
     left = "" if not aside else f"; {aside} set aside as {'an outlier' if aside == 1 else 'outliers'}"
     return f"{chosen}{left}"

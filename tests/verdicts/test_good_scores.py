@@ -6,13 +6,10 @@ from edgekd.verdicts.good_scores import as_if_held_out, outlying, quantiles_of
 USUAL = np.exp(np.random.default_rng(0).normal(0, 0.1, 100))
 
 
-def test_scores_that_were_trained_on_get_the_median_of_those_held_out():
-    scaled = as_if_held_out(np.array([1.0, 2.0, 4.0]), np.array([3.0, 3.0, 9.0]))
-    assert scaled.tolist() == [1.5, 3, 6]
-
-
-def test_scores_that_are_not_positive_are_shifted_to_that_median():
+def test_scores_that_were_trained_on_are_shifted_to_the_median_of_those_held_out():
+    assert as_if_held_out(np.array([1.0, 2.0, 4.0]), np.array([3.0, 3.0, 9.0])).tolist() == [2, 3, 5]
     assert as_if_held_out(np.array([-2.0, 0.0, 1.0]), np.array([2.0])).tolist() == [0, 2, 3]
+    assert as_if_held_out(np.array([]), np.array([2.0])).tolist() == []
 
 
 def test_an_image_far_above_the_others_stands_out_whatever_the_scale():
