@@ -183,10 +183,21 @@ def test_a_signal_that_the_process_was_started_to_ignore_stays_ignored():
 
 
 def test_the_handlers_of_whoever_calls_come_back():
-    before = [signal.getsignal(number) for number, _ in ENDINGS]
-    with pytest.raises(KeyboardInterrupt), ending_signals():
-        signal.raise_signal(signal.SIGTERM)
-    assert [signal.getsignal(number) for number, _ in ENDINGS] == before
+    # In a process of its own: a signal to a worker of the test suite has ended it without a word.
+    code = (
+        "from signal import SIGHUP, SIGINT, SIGTERM, getsignal, raise_signal\n"
+        "from edgekd.cli.signals import ending_signals\n"
+        "def handlers(): return [getsignal(number) for number in (SIGINT, SIGTERM, SIGHUP)]\n"
+        "before = handlers()\n"
+        "try:\n"
+        "    with ending_signals():\n"
+        "        assert handlers() != before\n"
+        "        raise_signal(SIGTERM)\n"
+        "except KeyboardInterrupt:\n"
+        "    print(handlers() == before)"
+    )
+    started = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert started.stdout == "True\n"
 
 
 def test_outside_the_main_thread_signals_stay_as_they_are():

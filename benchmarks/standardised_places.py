@@ -1,0 +1,86 @@
+"""What standardised places give: image AUROC of the same runs with their maps' places standardised and without.
+
+    python benchmarks/standardised_places.py RUN... [--part all|third|rest] [--json FILE]
+
+The runs were trained with `standardise=on`, as `edgekd train` does; without it the same weights score maps as they are.
+A third is every third test image, to choose on; the rest are the others, to judge on. Runs that FILE holds are not
+scored again.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edgekd.artifact import read_json, write_json
+from edgekd.data.category import TestImage
+from edgekd.data.good_images import read_frames
+from edgekd.data.layouts import read_category
+from edgekd.graph.parity import torch_outputs
+from edgekd.metrics.auroc import image_auroc
+from edgekd.models.detector import Detector
+from edgekd.models.standardisation import Places
+from edgekd.training.run import load_run
+
+AT_ONCE = 16
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("--part", choices=("all", "third", "rest"), default="all", help="of the test images")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    for run in arguments.runs:
+        rows = read_json(arguments.json) if arguments.json and arguments.json.exists() else {}
+        name = f"{run.name} {arguments.part}"
+        if name not in rows:
+            rows[name] = measured(run, arguments.part)
+            if arguments.json:
+                write_json(arguments.json, rows)
+        print(name, rows[name], flush=True)
+
+
+def measured(run: Path, part: str) -> dict[str, Any]:
+    """The image AUROC of a run, with its places standardised and without."""
+    detector, recipe = load_run(run)
+    category = read_category(Path(recipe.data))
+    images = part_of(category.test, part)
+    frames = read_frames([image.path for image in images], recipe.preprocessing)
+    labels = [image.defective for image in images]
+    found = {
+        "system": recipe.system,
+        "data": category.name,
+        "size": recipe.size,
+        "iterations": recipe.iterations,
+        "seed": recipe.seed,
+        "good": labels.count(False),
+        "defective": labels.count(True),
+        "standardised": image_auroc(scores_of(detector, frames), labels),
+    }
+    for module in detector.modules():
+        if isinstance(module, Places):
+            module.standardised = False
+    return found | {"as_they_are": image_auroc(scores_of(detector, frames), labels)}
+
+
+def part_of(images: Sequence[TestImage], part: str) -> list[TestImage]:
+    """All test images, every third, or the others."""
+    return [image for index, image in enumerate(images) if part == "all" or (index % 3 == 0) == (part == "third")]
+
+
+def scores_of(detector: Detector, frames: NDArray[np.uint8]) -> list[float]:
+    """The scores of frames, in torch."""
+    parts = [torch_outputs(detector, frames[first : first + AT_ONCE])[0] for first in range(0, len(frames), AT_ONCE)]
+    return [float(score) for score in np.concatenate(parts)]
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()
