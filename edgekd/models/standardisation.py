@@ -11,6 +11,9 @@ from torch.nn import functional
 from edgekd.models.patch_features import PatchTeacher
 
 PLACES = 32  # A side, whatever the size of the map.
+LOUDEST = (
+    2.0  # Over the usual place: where good images hardly differ, rounding and dust must not become the highest score.
+)
 
 
 class Standardised(nn.Module):
@@ -90,9 +93,6 @@ class Places(nn.Module):
     def measure(self, maps: Iterable[Tensor]) -> None:
         """Measures mean and deviation of each place.
 
-        One more image, with the deviation of all places, is counted in: so few images do not make a place that hardly
-        differs among them loud.
-
         Args:
             maps: Of good images, [N, h, w] each, as `forward` takes them; at least one.
         """
@@ -104,10 +104,9 @@ class Places(nn.Module):
             count += len(entry)
             mean += _on_places(entry).sum(0)
             mean_square += _on_places(entry.square()).sum(0)
-        variance = (mean_square / count - (mean / count).square()).clamp_min(0)
-        variance = (count * variance + variance.mean()) / (count + 1)
+        std = (mean_square / count - (mean / count).square()).clamp_min(1e-24).sqrt()
         self.mean.copy_(mean / count)
-        self.std.copy_(variance.clamp_min(1e-24).sqrt())
+        self.std.copy_(std.clamp_min(float(std.median()) / LOUDEST))
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps [N, h, w] with their places standardised; the same maps where they are not."""

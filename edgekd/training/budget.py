@@ -20,7 +20,14 @@ from edgekd.training.arithmetic import mixed_precision
 from edgekd.training.batches import Batches, normalised_images
 from edgekd.training.device import channels_last
 from edgekd.training.memory import keep_freed_memory
-from edgekd.training.run import INITIAL_IMAGES, batches_of, checked_start, scale_students, training_images
+from edgekd.training.run import (
+    INITIAL_IMAGES,
+    PLACED_IMAGES,
+    batches_of,
+    checked_start,
+    scale_students,
+    training_images,
+)
 from edgekd.training.stages import optimizer_of, shares_of
 from edgekd.training.teachers.loading import Teacher
 
@@ -130,7 +137,8 @@ def measured_cost(recipe: TrainingRecipe, teachers: Sequence[Teacher], device: t
     predicting = _elapsed(start, device)
     tiles = recipe.view.count
     held_out, trained = len(held_out_images(recipe)) * tiles, len(paths) * tiles
-    fixed = (reading + target) * trained + scaling + (reading + predicting) * held_out
+    placed = min(trained, PLACED_IMAGES) if recipe.settings.get("standardise") else 0
+    fixed = (reading + target) * trained + scaling + (reading + predicting) * held_out + predicting * placed
     search = SEARCH_SECONDS * len(teachers)
     comparing = target * trained + (predicting + target + search) * compared if compared else 0.0
     return Cost(fixed + comparing, sum(steps))

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from edgekd.data.good_images import training_images
 from edgekd.models.detector import TrainingDefaults
 from edgekd.recipe import TrainingRecipe
 from edgekd.training import budget
@@ -83,3 +84,13 @@ def test_real_steps_are_timed_of_every_stage(recipe, teachers, system):
     cost = measured_cost(replace(recipe, system=system, settings=settings), teachers, CPU)
     assert 0.001 < cost.iteration < 10
     assert cost.fixed > 30 * 0.001  # 36 images are read and seen by the teacher.
+
+
+def test_standardised_places_are_part_of_the_time(recipe, teachers, monkeypatch):
+    monkeypatch.setattr(budget, "PLACED_IMAGES", 10**6)  # Of the 30 images that are trained on.
+    monkeypatch.setattr(budget, "_elapsed", lambda start, device: 1.0)
+    costs = [
+        measured_cost(replace(recipe, system="mthf", settings={"groups": [LITE0], "standardise": on}), teachers, CPU)
+        for on in (False, True)
+    ]
+    assert costs[1].fixed - costs[0].fixed == pytest.approx(len(training_images(recipe)), rel=0.05)
