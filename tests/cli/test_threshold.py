@@ -33,7 +33,7 @@ def test_it_prints_the_limits_the_promise_and_that_nothing_was_changed(words, ca
     assert "nothing was changed: add --write" in printed
 
 
-def test_the_page_shows_the_scores_the_limits_and_the_missed_defects(words, tmp_path):
+def test_the_page_shows_the_scores_the_limits_what_was_set_aside_and_the_missed_defects(words, exported, tmp_path):
     page = tmp_path / "threshold.html"
     assert main([*words, "--false-reject-rate", "0", "--html", page]) == 0
     text = page.read_text()
@@ -41,7 +41,10 @@ def test_the_page_shows_the_scores_the_limits_and_the_missed_defects(words, tmp_
     assert '<tr class="chosen"><th>0.0 %</th>' in text
     assert "Nothing was changed" in text
     missed = int(re.search(r"(\d) of 3 \(", text).group(1))
-    assert text.count("data:image/jpeg") == missed
+    result = threshold(exported.parent, good=tmp_path / "fresh", ng=tmp_path / "bad", false_reject_rate=0)
+    aside = [image["name"] for image in result.threshold["suspicious"]]
+    assert all(name in text for name in aside)
+    assert text.count("data:image/jpeg") == missed + len(aside)
 
 
 def test_a_wrong_rate_is_one_line(words, fails):
