@@ -11,9 +11,7 @@ from torch.nn import functional
 from edgekd.models.patch_features import PatchTeacher
 
 PLACES = 32  # A side, whatever the size of the map.
-LOUDEST = (
-    2.0  # Over the usual place: where good images hardly differ, rounding and dust must not become the highest score.
-)
+LOUDEST = 2.0  # Times the usual place: where good images hardly differ, rounding and dust must not decide the score.
 
 
 class Standardised(nn.Module):
