@@ -19,7 +19,7 @@ from edgekd.errors import EdgekdError
 from edgekd.models.backbones.registry import build_backbone
 from edgekd.models.backbones.resnet import RESNETS
 from edgekd.models.detector import Batch, Deployed, Detector, Stage, Targets
-from edgekd.models.maps import Score, cosine_distance, resized, scores_of, smoothed, smoothing
+from edgekd.models.maps import Score, area_weights, cosine_distance, resized, scores_of, smoothed, smoothing
 from edgekd.models.multiscale import Backbone, MultiscaleTeacher, frame_entry
 from edgekd.models.sizes import nearest_multiples
 from edgekd.models.standardisation import Places
@@ -172,7 +172,8 @@ class DSKD(Detector):
         size: The image's height and width, in pixels, or the side of a square.
         backbone: The teacher's: "wide_resnet50_2" as in the paper, or a lighter one for the edge.
         students: "both", or "forward" or "reverse" alone (ablation).
-        fusion: "learned", or "manual" for 1 to 3 between forward and reverse (ablation).
+        fusion: "learned"; "manual" for 1 to 3 between forward and reverse (ablation); or "area" for both alike and each
+            scale weighed by the area that one of its places stands for.
         score: What an image's score takes from its map: "max", or "top_percent" for the mean of the highest hundredth.
         standardise: Bring all places of the map to mean 0 and deviation 1 over the good images.
         flatten: Compare whole maps by one cosine, as RD4AD's code does, rather than position by position; the paper's
@@ -187,14 +188,14 @@ class DSKD(Detector):
         size: int | Size = 256,
         backbone: str = "wide_resnet50_2",
         students: Literal["both", "forward", "reverse"] = "both",
-        fusion: Literal["learned", "manual"] = "learned",
+        fusion: Literal["learned", "manual", "area"] = "learned",
         flatten: bool = False,
         score: Score = "max",
         standardise: bool = False,
     ) -> None:
         super().__init__()
-        if students not in ("both", "forward", "reverse") or fusion not in ("learned", "manual"):
-            raise EdgekdError("dskd takes students=both, forward or reverse, and fusion=learned or manual")
+        if students not in ("both", "forward", "reverse") or fusion not in ("learned", "manual", "area"):
+            raise EdgekdError("dskd takes students=both, forward or reverse, and fusion=learned, manual or area")
         wide = backbone in RESNETS and RESNETS[backbone].bottleneck
         self.teacher = MultiscaleTeacher(build_backbone(backbone), STRIDES)
         self.students = nn.ModuleDict()
@@ -207,15 +208,15 @@ class DSKD(Detector):
         self.learns_fusion, self.flatten = fusion == "learned", flatten
         self.size, self.backbone_name, self.score = parse_size(size), backbone, score
         self.places = Places(standardise)
-        self._draw_fusion()
+        self._draw_fusion(fusion)
 
     @torch.no_grad()
-    def _draw_fusion(self) -> None:
+    def _draw_fusion(self, fusion: str) -> None:
         """Positive weights of sum 1, so that the ReLU after them is active."""
-        shares = [
-            1.0 if self.learns_fusion else MANUAL_WEIGHTS[name] for name in self.students for _ in range(COMPARED)
-        ]
-        self.fusion.weight.copy_((torch.tensor(shares) / sum(shares)).view(1, -1, 1, 1))
+        scales = area_weights(STRIDES[:COMPARED]) if fusion == "area" else [1.0] * COMPARED
+        shares = [MANUAL_WEIGHTS[name] if fusion == "manual" else 1.0 for name in self.students]
+        weights = torch.tensor([share * scale for share in shares for scale in scales])
+        self.fusion.weight.copy_((weights / weights.sum()).view(1, -1, 1, 1))
 
     def pretrained(self) -> dict[str, nn.Module]:
         return {self.backbone_name: pretrained_network(self.teacher)}

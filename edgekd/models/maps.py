@@ -54,6 +54,15 @@ def resized(maps: Tensor, size: Sequence[int]) -> Tensor:
     return functional.interpolate(maps.unsqueeze(1), tuple(size), mode="bilinear", align_corners=False).squeeze(1)
 
 
+def area_weights(strides: Sequence[int]) -> list[float]:
+    """What each scale's map weighs when all are fused by the area that one of its places stands for; of sum 1.
+
+    Coarse features tell a defect from an unusual good part far better than fine ones, which differ from image to image.
+    """
+    whole = sum(stride**2 for stride in strides)
+    return [stride**2 / whole for stride in strides]
+
+
 def resize_matrix(inputs: int, outputs: int, mode: str) -> Tensor:
     """The matrix [outputs, inputs] that resizes one axis as torch does.
 

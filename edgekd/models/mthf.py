@@ -23,6 +23,7 @@ from edgekd.models.attention import HAM
 from edgekd.models.detector import Batch, Deployed, Detector, Targets
 from edgekd.models.maps import (
     Score,
+    area_weights,
     cosine_distance,
     measured_ranges,
     resize_and_smooth,
@@ -117,7 +118,8 @@ class MTHF(Detector):
             "efficientnet_b0" would do; the default are two light ones whose weights need no download.
         attention: HAM; off for the ablation.
         fusion: FFM; off for the ablation of Table 3.
-        scale_fusion: How a group's scales are fused: "product" or "sum".
+        scale_fusion: How a group's scales are fused: "product", "sum", or "area" for a mean in which each scale weighs
+            by the area that one of its places stands for.
         group_fusion: How the groups are fused: "mean", "max", or "product" of what exceeds the lower quantile.
         score: What an image's score takes from its map: "max", or "top_percent" for the mean of the highest hundredth.
         standardise: Bring all places of the map to mean 0 and deviation 1 over the good images.
@@ -133,7 +135,7 @@ class MTHF(Detector):
         groups: Sequence[str] = GROUPS,
         attention: bool = True,
         fusion: bool = True,
-        scale_fusion: Literal["product", "sum"] = "product",
+        scale_fusion: Literal["product", "sum", "area"] = "product",
         group_fusion: Literal["mean", "max", "product"] = "mean",
         two_stage: bool = True,
         score: Score = "max",
@@ -142,8 +144,8 @@ class MTHF(Detector):
         super().__init__()
         if not groups or len(set(groups)) != len(groups):
             raise EdgekdError(f"mthf takes one teacher or several different ones, got {' '.join(groups) or 'none'}")
-        if scale_fusion not in ("product", "sum") or group_fusion not in ("mean", "max", "product"):
-            raise EdgekdError("mthf takes scale_fusion=product or sum, and group_fusion=mean, max or product")
+        if scale_fusion not in ("product", "sum", "area") or group_fusion not in ("mean", "max", "product"):
+            raise EdgekdError("mthf takes scale_fusion=product, sum or area, and group_fusion=mean, max or product")
         self.size, self.groups, self.score = parse_size(size), tuple(groups), score
         self.scale_fusion, self.group_fusion = (scale_fusion, group_fusion) if two_stage else ("sum", "mean")
         self.needs_held_out = two_stage
@@ -251,13 +253,19 @@ class DeployedMTHF(Deployed):
 
 
 def _first_stage(distances: list[Tensor], how: str) -> list[Tensor]:
-    """The maps of each group's scales as one on the finest grid, their product or their sum."""
+    """The maps of each group's scales as one on the finest grid: their product, their sum or their weighted mean."""
+    weights = area_weights(STRIDES) if how == "area" else [1.0] * len(STRIDES)
     maps = []
     for first in range(0, len(distances), len(STRIDES)):
         scales = distances[first : first + len(STRIDES)]
         same = [scales[0], *(resized(coarser, scales[0].shape[1:]) for coarser in scales[1:])]
-        maps.append(prod(same[1:], start=same[0]) if how == "product" else sum(same[1:], start=same[0]))
+        maps.append(prod(same[1:], start=same[0]) if how == "product" else _weighted_sum(same, weights))
     return maps
+
+
+def _weighted_sum(maps: list[Tensor], weights: list[float]) -> Tensor:
+    weighted = [entry if weight == 1 else weight * entry for entry, weight in zip(maps, weights, strict=True)]
+    return sum(weighted[1:], start=weighted[0])
 
 
 def _second_stage(groups: list[Tensor], scales: PerGroup, shifts: PerGroup, how: str) -> Tensor:

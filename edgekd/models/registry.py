@@ -249,7 +249,7 @@ SYSTEMS = {
             setup=PAPER_SETUPS["dskd"],
             timed=TIMED._replace(learning_rate=5e-3),
             # Weights that are learned from synthetic anomalies find real ones less well.
-            timed_settings={**TIMED_SETTINGS, "fusion": "manual"},
+            timed_settings={**TIMED_SETTINGS, "fusion": "area"},
             paper="DSKD, Complex & Intelligent Systems",
             convention=NOT_KNOWN,
             rows=(
@@ -266,6 +266,7 @@ SYSTEMS = {
             teacher_setting="groups",
             setup=PAPER_SETUPS["mthf"],
             timed=TIMED._replace(learning_rate=1e-3),
+            timed_settings={**TIMED_SETTINGS, "scale_fusion": "area"},
             paper="MTHF",
             convention=NOT_KNOWN,
         ),

@@ -264,6 +264,8 @@ def test_the_fusion_starts_as_the_mean_of_six_maps_and_has_no_bias(light):
         ("forward", "learned", [1 / 3] * 3, ["students", "fusion"]),
         ("reverse", "learned", [1 / 3] * 3, ["students", "fusion"]),
         ("reverse", "manual", [1 / 3] * 3, ["students"]),
+        ("both", "area", [1 / 42, 4 / 42, 16 / 42] * 2, ["students"]),
+        ("forward", "area", [1 / 21, 4 / 21, 16 / 21], ["students"]),
     ],
 )
 def test_the_ablations_leave_a_student_out_or_fix_the_weights(students, fusion, weights, stages):
@@ -277,7 +279,7 @@ def test_the_ablations_leave_a_student_out_or_fix_the_weights(students, fusion, 
 
 @pytest.mark.parametrize("settings", [{"students": "none"}, {"students": "Forward"}, {"fusion": "max"}, {"fusion": ""}])
 def test_switches_that_mean_nothing_are_refused(settings):
-    with pytest.raises(EdgekdError, match="students=both, forward or reverse, and fusion=learned or manual"):
+    with pytest.raises(EdgekdError, match="students=both, forward or reverse, and fusion=learned, manual or area"):
         DSKD(64, "efficientnet_lite0", **settings)
 
 

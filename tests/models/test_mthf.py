@@ -239,13 +239,18 @@ MIDDLE = torch.tensor([[[0.0, 1.0], [2.0, 0.5]]])
 COARSE = torch.tensor([[[0.5]]])
 
 
-@pytest.mark.parametrize("how", ["product", "sum"])
-def test_the_first_stage_multiplies_or_adds_the_scales_on_the_finest_grid(monkeypatch, single, how):
+@pytest.mark.parametrize("how", ["product", "sum", "area"])
+def test_the_first_stage_multiplies_adds_or_weighs_the_scales_on_the_finest_grid(monkeypatch, single, how):
     monkeypatch.setattr(single, "scale_fusion", how)
     groups_disagree(monkeypatch, single, [FINE, MIDDLE, COARSE])
     upsampled = UPSAMPLE @ MIDDLE @ UPSAMPLE.T
     (group,) = single.group_maps(torch.zeros(1, 3, 16, 16))
-    torch.testing.assert_close(group, FINE * upsampled * 0.5 if how == "product" else FINE + upsampled + 0.5)
+    expected = {
+        "product": FINE * upsampled * 0.5,
+        "sum": FINE + upsampled + 0.5,
+        "area": (FINE + 4 * upsampled + 16 * 0.5) / 21,  # A place stands for 4 x 4, 8 x 8 and 16 x 16 pixels.
+    }
+    torch.testing.assert_close(group, expected[how])
 
 
 def test_a_product_is_zero_where_any_scale_agrees_and_a_sum_is_not(monkeypatch, single):
@@ -345,5 +350,5 @@ def test_a_backbone_that_there_is_not_is_refused_and_the_nearest_is_named():
 
 @pytest.mark.parametrize("settings", [{"scale_fusion": "mean"}, {"group_fusion": "sum"}])
 def test_fusions_that_there_are_not_are_refused(settings):
-    with pytest.raises(EdgekdError, match="scale_fusion=product or sum, and group_fusion=mean, max or product"):
+    with pytest.raises(EdgekdError, match="scale_fusion=product, sum or area, and group_fusion=mean, max or product"):
         MTHF(64, ONE, **settings)

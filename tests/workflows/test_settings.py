@@ -26,7 +26,7 @@ def test_settings_take_the_type_of_the_papers_value():
         ("hkt", "tap_weight=nan", "must be a number of at least 0, such as 0.5, got 'nan'"),
         ("hkt", "tap_weight=inf", "must be a number of at least 0, such as 0.5, got 'inf'"),
         ("dskd", "students=none", "setting students of dskd must be both, forward or reverse, got 'none'"),
-        ("mthf", "scale_fusion=mean", "setting scale_fusion of mthf must be product or sum, got 'mean'"),
+        ("mthf", "scale_fusion=mean", "setting scale_fusion of mthf must be product, sum or area, got 'mean'"),
         ("mhkd", "size=64", "unknown setting of mhkd 'size'"),
         ("mthf", "groups=a", "unknown setting of mthf 'groups'"),
         ("nosuch", "a=b", "unknown system 'nosuch'"),
@@ -45,7 +45,7 @@ def test_a_setting_that_cannot_be_names_what_was_expected(system, text, complain
         ("hkt", {"cbam": "off"}, "setting cbam of hkt must be on or off, got 'off'"),
         ("hkt", {"tap_weight": True}, "must be a number of at least 0, such as 0.5, got 'True'"),
         ("mhkd", {"middle_width": True}, "must be an integer of at least 1, such as 384, got 'True'"),
-        ("dskd", {"fusion": None}, "must be learned or manual, got 'None'"),
+        ("dskd", {"fusion": None}, "must be learned, manual or area, got 'None'"),
         ("dskd", {"backbone": "resnet18"}, "unknown setting of dskd 'backbone'"),
     ],
 )
