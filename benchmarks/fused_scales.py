@@ -2,7 +2,7 @@
 
     python benchmarks/fused_scales.py RUN... [--part all|third|rest] [--json FILE]
 
-Runs of DSKD and MTHF within a time. Each fusion has its quantiles and its standardised places measured anew, as training
+Runs of DSKD and MTHF within a time. For each fusion, quantiles and standardised places are measured anew, as training
 does. DSKD's learned weights need a training of their own (benchmarks/dskd_fusion.py) and are not compared. A third is
 every third test image, to choose on; the rest are the others, to judge on. Runs that FILE holds are not scored again.
 """
