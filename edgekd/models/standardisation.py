@@ -11,7 +11,9 @@ from torch.nn import functional
 from edgekd.models.patch_features import PatchTeacher
 
 PLACES = 32  # A side, whatever the size of the map.
-LOUDEST = 2.0  # Times the usual place: where good images hardly differ, rounding and dust must not decide the score.
+# A place counts as so many images more that differ as the average place does. Few images say little of a single place, and
+# where good images hardly differ, rounding and dust must not decide the score.
+USUAL_IMAGES = 20
 
 
 class Standardised(nn.Module):
@@ -102,9 +104,10 @@ class Places(nn.Module):
             count += len(entry)
             mean += _on_places(entry).sum(0)
             mean_square += _on_places(entry.square()).sum(0)
-        std = (mean_square / count - (mean / count).square()).clamp_min(1e-24).sqrt()
+        variance = (mean_square / count - (mean / count).square()).clamp_min(0)
+        variance = (count * variance + USUAL_IMAGES * variance.mean()) / (count + USUAL_IMAGES)
         self.mean.copy_(mean / count)
-        self.std.copy_(std.clamp_min(float(std.median()) / LOUDEST))
+        self.std.copy_(variance.clamp_min(1e-24).sqrt())
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps [N, h, w] with their places standardised; the same maps where they are not."""
