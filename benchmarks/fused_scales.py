@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from standardised_places import part_of, scores_of
+from standardised_places import CPU, fit_places, part_of, scores_of
 
 from edgekd.artifact import read_json, write_json
 from edgekd.data.good_images import read_frames, training_images
@@ -26,9 +26,8 @@ from edgekd.models.detector import Detector
 from edgekd.models.registry import find_system
 from edgekd.recipe import TrainingRecipe, held_out_images
 from edgekd.training.batches import normalised_images
-from edgekd.training.run import PLACED_IMAGES, load_run
+from edgekd.training.run import load_run
 
-CPU = torch.device("cpu")
 FUSIONS = {"dskd": ("fusion", ("manual", "area")), "mthf": ("scale_fusion", ("product", "sum", "area"))}
 
 
@@ -86,8 +85,7 @@ def with_fusion(trained: Detector, recipe: TrainingRecipe, setting: str, choice:
 def fit(detector: Detector, good: NDArray[np.uint8], held_out: NDArray[np.uint8]) -> None:
     """Measures quantiles over held-out frames and places over good ones, as training does."""
     detector.fit_quantiles(normalised_images(frame[None], CPU) for frame in held_out)
-    placed = np.linspace(0, len(good) - 1, min(PLACED_IMAGES, len(good))).round().astype(int)
-    detector.fit_places(normalised_images(frame[None], CPU) for frame in good[placed])
+    fit_places(detector, good)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """What standardised places give: image AUROC of the same runs with their maps' places standardised and without.
 
-    python benchmarks/standardised_places.py RUN... [--part all|third|rest] [--json FILE]
+    python benchmarks/standardised_places.py RUN... [--part all|third|rest] [--good N] [--json FILE]
 
 The runs were trained with `standardise=on`, as `edgekd train` does; without it the same weights score maps as they are.
-A third is every third test image, to choose on; the rest are the others, to judge on. Runs that FILE holds are not
-scored again.
+The places are measured anew over N good images of the training. A third is every third test image, to choose on; the
+rest are the others, to judge on. Runs that FILE holds are not scored again.
 """
 
 from __future__ import annotations
@@ -20,36 +20,40 @@ from numpy.typing import NDArray
 
 from edgekd.artifact import read_json, write_json
 from edgekd.data.category import TestImage
-from edgekd.data.good_images import read_frames
+from edgekd.data.good_images import read_frames, training_images
 from edgekd.data.layouts import read_category
 from edgekd.graph.parity import torch_outputs
 from edgekd.metrics.auroc import image_auroc
 from edgekd.models.detector import Detector
 from edgekd.models.standardisation import Places
-from edgekd.training.run import load_run
+from edgekd.training.batches import normalised_images
+from edgekd.training.run import PLACED_IMAGES, load_run
 
 AT_ONCE = 16
+CPU = torch.device("cpu")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--part", choices=("all", "third", "rest"), default="all", help="of the test images")
+    parser.add_argument("--good", type=int, default=PLACED_IMAGES, help="images that places are measured over")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     for run in arguments.runs:
         rows = read_json(arguments.json) if arguments.json and arguments.json.exists() else {}
-        name = f"{run.name} {arguments.part}"
+        name = f"{run.name} {arguments.part} {arguments.good}"
         if name not in rows:
-            rows[name] = measured(run, arguments.part)
+            rows[name] = measured(run, arguments.part, arguments.good)
             if arguments.json:
                 write_json(arguments.json, rows)
         print(name, rows[name], flush=True)
 
 
-def measured(run: Path, part: str) -> dict[str, Any]:
-    """The image AUROC of a run, with its places standardised and without."""
+def measured(run: Path, part: str, good: int) -> dict[str, Any]:
+    """The image AUROC of a run, with its places standardised over so many good images and without."""
     detector, recipe = load_run(run)
+    fit_places(detector, read_frames(training_images(recipe), recipe.preprocessing), good)
     category = read_category(Path(recipe.data))
     images = part_of(category.test, part)
     frames = read_frames([image.path for image in images], recipe.preprocessing)
@@ -60,6 +64,7 @@ def measured(run: Path, part: str) -> dict[str, Any]:
         "size": recipe.size,
         "iterations": recipe.iterations,
         "seed": recipe.seed,
+        "placed": good,
         "good": labels.count(False),
         "defective": labels.count(True),
         "standardised": image_auroc(scores_of(detector, frames), labels),
@@ -68,6 +73,12 @@ def measured(run: Path, part: str) -> dict[str, Any]:
         if isinstance(module, Places):
             module.standardised = False
     return found | {"as_they_are": image_auroc(scores_of(detector, frames), labels)}
+
+
+def fit_places(detector: Detector, frames: NDArray[np.uint8], most: int = PLACED_IMAGES) -> None:
+    """Measures the places of a detector over so many good frames at most, evenly over all, as training does."""
+    chosen = np.linspace(0, len(frames) - 1, min(most, len(frames))).round().astype(int)
+    detector.fit_places(normalised_images(frame[None], CPU) for frame in frames[chosen])
 
 
 def part_of(images: Sequence[TestImage], part: str) -> list[TestImage]:
