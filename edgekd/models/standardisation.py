@@ -11,8 +11,8 @@ from torch.nn import functional
 from edgekd.models.patch_features import PatchTeacher
 
 PLACES = 32  # A side, whatever the size of the map.
-# A place counts as so many images more that differ as the average place does. Few images say little of a single place, and
-# where good images hardly differ, rounding and dust must not decide the score.
+# A place counts as so many images more that differ as the average place does: few images say little of a single place,
+# and where good images hardly differ, rounding and dust must not decide the score.
 USUAL_IMAGES = 20
 
 
