@@ -10,15 +10,15 @@ every third test image, to choose on; the rest are the others, to judge on. Runs
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from standardised_places import CPU, fit_places, part_of, scores_of
+from standardised_places import CPU, described, fit_places, kept, part_of, scores_of
 
-from edgekd.artifact import read_json, write_json
 from edgekd.data.good_images import read_frames, training_images
 from edgekd.data.layouts import read_category
 from edgekd.metrics.auroc import image_auroc
@@ -38,13 +38,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     for run in arguments.runs:
-        rows = read_json(arguments.json) if arguments.json and arguments.json.exists() else {}
         name = f"{run.name} {arguments.part}"
-        if name not in rows:
-            rows[name] = measured(run, arguments.part)
-            if arguments.json:
-                write_json(arguments.json, rows)
-        print(name, rows[name], flush=True)
+        print(name, kept(arguments.json, name, partial(measured, run, arguments.part)), flush=True)
 
 
 def measured(run: Path, part: str) -> dict[str, Any]:
@@ -57,15 +52,7 @@ def measured(run: Path, part: str) -> dict[str, Any]:
     good = read_frames(training_images(recipe), recipe.preprocessing)
     held_out = read_frames(held_out_images(recipe), recipe.preprocessing)
     setting, choices = FUSIONS[recipe.system]
-    found: dict[str, Any] = {
-        "system": recipe.system,
-        "data": category.name,
-        "size": recipe.size,
-        "iterations": recipe.iterations,
-        "seed": recipe.seed,
-        "good": labels.count(False),
-        "defective": labels.count(True),
-    }
+    found = described(recipe, category.name, labels)
     for choice in choices:
         detector = with_fusion(trained, recipe, setting, choice)
         fit(detector, good, held_out)

@@ -10,7 +10,8 @@ rest are the others, to judge on. Runs that FILE holds are not scored again.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from edgekd.graph.parity import torch_outputs
 from edgekd.metrics.auroc import image_auroc
 from edgekd.models.detector import Detector
 from edgekd.models.standardisation import Places
+from edgekd.recipe import TrainingRecipe
 from edgekd.training.batches import normalised_images
 from edgekd.training.run import PLACED_IMAGES, load_run
 
@@ -41,13 +43,19 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     for run in arguments.runs:
-        rows = read_json(arguments.json) if arguments.json and arguments.json.exists() else {}
         name = f"{run.name} {arguments.part} {arguments.good}"
-        if name not in rows:
-            rows[name] = measured(run, arguments.part, arguments.good)
-            if arguments.json:
-                write_json(arguments.json, rows)
-        print(name, rows[name], flush=True)
+        print(name, kept(arguments.json, name, partial(measured, run, arguments.part, arguments.good)), flush=True)
+
+
+def kept(file: Path | None, name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The row of that name, from the file if it holds it; otherwise measured now, and added to the file."""
+    rows: dict[str, Any] = read_json(file) if file and file.exists() else {}
+    if name not in rows:
+        rows[name] = measure()
+        if file:
+            write_json(file, rows)
+    row: dict[str, Any] = rows[name]
+    return row
 
 
 def measured(run: Path, part: str, good: int) -> dict[str, Any]:
@@ -58,21 +66,27 @@ def measured(run: Path, part: str, good: int) -> dict[str, Any]:
     images = part_of(category.test, part)
     frames = read_frames([image.path for image in images], recipe.preprocessing)
     labels = [image.defective for image in images]
-    found = {
-        "system": recipe.system,
-        "data": category.name,
-        "size": recipe.size,
-        "iterations": recipe.iterations,
-        "seed": recipe.seed,
+    found = described(recipe, category.name, labels) | {
         "placed": good,
-        "good": labels.count(False),
-        "defective": labels.count(True),
         "standardised": image_auroc(scores_of(detector, frames), labels),
     }
     for module in detector.modules():
         if isinstance(module, Places):
             module.standardised = False
     return found | {"as_they_are": image_auroc(scores_of(detector, frames), labels)}
+
+
+def described(recipe: TrainingRecipe, data: str, labels: Sequence[bool]) -> dict[str, Any]:
+    """What a run is and how many images it is judged on."""
+    return {
+        "system": recipe.system,
+        "data": data,
+        "size": recipe.size,
+        "iterations": recipe.iterations,
+        "seed": recipe.seed,
+        "good": labels.count(False),
+        "defective": labels.count(True),
+    }
 
 
 def fit_places(detector: Detector, frames: NDArray[np.uint8], most: int = PLACED_IMAGES) -> None:
