@@ -4,7 +4,8 @@
 
 Each pair trains the earlier version for the minutes of CPU time on one core, then this one for the same minutes, on
 the same images and with the same teachers. Rows that the file holds are not measured again, so that it can be
-interrupted at any time.
+interrupted at any time. This version's runs stay in WORK/runs, for
+benchmarks/thresholds/collect.py --runs.
 """
 
 from __future__ import annotations
@@ -47,8 +48,9 @@ def main() -> None:
                 if key in _rows(arguments.json):
                     continue
                 row = {"system": system, "data": name, "seed": seed, "device": device}
-                for side, tree in (("before", before), ("after", HERE.parents[1])):
-                    row[side] = _train(tree, system, folder, seed, arguments)
+                kept = arguments.work / "runs" / f"{system}_{name}_{seed}"
+                for side, tree, run in (("before", before, arguments.work / "run"), ("after", HERE.parents[1], kept)):
+                    row[side] = _train(tree, system, folder, run, seed, arguments)
                     print(key, side, [round(point["image_auroc"], 3) for point in row[side]["curve"]], flush=True)
                 write_json(arguments.json, _rows(arguments.json) | {key: row})
 
@@ -65,8 +67,8 @@ def _earlier(commit: str, work: Path) -> Path:
     return tree
 
 
-def _train(tree: Path, system: str, data: str, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
-    run, result = arguments.work / "run", (arguments.work / "curve.json").resolve()
+def _train(tree: Path, system: str, data: str, run: Path, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    result = (arguments.work / "curve.json").resolve()
     shutil.rmtree(run, ignore_errors=True)
     result.unlink(missing_ok=True)
     command = [sys.executable, str(HERE / "one.py"), system, "--data", data, "--run", str(run), "--seed", str(seed)]
