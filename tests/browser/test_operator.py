@@ -113,6 +113,41 @@ def test_a_mistyped_old_password_is_told_where_it_was_typed(page, line):
     expect(page.get_by_role("dialog", name="Log in")).to_be_hidden()
 
 
+def test_a_name_that_is_taken_is_told_at_the_name_and_a_simple_password_at_the_password(browser, line):
+    with opened(browser, line.origin) as watched:
+        watched.expected.add("422 /api/users")
+        page = watched.page
+        page.goto("/users")
+        logged_in(page, Role.ADMIN)
+        page.reload()
+        page.get_by_role("button", name="Add user").click()
+        dialog = page.get_by_role("dialog", name="Add user")
+        name, password = dialog.get_by_label("Name"), dialog.get_by_label("Password or PIN")
+        for typed, wrong in ((BY_ROLE[Role.OPERATOR], name), ("otto", password)):
+            name.fill(typed)
+            password.fill("86041357" if wrong is name else "1")
+            dialog.get_by_role("button", name="Save").click()
+            expect(wrong).to_have_attribute("aria-invalid", "true")
+            expect(dialog.get_by_role("alert")).to_have_count(1)
+
+
+def test_only_who_may_is_offered_to_take_the_station_online(browser, line):
+    with opened(browser, line.origin) as operating, opened(browser, line.origin) as supervising:
+        for watched, role in ((operating, Role.OPERATOR), (supervising, Role.SUPERVISOR)):
+            watched.page.goto("/users")
+            logged_in(watched.page, role)
+            watched.page.goto("/")
+        supervising.page.get_by_role("button", name="Station", exact=True).click()
+        supervising.page.get_by_role("button", name="Go offline").click()
+        offline, online = (
+            watched.page.get_by_role("region", name="What to do") for watched in (operating, supervising)
+        )
+        expect(offline).to_contain_text("The station is offline.")
+        expect(offline.get_by_role("button")).to_have_count(0)
+        online.get_by_role("button", name="Go online").click()
+        expect(offline).not_to_contain_text("OFFLINE")
+
+
 def test_what_people_did_is_in_the_audit_trail_with_their_names(line):
     told = line.station.rows("SELECT DISTINCT role, address FROM audit WHERE who = ?", BY_ROLE[Role.OPERATOR])
     assert told == [("operator", "page 127.0.0.1")]

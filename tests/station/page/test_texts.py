@@ -90,6 +90,12 @@ def test_every_text_that_a_script_asks_for_exists(script):
         assert any(pattern.fullmatch(key) for key in known), template
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("how", ["acked", "unread", "late"])
+def test_what_became_of_an_answer_has_words(language, how):
+    assert texts(language)[f"record.delivery.{how}"] != how
+
+
 def test_no_text_is_there_that_no_script_shows():
     asked = quoted()
     whole = {key for key in asked if "$" not in key}

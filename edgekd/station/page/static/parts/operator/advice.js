@@ -3,7 +3,7 @@
 import {html, useEffect, useRef, useState} from "../../vendor/htm-preact.js";
 import {send} from "../../lib/api.js";
 import {t} from "../../lib/texts.js";
-import {Button, Dialog, Field, attempt, useMay} from "../../lib/ui.js";
+import {Button, Dialog, Field, attempt, useMay, useSession} from "../../lib/ui.js";
 import {adviceOf, failedTestOf, stateOf} from "./wording.js";
 
 const CALM_MS = 1500; // What holds for a moment within every cycle would only flicker.
@@ -14,7 +14,9 @@ const CLEARED = [701, 703]; // Alarms that end when the error is cleared.
 export function Advice({view, shown, onChangeOver}) {
   const calm = useCalm(view);
   const {sentence, detail} = adviceOf(calm, PASSING.includes(calm.advice.key) || calm.advice.key === "READY" ? shown : null);
-  const action = actionOf(calm, onChangeOver);
+  const supervisor = useMay("supervisor");
+  const nobody = useSession().role === "anyone"; // Who is asked to log in when a button needs it.
+  const action = actionOf(calm, supervisor || nobody, onChangeOver);
   const release = useMay("engineer") && calm.state.state === "BLOCKED";
   const [releasing, setReleasing] = useState(false);
   return html`<section class=${`advice ${toneOf(calm)}`} aria-label=${t("operator.advice")}>
@@ -29,8 +31,8 @@ export function Advice({view, shown, onChangeOver}) {
   </section>`;
 }
 
-/** What the button in the bar does; null where nothing is to be done. */
-function actionOf(view, onChangeOver) {
+/** What the button in the bar does; null where nothing is to be done, or not by this user. */
+function actionOf(view, mayGoOnline, onChangeOver) {
   const {station, advice, state} = view;
   const post = (path, body) => () => send("POST", `/api/stations/${station}/${path}`, body);
   const acknowledge = t("operator.acknowledge");
@@ -39,7 +41,9 @@ function actionOf(view, onChangeOver) {
     const failed = failedTestOf(view);
     return {label: t(failed === "master-test" ? "operator.start_master_test" : "operator.start_self_test"), action: post(failed)};
   }
-  if (state.state === "OFFLINE") return {label: t("operator.go_online"), action: post("online", {online: true})};
+  if (state.state === "OFFLINE") {
+    return mayGoOnline ? {label: t("operator.go_online"), action: post("online", {online: true})} : null;
+  }
   if (state.state === "NO_JOB") return {label: t("operator.choose_recipe"), action: onChangeOver};
   if (state.stop_line || CLEARED.includes(advice.code)) return {label: acknowledge, action: post("acknowledge-error")};
   if (advice.key === "MASTER_DUE") return {label: t("operator.start_master_test"), action: post("master-test")};

@@ -82,7 +82,7 @@ function figuresOf(result) {
     [t("record.camera"), result.camera ? `${result.camera} · ${result.frame_id ?? "–"}` : "–"],
     [t("record.size"), result.image_width ? `${result.image_width} × ${result.image_height}` : "–"],
     [t("record.source"), result.source],
-    [t("record.delivered"), result.delivered || "–"],
+    [t("record.delivered"), result.delivered ? t(`record.delivery.${result.delivered}`) : "–"],
   ];
   const steps = Object.entries(result.timings_ms).map(([name, value]) => [t(`record.step.${name}`), `${number(value, 1)} ms`]);
   const checks = Object.entries(result.checks).map(([name, value]) => [t(`record.check.${name}`), number(value, 3)]);

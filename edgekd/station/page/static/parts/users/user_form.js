@@ -6,6 +6,7 @@ import {t} from "../../lib/texts.js";
 import {Button, Check, Dialog, Field, Select, toast, useId} from "../../lib/ui.js";
 
 const ROLES = ["operator", "supervisor", "engineer", "admin"];
+const NO_PROBLEM = {field: "", text: ""};
 
 /**
  * Adds a user, or changes the one that is given.
@@ -17,8 +18,9 @@ export function UserForm({user, onDone, onClose, onRemove}) {
   const [role, setRole] = useState(user?.role ?? "operator");
   const [password, setPassword] = useState("");
   const [enabled, setEnabled] = useState(!user?.disabled);
-  const [problem, setProblem] = useState("");
+  const [problem, setProblem] = useState(NO_PROBLEM);
   const [busy, setBusy] = useState(false);
+  const problemOf = (field) => (problem.field === field ? problem.text : "");
   const form = useId();
 
   async function submit(event) {
@@ -30,7 +32,7 @@ export function UserForm({user, onDone, onClose, onRemove}) {
       toast(t(user ? "users.changed_one" : "users.added", {name: name.trim()}), "ok");
       onDone();
     } catch (error) {
-      setProblem(error.text);
+      setProblem({field: fieldOf(error.key), text: error.text});
       setBusy(false);
     }
   }
@@ -52,7 +54,7 @@ export function UserForm({user, onDone, onClose, onRemove}) {
     <form class="stack" id=${form} onSubmit=${submit}>
       ${!user && html`<${Field} label=${t("common.name")} hint=${t("users.name_hint")} name="name" required autofocus
         maxlength="64" pattern="[A-Za-z0-9][A-Za-z0-9_.\\-]*" autocomplete="off" autocapitalize="none"
-        spellcheck=${false} value=${name} onInput=${setName} />`}
+        spellcheck=${false} value=${name} problem=${problemOf("name")} onInput=${setName} />`}
       <div>
         <${Select} label=${t("users.role")} value=${role} onChange=${setRole}
           options=${ROLES.map((value) => ({value, label: t(`common.role.${value}`)}))} />
@@ -60,7 +62,15 @@ export function UserForm({user, onDone, onClose, onRemove}) {
       </div>
       <${Field} label=${t(user ? "users.new_password" : "common.password")} type="password" name="new-password"
         hint=${`${user ? `${t("users.kept")} ` : ""}${t(role === "operator" ? "users.pin_hint" : "users.password_hint")}`}
-        autocomplete="new-password" required=${!user} value=${password} problem=${problem} onInput=${setPassword} />
+        autocomplete="new-password" required=${!user} value=${password} problem=${problemOf("password")}
+        onInput=${setPassword} />
       ${user && html`<${Check} label=${t("users.may_log_in")} checked=${enabled} onChange=${setEnabled} />`}
+      ${problemOf("") && html`<p class="problem" role="alert">${problemOf("")}</p>`}
     </form><//>`;
+}
+
+/** The field that the server's answer is about; "" for all of the form. */
+function fieldOf(key) {
+  if (key === "name_taken") return "name";
+  return /^(password|pin)_/.test(key) ? "password" : "";
 }
