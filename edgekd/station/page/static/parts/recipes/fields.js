@@ -8,7 +8,7 @@ const TRIGGERS = ["free_run", "software", "hardware"];
 export const GROUPS = [
   {id: "product", fields: [
     {path: "product", kind: "text", free: true},
-    {path: "job", kind: "integer", min: 1, max: 999},
+    {path: "job", kind: "integer"},
     {path: "deadline_ms", kind: "number", unit: "ms"},
     {path: "preload", kind: "check"},
   ]},
@@ -18,7 +18,7 @@ export const GROUPS = [
     {path: "detector.grey_zone", kind: "pair", free: true},
     {path: "detector.ignored_checks", kind: "checks", options: ["size", "dark", "bright", "flat", "blurred", "frozen"]},
     {path: "detector.backend", kind: "text", free: true},
-    {path: "detector.threads", kind: "integer", min: 1, free: true},
+    {path: "detector.threads", kind: "integer", free: true},
   ]},
   {id: "self_tests", fields: [
     {path: "self_tests.every_hours", kind: "number", unit: "h"},
@@ -26,14 +26,14 @@ export const GROUPS = [
     {path: "self_tests.master_parts", kind: "parts"},
   ]},
   {id: "stop", fields: [
-    {path: "stop.ng_in_a_row", kind: "integer", min: 0},
-    {path: "stop.errors_in_a_row", kind: "integer", min: 0},
+    {path: "stop.ng_in_a_row", kind: "integer"},
+    {path: "stop.errors_in_a_row", kind: "integer"},
     {path: "stop.reject_rate", kind: "percent"},
-    {path: "stop.window", kind: "integer", min: 1},
+    {path: "stop.window", kind: "integer"},
   ]},
   {id: "keep", fields: [
-    {path: "keep.ok_every", kind: "integer", min: 0},
-    {path: "keep.ok_first", kind: "integer", min: 0},
+    {path: "keep.ok_every", kind: "integer"},
+    {path: "keep.ok_first", kind: "integer"},
     {path: "keep.ng_days", kind: "number", unit: "d"},
     {path: "keep.error_days", kind: "number", unit: "d"},
     {path: "keep.ok_days", kind: "number", unit: "d"},
