@@ -173,7 +173,7 @@ class DSKD(Detector):
         backbone: The teacher's: "wide_resnet50_2" as in the paper, or a lighter one for the edge.
         students: "both", or "forward" or "reverse" alone (ablation).
         fusion: "learned"; "manual" for 1 to 3 between forward and reverse (ablation); or "area" for both alike and each
-            scale weighed, in the loss and in the map, by the area that one of its places stands for.
+            scale weighed by the area that one of its places stands for.
         score: What an image's score takes from its map: "max", or "top_percent" for the mean of the highest hundredth.
         standardise: Bring all places of the map to mean 0 and deviation 1 over the good images.
         flatten: Compare whole maps by one cosine, as RD4AD's code does, rather than position by position; the paper's
@@ -206,8 +206,6 @@ class DSKD(Detector):
             self.students["reverse_student"] = ReverseStudent(self.teacher.widths, repeats, wide)
         self.fusion = nn.Conv2d(COMPARED * len(self.students), 1, 1, bias=False)
         self.learns_fusion, self.flatten = fusion == "learned", flatten
-        scales = area_weights(STRIDES[:COMPARED]) if fusion == "area" else [1 / COMPARED] * COMPARED
-        self.scale_weights = [COMPARED * scale for scale in scales]  # 1 on average, so that the rate suits either way.
         self.size, self.backbone_name, self.score = parse_size(size), backbone, score
         self.places = Places(standardise)
         self._draw_fusion(fusion)
@@ -215,8 +213,9 @@ class DSKD(Detector):
     @torch.no_grad()
     def _draw_fusion(self, fusion: str) -> None:
         """Positive weights of sum 1, so that the ReLU after them is active."""
+        scales = area_weights(STRIDES[:COMPARED]) if fusion == "area" else [1.0] * COMPARED
         shares = [MANUAL_WEIGHTS[name] if fusion == "manual" else 1.0 for name in self.students]
-        weights = torch.tensor([share * scale for share in shares for scale in self.scale_weights])
+        weights = torch.tensor([share * scale for share in shares for scale in scales])
         self.fusion.weight.copy_((weights / weights.sum()).view(1, -1, 1, 1))
 
     def pretrained(self) -> dict[str, nn.Module]:
@@ -250,15 +249,15 @@ class DSKD(Detector):
         return tuple(self.teacher(images))
 
     def training_loss(self, batch: Batch) -> Tensor:
-        """One less the cosine, the mean over positions, summed over the weighed maps of both students (eq. 1).
+        """One less the cosine, the mean over positions, summed over the maps of both students (eq. 1).
 
         The students share nothing, so one sum trains each on its own.
         """
         targets = self.targets(batch.images) if batch.targets is None else batch.targets
         losses = [
-            weight * _distance(teacher, student, self.flatten)
+            _distance(teacher, student, self.flatten)
             for maps in self._outputs(batch.images, targets)
-            for weight, teacher, student in zip(self.scale_weights, targets[:COMPARED], maps, strict=True)
+            for teacher, student in zip(targets[:COMPARED], maps, strict=True)
         ]
         return torch.stack(losses).sum()
 

@@ -214,14 +214,6 @@ def test_the_loss_averages_over_places_and_sums_over_maps_and_students(monkeypat
     assert light.training_loss(batch._replace(targets=other)).item() == pytest.approx(expected)
 
 
-def test_by_area_coarse_scales_weigh_more_in_the_loss(monkeypatch):
-    detector = DSKD(64, "efficientnet_lite0", fusion="area")
-    students_say(monkeypatch, detector, FORWARD, REVERSE)
-    # Strides 4, 8 and 16: their places stand for 1, 4 and 16, which is 7 on average.
-    expected = (1 * ((0 + 1) / 2 + (1 + 0.2) / 2) + 4 * (0.4 + 1) + 16 * (2 + 0)) / 7
-    assert detector.training_loss(Batch(torch.zeros(1, 3, 64, 64), TARGETS)).item() == pytest.approx(expected)
-
-
 def test_flattened_a_whole_map_has_one_cosine_an_image(monkeypatch, light):
     monkeypatch.setattr(light, "flatten", True)
     # (1, 0), (1, 0) against (1, 0), (0, 2): 1 / sqrt(2 x 5); against (0, 1), (1.6, 1.2): 1.6 / sqrt(2 x 5).
