@@ -86,7 +86,7 @@ def open_engine(
         raise EdgekdError(f"slots must be a positive integer, got {slots}")
     check_limit(inference_limit)
     threads = threads or usable_cores()
-    check_streams(streams, threads)
+    check_streams(streams, threads, slots)
     if device is not None:
         parse_device(device)  # Refused before anything is read.
     if path.is_file() and path.suffix not in (".onnx", ".engine"):

@@ -24,11 +24,11 @@ FEWEST = 3  # Inferences of each stream, however long they take.
 ALIKE = 1.03  # Frames a second that are less apart are a matter of chance.
 
 
-def check_streams(streams: Streams, threads: int) -> None:
-    """Refuses a number of streams that the threads cannot be shared among.
+def check_streams(streams: Streams, threads: int, slots: int | None) -> None:
+    """Refuses a number of streams that the threads cannot be shared among, or that slots leave without work.
 
     Raises:
-        EdgekdError: It is below 1, or above the number of threads.
+        EdgekdError: It is below 1, or above the number of threads or of slots.
     """
     if streams == AUTO:
         return
@@ -36,6 +36,8 @@ def check_streams(streams: Streams, threads: int) -> None:
         raise EdgekdError(f"streams must be a positive integer or auto, got {streams}")
     if streams > threads:
         raise EdgekdError(f"--streams {streams} needs as many threads, and there are {threads}: give at most {threads}")
+    if slots is not None and streams > slots:
+        raise EdgekdError(f"--streams {streams} needs as many slots, or threads would idle: --slots {streams} or more")
 
 
 def fastest_streams(path: Path, manifest: Manifest, threads: int, version: str) -> int:

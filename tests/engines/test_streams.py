@@ -109,9 +109,11 @@ def test_no_more_streams_are_chosen_than_there_are_slots(exported, tmp_path, mon
 def test_wrong_numbers_of_streams_are_refused(exported):
     for wrong in (0, -1, 1.5, "all"):
         with pytest.raises(EdgekdError, match="streams must be a positive integer or auto, got"):
-            check_streams(wrong, 4)
+            check_streams(wrong, 4, None)
     with pytest.raises(EdgekdError, match="needs as many threads, and there are 2: give at most 2"):
         open_engine(exported, "openvino", threads=2, streams=3)
+    with pytest.raises(EdgekdError, match="--streams 3 needs as many slots, or threads would idle: --slots 3 or more"):
+        open_engine(exported, "openvino", threads=4, slots=2, streams=3)
     with pytest.raises(EdgekdError, match="onnxruntime computes one inference at a time: leave it out"):
         open_engine(exported, "onnxruntime", threads=2, streams=2)
     with pytest.raises(EdgekdError, match="openvino:gpu does not compute on the CPU: leave it out"):
