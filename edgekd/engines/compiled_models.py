@@ -20,9 +20,10 @@ import numpy as np
 
 from edgekd.engines.cache import KeptFile, cache_folder
 from edgekd.engines.cores import core_kinds
+from edgekd.engines.openvino_graphs import read_for_cpu
 from edgekd.engines.runtimes import import_openvino
 
-FORMAT = 1  # Of the files; higher when an older file must not be read any more.
+FORMAT = 2  # Of the files; higher when an older file must not be read any more.
 MOST_BYTES = 1_000_000_000  # Of all files; beyond, those go that were not used for longest.
 LIBRARIES = ("OV_", "OPENVINO_", "ONEDNN_", "DNNL_")  # How the environment variables begin that they read.
 
@@ -69,7 +70,7 @@ def compile_for_cpu(core: Any, graph: bytes, digest: str, options: Mapping[str, 
             with contextlib.suppress(OSError):
                 os.utime(file.path)  # It was used now.
             return Compiled(model, blob)
-    model = core.compile_model(core.read_model(graph, b""), "CPU", options)
+    model = core.compile_model(read_for_cpu(core, graph), "CPU", options)
     try:
         exported = model.export_model().getvalue()
     except RuntimeError as error:

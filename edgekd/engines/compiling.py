@@ -24,6 +24,7 @@ from edgekd.engines.build_plan import BuildPlan
 from edgekd.engines.cores import usable_cores
 from edgekd.engines.cuda import open_driver
 from edgekd.engines.openvino import cpu_options
+from edgekd.engines.openvino_graphs import read_for_cpu
 from edgekd.engines.runtimes import import_openvino
 from edgekd.engines.tensorrt.building import BuildOptions, build_engine, uses_user_allocation
 from edgekd.engines.tensorrt.flavours import (
@@ -235,7 +236,7 @@ def _with_openvino(plan: BuildPlan, progress: Progress) -> _Compiled:
     core, options = _openvino().Core(), cpu_options(usable_cores())
     progress(_step(plan), 0, 1)
     try:
-        blob = core.compile_model(str(plan.onnx_path), "CPU", options).export_model()
+        blob = core.compile_model(read_for_cpu(core, plan.onnx_path.read_bytes()), "CPU", options).export_model()
     except RuntimeError as error:
         raise ArtifactError(f"OpenVINO cannot build {plan.onnx_path}: {one_line(error)}") from error
     progress(_step(plan), 1, 1)

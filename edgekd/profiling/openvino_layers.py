@@ -13,6 +13,7 @@ import numpy as np
 from edgekd.artifact import checked_content, read_manifest
 from edgekd.engines.base import EngineSpec
 from edgekd.engines.openvino import cpu_options
+from edgekd.engines.openvino_graphs import read_for_cpu
 from edgekd.engines.runtimes import import_openvino
 from edgekd.macs import convolution_macs, product_macs, transposed_convolution_macs
 from edgekd.profiling.layers import ROUNDS, Layer, Profile
@@ -71,7 +72,7 @@ def _compile(artifact: Path, spec: EngineSpec) -> tuple[Any, int]:
     content = checked_content(artifact, read_manifest(artifact))
     if artifact.suffix == ".engine":
         return core.import_model(content, "CPU", options), batch
-    model = core.read_model(content, b"")
+    model = read_for_cpu(core, content)
     if spec.batch is None:  # MACs are known for fixed shapes only.
         model.reshape({"frames": [batch, spec.height, spec.width, 3]})
     return core.compile_model(model, "CPU", options), batch

@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 
 from edgekd.engines.openvino import cpu_options
+from edgekd.engines.openvino_graphs import read_for_cpu
 from edgekd.engines.runtimes import import_openvino
 from edgekd.quantization.layers import Layer
 from edgekd.quantization.running import batch_of
@@ -93,7 +94,7 @@ class TimedGraph:
 
     def __init__(self, model: onnx.ModelProto, threads: int) -> None:
         core = import_openvino().Core()
-        compiled = core.compile_model(core.read_model(model.SerializeToString(), b""), "CPU", cpu_options(threads))
+        compiled = core.compile_model(read_for_cpu(core, model.SerializeToString()), "CPU", cpu_options(threads))
         shape = [side.dim_value or batch_of(model) for side in model.graph.input[0].type.tensor_type.shape.dim]
         self._request: Any = compiled.create_infer_request()
         self._frames = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
