@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-# A convolution of signed bytes that pads by more than one column takes 1.7 times as long once its rows are wider than
-# this (oneDNN in OpenVINO 2026.4, AVX-512 VNNI); the same convolution of a map that was padded before does not.
+# A convolution of signed bytes that pads by more than one column takes 1.5 to 1.7 times as long once its output is
+# wider than this (oneDNN in OpenVINO 2026.4, AVX-512 VNNI). The same of a map that was padded before does not.
 WIDEST_PADDED = 128
 WIDEST_PADDING = 1
 SIGNED = "i8"
