@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgekd.engines.runtimes import import_openvino
+
 # A convolution of signed bytes that pads by more than one column takes 1.5 to 1.7 times as long once its output is
 # wider than this (oneDNN in OpenVINO 2026.4, AVX-512 VNNI). The same of a map that was padded before does not.
 WIDEST_PADDED = 128
@@ -58,11 +60,9 @@ def _has_one_reader(node: Any) -> bool:
 
 def _pad_before(quantizer: Any, convolution: Any) -> None:
     """Moves the padding of a convolution to before its input is quantized."""
-    from openvino import opset13
-
     attributes = convolution.get_attributes()
     before, after = ([0, 0, *attributes[name]] for name in ("pads_begin", "pads_end"))
-    padded = opset13.pad(quantizer.input_value(0), before, after, "constant", 0.0)
+    padded = import_openvino().opset13.pad(quantizer.input_value(0), before, after, "constant", 0.0)
     padded.set_friendly_name(f"{convolution.get_friendly_name()}/pad")
     quantizer.input(0).replace_source_output(padded.output(0))
     for name in ("pads_begin", "pads_end"):
