@@ -254,7 +254,7 @@ def _unknown(name: str) -> UnknownUserError:
 def _require_admin(database: sqlite3.Connection) -> None:
     query = "SELECT 1 FROM user WHERE role = ? AND NOT disabled"
     if database.execute(query, (Role.ADMIN.value,)).fetchone() is None:
-        raise LastAdminError("this is the last admin: make somebody else an admin before")
+        raise LastAdminError("this is the last admin: make somebody else an admin first")
 
 
 def _account(row: Sequence[Any]) -> Account:
