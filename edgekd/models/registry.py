@@ -166,8 +166,8 @@ THOP = FlopsConvention(
 TWO_A_MAC = FlopsConvention("2 x MACs of teacher and student", per_mac=2, pools=False)
 NOT_KNOWN = FlopsConvention("not known", per_mac=1, pools=False)
 BARE = {"cbam": False, "projectors": False}
-# How the systems are trained within a time (docs/benchmarks.md, "Training within a time"). Below so many iterations 256
-# pixels are not tried: with 170, MTHF was far behind what 128 pixels gave in fewer seconds.
+# How the systems are trained within a time (docs/benchmarks/training.md). Below so many iterations 256 pixels are not
+# tried: with 170, MTHF was far behind what 128 pixels gave in fewer seconds.
 ENOUGH = 900
 TIMED = TrainingDefaults(
     batch=8, schedule="cosine", optimizer="adamw", warm_up=0.05, sizes=(128, 256), enough_iterations=ENOUGH
