@@ -113,7 +113,7 @@ class Snapshot:
         results_ready: Whether `outcome` waits to be acknowledged.
         outcome: The last published answer; None after a start.
         missed_trigger: Whether a trigger was missed since this was cleared.
-        overrun: Whether a trigger came while all results waited.
+        overrun: Whether a trigger came while a result waited.
         job_failed: Why the last change of job failed; NONE where it did not.
         stop_line: Whether a stop rule of the recipe asks the line to stop.
         self_test_due: Whether a self-test is overdue.

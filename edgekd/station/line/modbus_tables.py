@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +26,13 @@ class _Access(NamedTuple):
     codes: str
 
 
+INTRODUCTION = (
+    "[The PLC](plc.md) describes the handshake. Addresses begin at 0.",
+    "Values of several registers have their high word first, unless `word_order` says otherwise.",
+    "A STRING(16) takes eight registers of two ASCII characters each: the first character is in the high byte, and",
+    "the rest is filled with zeros. `word_order` concerns neither STRING nor ARRAY OF BYTE.",
+)
+WIDTH = 130  # Of a page's lines.
 ACCESS: Mapping[Area, _Access] = {
     Area.COIL: _Access(1, "PLC writes", "1, 5, 15"),
     Area.DISCRETE_INPUT: _Access(10001, "PLC reads", "2"),
@@ -74,8 +82,9 @@ def _row(signal: Signal) -> str:
 
 def write_tables(folder: Path) -> None:
     """Writes both into a folder."""
+    introduction = textwrap.fill(" ".join(INTRODUCTION), WIDTH)
     (folder / "modbus_map.csv").write_text(csv_table())
-    (folder / "modbus_map.md").write_text(f"# Modbus map\n\n{markdown_tables()}")
+    (folder / "modbus_map.md").write_text(f"# Modbus map\n\n{introduction}\n\n{markdown_tables()}")
 
 
 def main(words: Iterable[str]) -> None:
