@@ -50,6 +50,9 @@ class ErrorCode(enum.IntEnum):
     ABORTED = 704
 
 
+CAMERA_GONE = (ErrorCode.CAMERA_LOST, ErrorCode.IMAGE_STALE)  # A stream that ends or stands still is lost as well.
+
+
 class Text(NamedTuple):
     """What happened, and what somebody beside the line does now."""
 

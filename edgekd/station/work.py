@@ -14,7 +14,7 @@ from typing import Any
 from edgekd.station.alarms import Alarms
 from edgekd.station.changeover import load
 from edgekd.station.cycle import Judge
-from edgekd.station.error_codes import ErrorCode, StationError
+from edgekd.station.error_codes import CAMERA_GONE, ErrorCode, StationError
 from edgekd.station.events import Event, RecipeChanged, SelfTestEnded
 from edgekd.station.ports import SelfTestReport
 from edgekd.station.self_tests import STORED, SelfTestPlan
@@ -109,7 +109,7 @@ class Work:
 
     def halt(self) -> None:
         """The station is to end its work, so that the power may be switched off."""
-        self._halting = True
+        self._halting = self.state is not State.HALTED  # Once it is, a reset starts it, and it stays started.
         self.set_online(False)
 
     def inspector_is(self, up: bool) -> None:
@@ -251,8 +251,8 @@ class Work:
 
     def _loading_failed(self, error: StationError) -> None:
         """No job is loaded then, and never the one before. A camera that is lost is no fault of the job's."""
-        if error.code is ErrorCode.CAMERA_LOST:
-            self.fail(error.code, str(error), active=False)
+        if error.code in CAMERA_GONE:
+            self.fail(ErrorCode.CAMERA_LOST, str(error), active=False)
             return
         self.job, self.job_failed = None, error.code
         self._alarms.begin(error.code, str(error), LOADING)

@@ -16,7 +16,7 @@ from typing import Any
 from edgekd.errors import EdgekdError, one_line
 from edgekd.station.cameras.camera import Camera, Grabbed
 from edgekd.station.cameras.driver import Driver, RawFrame
-from edgekd.station.error_codes import ErrorCode, StationError
+from edgekd.station.error_codes import CAMERA_GONE, ErrorCode, StationError
 from edgekd.station.recipes import FREE_RUN, SOFTWARE, CameraSettings
 
 logger = logging.getLogger(__name__)
@@ -26,8 +26,6 @@ KEPT = 3  # Frames, for a caller that comes a little late.
 CLOSE_S = 2.0
 LAST_OF_16_BITS = 65535  # GigE Vision 1 counts frames from 1 to this and begins again.
 FIRST_NUMBERS = (0, 1)
-LOST = (ErrorCode.CAMERA_LOST, ErrorCode.IMAGE_STALE)
-
 
 _cameras: weakref.WeakSet[ThreadedCamera] = weakref.WeakSet()
 
@@ -304,7 +302,7 @@ class ThreadedCamera(Camera):
             with self._changed:
                 request.done.set()
                 self._changed.notify_all()
-        if isinstance(request.error, StationError) and request.error.code in LOST:
+        if isinstance(request.error, StationError) and request.error.code in CAMERA_GONE:
             raise request.error
 
     def _called(self, call: Callable[[], Any]) -> Any:

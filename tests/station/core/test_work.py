@@ -120,6 +120,23 @@ def test_a_failed_change_of_job_leaves_no_job_loaded(failure, code):
     run(test())
 
 
+@pytest.mark.parametrize("code", [ErrorCode.CAMERA_LOST, ErrorCode.IMAGE_STALE])
+def test_a_camera_or_a_stream_that_ends_while_a_job_is_loaded_is_a_fault_and_the_job_is_kept(code):
+    async def test():
+        async with bench(answer=inspected(GOOD)) as it:
+            it.recipes.put(8)
+            it.inspector.loading = StationError(code, "camera 'top' is gone")
+            it.station.change_job(8, "modbus")
+            await until(lambda: it.state is State.FAULT)
+            assert it.station.snapshot().fault is ErrorCode.CAMERA_LOST
+            it.inspector.loading = None
+            it.station.clear_error("modbus")
+            await until(lambda: it.station.snapshot().trigger_ready)
+            assert it.station.snapshot().recipe.job == 8
+
+    run(test())
+
+
 def test_what_the_inspector_loaded_must_be_what_control_read():
     async def test():
         async with bench(online=False) as it:
@@ -410,6 +427,20 @@ def test_a_station_is_halted_only_after_its_work_and_started_by_reset():
             it.station.reset("opcua")
             assert it.state is State.OFFLINE
             it.station.acknowledge("modbus")
+            await it.ready()
+
+    run(test())
+
+
+def test_a_station_that_was_halted_twice_is_started_by_one_reset():
+    async def test():
+        async with bench(answer=inspected(GOOD)) as it:
+            it.station.halt("opcua")
+            it.station.halt("opcua")
+            assert it.state is State.HALTED
+            it.station.reset("opcua")
+            assert it.state is State.OFFLINE
+            it.station.set_online(True, "modbus")
             await it.ready()
 
     run(test())
