@@ -16,14 +16,13 @@ from rich.table import Table
 
 from edgekd.artifact import read_json, write_json
 from edgekd.data.layouts import read_category
-from edgekd.metrics.auroc import image_auroc
 from edgekd.progress import silent
 from edgekd.quantization.drift import rank_correlation
 from edgekd.run_folder import TRIAL_FILE
-from edgekd.workflows.candidates import Trial, read_trial, trial_artifact
+from edgekd.workflows.candidates import Trial, read_trial
 from edgekd.workflows.choose_record import RECORD_FILE
 from edgekd.workflows.halving import rank
-from edgekd.workflows.scoring import engine_scores
+from edgekd.workflows.judge import Judge, judge_run
 
 FEWEST_TO_RANK = 3
 
@@ -37,11 +36,9 @@ def main() -> None:
     record, category = read_json(arguments.out / RECORD_FILE), read_category(arguments.data)
     found = {path.parent: read_trial(path.parent) for path in sorted(arguments.out.glob(f"round*/*/{TRIAL_FILE}"))}
     runs = {run: trial for run, trial in found.items() if trial.error is None}
-    paths, labels = [image.path for image in category.test], [image.defective for image in category.test]
-    real = {
-        run: image_auroc(engine_scores(trial_artifact(run), paths, "scoring the test set", silent), labels)
-        for run in runs
-    }
+    good = [image.path for image in category.test if not image.defective]
+    test = Judge(good, [image.path for image in category.test if image.defective], "real")
+    real = {run: judge_run(run, test, "cpu", silent) for run in runs}
     taken = rank(list(runs.values()), record["latency_ms"], record["asked"]["latency"])[0]
     taken_run = next(run for run, trial in runs.items() if trial == taken)
     content = {

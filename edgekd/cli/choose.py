@@ -53,7 +53,7 @@ def choose(
         typer.Option(
             parser=between(0.1, 100_000),
             metavar="MINUTES",
-            help="Time for everything: training, export, timing and judging. Default: 30.",
+            help="Time for everything: training, judging, timing and the export of the run to take. Default: 30.",
             show_default=False,
             rich_help_panel=TRAINING,
         ),
@@ -86,8 +86,8 @@ def choose(
 ) -> None:
     """Try the six systems at several sizes within a time, and name the run to take.
 
-    All are trained for a short time, the best third anew for longer, and so on; each is judged and timed in INT8. The
-    same command continues where it was interrupted.
+    All are trained for a short time, the best third anew for longer, and so on; each is judged, and timed in INT8. The
+    run to take is exported in INT8. The same command continues where it was interrupted.
     """
     from edgekd.cli.output import require_outputs, write_json_to
     from edgekd.cli.progress import show_progress

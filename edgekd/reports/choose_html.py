@@ -115,12 +115,12 @@ def _dot(number: int, row: Mapping[str, Any], x: float, y: float) -> Iterator[st
 def _tiles(figures: Mapping[str, Any]) -> list[Tile]:
     if figures["take"] is None:
         return []
-    best = figures["rows"][0]
+    best, shipped = figures["rows"][0], figures["shipped"]
     ceiling = best["ceiling"]
     return [
-        Tile("Take", title(best), f"the run {figures['take']}"),
-        Tile("Image AUROC", f"{best['image_auroc']:.3f}", f"of its INT8 detector, on {judged_on(figures)}"),
-        Tile("Latency, median", f"{best['latency_ms']:.1f} ms", f"in INT8, {figures['device']['processor']}"),
+        Tile("Take", title(best), shipped["artifact"]),
+        Tile("Image AUROC", f"{shipped['image_auroc']:.3f}", f"of its INT8 detector, on {judged_on(figures)}"),
+        Tile("Latency, median", f"{shipped['latency_ms']:.1f} ms", f"in INT8, {figures['device']['processor']}"),
         Tile("Its teacher's ceiling", NOTHING if ceiling is None else f"{ceiling:.3f}", "nearest neighbours"),
     ]
 

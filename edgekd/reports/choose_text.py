@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from edgekd.preprocessing import size_text
-from edgekd.run_folder import DETECTOR_FILE, artifact_name
 
 FAR = 0.03  # Below its teacher's ceiling, where longer training is worth its time.
 LONGER = 4  # Times the training of the candidate that is taken.
-DETECTOR = artifact_name(DETECTOR_FILE, "int8")
 
 
 def verdict(figures: Mapping[str, Any]) -> list[str]:
@@ -28,8 +26,11 @@ def verdict(figures: Mapping[str, Any]) -> list[str]:
             f"no candidate is as fast as {figures['latency_limit_ms']:g} ms: the fastest is {title(fastest)} with "
             f"{fastest['latency_ms']:.1f} ms; allow more, or try a GPU (edgekd build)"
         ]
-    scored = f"image AUROC {best['image_auroc']:.3f} on {judged_on(figures)}, {best['latency_ms']:.1f} ms an image"
-    sentences = [f"take {figures['take']}: {title(best)}, {scored}"]
+    shipped = figures["shipped"]
+    scored = (
+        f"image AUROC {shipped['image_auroc']:.3f} on {judged_on(figures)}, {shipped['latency_ms']:.1f} ms an image"
+    )
+    sentences = [f"take {shipped['artifact']}: {title(best)} in INT8, {scored}"]
     if best["ceiling"] is None:
         return sentences
     gap, at_least = best["ceiling"] - best["image_auroc"], "" if best["ceiling_stands_still"] else "at least "
@@ -53,8 +54,9 @@ def judged_on(figures: Mapping[str, Any]) -> str:
 
 
 def next_command(figures: Mapping[str, Any]) -> str:
-    """The command that exports the run to take, to be pasted; it must have one."""
-    return shlex.join(["edgekd", "export", figures["take"], "--precision", "int8"])
+    """The command that inspects with the detector to take, to be pasted; it must have one."""
+    words = ["edgekd", "inspect", "--source", figures["data"], "--engine", figures["shipped"]["artifact"]]
+    return shlex.join(words)
 
 
 def longer_training(figures: Mapping[str, Any]) -> str:

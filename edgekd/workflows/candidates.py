@@ -1,4 +1,4 @@
-"""What `choose` tries: systems at several image sizes; and a trial of one of them, from training to its image AUROC."""
+"""What `choose` tries: systems at several image sizes; and a trial of one of them: training, and its image AUROC."""
 
 from __future__ import annotations
 
@@ -9,23 +9,17 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
 
-from edgekd.artifact import read_manifest, write_json
+from edgekd.artifact import write_json
 from edgekd.errors import ArtifactError, EdgekdError, MachineError
 from edgekd.json_files import read_object
 from edgekd.preprocessing import Size, parse_size, size_text
 from edgekd.progress import Progress, prefixed
 from edgekd.recipe import read_recipe
-from edgekd.run_folder import DETECTOR_FILE, TRIAL_FILE, artifact_name
+from edgekd.run_folder import TRIAL_FILE
 from edgekd.workflows.candidate_views import SQUARES, SizeAndView, preprocessing_for
-from edgekd.workflows.export import export
-from edgekd.workflows.finishing import finish_training, is_current
-from edgekd.workflows.judge import Judge, judge_detector
+from edgekd.workflows.finishing import finish_training
+from edgekd.workflows.judge import Judge, judge_run
 from edgekd.workflows.train import TrainOptions
-
-PRECISION = "int8"
-# Of the export of a trial: with the usual limit, the search for sensitive layers takes longer than a short training.
-# What is taken is exported as usual afterwards.
-CALIBRATION_IMAGES, MAX_DRIFT = 16, 0.1
 
 
 class Candidate(NamedTuple):
@@ -56,7 +50,7 @@ class Candidate(NamedTuple):
 
 @dataclass(frozen=True)
 class Trial:
-    """A candidate that was trained, exported and judged.
+    """A candidate that was trained and judged.
 
     Attributes:
         system, size, teachers, view: Of the candidate.
@@ -64,9 +58,8 @@ class Trial:
         run: Its run folder.
         minutes: Given to its training.
         iterations: Of its training; None where it failed, as what follows.
-        image_auroc: Of its INT8 artifact.
-        macs: Multiply-accumulates for one frame.
-        seconds: Of training, export and judging.
+        image_auroc: Of the trained network.
+        seconds: Of training and judging.
         error: Why it failed; None where it did not.
     """
 
@@ -79,7 +72,6 @@ class Trial:
     minutes: float
     iterations: int | None = None
     image_auroc: float | None = None
-    macs: int | None = None
     seconds: float = 0.0
     error: str | None = None
 
@@ -150,7 +142,7 @@ def _teachers_here(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def try_candidate(task: TrialTask, progress: Progress) -> Trial:
-    """Trains, exports and judges a candidate, as far as that is not done. One that fails is a trial with its error.
+    """Trains and judges a candidate, as far as that is not done. One that fails is a trial with its error.
 
     Args:
         task: The trial.
@@ -166,13 +158,8 @@ def try_candidate(task: TrialTask, progress: Progress) -> Trial:
     found: dict[str, object]
     try:
         finish_training(task.training, progress)
-        artifact = _export(run, progress)
-        auroc = judge_detector(artifact, task.judge, progress)
-        found = {
-            "image_auroc": auroc,
-            "macs": read_manifest(artifact)["macs"],
-            "iterations": read_recipe(run).iterations,
-        }
+        auroc = judge_run(run, task.judge, task.training.device, progress)
+        found = {"image_auroc": auroc, "iterations": read_recipe(run).iterations}
     except MachineError:
         raise
     except EdgekdError as error:
@@ -187,24 +174,6 @@ def try_candidate(task: TrialTask, progress: Progress) -> Trial:
     trial = Trial(*task.candidate, task.round, str(run), minutes, seconds=seconds, **found)  # type: ignore[arg-type]
     write_json(run / TRIAL_FILE, asdict(trial))
     return trial
-
-
-def trial_artifact(run: Path) -> Path:
-    """The INT8 artifact of a trial's run."""
-    return run / artifact_name(DETECTOR_FILE, PRECISION)
-
-
-def _export(run: Path, progress: Progress) -> Path:
-    artifact = trial_artifact(run)
-    if not is_current(artifact, run):
-        export(
-            run,
-            precision=PRECISION,
-            calibration_images=CALIBRATION_IMAGES,
-            max_drift=MAX_DRIFT,
-            progress=progress,
-        )
-    return artifact
 
 
 def read_trial(run: Path) -> Trial:

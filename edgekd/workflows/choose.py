@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from edgekd.artifact import read_manifest, require_writable
+from edgekd.artifact import require_writable
 from edgekd.data.layouts import find_good_images
 from edgekd.errors import EdgekdError
 from edgekd.preprocessing import size_text
@@ -24,18 +24,18 @@ from edgekd.workflows.candidates import (
     TrialTask,
     find_candidates,
     replaced_teachers,
-    trial_artifact,
     try_candidate,
 )
 from edgekd.workflows.choose_record import RECORD_FILE, ChooseRecord, open_record
 from edgekd.workflows.halving import Round, first_round, next_round, rank
 from edgekd.workflows.judge import Judge, judge_teacher, make_judge
 from edgekd.workflows.ray_tasks import Workers, check_address, open_workers
+from edgekd.workflows.shipping import ship, time_in_int8
 from edgekd.workflows.train import TrainOptions, learns_from_anomalies
 from edgekd.workflows.training_recipe import settings_of
 
-JUDGE_FOLDER = "judge"
-TIMING_SECONDS, TIMING_IMAGES = 1.5, 8
+JUDGE_FOLDER, TIMING_FOLDER = "judge", "timing"
+SHIPPING = 0.15  # Of the time: for the export of the run to take, and its teacher's ceiling.
 OF_SQUARES = ("symmetries", "turn")  # Ways to augment that take squares alone.
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class ChooseOptions:
         ng: A folder of defective images to judge by, all of them; None for synthetic defects in held-out good images.
         latency: Longest latency of a detector that comes into question, in milliseconds from the decoded image to the
             verdict, in INT8 on this machine's processor; None for any.
-        minutes: For everything: training, export, timing and judging.
+        minutes: For everything: training, judging, timing and the export of the run to take.
         out: Folder of the runs. What is finished in it is not done again.
         teacher: Teacher of all systems, by name or file; None for each system's own.
         textures: Folder of images that synthetic anomalies take their texture from, for the systems that learn from
@@ -91,11 +91,13 @@ class ChooseResult:
         out: The folder of the runs.
         data: That the candidates were trained on.
         take: The run to take; None where no candidate is fast enough.
+        shipped: Its INT8 detector: `artifact`, `image_auroc` and `latency_ms`; None without one.
         rows: A row for each candidate, the best first: `system`, `size` (height and width), `teachers`, `view`
             ("stretch", tiles such as "2x2", or empty for letterboxed images), `round`, `run`,
             `minutes`, `iterations`, `image_auroc` and `seconds` of its best training, `macs`, `latency_ms`, the
             `ceiling` of its teacher (None where it was not measured) and whether it would hardly be higher,
-            `fast_enough`, `error`.
+            `fast_enough`, `error`. The latency is that of its network with all layers in INT8, or as it ships where
+            it was exported.
         judge: `good` and `defective` images that the candidates were judged on, and `defects`: "real" or "synthetic".
         latency_limit_ms: That was asked for; None for none.
         minutes: That were asked for.
@@ -107,6 +109,7 @@ class ChooseResult:
     out: Path
     data: Path
     take: Path | None
+    shipped: dict[str, Any] | None
     rows: list[dict[str, Any]]
     judge: dict[str, Any]
     latency_limit_ms: float | None
@@ -125,9 +128,10 @@ class ChooseResult:
 def choose(options: ChooseOptions) -> ChooseResult:
     """Tries the six systems at several sizes within a time, and names the run to take.
 
-    Successive halving: all are trained for a short time, the best third anew for longer, and so on. Each is exported in
-    INT8, timed on this machine, and judged by that artifact's image AUROC: held-out good images against real defects
-    where they are given, otherwise synthetic ones. The same call continues where an earlier one was interrupted.
+    Successive halving: all are trained for a short time, the best third anew for longer, and so on. Each is timed in
+    INT8 on this machine, and judged by its image AUROC: held-out good images against real defects where they are given,
+    otherwise synthetic ones. The run to take is exported in INT8. The same call continues where an earlier one was
+    interrupted.
 
     Args: the fields of `ChooseOptions`, as keywords.
 
@@ -162,6 +166,7 @@ def choose(options: ChooseOptions) -> ChooseResult:
     try:
         with open_workers(options.ray, options.device) as workers:
             trials = _try_all(options, candidates, judge, record, workers)
+        trials = _ship_best(trials, judge, record, options)
     except KeyboardInterrupt:
         record.save(out)
         logger.info("what is finished is kept; the same command goes on from here")
@@ -211,8 +216,8 @@ def _try_all(
 ) -> list[Trial]:
     """All rounds, those included that were done before; what each trial found."""
     out, trials, number = Path(options.out), list[Trial](), 1
-    left = 60 * options.minutes - record.spent
-    plan: Round | None = first_round(candidates, left, workers.at_once)
+    seconds = 60 * options.minutes * (1 - SHIPPING)
+    plan: Round | None = first_round(candidates, seconds - record.spent, workers.at_once)
     while True:
         if len(record.rounds) < number:
             if plan is None:
@@ -221,14 +226,11 @@ def _try_all(
             record.save(out)
         plan = record.rounds[number - 1]
         found = _try_round(options, number, plan, judge, record, workers)
+        found = _time(found, judge, record, options)
         trials += found
-        _time_latency(found, judge, record, out, options.progress)
         ranked = rank(found, record.latency_ms, options.latency)
-        for trial in ranked[: 1 + len(ranked) // 3]:
-            _measure_ceiling(trial.candidate, options, judge, record)
-        record.save(out)
         number += 1
-        plan = next_round(number, plan, ranked, 60 * options.minutes - record.spent, workers.at_once)
+        plan = next_round(number, plan, ranked, seconds - record.spent, workers.at_once)
     if all(trial.error for trial in trials):
         raise EdgekdError(f"every candidate failed, {trials[0].candidate.name} with: {trials[0].error}")
     return trials
@@ -271,28 +273,46 @@ def _training(options: ChooseOptions, number: int, candidate: Candidate, minutes
     )
 
 
-def _time_latency(trials: Sequence[Trial], judge: Judge, record: ChooseRecord, out: Path, progress: Progress) -> None:
-    """Times each system and size once: how long it was trained does not change its latency."""
-    for number, trial in enumerate(trials, 1):
+def _time(trials: Sequence[Trial], judge: Judge, record: ChooseRecord, options: ChooseOptions) -> list[Trial]:
+    """Times each system and size once: how long it was trained does not change its latency. The trials, with errors."""
+    out, timed = Path(options.out), list[Trial]()
+    for trial in trials:
         name = trial.candidate.name
         if trial.error is None and name not in record.latency_ms:
-            record.latency_ms[name] = _latency_ms(trial_artifact(Path(trial.run)), judge.good[:TIMING_IMAGES])
-            logger.info("%s: %.1f ms an image", name, record.latency_ms[name])
+            artifact = out / TIMING_FOLDER / f"{name}.onnx"
+            progress = prefixed(f"timing {name}", options.progress)
+            try:
+                record.latency_ms[name], record.macs[name] = time_in_int8(
+                    Path(trial.run), artifact, judge.good, progress
+                )
+            except EdgekdError as error:
+                trial = replace(trial, error=str(error))
+            else:
+                logger.info("%s: %.1f ms an image in INT8", name, record.latency_ms[name])
             record.save(out)
-        progress("timing", number, len(trials))
+        timed.append(trial)
+    return timed
 
 
-def _latency_ms(artifact: Path, images: Sequence[Path]) -> float:
-    """The median latency of an artifact, in milliseconds from the decoded image to the verdict."""
-    from edgekd.data.images import read_image
-    from edgekd.engines import open_engine
-    from edgekd.profiling.bench import measure_latency
-    from edgekd.profiling.timing import summarise
-
-    with open_engine(artifact) as engine:
-        frames = [read_image(image, engine.preprocessing.bit_depth) for image in images]
-        stages, _ = measure_latency(engine, read_manifest(artifact), frames, TIMING_SECONDS)
-    return summarise(stages["end_to_end"])["median"]
+def _ship_best(trials: list[Trial], judge: Judge, record: ChooseRecord, options: ChooseOptions) -> list[Trial]:
+    """Exports the run to take as it ships; where that is too slow, or cannot be, the next best one. The trials."""
+    out = Path(options.out)
+    while ranked := rank(trials, record.latency_ms, options.latency):
+        best = ranked[0]
+        if best.run in record.shipped:
+            _measure_ceiling(best.candidate, options, judge, record)
+            break
+        logger.info("exporting %s in INT8, as it ships", best.candidate.name)
+        try:
+            shipped = ship(Path(best.run), judge, prefixed(best.candidate.name, options.progress))
+        except EdgekdError as error:
+            trials = [replace(each, error=str(error)) if each is best else each for each in trials]
+            continue
+        record.shipped[best.run] = shipped
+        record.latency_ms[best.candidate.name] = shipped.latency_ms
+        record.save(out)
+    record.save(out)
+    return trials
 
 
 def _measure_ceiling(candidate: Candidate, options: ChooseOptions, judge: Judge, record: ChooseRecord) -> None:
@@ -319,6 +339,7 @@ def _result(
     from edgekd.profiling.timing import device_record
 
     fast = rank(trials, record.latency_ms, options.latency)
+    shipped = record.shipped.get(fast[0].run) if fast else None
     rest = [trial for trial in rank(trials, record.latency_ms, None) if trial not in fast]
     best: dict[str, Trial] = {}
     for trial in [*fast, *rest, *(trial for trial in trials if trial.error is not None)]:
@@ -327,6 +348,7 @@ def _result(
         out=Path(options.out),
         data=Path(options.data),
         take=Path(fast[0].run) if fast else None,
+        shipped=None if shipped is None else shipped._asdict(),
         rows=[_row(trial, record, trial in fast) for trial in best.values()],
         judge={"good": len(judge.good), "defective": len(judge.defective), "defects": judge.defects},
         latency_limit_ms=options.latency,
@@ -345,6 +367,7 @@ def _row(trial: Trial, record: ChooseRecord, fast_enough: bool) -> dict[str, Any
     return asdict(trial) | {
         "teachers": list(trial.teachers),
         "size": list(trial.size),
+        "macs": record.macs.get(trial.candidate.name),
         "latency_ms": record.latency_ms.get(trial.candidate.name),
         "ceiling": ceiling,
         "ceiling_stands_still": stands_still,

@@ -12,6 +12,7 @@ from edgekd.errors import ArtifactError, EdgekdError, shown
 from edgekd.preprocessing import parse_size
 from edgekd.workflows.candidates import Candidate
 from edgekd.workflows.halving import Round
+from edgekd.workflows.shipping import Shipped
 
 RECORD_FILE = "choose.json"
 
@@ -23,7 +24,9 @@ class ChooseRecord:
     Attributes:
         asked: The options that decide what is tried and how it is judged.
         rounds: Candidates and minutes of each round that was begun.
-        latency_ms: By the candidate's name.
+        latency_ms: By the candidate's name, in INT8.
+        macs: By the candidate's name, for one image.
+        shipped: By the run's folder: artifact, image AUROC and latency of what was exported as it ships.
         ceilings: By "TEACHER SIZE", such as "pdn_small 128": image AUROC of nearest neighbours, and whether more
             patches would hardly change it.
         seconds: Of the sessions before this one.
@@ -33,6 +36,8 @@ class ChooseRecord:
     asked: dict[str, Any]
     rounds: list[Round] = field(default_factory=list)
     latency_ms: dict[str, float] = field(default_factory=dict)
+    macs: dict[str, int] = field(default_factory=dict)
+    shipped: dict[str, Shipped] = field(default_factory=dict)
     ceilings: dict[str, tuple[float, bool]] = field(default_factory=dict)
     seconds: float = 0.0
     started: float = field(default_factory=time.monotonic)
@@ -77,7 +82,13 @@ def open_record(out: Path, asked: dict[str, Any]) -> ChooseRecord:
         ]
         ceilings = {name: (auroc, still) for name, (auroc, still) in content["ceilings"].items()}
         record = ChooseRecord(
-            dict(content["asked"].items()), rounds, content["latency_ms"], ceilings, content["seconds"]
+            dict(content["asked"].items()),
+            rounds,
+            dict(content["latency_ms"].items()),
+            dict(content["macs"].items()),
+            {run: Shipped(*found) for run, found in content["shipped"].items()},
+            ceilings,
+            content["seconds"],
         )
     except (AttributeError, KeyError, TypeError, ValueError, EdgekdError) as error:
         raise ArtifactError(

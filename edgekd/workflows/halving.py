@@ -14,8 +14,8 @@ from typing import NamedTuple
 from edgekd.workflows.candidates import Candidate, Trial
 
 ROUNDS, KEPT = 3, 3  # Of a round, a third goes on.
-OVERHEAD = 30.0  # Seconds of export and judging, until some were measured.
-LEAST_SECONDS = 10.0  # Of a training; in less than that none learns enough to be compared.
+OVERHEAD = 30.0  # Seconds of judging and timing at the smallest size, until some were measured; more for more pixels.
+LEAST_SECONDS = 30.0  # Of a training; in less than that none learns enough to be compared.
 GROWTH = 1.5  # By which the next round's trainings are longer at least, or it is not worth its time.
 DIGITS = 3  # Of an image AUROC: what differs less is a tie.
 
@@ -40,13 +40,13 @@ def first_round(candidates: Sequence[Candidate], seconds: float, at_once: int) -
         seconds: For all rounds.
         at_once: Trainings that run side by side.
     """
-    taken = list(candidates)
-    each = _seconds_each(len(taken), seconds / ROUNDS, at_once, OVERHEAD)
-    if each < LEAST_SECONDS:
-        smallest = min(candidate.pixels for candidate in taken)
-        taken = [candidate for candidate in taken if candidate.pixels == smallest]
-        each = max(LEAST_SECONDS, _seconds_each(len(taken), seconds / ROUNDS, at_once, OVERHEAD))
-    return Round(taken, each / 60)
+    smallest = min(candidate.pixels for candidate in candidates)
+    for taken in (list(candidates), [candidate for candidate in candidates if candidate.pixels == smallest]):
+        pixels = sum(candidate.pixels for candidate in taken) / len(taken)
+        each = _seconds_each(len(taken), seconds / ROUNDS, at_once, OVERHEAD * pixels / smallest)
+        if each >= LEAST_SECONDS:
+            break
+    return Round(taken, max(LEAST_SECONDS, each) / 60)
 
 
 def next_round(number: int, last: Round, ranked: Sequence[Trial], seconds: float, at_once: int) -> Round | None:

@@ -26,6 +26,7 @@ FEWEST_GOOD = 40  # From so many on ten are held out.
 MOST_GOOD = 120  # Held-out ones that are scored.
 DEFECTS_EACH, FEWEST_DEFECTS = 3, 140  # Synthetic: of each good image; in all, twenty of each kind.
 SIDE = 256  # Of images with synthetic defects, in pixels, the longer one: the largest that systems are tried at.
+AT_ONCE = 8  # Frames that a network scores together.
 MOST_SIDE = 512  # The same for larger images, which are tried in tiles.
 
 
@@ -84,6 +85,39 @@ def make_judge(data: Path, ng: Path | None, seed: int, folder: Path, bit_depth: 
         require_defective(ng)
         return Judge(held_out, list_images(ng), REAL)
     return _synthetic_judge(held_out, seed, folder, bit_depth)
+
+
+def judge_run(run: Path, judge: Judge, device: str, progress: Progress) -> float:
+    """The image AUROC of a trained network, in the arithmetic of its training: no export is needed.
+
+    Args:
+        run: Its run folder.
+        judge: What it is judged on.
+        device: What computes: "auto" for a GPU where there is one, "cpu", "cuda" or "cuda:1".
+        progress: Called as it advances.
+
+    Raises:
+        EdgekdError: An image cannot be read.
+    """
+    import torch
+
+    from edgekd.data.good_images import read_frames
+    from edgekd.data.preparing import frame_scores
+    from edgekd.metrics.auroc import image_auroc
+    from edgekd.training.arithmetic import mixed_precision
+    from edgekd.training.batches import normalised_images
+    from edgekd.training.device import channels_last, choose_device
+    from edgekd.training.run import load_run
+
+    detector, recipe = load_run(run)
+    where, frames = choose_device(device), read_frames(judge.images, recipe.preprocessing)
+    channels_last(detector, where)
+    scores, count = list[float](), recipe.view.count
+    with torch.no_grad(), mixed_precision(detector, where, recipe.mixed_precision):
+        for first in range(0, len(frames), AT_ONCE):
+            scores += detector.image_scores(normalised_images(frames[first : first + AT_ONCE], where)).tolist()
+            progress(f"scoring {len(judge.images)} images", len(scores) // count, len(judge.images))
+    return image_auroc(frame_scores(np.array(scores, np.float32), recipe.preprocessing), judge.labels)
 
 
 def judge_detector(artifact: Path, judge: Judge, progress: Progress) -> float:

@@ -10,6 +10,7 @@ import pytest
 import edgekd.workflows.candidates as candidates_module
 import edgekd.workflows.choose as workflow
 import edgekd.workflows.halving as halving
+import edgekd.workflows.shipping as shipping
 from edgekd.artifact import read_json, write_json
 from edgekd.cli.group import with_optional_values
 from edgekd.workflows.candidates import Candidate
@@ -33,7 +34,7 @@ def two_candidates(monkeypatch, tiny_teacher):
     """HKT at 64 pixels, and a system that fails since its teacher is not there; little time is for them."""
     both = [Candidate("hkt", (64, 64), (str(tiny_teacher),)), Candidate("dskd", (64, 64), ("wide_resnet101_2",))]
     monkeypatch.setattr(workflow, "find_candidates", lambda teacher, views: iter(both))
-    monkeypatch.setattr(workflow, "TIMING_SECONDS", 0.1)
+    monkeypatch.setattr(shipping, "TIMING_SECONDS", 0.1)
     monkeypatch.setattr(halving, "LEAST_SECONDS", 1.0)
 
 
@@ -54,13 +55,13 @@ def trained(monkeypatch):
 def test_it_names_the_run_to_take_and_goes_on_where_it_was_interrupted(
     run, out, trained, capsys, monkeypatch, tmp_path
 ):
-    real = candidates_module.export
+    real = shipping.finish_export
 
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(candidates_module, "export", interrupt)
+        patch.setattr(shipping, "finish_export", interrupt)
         assert run("--minutes", "0.1") == 130
     assert "what is finished is kept; the same command goes on from here" in capsys.readouterr().err
     student = out / "round1/hkt_64/student.safetensors"
@@ -68,7 +69,7 @@ def test_it_names_the_run_to_take_and_goes_on_where_it_was_interrupted(
 
     assert run("--minutes", "0.1", "--json", tmp_path / "answer.json", "--html", tmp_path / "page.html") == 0
     assert student.stat().st_mtime_ns == before
-    assert trained == ["hkt", "hkt", "dskd"]
+    assert trained == ["hkt", "dskd"]
     printed = capsys.readouterr()
     assert "2 candidates, judged on 10 held-out good images against 140 with synthetic defects" in printed.err
     assert re.search(r"hkt_64: image AUROC 0\.\d{3} \(1 of 2\)", printed.err)
@@ -84,8 +85,12 @@ def test_it_names_the_run_to_take_and_goes_on_where_it_was_interrupted(
     assert failed["error"].startswith("the weights of wide_resnet101_2 are not here")
     assert not failed["fast_enough"]
     text = " ".join(printed.out.split())
-    assert f"take {answer['take']}: hkt at 64 pixels, image AUROC {best['image_auroc']:.3f}" in text
-    assert f"next: edgekd export {answer['take']} --precision int8" in text
+    shipped = answer["shipped"]
+    assert shipped["artifact"] == str(out / "round1/hkt_64/detector_int8.onnx")
+    assert best["latency_ms"] == shipped["latency_ms"]
+    assert shipped["image_auroc"] == pytest.approx(best["image_auroc"], abs=0.02)
+    assert f"take {shipped['artifact']}: hkt at 64 pixels in INT8, image AUROC {shipped['image_auroc']:.3f}" in text
+    assert f"--engine {shipped['artifact']}" in text
     assert "hkt at 64 pixels" in (tmp_path / "page.html").read_text()
 
     # The images it was judged by are a category, and give the same figure.
@@ -93,11 +98,11 @@ def test_it_names_the_run_to_take_and_goes_on_where_it_was_interrupted(
         main(["evaluate", "--engine", out / "round1/hkt_64/detector_int8.onnx", "--data", out / "judge", "--json", "-"])
         == 0
     )
-    assert json.loads(capsys.readouterr().out)["image_auroc"] == pytest.approx(best["image_auroc"])
+    assert json.loads(capsys.readouterr().out)["image_auroc"] == pytest.approx(shipped["image_auroc"])
 
     # What is finished is not done again; the function gives the same answer as the command.
     trained.clear()
-    monkeypatch.setattr(candidates_module, "export", real)
+    monkeypatch.setattr(shipping, "finish_export", real)
     result = workflow.choose(data=out.parent / "forty", out=out, minutes=0.1)
     assert trained == []
     assert student.stat().st_mtime_ns == before
@@ -113,7 +118,8 @@ def test_it_names_the_run_to_take_and_goes_on_where_it_was_interrupted(
 @pytest.mark.usefixtures("two_candidates")
 def test_other_options_than_before_are_refused(run, out, capsys):
     out.mkdir()
-    record = {"asked": {"minutes": 3.0}, "rounds": [], "latency_ms": {}, "ceilings": {}, "seconds": 0}
+    record = {"asked": {"minutes": 3.0}, "rounds": [], "latency_ms": {}, "macs": {}, "shipped": {}, "ceilings": {}}
+    record |= {"seconds": 0}
     write_json(out / "choose.json", record)
     assert run("--minutes", "5") == 2
     assert "was begun without --data, not with --data" in capsys.readouterr().err

@@ -9,6 +9,7 @@ import pytest
 from edgekd.reports.choose_html import accuracy_svg, write_choose_report
 from edgekd.reports.choose_text import longer_training, next_command, verdict
 
+ARTIFACT = "runs/my part/round2/hkt_128/detector_int8.onnx"
 ROW = {
     "system": "hkt",
     "size": [128, 128],
@@ -43,6 +44,7 @@ def figures(**other):
         "out": "runs/my part",
         "data": "images/my part",
         "take": ROW["run"],
+        "shipped": {"artifact": ARTIFACT, "image_auroc": 0.951, "latency_ms": 21.0},
         "rows": [ROW, SLOW, FAILED],
         "judge": {"good": 20, "defective": 140, "defects": "synthetic"},
         "latency_limit_ms": 40.0,
@@ -66,8 +68,8 @@ def text_of(page):
 def test_the_run_to_take_stands_first_with_its_figures(tmp_path):
     text = text_of(page_of(tmp_path, figures()))
     assert "Which system for my part 3 candidates, judged on 20 held-out good images and 140 synthetic defects" in text
-    assert "Take hkt at 128 pixels the run runs/my part/round2/hkt_128 Image AUROC 0.950" in text
-    assert "Latency, median 20.0 ms in INT8, A processor" in text
+    assert f"Take hkt at 128 pixels {ARTIFACT} Image AUROC 0.951" in text
+    assert "Latency, median 21.0 ms in INT8, A processor" in text
     assert "1 hkt at 128 pixels efficientnet_lite1 0.950 20.0 0.990 0.040 2.5 700" in text
     assert "3 dskd at 128 pixels the loss is NaN" in text
     assert "in 29.0 minutes" in text
@@ -76,7 +78,7 @@ def test_the_run_to_take_stands_first_with_its_figures(tmp_path):
 
 def test_commands_can_be_pasted():
     words = shlex.split(next_command(figures()))
-    assert words == ["edgekd", "export", ROW["run"], "--precision", "int8"]
+    assert words == ["edgekd", "inspect", "--source", "images/my part", "--engine", ARTIFACT]
     words = shlex.split(longer_training(figures()))
     assert words[:7] == ["edgekd", "train", "hkt", "--data", "images/my part", "--run", "runs/my part/hkt_128_longer"]
     assert words[7:] == ["--size", "128", "--teacher", "efficientnet_lite1", "--minutes", "10"]
@@ -94,14 +96,14 @@ def test_commands_can_be_pasted():
 def test_it_says_whether_to_train_longer_or_to_take_another_teacher(row, expected):
     taken, *more = verdict(figures(rows=[ROW | row]))
     assert taken == (
-        "take runs/my part/round2/hkt_128: hkt at 128 pixels, image AUROC 0.950 on 20 held-out good images and 140 "
-        "synthetic defects, 20.0 ms an image"
+        f"take {ARTIFACT}: hkt at 128 pixels in INT8, image AUROC 0.951 on 20 held-out good images and 140 synthetic "
+        "defects, 21.0 ms an image"
     )
     assert not more if expected is None else expected in more[0]
 
 
 def test_where_none_is_fast_enough_the_fastest_is_named(tmp_path):
-    none = figures(take=None, rows=[SLOW, ROW | {"fast_enough": False}, FAILED], latency_limit_ms=5.0)
+    none = figures(take=None, shipped=None, rows=[SLOW, ROW | {"fast_enough": False}, FAILED], latency_limit_ms=5.0)
     text = text_of(page_of(tmp_path, none))
     assert "no candidate is as fast as 5 ms: the fastest is hkt at 128 pixels with 20.0 ms" in text
     assert "Next" not in text
@@ -126,7 +128,15 @@ def test_names_and_texts_are_escaped(tmp_path):
     evil = '"><script>alert(1)</script>'
     row = ROW | {"system": evil, "run": evil, "teachers": [evil]}
     page = page_of(
-        tmp_path, figures(rows=[row, FAILED | {"error": evil}], take=evil, data=evil, out=evil, notes=[evil])
+        tmp_path,
+        figures(
+            rows=[row, FAILED | {"error": evil}],
+            take=evil,
+            shipped={"artifact": evil, "image_auroc": 0.9, "latency_ms": 20.0},
+            data=evil,
+            out=evil,
+            notes=[evil],
+        ),
     )
     assert "<script" not in page
     assert "&lt;script&gt;" in page

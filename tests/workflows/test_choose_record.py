@@ -8,6 +8,7 @@ from edgekd.errors import ArtifactError, EdgekdError
 from edgekd.workflows.candidates import Candidate
 from edgekd.workflows.choose_record import open_record
 from edgekd.workflows.halving import Round
+from edgekd.workflows.shipping import Shipped
 
 ASKED = {"data": "/good", "ng": None, "minutes": 30.0}
 
@@ -17,7 +18,9 @@ def kept(tmp_path):
     record = open_record(tmp_path, ASKED)
     record.rounds.append(Round([Candidate("hkt", (128, 128), ("a", "b")), Candidate("dskd", (128, 320), ("a",))], 0.75))
     record.latency_ms["hkt_128"] = 12.5
+    record.macs["hkt_128"] = 10**9
     record.ceilings["a 128"] = (0.97, True)
+    record.shipped["runs/hkt_128"] = Shipped("runs/hkt_128/detector_int8.onnx", 0.96, 11.5)
     record.seconds = 60.0
     record.save(tmp_path)
     return record
@@ -25,7 +28,8 @@ def kept(tmp_path):
 
 def test_it_is_read_as_it_was_written(kept, tmp_path):
     record = open_record(tmp_path, ASKED)
-    assert (record.rounds, record.latency_ms, record.ceilings) == (kept.rounds, kept.latency_ms, kept.ceilings)
+    for name in ("rounds", "latency_ms", "macs", "ceilings", "shipped"):
+        assert getattr(record, name) == getattr(kept, name)
     assert 60 <= record.seconds <= kept.spent
 
 

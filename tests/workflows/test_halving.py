@@ -9,29 +9,34 @@ SMALL = [Candidate(f"system{number}", (128, 128), ("teacher",)) for number in ra
 ALL = [*SMALL, *(Candidate(each.system, (256, 256), each.teachers) for each in SMALL)]
 
 
+MEAN_OVERHEAD = OVERHEAD * (1 + 4) / 2  # Images of 256 pixels have four times those of 128.
+
+
 def trial(candidate, auroc, minutes=0.5, overhead=20.0, error=None):
-    return Trial(*candidate, 1, "run", minutes, 100, auroc, 10**9, 60 * minutes + overhead, error)
+    return Trial(*candidate, 1, "run", minutes, 100, auroc, 60 * minutes + overhead, error)
 
 
 def test_a_third_of_the_time_is_for_all_candidates_alike():
-    plan = first_round(ALL, 3600, at_once=1)
+    plan = first_round(ALL, 7200, at_once=1)
     assert plan.candidates == ALL
-    assert 12 * (60 * plan.minutes + OVERHEAD) == pytest.approx(1200)
+    assert 12 * (60 * plan.minutes + MEAN_OVERHEAD) == pytest.approx(2400)
 
 
 def test_side_by_side_each_has_more_time():
     plan = first_round(ALL, 3600, at_once=5)
-    assert 3 * (60 * plan.minutes + OVERHEAD) == pytest.approx(1200)  # Twelve on five workers are three turns.
+    assert 3 * (60 * plan.minutes + MEAN_OVERHEAD) == pytest.approx(1200)  # Twelve on five workers are three turns.
 
 
 def test_too_little_time_is_for_the_small_sizes():
-    assert first_round(ALL, 12 * 3 * (OVERHEAD + 9), at_once=1).candidates == SMALL
-    assert first_round(ALL, 12 * 3 * (OVERHEAD + 11), at_once=1).candidates == ALL
+    plan = first_round(ALL, 12 * 3 * (MEAN_OVERHEAD + 29), at_once=1)
+    assert plan.candidates == SMALL
+    assert 6 * (60 * plan.minutes + OVERHEAD) == pytest.approx(12 * (MEAN_OVERHEAD + 29))  # They share all of it.
+    assert first_round(ALL, 12 * 3 * (MEAN_OVERHEAD + 31), at_once=1).candidates == ALL
 
 
 def test_however_little_time_there_is_each_is_trained_for_moments():
     plan = first_round(ALL, 60, at_once=1)
-    assert (plan.candidates, 60 * plan.minutes) == (SMALL, pytest.approx(10))
+    assert (plan.candidates, 60 * plan.minutes) == (SMALL, pytest.approx(30))
 
 
 def test_the_best_third_goes_on_with_what_the_overhead_leaves_of_its_share():

@@ -146,6 +146,8 @@ def record_cases(draw: Draw) -> Case:
         "rounds": [{"candidates": [["hkt", "128", ["pdn_small"]]], "minutes": 1.0}],
         "ceilings": {"pdn_small": [0.9, True]},
         "latency_ms": {"a": 1.0},
+        "macs": {"a": 1000},
+        "shipped": {"runs/a": ["runs/a/detector_int8.onnx", 0.9, 1.0]},
         "seconds": 4.0,
     }
     defects = [
