@@ -37,7 +37,8 @@ def verdict(figures: Mapping[str, Any]) -> list[str]:
     ceiling = f"the ceiling of its teacher, {' + '.join(best['teachers'])}, is {at_least}{best['ceiling']:.3f}"
     if gap > FAR:
         return [*sentences, f"{ceiling}, {gap:.3f} higher: training longer is worth it, {longer_training(figures)}"]
-    return [*sentences, f"{ceiling}: it has learned most of that; for more, try another teacher with --teacher"]
+    learned = "it has reached that" if gap <= 0 else "it has learned most of that"
+    return [*sentences, f"{ceiling}: {learned}; for more, try another teacher with --teacher"]
 
 
 def title(row: Mapping[str, Any]) -> str:
