@@ -239,7 +239,9 @@ def _try_all(
 def _try_round(
     options: ChooseOptions, number: int, plan: Round, judge: Judge, record: ChooseRecord, workers: Workers
 ) -> list[Trial]:
-    logger.info("round %d: %d candidates, each trained for %.2g min", number, len(plan.candidates), plan.minutes)
+    count = len(plan.candidates)
+    what = plan.candidates[0].name if count == 1 else f"{count} candidates, each"
+    logger.info("round %d: %s trained for %.2g min", number, what, plan.minutes)
     tasks = [TrialTask(each, number, _training(options, number, each, plan.minutes), judge) for each in plan.candidates]
     trials: dict[int, Trial] = {}
     for index, trial in workers.run(try_candidate, tasks, options.progress):
