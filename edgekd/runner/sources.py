@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v"})
 # ERRORs in a row that are taken for a fault of the station: a few seconds of most cameras, ten of the slowest.
 MOST_ERRORS = 100
+# What str.isdigit takes is not always what int takes, such as a superscript, or more than OpenCV's integers hold.
+CAMERA_NUMBER = re.compile("[0-9]{1,9}")
 
 
 class Frame(NamedTuple):
@@ -74,7 +77,7 @@ def open_source(source: str | Path | int, bit_depth: int | None = None) -> Sourc
     path = Path(source)
     if path.is_dir():
         return _folder(path, bit_depth)
-    if not os.path.lexists(source) and source.isdigit():
+    if not os.path.lexists(source) and CAMERA_NUMBER.fullmatch(source):
         name = f"camera {source}"
         camera = _camera_frames(_opened(cv2.VideoCapture(int(source)), name), name)
         return Source(camera, live=True, frozen_after=LIVE_FRAMES, most_errors=MOST_ERRORS)

@@ -143,6 +143,13 @@ def test_what_is_not_there_is_named(tmp_path, name):
         open_source(str(tmp_path / name))
 
 
+@pytest.mark.parametrize("name", ["20260301140000", "\N{SUPERSCRIPT TWO}"])
+def test_digits_that_are_no_cameras_number_are_a_name_that_is_not_there(name):
+    with pytest.raises(EdgekdError, match="no such folder, image, video or camera: ") as refused:
+        open_source(name)
+    assert "\n" not in str(refused.value)
+
+
 def test_an_empty_folder_and_a_missing_camera_are_named(tmp_path):
     with pytest.raises(EdgekdError, match="no image in"):
         open_source(str(tmp_path))
