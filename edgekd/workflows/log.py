@@ -162,9 +162,11 @@ def start_ms(since: str | datetime, now: datetime | None = None) -> int:
     Raises:
         EdgekdError: It is neither.
     """
-    if isinstance(since, str):
-        since = _parsed(since.strip(), now or datetime.now(timezone.utc))
-    return int(since.timestamp() * 1000)
+    moment = _parsed(since.strip(), now or datetime.now(timezone.utc)) if isinstance(since, str) else since
+    try:
+        return int(moment.timestamp() * 1000)
+    except (ValueError, OverflowError, OSError) as error:  # In UTC it is beyond the years 1 to 9999.
+        raise _unknown_time(str(since)) from error
 
 
 def _parsed(since: str, now: datetime) -> datetime:

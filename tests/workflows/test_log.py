@@ -87,7 +87,7 @@ def test_a_time_without_a_zone_is_that_of_this_machine() -> None:
     assert start_ms("2026-03-01T14:00+02:00") == start_ms("2026-03-01T12:00Z")
 
 
-@pytest.mark.parametrize("since", ["yesterday", "2 fortnights", "", "99999999999d"])
+@pytest.mark.parametrize("since", ["yesterday", "2 fortnights", "", "99999999999d", "0001-01-01"])
 def test_what_is_no_time_is_one_line(since: str) -> None:
     with pytest.raises(EdgekdError, match="is not a time: expected one such as"):
         start_ms(since)
