@@ -105,18 +105,18 @@ class LogReader:
         query = f"SELECT {', '.join(columns)} FROM verdicts WHERE {where} ORDER BY id DESC LIMIT ?"
         return self._table(query, columns, values)
 
-    def notices(self, count: int, since_ms: int = 0) -> pl.DataFrame:
+    def notices(self, count: int, since_ms: int = 0, until_ms: int | None = None) -> pl.DataFrame:
         """The last lines that the monitor reported, the newest first: time_ms, source, name, notice."""
         columns = ("time_ms", "source", "name", "notice")
-        where = "notice IS NOT NULL AND time_ms >= ?"
-        query = f"SELECT {', '.join(columns)} FROM verdicts WHERE {where} ORDER BY id DESC LIMIT ?"
-        return self._table(query, columns, [since_ms, count])
+        where, values = _range(since_ms, until_ms, None)
+        query = f"SELECT {', '.join(columns)} FROM verdicts WHERE notice IS NOT NULL AND {where}"
+        return self._table(f"{query} ORDER BY id DESC LIMIT ?", columns, [*values, count])
 
-    def events(self, since_ms: int = 0) -> pl.DataFrame:
+    def events(self, since_ms: int = 0, until_ms: int | None = None) -> pl.DataFrame:
         """What happened beside the verdicts, the oldest first: time_ms, session_id, kind, count, text."""
         columns = ("time_ms", "session_id", "kind", "count", "text")
-        query = f"SELECT {', '.join(columns)} FROM event WHERE time_ms >= ? ORDER BY id"
-        return self._table(query, columns, [since_ms])
+        where, values = _range(since_ms, until_ms, None)
+        return self._table(f"SELECT {', '.join(columns)} FROM event WHERE {where} ORDER BY id", columns, values)
 
     def kept_images(
         self, since_ms: int = 0, verdict: str | None = None, until_ms: int | None = None

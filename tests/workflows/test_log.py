@@ -74,6 +74,25 @@ def test_only_verdicts_since_a_time_are_looked_at(tmp_path: Path, monkeypatch: p
     assert (nothing.first, nothing.good_share, nothing.by_hour, nothing.latency_ms) == (None, None, [], {})
 
 
+def test_notices_and_events_are_of_the_same_time_as_the_verdicts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for minute in (0, 10):
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "time_ns", lambda minute=minute: (START + 60 * minute) * 10**9)
+            with VerdictLog(tmp_path / VERDICTS_FILE, Session("line", "x.onnx", "ab"), "0") as log:
+                log.write("0.png", result(1.0), 2.0, [f"moved at {minute}"])
+                log.event("ended", f"ended at {minute}")
+    for limits, minutes in (
+        ({"until": "2026-03-01T14:00Z"}, [0]),
+        ({"since": "2026-03-01T14:00Z"}, [10]),
+        ({}, [10, 0]),
+    ):
+        found = edgekd.log(tmp_path, **limits)  # type: ignore[arg-type]
+        assert [row["notice"] for row in found.notices] == [f"moved at {minute}" for minute in minutes]
+        assert [row["text"] for row in found.events] == [f"ended at {minute}" for minute in minutes]
+
+
 @pytest.mark.parametrize(
     ("since", "ago"), [("2h", 7200), ("30min", 1800), ("1.5 h", 5400), ("7d", 604_800), ("90s", 90), ("1W", 604_800)]
 )
