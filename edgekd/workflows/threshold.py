@@ -19,7 +19,7 @@ from edgekd.run_folder import RECIPE_FILE
 from edgekd.verdicts.false_rejects import share_bound
 from edgekd.verdicts.good_scores import Scores, quantiles_of
 from edgekd.verdicts.promise import promise_of, warnings_of
-from edgekd.verdicts.threshold import Threshold, history_with, threshold_from_good
+from edgekd.verdicts.threshold import FEWEST_IMAGES, Threshold, history_with, threshold_from_good
 from edgekd.verdicts.warning_signs import folders_swapped, learned_by_heart, synthetic_overlap
 from edgekd.workflows.calling import takes_options
 from edgekd.workflows.scoring import GoodImages, good_images_of, measure_images, names_below, synthetic_scores
@@ -110,6 +110,7 @@ def threshold(options: ThresholdOptions) -> ThresholdResult:
     manifest = read_manifest(artifact)
     html = require_report(options.html, artifact)
     images = _good_images(options, artifact, manifest)
+    _require_enough(images.held_out, options)
     if options.ng is not None:
         require_defective(Path(options.ng))
     defective = [] if options.ng is None else list_images(Path(options.ng))
@@ -180,6 +181,15 @@ def _good_images(options: ThresholdOptions, artifact: Path, manifest: Manifest) 
     if not set(names).isdisjoint(of_trained):  # 001.png in both folders.
         of_trained = [str(path) for path in of_run.trained]
     return GoodImages(fresh, of_run.trained, [*names, *of_trained])
+
+
+def _require_enough(unseen: Sequence[Path], options: ThresholdOptions) -> None:
+    """Refuses, before minutes of scoring, fewer images than a threshold can be chosen from."""
+    if len(unseen) < FEWEST_IMAGES:
+        kind = "held-out" if options.good is None else "fresh"
+        raise EdgekdError(
+            f"a threshold needs at least {FEWEST_IMAGES} {kind} good images, got {len(unseen)}: give more with --good"
+        )
 
 
 def _refuse_known(fresh: Sequence[Path], trained: Sequence[Path], folder: Path) -> None:

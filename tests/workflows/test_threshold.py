@@ -5,9 +5,10 @@ import shutil
 
 import pytest
 
-from edgekd.artifact import manifest_path, read_json, read_manifest
+from edgekd.artifact import manifest_path, read_json, read_manifest, sha256, write_manifest
 from edgekd.errors import EdgekdError
 from edgekd.recipe import read_recipe
+from edgekd.run_folder import RECIPE_FILE
 from edgekd.training.run import training_images
 from edgekd.workflows.scoring import engine_scores
 from edgekd.workflows.threshold import ThresholdOptions, _good_images, threshold
@@ -92,6 +93,20 @@ def test_the_table_counts_what_each_limit_rejects_and_misses(run, fresh):
         assert row["missed"] == sum(score <= row["value"] for score in of_bad)
         assert row["missed_bound"] >= 0.63  # Three images cannot promise more.
     assert [row["false_reject_rate"] for row in result.limits] == [0, 0.01, 0.02, 0.05, 0.1]
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_run_that_holds_out_too_few_images_is_told_before_anything_is_scored(run, count):
+    path = run / RECIPE_FILE
+    content = read_json(path)
+    path.write_text(json.dumps(content | {"held_out": content["held_out"][:count]}))
+    manifest = read_manifest(run / "detector.onnx")
+    made_from = manifest["made_from"] | {RECIPE_FILE: sha256(path)}
+    write_manifest(run / "detector.onnx", manifest | {"made_from": made_from})
+    scored = []
+    with pytest.raises(EdgekdError, match=f"at least 2 held-out good images, got {count}: give more with --good"):
+        threshold(run, progress=lambda *step: scored.append(step))
+    assert not scored
 
 
 def test_swapped_folders_are_pointed_out(run, fresh):
