@@ -52,7 +52,7 @@ def pair_masks(images: list[Path], root: Path, folder: Path, expected_name: str,
         EdgekdError: Masks are missing; the error counts them and names the first.
     """
     places = {image: folder / image.parent.relative_to(root) for image in images}
-    there = {place: {path.stem: path for path in _masks_in(place)} for place in {folder, *places.values()}}
+    there = {place: {_stem(path): path for path in _masks_in(place)} for place in {folder, *places.values()}}
     stems = Counter(image.stem for image in images)
     masks = {image: _mask_of(image.stem, there[place]) for image, place in places.items()}
     for image, mask in masks.items():
@@ -66,6 +66,11 @@ def pair_masks(images: list[Path], root: Path, folder: Path, expected_name: str,
             f"add them, or remove {ground_truth} to evaluate without pixel metrics"
         )
     return [mask for mask in masks.values() if mask is not None]
+
+
+def _stem(mask: Path) -> str:
+    """The stem of a mask; a folder's name has no suffix, though it may hold a dot."""
+    return mask.name if mask.is_dir() else mask.stem
 
 
 def _mask_of(stem: str, masks: Mapping[str, Path]) -> Path | None:

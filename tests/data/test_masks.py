@@ -50,3 +50,10 @@ def test_one_mask_is_not_taken_for_images_of_two_sub_folders(tmp_path, write_ima
     write_images(tmp_path, "ground_truth/crack/0_mask.png", "ground_truth/crack/lot1/0_mask.png")
     with pytest.raises(EdgekdError, match=r"1 of 2 masks .* first is \S+ground_truth/crack/lot2/0_mask\.png"):
         read_category(tmp_path)
+
+
+def test_a_folder_of_masks_may_have_a_dot_in_its_name(tmp_path, write_images):
+    write_images(tmp_path, "test/good/0.png", "test/crack/lot.1.png", "test/crack/lot.2.png")
+    write_images(tmp_path, "ground_truth/crack/lot.1/0.png", "ground_truth/crack/lot.2/0.png")
+    masks = {image.path.name: image.mask.name for image in read_category(tmp_path).test if image.mask}
+    assert masks == {"lot.1.png": "lot.1", "lot.2.png": "lot.2"}
