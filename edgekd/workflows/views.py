@@ -110,9 +110,10 @@ def parse_tiles(tiles: str | Sequence[int]) -> tuple[int, int]:
     if isinstance(tiles, str):
         found = re.fullmatch(r"([0-9]{1,9})x([0-9]{1,9})", tiles.strip().lower())
         tiles = (int(found[1]), int(found[2])) if found else ()
-    if len(tiles) != 2:
+    numbers = _whole_numbers(tiles)
+    if len(numbers) != 2:
         raise EdgekdError("--tiles must be ROWSxCOLUMNS, such as 2x3")
-    return tiles[0], tiles[1]
+    return numbers[0], numbers[1]
 
 
 def parse_crop(crop: str | Sequence[int]) -> tuple[int, int, int, int]:
@@ -127,9 +128,19 @@ def parse_crop(crop: str | Sequence[int]) -> tuple[int, int, int, int]:
     if isinstance(crop, str):
         found = re.fullmatch(",".join([r" *([0-9]{1,9}) *"] * 4), crop)
         crop = [int(number) for number in found.groups()] if found else ()
-    if len(crop) != 4:
+    numbers = _whole_numbers(crop)
+    if len(numbers) != 4:
         raise EdgekdError("--crop must be X,Y,WIDTH,HEIGHT in pixels of the frame, such as 100,40,640,480")
-    return crop[0], crop[1], crop[2], crop[3]
+    return numbers[0], numbers[1], numbers[2], numbers[3]
+
+
+def _whole_numbers(values: Sequence[int]) -> list[int]:
+    """Integers that JSON takes, also of floats and numpy's; none where a value is no whole number."""
+    try:
+        numbers = [int(value) for value in values]
+        return numbers if numbers == list(values) else []
+    except (TypeError, ValueError, OverflowError):  # The last two of NaN and infinity.
+        return []
 
 
 def _polygons(given: Sequence[PolygonLike], frame: tuple[int, int] | None) -> tuple[Polygon, ...]:

@@ -103,6 +103,17 @@ def test_tiles_and_crops_in_other_words_are_refused():
         parse_crop("a,b,c,d")
 
 
+def test_tiles_and_crops_in_whole_numbers_of_any_kind_are_taken_and_others_are_refused():
+    assert [type(each) for each in parse_crop(np.array([1, 2, 30, 40]))] == [int] * 4
+    assert parse_crop((1.0, 2, 30, 40)) == (1, 2, 30, 40)
+    assert parse_tiles(np.array([2, 3])) == (2, 3)
+    for crop in ((1.5, 0, 20, 20), (float("nan"), 0, 20, 20), ("a", 0, 20, 20), 5):
+        with pytest.raises(EdgekdError, match="--crop must be X,Y,WIDTH,HEIGHT"):
+            parse_crop(crop)
+    with pytest.raises(EdgekdError, match="ROWSxCOLUMNS"):
+        parse_tiles((1.5, 2))
+
+
 def test_a_view_comes_back_from_json(data, tmp_path):
     found = view(data, crop="10,20,60,40", ignore=["0,0 20,0 0,20"], tiles="2x2", align=data / "1.png")
     write_recipe(tmp_path, TrainingRecipe("hkt", str(data), {}, 10, view=found))
