@@ -6,7 +6,7 @@ import logging
 import shlex
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -258,6 +258,7 @@ def _resumed(options: TrainOptions) -> TrainingRecipe:
         raise EdgekdError("--resume goes on to the iterations of the run: leave out --minutes, or give --iterations")
     if (system := read_recipe(run).system) != options.system:
         raise EdgekdError(f"{run} is a run of {system}, not of {options.system}")
+    require_same_recipe(replace(options, iterations=None, quantization_aware=False))  # But for what may change.
     recipe = recipe_to_resume(run, options.accept_changed_data)
     if options.quantization_aware and recipe.quantization_aware_from is None:
         from edgekd.training.run import become_quantization_aware

@@ -175,6 +175,9 @@ def require_same_recipe(options: TrainOptions) -> None:
         pairs.insert(0, ("data", str(Path(options.data).resolve()), recipe.data))
     if options.textures is not None and learns_from_anomalies(system.name, {**recipe.settings, **settings}):
         pairs.append(("textures", str(Path(options.textures).resolve()), recipe.textures))
+    if options.augment is not None:
+        ways = dict.fromkeys(options.augment)  # As a recipe has them.
+        pairs.append(("augment", " ".join(ways) or "none", " ".join(recipe.augment) or "none"))
     own = system.settings() | recipe.settings
     pairs += [("set", f"{name}={value}", f"{name}={own[name]}") for name, value in settings.items()]
     if options.teacher is not None:

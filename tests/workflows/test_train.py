@@ -191,7 +191,8 @@ def test_a_run_resumes_for_longer_and_as_int8_and_not_as_another_system(options)
         train("hkt_plus", run=options.run, resume=True)
     with pytest.raises(EdgekdError, match="3 iterations in float: --iterations counts those too and must be larger"):
         train("hkt", run=options.run, resume=True, quantization_aware=True)
-    longer = train("hkt", run=options.run, resume=True, iterations=5, quantization_aware=True)
+    same = {"data": options.data, "size": 64, "teacher": options.teacher}  # What was given at first may be given again.
+    longer = train("hkt", run=options.run, resume=True, iterations=5, quantization_aware=True, **same)
     assert (longer.iterations, longer.quantization_aware) == (5, True)
     assert read_recipe(options.run).quantization_aware_from == 3
     assert longer.teachers == first.teachers == (str(options.teacher),)
@@ -225,6 +226,28 @@ def test_a_run_that_goes_on_takes_no_time(options):
     train(**vars(options))
     with pytest.raises(EdgekdError, match="leave out --minutes, or give --iterations"):
         train("hkt", run=options.run, resume=True, minutes=5.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"seed": 5}, "was trained with --seed 0, not 5: leave it out, or use another folder"),
+        ({"size": 128}, "was trained with --size 64, not 128"),
+        ({"learning_rate": 0.5}, "was trained with --learning-rate 0.01, not 0.5"),
+        ({"tiles": "2x2"}, "was trained with --tiles 1x1, not 2x2"),
+        ({"augment": ["turn"]}, "was trained with --augment shift, not turn"),
+        ({"augment": []}, "was trained with --augment shift, not none"),
+        ({"settings": {"cbam": False}}, "was trained with --set cbam=True, not cbam=False"),
+    ],
+)
+def test_a_run_that_goes_on_refuses_options_that_contradict_it(tmp_path, given, complaint):
+    recipe = TrainingRecipe("hkt", str(tmp_path / "images"), {}, 10, size=(64, 64), learning_rate=0.01)
+    (tmp_path / "run").mkdir()
+    write_recipe(tmp_path / "run", replace(recipe, augment=("shift",)))
+    with pytest.raises(EdgekdError, match=complaint):
+        train("hkt", run=tmp_path / "run", resume=True, iterations=20, **given)
+    with pytest.raises(EdgekdError, match=r"was trained with --data .*images, not .*others"):
+        train("hkt", run=tmp_path / "run", resume=True, iterations=20, data=tmp_path / "others")
 
 
 def test_within_a_time_images_are_shifted_where_the_system_does_so_unless_other_ways_are_named(options, tmp_path):
