@@ -69,9 +69,10 @@ def view_options(options: TrainOptions, kept: View) -> list[tuple[str, str, str]
         pairs.append(("crop", _listed(parse_crop(options.crop)), _listed(kept.crop or ("none",))))
     if options.tiles is not None:
         pairs.append(("tiles", _listed(parse_tiles(options.tiles), "x"), _listed(kept.tiles, "x")))
-    for name in ("fit", "overlap"):
-        if getattr(options, name) is not None:
-            pairs.append((name, str(getattr(options, name)), str(getattr(kept, name))))
+    if options.fit is not None:
+        pairs.append(("fit", options.fit, kept.fit))
+    if options.overlap is not None:
+        pairs.append(("overlap", f"{options.overlap:g}", f"{kept.overlap:g}"))
     for name in ("look_at", "ignore"):
         if getattr(options, name):
             given = _polygons(getattr(options, name), kept.frame or (0, 0))

@@ -145,6 +145,9 @@ def test_a_damaged_view_is_refused(entry, message):
 def test_a_run_that_exists_is_not_resumed_with_another_view(data, tmp_path):
     write_recipe(tmp_path, TrainingRecipe("hkt", str(data), {}, 10, view=View(tiles=(2, 2), overlap=0.1)))
     require_same_recipe(TrainOptions("hkt", run=tmp_path, tiles="2x2", overlap=0.1))
+    (tmp_path / "none").mkdir()
+    write_recipe(tmp_path / "none", TrainingRecipe("hkt", str(data), {}, 10, view=View(tiles=(2, 2))))
+    require_same_recipe(TrainOptions("hkt", run=tmp_path / "none", tiles="2x2", overlap=0))
     with pytest.raises(EdgekdError, match=r"was trained with --tiles 2x2, not 3x3"):
         require_same_recipe(TrainOptions("hkt", run=tmp_path, tiles="3x3"))
     with pytest.raises(EdgekdError, match=r"was trained with --ignore none, not 0,0 20,0 0,20"):
