@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +15,7 @@ from edgekd.data.images import as_bgr8, read_image
 from edgekd.data.view_geometry import cropped
 from edgekd.engines import EVERY_MAP, NO_MAP, Engine, open_engine
 from edgekd.engines.streams import Streams
-from edgekd.errors import ImageError, MachineError, one_line
+from edgekd.errors import EdgekdError, ImageError, MachineError, one_line
 from edgekd.result import AnomalyResult, error_result
 from edgekd.runner.error_runs import end_after_errors
 from edgekd.runner.pipeline import Answer, inspect_image, inspect_stream, log_failure
@@ -54,7 +55,7 @@ class Inspector:
 
     Raises:
         ArtifactError: The artifact is missing, damaged, differs from its manifest, or lacks a valid signature.
-        EdgekdError: It holds no threshold and none is given, or the back end cannot run it.
+        EdgekdError: It holds no threshold and none is given, the given one is not finite, or no back end runs it.
         MachineError: The back end is not installed, or needs a GPU that this machine lacks.
 
     Example:
@@ -79,6 +80,8 @@ class Inspector:
         inference_limit: float | None = None,
         require_signature: str | Path | None = None,
     ) -> None:
+        if threshold is not None and not math.isfinite(threshold):  # Nothing would be OK, and nothing say why.
+            raise EdgekdError(f"the threshold must be a finite number, got {threshold}")
         self.artifact = find_artifact(Path(artifact))
         self.manifest = signed_manifest(self.artifact, required_key(require_signature))
         self.limits = limits_of(self.manifest, threshold, ignored_checks)

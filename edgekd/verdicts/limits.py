@@ -55,7 +55,8 @@ def limits_of(manifest: Manifest, threshold: float | None = None, ignored_checks
         EdgekdError: It holds no threshold and none is given, or there is no such check.
     """
     return Limits(
-        threshold=stored_threshold(manifest) if threshold is None else threshold,
+        # The log would keep a number of numpy's as bytes.
+        threshold=stored_threshold(manifest) if threshold is None else float(threshold),
         median_good=_number(manifest, "threshold", "median_good"),
         pixel_limit=_number(manifest, "pixel_limit", "value"),
         checks=checks_of(manifest.get("image_checks"), ignored_checks),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Iterator
 from functools import partial
@@ -181,6 +182,12 @@ def test_an_artifact_without_a_threshold_needs_one(exported: Path, tmp_path: Pat
         Inspector(copy)
     with Inspector(copy, backend="openvino", threshold=1e9) as inspector:
         assert inspector(np.zeros((64, 64, 3), np.uint8)).verdict is Verdict.OK
+
+
+@pytest.mark.parametrize("threshold", [math.nan, math.inf, -math.inf])
+def test_a_threshold_that_no_score_can_be_compared_with_is_refused(exported: Path, threshold: float) -> None:
+    with pytest.raises(EdgekdError, match=f"the threshold must be a finite number, got {threshold}"):
+        Inspector(exported, threshold=threshold)
 
 
 def test_an_inference_that_fails_is_an_error_and_a_device_that_is_gone_raises(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgekd.artifact import read_manifest
@@ -70,6 +72,13 @@ def test_the_log_names_what_judged_and_a_second_run_adds(exported: Path, good_fo
     assert {(row["artifact_sha256"], row["source"]) for row in rows} == {(manifest["sha256"], str(good_folder))}
     assert rows[0]["station"] == socket.gethostname()
     assert rows[0]["threshold"] == 1e9
+
+
+def test_a_threshold_of_numpys_kind_is_on_record_as_a_number(exported: Path, good_folder: Path, tmp_path: Path) -> None:
+    found = inspect(exported, good_folder, out=tmp_path / "out", threshold=np.float32(0.5))  # type: ignore[arg-type]
+    assert json.loads(json.dumps(found.to_dict()))["threshold"] == 0.5
+    with LogReader(tmp_path / "out" / VERDICTS_FILE) as reader:
+        assert set(reader.verdicts(["threshold"])["threshold"]) == {0.5}
 
 
 def test_an_interrupted_run_keeps_what_it_answered(exported: Path, good_folder: Path, tmp_path: Path) -> None:
