@@ -222,6 +222,8 @@ def pixels_looked_at(view: View) -> NDArray[np.uint8] | None:
 def ignored_in_map(view: View, canvas: tuple[int, int]) -> NDArray[np.bool_] | None:
     """The pixels of an assembled map that the polygons of a view ignore, by half and more.
 
+    Where that would be all of them, those that are ignored wholly: a map without a value would have no limit.
+
     Args:
         view: With the size of its frames.
         canvas: Height and width of the map.
@@ -233,7 +235,7 @@ def ignored_in_map(view: View, canvas: tuple[int, int]) -> NDArray[np.bool_] | N
     if looked_at is None:
         return None
     resized = cv2.resize(looked_at.astype(np.float32), canvas[::-1], interpolation=cv2.INTER_AREA)
-    return np.asarray(resized <= 0.5)
+    return np.asarray(resized <= (0.5 if (resized > 0.5).any() else 0))
 
 
 @lru_cache(8)

@@ -185,6 +185,15 @@ def test_the_score_is_the_highest_of_the_tiles_that_look_at_something():
     assert np.isnan(frame_score(np.array([1, np.nan, 2, 2], np.float32), preprocessing))
 
 
+def test_what_is_looked_at_has_a_place_in_the_map_however_small_it_is():
+    """A pixel of the map is 16 x 16 of the frame's here: less than half of any of them is looked at."""
+    view = View(frame=(1024, 1024), look_at=(((500, 500), (506, 500), (506, 506), (500, 506)),))
+    preprocessing = Preprocessing(64, 64, view=view)
+    frames, placement = prepare(np.zeros((1024, 1024, 3), np.uint8), preprocessing)
+    found = assemble(np.ones((len(frames), 64, 64), np.float32), placement, preprocessing)
+    assert np.argwhere(np.isfinite(found)).tolist() == [[31, 31]]
+
+
 def test_a_frame_of_another_size_than_the_view_is_for_is_refused():
     preprocessing = Preprocessing(64, 64, view=IGNORING["crop"])
     with pytest.raises(ImageError, match="the frame is 200 x 100 pixels, and the view is for frames of 400 x 240"):
