@@ -184,7 +184,7 @@ def read_trial(run: Path) -> Trial:
     """
     content = {"view": ""} | read_object(run / TRIAL_FILE)
     try:
-        known = {each.name: content[each.name] for each in fields(Trial)}
+        known = {each.name: content[each.name] for each in fields(Trial)} | {"run": str(run)}  # It may have been moved.
         return Trial(**known | {"size": parse_size(content["size"]), "teachers": tuple(content["teachers"])})
     except (KeyError, TypeError, EdgekdError) as error:
         raise ArtifactError(f"{run / TRIAL_FILE} is not a trial that this version reads: delete {run}") from error

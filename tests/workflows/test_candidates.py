@@ -1,5 +1,7 @@
 """What `choose` tries, and what becomes of a candidate that fails."""
 
+from dataclasses import replace
+
 import pytest
 
 from edgekd.errors import ArtifactError, MachineError
@@ -53,6 +55,14 @@ def test_a_candidate_that_fails_is_a_trial_with_its_error_and_is_not_tried_again
     assert trial.error.startswith("unknown teacher 'nosuch'")
     assert (trial.image_auroc, trial.candidate) == (None, Candidate("hkt", (64, 64), ("nosuch",)))
     assert read_trial(tmp_path / "run") == trial == try_candidate(task(teacher="pdn_small"), silent)
+
+
+def test_a_trial_is_of_the_folder_where_it_lies_now(task, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trial = try_candidate(task(teacher="nosuch", run="run"), silent)
+    (tmp_path / "run").rename(tmp_path / "moved")
+    moved = try_candidate(task(teacher="nosuch", run=tmp_path / "moved"), silent)
+    assert moved == replace(trial, run=str(tmp_path / "moved"))
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", '{"system": "hkt", "size": "wide", "teachers": 3}', "{"])
