@@ -110,7 +110,7 @@ def prepare_into(image: NDArray[Any], out: Frames, preprocessing: Preprocessing)
     for tile, memory in zip(geometry.tiles, out, strict=True):
         part = tile.of(image)
         if looked_at is not None:
-            part = np.asarray(cv2.copyTo(part, tile.of(looked_at), np.full_like(part, FILL)), np.uint8)
+            part = np.asarray(cv2.copyTo(part, tile.of(looked_at), np.full(part.shape, FILL, np.uint8)), np.uint8)
         _fit(part, memory, geometry.inner, preprocessing.resize)
     return placement
 

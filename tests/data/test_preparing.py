@@ -169,6 +169,24 @@ def test_nothing_of_what_is_ignored_reaches_the_network(name):
     assert np.isfinite(assembled[ignored < 0.01]).all()
 
 
+@pytest.mark.parametrize(
+    "view", [*VIEWS.values(), *IGNORING.values()], ids=[*VIEWS, *map("{}, ignoring".format, IGNORING)]
+)
+def test_an_array_is_the_same_frame_however_it_lies_in_memory(view):
+    preprocessing = Preprocessing(64, 80, view=view)
+    frame = scene()
+    expected, _ = prepare(frame, preprocessing)
+    turned = np.rot90(np.ascontiguousarray(np.rot90(frame)), -1)
+    for same in (
+        np.asfortranarray(frame),
+        turned,
+        np.ascontiguousarray(frame[:, ::-1])[:, ::-1],
+        np.repeat(frame, 2, 0)[::2],
+    ):
+        assert np.array_equal(same, frame)
+        assert np.array_equal(prepare(same, preprocessing)[0], expected)
+
+
 def test_what_is_ignored_is_filled_with_grey():
     view = View((64, 64), ignore=(((0, 0), (31, 0), (31, 63), (0, 63)),))
     frames, _ = prepare(scene(64, 64), Preprocessing(64, 64, view=view))
