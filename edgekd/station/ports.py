@@ -132,7 +132,7 @@ class StationPort(Protocol):
         """Ends work so that the power may be switched off."""
 
     def reset(self, source: str, who: Who = "") -> Reply:
-        """Starts anew after `halt`."""
+        """Starts anew after `halt`; elsewhere leads to OFFLINE after the part in work, and to no halt any more."""
 
     def acknowledge_alarm(self, code: ErrorCode, who: Who) -> None:
         """Somebody has seen an alarm; this clears nothing."""

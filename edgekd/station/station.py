@@ -232,8 +232,7 @@ class Station:
     def reset(self, source: str, who: Who = "") -> Reply:
         """Starts anew: after `halt`, from FAULT where its cause is gone, else to OFFLINE after the part in work."""
         self._trail.note("reset", source, who, old=self._work.state.name)
-        self._work.set_online(False)
-        self._work.started()
+        self._work.reset()
         self._work.clear_fault()
         return Reply()
 

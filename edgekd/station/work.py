@@ -79,12 +79,18 @@ class Work:
         return self.online and not (self._must_load or self._must_test)
 
     def started(self) -> None:
-        """The process is up, or starts anew after a halt."""
-        if self.state is State.HALTED:
-            self._machine.to(State.STARTING, "reset")
+        """The process is up."""
         if self.state is State.STARTING:
             self._machine.to(State.OFFLINE, "started")
         self.advance()
+
+    def reset(self) -> None:
+        """Leads to OFFLINE after the part in work, also where a halt was to follow, or was there."""
+        self._halting = False
+        self.set_online(False)
+        if self.state is State.HALTED:
+            self._machine.to(State.STARTING, "reset")
+            self.started()
 
     def set_online(self, online: bool) -> None:
         """The station is to run, or to rest after the part in work."""
@@ -134,6 +140,7 @@ class Work:
         if not active:
             self._alarms.end(code, subject)
         if self.state not in (State.FAULT, State.HALTED):
+            self._halting = False  # From FAULT it leads to OFFLINE, and no farther.
             self._machine.to(State.FAULT, text or code.name)
             if self._task is not None:
                 self._task.cancel()

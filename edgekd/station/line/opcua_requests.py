@@ -51,11 +51,8 @@ def _simulate(station: StationPort, arguments: Mapping[str, Any], who: str) -> R
 
 def _reset(station: StationPort, arguments: Mapping[str, Any], who: str) -> Reply:
     """Leads to OFFLINE from wherever the station is; from FAULT where its cause is gone."""
-    state = station.snapshot().state
-    if state is State.HALTED:
+    if station.snapshot().state is not State.FAULT:
         return station.reset(LINK, _who(who, arguments))
-    if state is not State.FAULT:
-        return _offline(station, arguments, who)
     _confirm(station, arguments, who)
     after = station.snapshot()
     return Reply(after.fault or ErrorCode.SYSTEM) if after.state is State.FAULT else DONE

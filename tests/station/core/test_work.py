@@ -446,6 +446,27 @@ def test_a_station_that_was_halted_twice_is_started_by_one_reset():
     run(test())
 
 
+@pytest.mark.parametrize("fault", [False, True], ids=["reset", "fault"])
+def test_a_halt_during_a_part_is_forgotten_by_a_reset_or_a_fault_before_the_part_has_its_answer(fault):
+    async def test():
+        async with bench() as it:
+            it.station.trigger(Part(1), "modbus")
+            await until(lambda: it.inspector.under_way)
+            it.station.halt("opcua")
+            if fault:
+                it.station.report_fault(ErrorCode.CAMERA_LOST, "the camera is gone", subject="camera top")
+                it.station.report_link("camera top", True)
+            it.station.reset("opcua")
+            it.station.abort("opcua")
+            await until(lambda: it.station.snapshot().results_ready)
+            assert it.state is State.OFFLINE
+            it.station.acknowledge("modbus")
+            assert it.state is State.OFFLINE
+            await it.ready()
+
+    run(test())
+
+
 def test_a_counterpart_may_hold_triggers_back():
     async def test():
         async with bench(answer=inspected(GOOD)) as it:

@@ -165,8 +165,9 @@ class ScriptedStation:
 
     def reset(self, source: str, who: str = "") -> Reply:
         self.asked.append(("reset", source, who))
-        self.go(State.STARTING)
-        self.go(State.OFFLINE)
+        if self._shown.state is State.HALTED:
+            self.go(State.STARTING)
+        self.go(State.OFFLINE, online=False)
         return Reply()
 
     def abort(self, source: str, who: str = "") -> Reply:

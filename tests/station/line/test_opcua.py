@@ -240,7 +240,7 @@ def test_methods_may_be_called_by_the_node_of_the_type(served: Served) -> None:
     async def test(station: Station, scripted: ScriptedStation) -> None:
         owner = await station.node("VisionStateMachine")
         assert await owner.call_method(ua.NodeId(7093, 2), *cause()) == 0
-        assert scripted.asked == [("set_online", False, "opcua", WHO)]
+        assert scripted.asked == [("reset", "opcua", WHO)]
         with pytest.raises(ua.uaerrors.BadMethodInvalid):
             await station.client.nodes.server.call_method(ua.NodeId(7093, 2), *cause())
 
@@ -339,7 +339,7 @@ def test_halt_reset_and_automatic_mode_lead_from_state_to_state(served: Served) 
         assert await station.call(machine, "Reset", arguments=cause()) == 0
         await station.in_state("Preoperational")
         asked = [each[0] for each in scripted.asked]
-        assert asked == ["halt", "reset", "set_online", "set_online"]
+        assert asked == ["halt", "reset", "set_online", "reset"]
         await station.event("StateChanged", 5)  # An event may come after the value that shows its state.
         numbers = [
             getattr(event, "Transition/Id").Identifier for kind, event in station.events if kind == "StateChanged"
