@@ -21,6 +21,7 @@ SELF_TEST, RESET_COUNTERS, REJECT_CONFIRMED = bit("SELF_TEST"), bit("RESET_COUNT
 PLC_HEARTBEAT = bit("PLC_HEARTBEAT")
 NO_JOB = 0  # May be asked for, and is what there is then.
 WITHOUT_JOB = (State.NO_JOB, State.OFFLINE, State.FAULT, State.HALTED)  # Where a change of job that failed ends.
+NOT_LOADING = (State.STARTING, *WITHOUT_JOB)  # Where it waits, so that going on from there is no failure.
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ class Handshake:
             before: What it did.
             snapshot: What it shows now, which may be something later.
         """
-        if self._job is None or before in WITHOUT_JOB or snapshot.state not in WITHOUT_JOB:
+        if self._job is None or before in NOT_LOADING or snapshot.state not in WITHOUT_JOB:
             return
         if self._job == NO_JOB and snapshot.state is State.NO_JOB:
             self.recipe_changed(NO_JOB)

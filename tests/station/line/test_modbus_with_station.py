@@ -8,6 +8,7 @@ from edgekd.station.error_codes import ErrorCode
 from edgekd.station.parts import Part
 from edgekd.station.simulated_plc import SimulatedPlc
 from edgekd.station.states import State
+from edgekd.station.station import Station
 
 from ..core.fakes import BAD, bench, inspected, until
 from .modbus_client import Client, serving, within_patience
@@ -65,6 +66,21 @@ def test_a_change_of_job_waits_for_the_part_in_work():
             await plc.coil("RESULTS_ACK", True)
             read = await plc.until(lambda read: read["JOB_ACK"])
             assert read["JOB"] == 8
+
+    within_patience(change())
+
+
+def test_a_job_that_is_asked_for_before_the_station_has_started_is_acknowledged_when_it_judges(monkeypatch):
+    async def change():
+        monkeypatch.setattr(Station, "start", lambda station: None)  # The inspector is being started yet.
+        async with bench(online=False) as made, serving(made.station) as server, Client(server) as plc:
+            made.recipes.put(8)
+            await plc.registers(0, [0b11001, 8])
+            assert made.state is State.STARTING
+            monkeypatch.undo()
+            made.station.start()
+            read = await plc.until(lambda read: read["JOB_ACK"] or read["JOB_FAILED"])
+            assert (read["JOB_ACK"], read["JOB_FAILED"], read["JOB"]) == (True, False, 8)
 
     within_patience(change())
 
