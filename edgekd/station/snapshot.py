@@ -114,6 +114,7 @@ class Snapshot:
         outcome: The last published answer; None after a start.
         missed_trigger: Whether a trigger was missed since this was cleared.
         overrun: Whether a trigger came while a result waited.
+        job_wanted: The job that is to judge, loaded or not yet; 0 for none. None where that is not known.
         job_failed: Why the last change of job failed; NONE where it did not.
         stop_line: Whether a stop rule of the recipe asks the line to stop.
         self_test_due: Whether a self-test is overdue.
@@ -145,6 +146,7 @@ class Snapshot:
     outcome: Outcome | None = None
     missed_trigger: bool = False
     overrun: bool = False
+    job_wanted: int | None = None
     job_failed: ErrorCode = ErrorCode.NONE
     stop_line: bool = False
     self_test_due: bool = False

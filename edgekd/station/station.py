@@ -104,6 +104,7 @@ class Station:
             outcome=production.outcome,
             missed_trigger=production.missed,
             overrun=production.overrun,
+            job_wanted=work.job or 0,
             job_failed=work.job_failed,
             stop_line=production.consequences.stop_line,
             self_test_due=work.judge is not None and tests.due,

@@ -188,13 +188,18 @@ class Handshake:
             self._job, self._job_ack = None, True
 
     def state_changed(self, before: State, snapshot: Snapshot) -> None:
-        """The station does something else now; where it dropped its recipe meanwhile, the change of job failed.
+        """The station does something else now; the change of job failed where it dropped its recipe meanwhile.
+
+        Likewise where another counterpart has asked for another job: the PLC would wait for its own without end.
 
         Args:
             before: What it did.
             snapshot: What it shows now, which may be something later.
         """
-        if self._job is None or before in NOT_LOADING or snapshot.state not in WITHOUT_JOB:
+        if self._job is None:
+            return
+        overtaken = snapshot.job_wanted not in (None, self._job)
+        if not overtaken and (before in NOT_LOADING or snapshot.state not in WITHOUT_JOB):
             return
         if self._job == NO_JOB and snapshot.state is State.NO_JOB:
             self.recipe_changed(NO_JOB)

@@ -70,6 +70,24 @@ def test_a_change_of_job_waits_for_the_part_in_work():
     within_patience(change())
 
 
+def test_a_job_in_whose_place_another_counterpart_asks_for_one_has_failed_and_keeps_no_plc_waiting():
+    async def change():
+        async with bench() as made, serving(made.station) as server, Client(server) as plc:
+            made.recipes.put(8)
+            made.recipes.put(9)
+            made.inspector.load_waits = asyncio.Event()
+            await plc.registers(0, [0b11001, 8])
+            await until(lambda: made.inspector.loads == [7, 8])
+            made.station.change_job(9, "page", "engineer")
+            made.inspector.load_waits.set()
+            read = await plc.until(lambda read: read["JOB"] == 9 and read["JOB_FAILED"])
+            assert (read["JOB_ACK"], read["ERROR_CODE"]) == (False, 503)
+            await plc.coil("JOB_CHANGE", False)
+            assert not (await plc.inputs())["JOB_FAILED"]
+
+    within_patience(change())
+
+
 def test_a_job_that_is_asked_for_before_the_station_has_started_is_acknowledged_when_it_judges(monkeypatch):
     async def change():
         monkeypatch.setattr(Station, "start", lambda station: None)  # The inspector is being started yet.
