@@ -147,6 +147,8 @@ class InspectorProcess:
         if worker.model is None:
             raise StationError(ErrorCode.SELF_TEST_FAILED, f"no recipe is loaded for station '{worker.name}'")
         report = run_self_test(worker.model)
+        if worker.model.engine.engine.broken is not None:  # It failed, so no part comes that finds it.
+            self._condemn("its device does not respond")
         return Replied(request=message.request, passed=report.passed, text=report.text, differences=report.differences)
 
     def _release_unused(self) -> None:

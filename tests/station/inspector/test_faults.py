@@ -138,6 +138,20 @@ def test_a_device_that_is_lost_is_an_error_and_a_new_process_opens_it_again(benc
     bench.run(lose())
 
 
+def test_a_device_that_is_lost_in_a_self_test_is_opened_again_by_a_new_process_too(bench):
+    async def lose():
+        before = len(bench.happened)
+        with bench.fault("lost", "engine"):
+            report = await bench.client.self_test("one")
+            assert not report.passed
+            assert "ERROR 304" in report.text
+            await bench.until("died", after=before)
+        await next_part_is_fine(bench, before)
+        assert (await bench.client.self_test("one")).passed
+
+    bench.run(lose())
+
+
 def test_three_deaths_in_ten_minutes_are_told_and_it_is_still_started_again(bench):
     async def die():
         for count in (1, 2, 3):
