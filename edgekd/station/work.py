@@ -17,7 +17,7 @@ from edgekd.station.cycle import Judge
 from edgekd.station.error_codes import CAMERA_GONE, ErrorCode, StationError
 from edgekd.station.events import Event, RecipeChanged, SelfTestEnded
 from edgekd.station.ports import SelfTestReport
-from edgekd.station.self_tests import STORED, SelfTestPlan
+from edgekd.station.self_tests import MASTER, STORED, SelfTestPlan
 from edgekd.station.shared import Shared
 from edgekd.station.snapshot import SelfTestRun
 from edgekd.station.state_machine import StateMachine
@@ -269,7 +269,16 @@ class Work:
         self.judge = judge
         if judge is not None:
             self.tests.loaded(judge.released)
+            self._warn_of_tests()
         self._tell(RecipeChanged(None if judge is None else judge.loaded))
+
+    def _warn_of_tests(self) -> None:
+        """The alarm is about the recipe that is loaded: what another one failed concerns it no more."""
+        for kind in (STORED, MASTER):
+            if self.tests.has_failed(kind):
+                self._alarms.begin(ErrorCode.SELF_TEST_FAILED, subject=kind)
+            else:
+                self._alarms.end(ErrorCode.SELF_TEST_FAILED, kind)
 
     async def _prove(self) -> None:
         """The stored self-test."""

@@ -275,6 +275,28 @@ def test_a_master_part_that_is_missed_blocks_and_neither_restart_of_the_job_nor_
     run(test())
 
 
+def test_a_master_part_that_is_missed_warns_while_its_own_recipe_is_loaded_and_whenever_it_is_again():
+    async def test():
+        async with bench(self_tests=MASTERS, answer=inspected(BAD)) as it:
+            it.recipes.put(8, self_tests=MASTERS)
+            it.station.start_master_test("page", "operator")
+            await it.part(1)
+            assert it.state is State.BLOCKED
+            it.station.change_job(8, "modbus")
+            await until(lambda: it.station.snapshot().trigger_ready)
+            assert ErrorCode.SELF_TEST_FAILED not in it.alarms()
+            it.inspector.answer = inspected(GOOD)
+            it.station.start_master_test("page", "operator")
+            await it.part(2)
+            it.inspector.answer = inspected(BAD)
+            await it.part(3)
+            it.station.change_job(JOB, "modbus")
+            await until(lambda: it.state is State.BLOCKED)
+            assert ErrorCode.SELF_TEST_FAILED in it.alarms()
+
+    run(test())
+
+
 def test_a_recipe_without_master_parts_has_no_such_test():
     async def test():
         async with bench() as it:
