@@ -155,7 +155,7 @@ class Work:
     def release(self) -> None:
         """An engineer answers for a self-test that failed."""
         self.tests.release()
-        self._alarms.end(ErrorCode.SELF_TEST_FAILED)
+        self._warn_of_tests()
         if self.state is State.BLOCKED:
             self._machine.to(State.READY, "released")
         self.advance()

@@ -225,6 +225,7 @@ def test_a_failed_self_test_blocks_until_it_passes_or_an_engineer_releases_it():
             assert it.station.release("", "").code is not ErrorCode.NONE
             assert it.station.release("engineer", "lamp is on order").code is ErrorCode.NONE
             assert it.station.snapshot().trigger_ready
+            assert ErrorCode.SELF_TEST_FAILED not in it.alarms()
             await it.written()
             assert [words[-1] for words in it.record.audits if words[3] == "release"] == ["lamp is on order"]
             assert (await it.part()).verdict is Verdict.OK
