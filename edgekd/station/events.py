@@ -44,7 +44,7 @@ class ExposureDone:
 
 @dataclass(frozen=True)
 class Published:
-    """An answer is on record, and everybody may read it."""
+    """An answer is given out, and everybody may read it; it is on record by then, but for an ERROR on a full disk."""
 
     outcome: Outcome
 

@@ -13,7 +13,7 @@ from edgekd.result import Verdict
 from edgekd.station.alarms import Alarms
 from edgekd.station.consequences import Consequences, remember
 from edgekd.station.counters import counted
-from edgekd.station.cycle import ROW_SHARE, Cycle
+from edgekd.station.cycle import ROW_PATIENCE_S, ROW_SHARE, Cycle
 from edgekd.station.error_codes import TEXTS, ErrorCode
 from edgekd.station.events import (
     CountersChanged,
@@ -84,6 +84,7 @@ class Production:
         self.last_trigger = shared.clock.now()
         self._part_ids: OrderedDict[int, int] = OrderedDict()  # With the acquisition of each.
         self._results: OrderedDict[int, int] = OrderedDict()  # By acquisition, for answers that come late.
+        self._refused: set[int] = set()  # Results of refused triggers that are not published yet.
         self._reminder: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -213,9 +214,17 @@ class Production:
         outcome = outcome_of(self._shared, acquisition, loaded, decision, simulated=self.simulated)
         self._count(outcome)
         self._tell(Refused(code, acquisition.part))
-        write = partial(self._shared.recorder.record.write, outcome)
-        self._shared.recorder.add(write, then=lambda: self._tell(Published(outcome)))
+        self._refused.add(outcome.result_id)
+        publish = partial(self._publish_refused, outcome)
+        self._shared.recorder.add(partial(self._shared.recorder.record.write, outcome), then=publish)
+        asyncio.get_running_loop().call_later(ROW_PATIENCE_S, publish)  # An output has to reject the part meanwhile.
         return Reply(code, decision.text)
+
+    def _publish_refused(self, outcome: Outcome) -> None:
+        """Gives the ERROR out once: when it is on record, or when the disk takes too long."""
+        if outcome.result_id in self._refused:
+            self._refused.remove(outcome.result_id)
+            self._tell(Published(outcome))
 
     def _why_not(self) -> ErrorCode:
         if self.results_ready:

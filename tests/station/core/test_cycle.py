@@ -182,6 +182,26 @@ def test_a_row_that_cannot_be_written_is_601_and_no_trigger_is_taken_until_it_ca
     run(test())
 
 
+def test_a_refused_trigger_is_answered_once_and_in_time_although_its_row_waits_for_the_disk():
+    async def test():
+        async with bench(trigger="camera", answer=inspected(GOOD)) as it:
+            it.record.full = True
+            it.station.trigger_by_camera(time.monotonic())
+            await until(lambda: not it.station.snapshot().trigger_ready and not it.station.snapshot().busy)
+            it.station.trigger_by_camera(time.monotonic())
+            await until(lambda: len(it.saw(Published)) == 2, seconds=0.5)
+            assert it.record.rows == []
+            it.record.full = False
+            await it.written()
+            refused = it.saw(Published)[-1].outcome
+            assert (refused.verdict, refused.error) == (Verdict.ERROR, ErrorCode.TRIGGER_NOT_READY)
+            assert refused in it.record.rows
+            await asyncio.sleep(0.15)
+            assert len(it.saw(Published)) == 2
+
+    run(test())
+
+
 def test_a_disk_that_does_not_answer_costs_the_verdict_and_not_the_deadline():
     async def test():
         wait = threading.Event()
