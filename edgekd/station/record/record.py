@@ -21,6 +21,7 @@ from edgekd.verdicts.log_file import LogFile
 from edgekd.verdicts.text import printable
 
 DAY_MS = 86_400_000
+LAST_MS = 2**63 - 1  # The largest number that SQLite holds: an image without a row would never be removed.
 CLEAN_STOP = "last_clean_stop"  # The name of what `meta` holds of it: the boot that ended so.
 Made = TypeVar("Made")
 
@@ -115,7 +116,7 @@ class Record:
             now = self.log.clock.now_ms()
             columns = "verdict_id, kind, path, bytes, time_ms, rank, sha256, expires_ms"
             row = (image.result_id, image.kind, image.path, image.bytes, now, RANKS[verdict], image.sha256)
-            values = (*row, now + int(days * DAY_MS))
+            values = (*row, int(min(now + days * DAY_MS, LAST_MS)))
             self.log.insert(f"INSERT INTO image ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
 
         self._durably(add)

@@ -14,6 +14,7 @@ from edgekd.run_folder import VERDICTS_FILE
 from edgekd.station.error_codes import ErrorCode
 from edgekd.station.events import AlarmChanged, RecipeChanged, SelfTestEnded
 from edgekd.station.ports import StoredImage
+from edgekd.station.recipes import Keep
 from edgekd.station.record import opening
 from edgekd.station.record.opening import open_record
 from edgekd.station.record.reading import RecordReader
@@ -105,6 +106,15 @@ def test_images_stand_beside_their_answer_with_digest_and_days(record, read):
     assert read.result(1).images == (image,)
     ((days, rank),) = rows(record, "SELECT (expires_ms - time_ms) / 86400000.0, rank FROM image")
     assert (days, rank) == (90.0, 2)
+
+
+@pytest.mark.parametrize("days", [1e12, 1e305])
+def test_an_image_that_is_to_stay_for_more_days_than_a_row_can_hold_stays_for_as_many_as_it_can(record, read, days):
+    judged(record, 1, Verdict.NG)
+    image = StoredImage(1, "original", "images/1_NG.png", hashlib.sha256(b"x").hexdigest(), 1)
+    record.stored(image, Keep(ng_days=days))
+    assert read.result(1).images == (image,)
+    assert rows(record, "SELECT expires_ms FROM image") == [(2**63 - 1,)]
 
 
 def test_reviews_stand_beside_their_answer_the_last_one_at_the_end(record, read):
