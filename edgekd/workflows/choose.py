@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekd.artifact import require_writable
+from edgekd.data.image_hashes import hash_images, hashes_digest, named
 from edgekd.data.layouts import find_good_images
 from edgekd.errors import EdgekdError
 from edgekd.preprocessing import size_text
@@ -148,7 +149,9 @@ def choose(options: ChooseOptions) -> ChooseResult:
     """
     _check(options)
     out = Path(options.out)
-    record = open_record(out, _asked(options))
+    good = find_good_images(Path(options.data))
+    images = hashes_digest(hash_images(Path(options.data), named(Path(options.data), good)))
+    record = open_record(out, _asked(options), images)
     judge = make_judge(
         Path(options.data),
         None if options.ng is None else Path(options.ng),
@@ -157,7 +160,7 @@ def choose(options: ChooseOptions) -> ChooseResult:
         options.bit_depth,
     )
     squares = any(name in OF_SQUARES for name in options.augment or ())
-    views = views_for(shape_of(find_good_images(Path(options.data))), squares)
+    views = views_for(shape_of(good), squares)
     candidates = list(find_candidates(None if options.teacher is None else str(options.teacher), views))
     notes = [] if options.teacher else replaced_teachers(candidates)
     for note in notes:

@@ -23,6 +23,7 @@ class ChooseRecord:
 
     Attributes:
         asked: The options that decide what is tried and how it is judged.
+        images: A digest of the good images: some of them judge, and no training may see those.
         rounds: Candidates and minutes of each round that was begun.
         latency_ms: By the candidate's name, in INT8.
         macs: By the candidate's name, for one image.
@@ -34,6 +35,7 @@ class ChooseRecord:
     """
 
     asked: dict[str, Any]
+    images: str
     rounds: list[Round] = field(default_factory=list)
     latency_ms: dict[str, float] = field(default_factory=dict)
     macs: dict[str, int] = field(default_factory=dict)
@@ -55,19 +57,20 @@ class ChooseRecord:
         write_json(out / RECORD_FILE, content)
 
 
-def open_record(out: Path, asked: dict[str, Any]) -> ChooseRecord:
+def open_record(out: Path, asked: dict[str, Any], images: str) -> ChooseRecord:
     """The record in a folder, or a new one.
 
     Args:
         out: The folder.
         asked: The options that decide what is tried and how it is judged; values as in JSON.
+        images: A digest of the good images.
 
     Raises:
-        EdgekdError: The folder holds a record of other options.
+        EdgekdError: The folder holds a record of other options, or of other images.
         ArtifactError: Its record is damaged.
     """
     if not (out / RECORD_FILE).exists():
-        return ChooseRecord(asked)
+        return ChooseRecord(asked, images)
     content = read_json(out / RECORD_FILE)
     try:
         rounds = [
@@ -83,6 +86,7 @@ def open_record(out: Path, asked: dict[str, Any]) -> ChooseRecord:
         ceilings = {name: (auroc, still) for name, (auroc, still) in content["ceilings"].items()}
         record = ChooseRecord(
             dict(content["asked"].items()),
+            content["images"],
             rounds,
             dict(content["latency_ms"].items()),
             dict(content["macs"].items()),
@@ -98,6 +102,8 @@ def open_record(out: Path, asked: dict[str, Any]) -> ChooseRecord:
         if record.asked.get(name) != value:
             before, now = (_written(name, each) for each in (record.asked.get(name), value))
             raise EdgekdError(f"{out} was begun {before}, not {now}: use the same options, or another folder")
+    if record.images != images:
+        raise EdgekdError(f"the good images have changed since {out} was begun: use another folder")
     return record
 
 

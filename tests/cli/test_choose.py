@@ -118,7 +118,15 @@ def test_it_names_the_run_to_take_and_goes_on_where_it_was_interrupted(
 @pytest.mark.usefixtures("two_candidates")
 def test_other_options_than_before_are_refused(run, out, capsys):
     out.mkdir()
-    record = {"asked": {"minutes": 3.0}, "rounds": [], "latency_ms": {}, "macs": {}, "shipped": {}, "ceilings": {}}
+    record = {
+        "asked": {"minutes": 3.0},
+        "images": "",
+        "rounds": [],
+        "latency_ms": {},
+        "macs": {},
+        "shipped": {},
+        "ceilings": {},
+    }
     record |= {"seconds": 0}
     write_json(out / "choose.json", record)
     assert run("--minutes", "5") == 2

@@ -15,7 +15,7 @@ ASKED = {"data": "/good", "ng": None, "minutes": 30.0}
 
 @pytest.fixture
 def kept(tmp_path):
-    record = open_record(tmp_path, ASKED)
+    record = open_record(tmp_path, ASKED, "digest")
     record.rounds.append(Round([Candidate("hkt", (128, 128), ("a", "b")), Candidate("dskd", (128, 320), ("a",))], 0.75))
     record.latency_ms["hkt_128"] = 12.5
     record.macs["hkt_128"] = 10**9
@@ -27,14 +27,14 @@ def kept(tmp_path):
 
 
 def test_it_is_read_as_it_was_written(kept, tmp_path):
-    record = open_record(tmp_path, ASKED)
+    record = open_record(tmp_path, ASKED, "digest")
     for name in ("rounds", "latency_ms", "macs", "ceilings", "shipped"):
         assert getattr(record, name) == getattr(kept, name)
     assert 60 <= record.seconds <= kept.spent
 
 
 def test_the_seconds_of_all_sessions_count(kept, tmp_path):
-    record = open_record(tmp_path, ASKED)
+    record = open_record(tmp_path, ASKED, "digest")
     record.started -= 30
     assert 90 <= record.spent < 100
 
@@ -48,7 +48,12 @@ def test_the_seconds_of_all_sessions_count(kept, tmp_path):
 )
 def test_other_options_are_refused(kept, tmp_path, other, message):
     with pytest.raises(EdgekdError, match=message):
-        open_record(tmp_path, ASKED | other)
+        open_record(tmp_path, ASKED | other, "digest")
+
+
+def test_other_images_are_refused_since_those_that_judge_could_be_among_the_trained_ones(kept, tmp_path):
+    with pytest.raises(EdgekdError, match=r"the good images have changed since .* was begun: use another folder"):
+        open_record(tmp_path, ASKED, "another digest")
 
 
 def test_a_damaged_one_is_refused(kept, tmp_path):
@@ -56,4 +61,4 @@ def test_a_damaged_one_is_refused(kept, tmp_path):
     del content["ceilings"]
     (tmp_path / "choose.json").write_text(json.dumps(content))
     with pytest.raises(ArtifactError, match="is not a record that this version reads: use another folder"):
-        open_record(tmp_path, ASKED)
+        open_record(tmp_path, ASKED, "digest")

@@ -143,6 +143,7 @@ def record_cases(draw: Draw) -> Case:
     """What `choose` and the measurement of back ends remember, and a dataset's own files."""
     choose = {
         "asked": {"minutes": 5.0},
+        "images": "a digest",
         "rounds": [{"candidates": [["hkt", "128", ["pdn_small"]]], "minutes": 1.0}],
         "ceilings": {"pdn_small": [0.9, True]},
         "latency_ms": {"a": 1.0},
@@ -173,7 +174,7 @@ def run_record(values: Mapping[str, Any], folder: Path) -> None:
 
     failures: list[EdgekdError] = []
     for read in (
-        lambda: open_record(folder / "choose", {"minutes": 5.0}),
+        lambda: open_record(folder / "choose", {"minutes": 5.0}, "a digest"),
         lambda: read_regions(folder / "loco" / "masks", read_saturation_rules(folder / "loco")),
         lambda: read_category(folder / "c"),
     ):
