@@ -107,6 +107,17 @@ def test_images_are_kept_as_they_came_and_shown_as_jpeg(engineer, bolt, page, ce
     assert send(engineer, bolt, cells[2:3])["added"][0]["id"] == 3  # No number comes twice.
 
 
+def test_an_image_that_comes_after_a_line_that_was_cut_off_is_kept(engineer, bolt, page, cells):
+    send(engineer, bolt, cells[:1])
+    index = page.data / "teach" / "bolt" / "images.jsonl"
+    with index.open("a") as file:
+        file.write('{"id": 2, "label"')  # As a full disk or a power cut leaves it.
+    send(engineer, bolt, cells[1:2])
+    assert engineer.patch(f"{bolt}/images/1", json={"label": "out"}).status_code == 200
+    kept = Projects(page.data, page.recipes).get("bolt").images
+    assert [(image.id, image.label) for image in kept.all()] == [(1, "out"), (2, "good")]
+
+
 def test_what_is_no_image_is_refused_and_the_rest_is_taken(engineer, bolt, cells):
     bomb = png(np.zeros((16, 16, 3), np.uint8)).replace(b"\0\0\0\x10\0\0\0\x10", b"\0\0\xff\xff\0\0\xff\xff")
     files = [

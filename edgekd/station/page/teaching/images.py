@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, BinaryIO, Literal, get_args
 
 import cv2
 import numpy as np
@@ -197,8 +197,8 @@ class ImageStore:
     def _note(self, entry: Mapping[str, Any]) -> None:
         path = self._folder / INDEX_FILE
         try:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(entry) + "\n")
+            with path.open("a+b") as file:
+                file.write(_missing_end(file) + json.dumps(entry).encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
@@ -217,6 +217,14 @@ def as_jpeg(pixels: Image, side: int) -> bytes:
 
 def _entry(image: TaughtImage) -> dict[str, Any]:
     return asdict(image) | {"seen": list(image.seen)}
+
+
+def _missing_end(file: BinaryIO) -> bytes:
+    """What ends a file's last line where a full disk or a power cut left it open: the next would be lost with it."""
+    if not file.seek(0, os.SEEK_END):
+        return b""
+    file.seek(-1, os.SEEK_END)
+    return b"" if file.read() == b"\n" else b"\n"
 
 
 def _read_index(path: Path) -> tuple[dict[int, TaughtImage], int]:
