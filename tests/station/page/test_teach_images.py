@@ -8,6 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from edgekd.data.images import read_image
+from edgekd.errors import EdgekdError
 from edgekd.station.error_codes import ErrorCode
 from edgekd.station.live_folder import SNAPS
 from edgekd.station.page.link import RefusedError
@@ -116,6 +117,14 @@ def test_an_image_that_comes_after_a_line_that_was_cut_off_is_kept(engineer, bol
     assert engineer.patch(f"{bolt}/images/1", json={"label": "out"}).status_code == 200
     kept = Projects(page.data, page.recipes).get("bolt").images
     assert [(image.id, image.label) for image in kept.all()] == [(1, "out"), (2, "good")]
+
+
+def test_an_image_of_a_project_that_was_removed_meanwhile_is_refused_and_its_name_is_free(engineer, bolt, page, cells):
+    images = page.projects.get("bolt").images  # As an upload holds it that is under way.
+    assert engineer.delete(bolt).status_code == 204
+    with pytest.raises(EdgekdError, match="was removed"):
+        images.add(png(cells[0]), "good", "upload", "late.png", "ann")
+    assert engineer.post("/api/teach", json={"name": "bolt", "station": "line", "job": 3}).status_code == 201
 
 
 def test_what_is_no_image_is_refused_and_the_rest_is_taken(engineer, bolt, cells):

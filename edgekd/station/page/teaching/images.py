@@ -79,6 +79,7 @@ class ImageStore:
         self._folder = folder
         self._lock = threading.RLock()
         self._images, self._next = _read_index(folder / INDEX_FILE)
+        self._ended = False
 
     def all(self) -> tuple[TaughtImage, ...]:
         """All images, the oldest first."""
@@ -124,7 +125,7 @@ class ImageStore:
 
         Raises:
             ImageError: It is not a whole image, or would take too much memory to read.
-            EdgekdError: The project holds as many as it may, or the disk takes no more.
+            EdgekdError: The project holds as many as it may, it was removed, or the disk takes no more.
         """
         suffix = next((suffix for head, suffix in SUFFIXES.items() if data.startswith(head)), "")
         with _ONE_AT_A_TIME:
@@ -133,6 +134,8 @@ class ImageStore:
             thumbnail = as_jpeg(pixels, THUMBNAIL_SIDE)
             content = data if suffix else cv2.imencode(".png", pixels)[1].tobytes()
         with self._lock:
+            if self._ended:
+                raise EdgekdError("the project was removed while the image came: it is not kept")
             if len(self._images) >= MOST_IMAGES:
                 raise EdgekdError(f"a project holds {MOST_IMAGES} images at most: remove some first")
             number = self._next
@@ -170,6 +173,11 @@ class ImageStore:
             del self._images[number]
             for path in (self.path(image), self.thumbnail_path(image)):
                 path.unlink(missing_ok=True)
+
+    def end(self) -> None:
+        """Takes no more images: the project is removed, and what still came would make its folder anew."""
+        with self._lock:
+            self._ended = True
 
     def thumbnail(self, number: int) -> bytes:
         """A small JPEG of an image.

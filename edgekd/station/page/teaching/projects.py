@@ -88,8 +88,9 @@ class Projects:
                 raise RefusedError(ErrorCode.SYSTEM, f"{name} is at work: stop it first.")
             gone = self._folder / f".{name}.removed"
             shutil.rmtree(gone, ignore_errors=True)
-            project.files.folder.rename(gone)
             del self._open[name]
+            project.images.end()
+            project.files.folder.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
 
     def all(self) -> Iterator[Project]:
