@@ -1,14 +1,20 @@
 """Work that is ordered for a project: what it leaves of earlier work, and what is said of it."""
 
-
+import cv2
+import numpy as np
 import pytest
 
+from edgekd.artifact import manifest_path, read_entries, write_json, write_manifest
 from edgekd.station.page.roles import Role
 from edgekd.station.page.teaching import orders
 from edgekd.station.page.teaching.projects import Projects
+from edgekd.station.page.teaching.reporting import Report
+from edgekd.station.page.teaching.worker import work
 from edgekd.station.page.teaching.working import Working
 
+from ...engines.hand_made import graph, save
 from .stage import client, make_page
+from .taught import TEACH
 
 
 @pytest.fixture
@@ -48,3 +54,46 @@ def test_a_detector_stays_however_many_trainings_after_it_were_stopped(project):
         project.files.training(number).folder.mkdir()
     assert [each.number for each in project.files.trainings()] == [1, 3, 4, 5]
     assert project.last_complete().number == 1
+
+
+def limited(artifact, manifest, value):
+    """Gives a detector a threshold, as the page lets people choose it."""
+    write_manifest(artifact, manifest | {"threshold": manifest["threshold"] | {"value": value, "limits": []}})
+
+
+def tried(project, engineer, tmp_path, grey):
+    """A training with a detector that judges by grey values, which tried an image of each; then what is shown."""
+    training = completed(project, 1)
+    made = save(graph(), tmp_path, threshold=100.0)
+    made.rename(training.artifact)
+    limited(training.artifact, read_entries(manifest_path(made)), 100.0)
+    figures = ("system", "minutes", "seconds", "iterations", "images", "held_out", "copies", "teachers", "device")
+    write_json(training.trained, dict.fromkeys(figures) | {"below_ceiling": None})
+    for value in grey:
+        image = cv2.imencode(".png", np.full((32, 32), value, np.uint8))[1].tobytes()
+        project.images.add(image, "defect", "upload", f"{value}.png", "ann")
+    assert engineer.post(f"{TEACH}/try").status_code == 202
+    assert work(project.files, project.files.folder, project.recipes) == 0
+    return engineer.get(f"{TEACH}/result").json()
+
+
+def test_trying_that_is_stopped_leaves_the_detector_and_what_was_tried_before(project, engineer, tmp_path, monkeypatch):
+    before = tried(project, engineer, tmp_path, (50, 200))
+    assert [each["verdict"] for each in before["tries"]] == ["OK", "NG"]
+
+    def stopped(report, *rest):
+        raise KeyboardInterrupt
+
+    assert engineer.post(f"{TEACH}/try").status_code == 202
+    monkeypatch.setattr(Report, "progress", stopped)
+    assert work(project.files, project.files.folder, project.recipes) == 130
+    assert engineer.get(f"{TEACH}/result").json() == before
+    assert engineer.get(f"{TEACH}/tries/1").status_code == 200
+    assert engineer.get(TEACH).json()["run"]["number"] == 1
+
+
+def test_what_was_tried_by_another_limit_is_not_shown(project, engineer, tmp_path):
+    assert tried(project, engineer, tmp_path, (50, 200))["tried"]["defect_ng"] == 1
+    artifact = project.last_complete().artifact
+    limited(artifact, read_entries(manifest_path(artifact)), 220.0)  # Then trying was stopped.
+    assert engineer.get(f"{TEACH}/result").json()["tries"] == []

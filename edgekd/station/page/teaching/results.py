@@ -29,8 +29,10 @@ def result_of(training: TrainingFiles) -> dict[str, Any]:
         ArtifactError: A file is missing or damaged.
     """
     trained, manifest = read_object(training.trained), read_manifest(training.artifact)
-    tries: list[dict[str, Any]] = read_object(training.tries)["tries"]
-    threshold = manifest.get("threshold")
+    tried, threshold = read_object(training.tries), manifest.get("threshold")
+    # Where trying was stopped after another limit was chosen, what is there was tried by the limit before.
+    is_current = threshold is None or tried["threshold"] == threshold["value"]
+    tries: list[dict[str, Any]] = tried["tries"] if is_current else []
     _, height, width, _ = manifest["inputs"]["frames"]["shape"]
     return {
         "run": {

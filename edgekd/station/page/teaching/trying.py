@@ -38,15 +38,19 @@ def try_images(
     """
     images = [("golden", int(number), name) for number, name in golden.items()]
     images += [("defect", int(number), name) for number, name in defects.items()]
-    training.tries.unlink(missing_ok=True)
-    shutil.rmtree(training.heat_map(1).parent, ignore_errors=True)
+    maps = training.heat_map(1).parent
+    part = maps.with_name(f"{maps.name}.part")  # Whoever stops it has what was tried before.
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
     tries = []
     with edgekd.Inspector(training.artifact) as inspector:
         for count, (label, number, name) in enumerate(images, start=1):
             result = inspector(project.images / name)
-            _keep_heat_map(training.heat_map(number), project.images / name, result, inspector)
+            _keep_heat_map(part / training.heat_map(number).name, project.images / name, result, inspector)
             tries.append(_entry(number, label, result))
             report.progress("trying golden parts and defects", count, len(images))
+        shutil.rmtree(maps, ignore_errors=True)
+        part.rename(maps)
         write_json(training.tries, {"threshold": inspector.threshold, "tries": tries})
     right = {label: sum(each["as_expected"] for each in tries if each["label"] == label) for label in EXPECTED}
     told = (("golden", golden, "golden parts are OK"), ("defect", defects, "defects are NG"))
@@ -58,7 +62,6 @@ def try_images(
 def _keep_heat_map(path: Path, image: Path, result: AnomalyResult, inspector: edgekd.Inspector) -> None:
     if result.anomaly_map is None:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     low, high = 0.5 * inspector.threshold, 2 * inspector.threshold  # As the station draws them.
     pixels = read_image(image, inspector.manifest.get("bit_depth"))
     write_heat_map(path, pixels, result, low, high, inspector.limits.pixel_limit)
