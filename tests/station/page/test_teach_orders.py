@@ -97,3 +97,11 @@ def test_what_was_tried_by_another_limit_is_not_shown(project, engineer, tmp_pat
     artifact = project.last_complete().artifact
     limited(artifact, read_entries(manifest_path(artifact)), 220.0)  # Then trying was stopped.
     assert engineer.get(f"{TEACH}/result").json()["tries"] == []
+
+
+def test_another_limit_takes_back_what_the_one_before_would_have_changed(project, engineer):
+    training = completed(project, 1)
+    write_json(training.comparison, {"n": 3})
+    assert engineer.get(f"{TEACH}/comparison").status_code == 200
+    assert engineer.post(f"{TEACH}/threshold", json={"false_reject_rate": 0.1}).status_code == 202
+    assert engineer.get(f"{TEACH}/comparison").status_code == 404

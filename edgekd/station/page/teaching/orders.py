@@ -65,7 +65,8 @@ def go_on(project: Project) -> None:
 
 
 def set_threshold(project: Project, by: str, false_reject_rate: float) -> None:
-    """Orders that another limit of the table becomes the threshold; what was made with the old one is not released.
+    """Orders that another limit of the table becomes the threshold; what was made with the old one is neither released
+    nor shown.
 
     Raises:
         RefusedError: There is no detector, or the project is at work.
@@ -73,7 +74,8 @@ def set_threshold(project: Project, by: str, false_reject_rate: float) -> None:
     training = project.require_complete()
     options = {"false_reject_rate": false_reject_rate} | _to_try(project)
     _order(project, "threshold", training.number, by, options)
-    project.files.draft.unlink(missing_ok=True)
+    for path in (project.files.draft, training.comparison):
+        path.unlink(missing_ok=True)
 
 
 def try_again(project: Project, by: str) -> None:
