@@ -1,5 +1,7 @@
 """Work that is ordered for a project: what it leaves of earlier work, and what is said of it."""
 
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from edgekd.artifact import manifest_path, read_entries, write_json, write_manifest
 from edgekd.station.page.roles import Role
 from edgekd.station.page.teaching import orders
+from edgekd.station.page.teaching.project import SYSTEMS
 from edgekd.station.page.teaching.projects import Projects
 from edgekd.station.page.teaching.reporting import Report
 from edgekd.station.page.teaching.worker import work
@@ -105,3 +108,12 @@ def test_another_limit_takes_back_what_the_one_before_would_have_changed(project
     assert engineer.get(f"{TEACH}/comparison").status_code == 200
     assert engineer.post(f"{TEACH}/threshold", json={"false_reject_rate": 0.1}).status_code == 202
     assert engineer.get(f"{TEACH}/comparison").status_code == 404
+
+
+def test_a_training_that_is_refused_changes_nothing(project, engineer):
+    before = project.settings
+    other = next(system for system in SYSTEMS if system != before.system)
+    lock = project.files.work.take_lock()
+    assert engineer.post(f"{TEACH}/train", json={"system": other}).status_code == 409
+    os.close(lock)
+    assert project.settings == before

@@ -38,15 +38,15 @@ def train(project: Project, by: str, minutes: float, system: str | None) -> None
     """
     _require_packages()
     _require_images(project)
-    if system is not None:
-        project.change(system=system)
     trainings, complete = project.files.trainings(), project.last_complete()
     number = 1 + max((each.number for each in trainings), default=0)
     settings = project.settings
     training = {"minutes": minutes, "bit_depth": settings.bit_depth, **asdict(settings.view)}
     good = [each.file for each in project.images.labelled("good")]
-    options = {"system": settings.system, "training": training, "good": good}
+    options = {"system": system or settings.system, "training": training, "good": good}
     _order(project, "train", number, by, options | _to_try(project))
+    if system is not None:
+        project.change(system=system)
     for old in trainings[: 1 - KEPT_TRAININGS]:
         if old != complete:  # Those after it may all have been stopped: it is the detector that is shown and released.
             shutil.rmtree(old.folder, ignore_errors=True)
