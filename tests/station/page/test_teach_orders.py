@@ -117,3 +117,11 @@ def test_a_training_that_is_refused_changes_nothing(project, engineer):
     assert engineer.post(f"{TEACH}/train", json={"system": other}).status_code == 409
     os.close(lock)
     assert project.settings == before
+
+
+def test_the_trail_tells_what_is_gone_on_with(page, project, engineer):
+    assert engineer.post(f"{TEACH}/train", json={"minutes": 30}).status_code == 202
+    assert engineer.post(f"{TEACH}/stop").status_code == 202
+    assert engineer.post(f"{TEACH}/train", json={"resume": True}).status_code == 202
+    told = [(words["action"], words["new"]) for _, _, _, words in page.link.asked]
+    assert told == [("train", "hkt, 30 minutes"), ("go on", "train of run 1")]

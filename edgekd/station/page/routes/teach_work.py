@@ -63,8 +63,10 @@ def train(project: TheProject, page: ThePage, user: Engineer, asked: TrainReques
     asked = asked or TrainRequest()
     if asked.resume:
         orders.go_on(project)
-    else:
-        orders.train(project, user.name, asked.minutes, asked.system)
+        job = _job(project)
+        note(page, user, project, "go on", f"{job['kind']} of run {job['number']}")
+        return job
+    orders.train(project, user.name, asked.minutes, asked.system)
     note(page, user, project, "train", f"{project.settings.system}, {asked.minutes:g} minutes")
     return _job(project)
 
