@@ -167,7 +167,8 @@ class Export:
             self._problems.append(f"missing: {image.kind} of result {image.result_id}")
             return
         name, digest = f"images/{path.name}", hashlib.sha256()
-        entry = zipfile.ZipInfo.from_file(path, name)  # Stored: PNG and JPEG are compressed already.
+        # Stored: PNG and JPEG are compressed already. A clock that was not set yet is before 1980, where ZIP begins.
+        entry = zipfile.ZipInfo.from_file(path, name, strict_timestamps=False)
         with path.open("rb") as source, archive.open(entry, "w", force_zip64=True) as file:
             while content := source.read(CHUNK):
                 digest.update(content)

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import os
 import subprocess
 import zipfile
 
@@ -105,6 +106,14 @@ def test_an_image_that_was_changed_or_is_gone_is_named(record, data, supervisor)
     assert "missing: original of result 2" in told
     assert "changed since it was written: images/1_NG.png" in told
     assert archive.read("images/1_NG.png") == b"another"
+
+
+def test_an_image_that_was_written_before_the_clock_was_set_is_in_an_export(record, data, supervisor):
+    judged(record, 1, Verdict.NG)
+    content = store(record, data, 1)
+    os.utime(data / "images/2026-11-27/23/1_NG.png", (0, 0))  # 1970, where a machine without a battery begins.
+    archive = archive_of(supervisor.get("/api/export"))
+    assert archive.read("images/1_NG.png") == content
 
 
 def test_no_cell_is_a_formula_for_a_spreadsheet(record, supervisor):
