@@ -131,7 +131,8 @@ class Control:
     def _recall(self, station: str) -> None:
         """Reads what happened before from the record."""
         try:
-            recorded = [recorded_result(each) for each in self._last(RECENT, station)]
+            last = self._last(RECENT, station)
+            recorded = [recorded_result(each) for each in last if each.delivered != "late"]  # Nobody was told of it.
             self._lots.recall(station)
         except EdgekdError:  # A record that is damaged, which the station itself reports.
             return

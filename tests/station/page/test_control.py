@@ -141,6 +141,22 @@ def test_after_events_were_lost_the_record_is_read_anew(data):
     run(test())
 
 
+def test_an_answer_that_was_never_published_is_no_part_of_its_lot_and_not_among_the_last(data):
+    record = opened(data)
+    record.deliver(25, "late")  # Its part got an ERROR instead, which has a row of its own.
+    record.close()
+
+    async def test():
+        async with both(data) as ends:
+            follower = ends.page.changes()
+            ends.tell()
+            lot = (await ends.change(follower))["view"]["lot"]
+            assert lot == {"lot": "L3", "total": 24, "ok": 23, "ng": 1, "error": 0}
+            assert 25 not in [each["result_id"] for each in ends.page.recent("line")]
+
+    run(test())
+
+
 def test_news_of_an_answer_that_is_not_known_any_more_is_passed_on_alone(data):
     async def test():
         async with both(data) as ends:
