@@ -8,14 +8,18 @@ import pytest
 
 from edgekd.artifact import manifest_path, read_entries, write_json, write_manifest
 from edgekd.station.page.roles import Role
+from edgekd.station.page.routes import teach_work
+from edgekd.station.page.routes.recipes import ONE_AT_A_TIME
 from edgekd.station.page.teaching import orders
 from edgekd.station.page.teaching.project import SYSTEMS
 from edgekd.station.page.teaching.projects import Projects
 from edgekd.station.page.teaching.reporting import Report
 from edgekd.station.page.teaching.worker import work
 from edgekd.station.page.teaching.working import Working
+from edgekd.station.recipe_store import list_path
 
 from ...engines.hand_made import graph, save
+from ..recipe_folders import write_draft
 from .stage import client, make_page
 from .taught import TEACH
 
@@ -125,3 +129,27 @@ def test_the_trail_tells_what_is_gone_on_with(page, project, engineer):
     assert engineer.post(f"{TEACH}/train", json={"resume": True}).status_code == 202
     told = [(words["action"], words["new"]) for _, _, _, words in page.link.asked]
     assert told == [("train", "hkt, 30 minutes"), ("go on", "train of run 1")]
+
+
+@pytest.fixture
+def draft(page, project, tmp_path):
+    """The first revision of the project's recipe, made of its detector."""
+    completed(project, 1)
+    image = tmp_path / "image.png"
+    cv2.imwrite(str(image), np.full((24, 32), 128, np.uint8))
+    folder = write_draft(page.recipes, save(graph(), tmp_path), image, name="cell")
+    write_json(project.files.draft, {"id": "cell", "revision": 1, "run": 1, "by": "ann"})
+    return folder
+
+
+def test_a_release_is_kept_apart_from_other_changes_of_recipes(engineer, draft, monkeypatch):
+    real, held = teach_work.release_recipe, []
+
+    def release(*words):
+        held.append(ONE_AT_A_TIME.locked())  # Which releases and edits under Engineering take too.
+        return real(*words)
+
+    monkeypatch.setattr(teach_work, "release_recipe", release)
+    assert engineer.post(f"{TEACH}/release", json={"reason": "first cells"}).status_code == 200
+    assert held == [True]
+    assert list_path(draft).exists()

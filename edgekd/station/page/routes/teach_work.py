@@ -15,6 +15,7 @@ from edgekd.station.error_codes import ErrorCode
 from edgekd.station.page.context import Page
 from edgekd.station.page.link import RefusedError
 from edgekd.station.page.roles import User
+from edgekd.station.page.routes.recipes import ONE_AT_A_TIME
 from edgekd.station.page.routes.teach import (
     LEAST_MINUTES,
     MOST_MINUTES,
@@ -195,9 +196,13 @@ async def release(project: TheProject, asked: ReleaseRequest, page: ThePage, use
     """Releases the draft: with the name of who did it, in the audit trail; the revision before it stays, retired."""
     folder = project.draft_folder()
     station, name = trail_of(page, project), name_of(folder)
-    old = await asyncio.to_thread(in_use, folder)
+
+    def sign() -> tuple[str, str]:
+        with ONE_AT_A_TIME:
+            return in_use(folder), release_recipe(folder, user.name, asked.reason)
+
     try:
-        digest = await asyncio.to_thread(release_recipe, folder, user.name, asked.reason)
+        old, digest = await asyncio.to_thread(sign)
     except EdgekdError as error:
         raise RefusedError(ErrorCode.SYSTEM, str(error)) from error
     change = {"action": "release recipe", "subject": name, "old": old, "new": name, "why": asked.reason}
