@@ -16,6 +16,7 @@ from edgekd.station.page.teaching.projects import Projects
 from edgekd.station.page.teaching.reporting import Report
 from edgekd.station.page.teaching.worker import work
 from edgekd.station.page.teaching.working import Working
+from edgekd.station.recipe_release import next_revision
 from edgekd.station.recipe_store import list_path
 
 from ...engines.hand_made import graph, save
@@ -51,6 +52,8 @@ def completed(project, number):
     training.run.mkdir(parents=True)
     for path in (training.artifact, training.drift, training.tries):
         path.write_text("{}")
+    figures = ("system", "minutes", "seconds", "iterations", "images", "held_out", "copies", "teachers", "device")
+    write_json(training.trained, dict.fromkeys(figures) | {"below_ceiling": None})
     return training
 
 
@@ -74,8 +77,6 @@ def tried(project, engineer, tmp_path, grey):
     made = save(graph(), tmp_path, threshold=100.0)
     made.rename(training.artifact)
     limited(training.artifact, read_entries(manifest_path(made)), 100.0)
-    figures = ("system", "minutes", "seconds", "iterations", "images", "held_out", "copies", "teachers", "device")
-    write_json(training.trained, dict.fromkeys(figures) | {"below_ceiling": None})
     for value in grey:
         image = cv2.imencode(".png", np.full((32, 32), value, np.uint8))[1].tobytes()
         project.images.add(image, "defect", "upload", f"{value}.png", "ann")
@@ -153,3 +154,14 @@ def test_a_release_is_kept_apart_from_other_changes_of_recipes(engineer, draft, 
     assert engineer.post(f"{TEACH}/release", json={"reason": "first cells"}).status_code == 200
     assert held == [True]
     assert list_path(draft).exists()
+
+
+def test_a_draft_that_took_the_place_of_the_one_that_was_shown_is_not_signed(page, project, engineer, draft):
+    shown = engineer.get(TEACH).json()["draft"]
+    next_revision(draft)  # Somebody else made the draft anew.
+    write_json(project.files.draft, {"id": "cell", "revision": 2, "run": 1, "by": "bob"})
+    asked = {"reason": "first cells", "revision": shown["revision"]}
+    refused = engineer.post(f"{TEACH}/release", json=asked)
+    assert (refused.status_code, "cell/2" in refused.json()["error"]["text"]) == (409, True)
+    assert not list(page.recipes.glob("cell/*.sha256"))
+    assert engineer.post(f"{TEACH}/release", json=asked | {"revision": 2}).status_code == 200

@@ -186,9 +186,15 @@ def comparison(project: TheProject, user: Engineer) -> dict[str, Any]:
 
 
 class ReleaseRequest(Asked):
-    """Why a recipe is released."""
+    """Why a recipe is released.
+
+    Attributes:
+        reason: Why.
+        revision: The draft that was shown to whoever signs; None for the one that there is.
+    """
 
     reason: Annotated[str, Field(min_length=1, max_length=500)]
+    revision: Annotated[int | None, Field(ge=1)] = None
 
 
 @router.post("/{project}/release")
@@ -196,6 +202,8 @@ async def release(project: TheProject, asked: ReleaseRequest, page: ThePage, use
     """Releases the draft: with the name of who did it, in the audit trail; the revision before it stays, retired."""
     folder = project.draft_folder()
     station, name = trail_of(page, project), name_of(folder)
+    if asked.revision not in (None, int(folder.name)):
+        raise RefusedError(ErrorCode.SYSTEM, f"The draft is {name} by now: look at it, then sign.")
 
     def sign() -> tuple[str, str]:
         with ONE_AT_A_TIME:

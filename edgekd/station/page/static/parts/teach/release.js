@@ -13,8 +13,9 @@ import {isReleased} from "./steps.js";
 import {WorkLine, useWork} from "./work.js";
 
 export function ReleaseStep({project, reload}) {
-  const {value: result, problem} = useAnswer(pathOf(project.name, "result"));
-  const work = useWork(project, reload);
+  const {value: result, problem, reload: again} = useAnswer(pathOf(project.name, "result"));
+  const anew = () => Promise.all([again(), reload()]);
+  const work = useWork(project, anew);
   const {draft} = project;
   if (!result) return html`<${Title} step="release" /><${Waiting} problem=${problem} />`;
   return html`
@@ -22,8 +23,8 @@ export function ReleaseStep({project, reload}) {
     <${Figures} result=${result} />
     <${WorkLine} work=${work} kinds=${["recipe"]} />
     ${!draft && html`<${Draft} project=${project} work=${work} />`}
-    ${draft && !isReleased(project) && html`<${Sign} project=${project} doubts=${doubtsOf(result)} work=${work}
-      onReleased=${reload} />`}
+    ${draft && !isReleased(project) && html`<${Sign} key=${draft.revision} project=${project}
+      doubts=${doubtsOf(result)} work=${work} onReleased=${anew} />`}
     ${isReleased(project) && html`<${Released} project=${project} />`}
     <${Back} project=${project} />`;
 }
@@ -62,7 +63,7 @@ function Sign({project, doubts, work, onReleased}) {
     event.preventDefault();
     setBusy(true);
     const done = t("teach.released_now", nameOf(project));
-    await attempt(() => act(project.name, "release", {reason: reason.trim()}), done);
+    await attempt(() => act(project.name, "release", {reason: reason.trim(), revision: draft.revision}), done);
     setBusy(false);
     await onReleased();
   }
