@@ -165,3 +165,11 @@ def test_a_draft_that_took_the_place_of_the_one_that_was_shown_is_not_signed(pag
     assert (refused.status_code, "cell/2" in refused.json()["error"]["text"]) == (409, True)
     assert not list(page.recipes.glob("cell/*.sha256"))
     assert engineer.post(f"{TEACH}/release", json=asked | {"revision": 2}).status_code == 200
+
+
+def test_a_draft_is_shown_with_its_own_job_and_product(project, engineer, draft):
+    assert engineer.patch(TEACH, json={"job": 7, "product": "wafer"}).status_code == 200
+    shown = engineer.get(TEACH).json()
+    assert (shown["job"], shown["product"]) == (7, "wafer")  # Of the next draft;
+    assert (shown["draft"]["job"], shown["draft"]["product"]) == (3, "")  # this one was made before.
+    assert engineer.post(f"{TEACH}/release", json={"reason": "first cells"}).json()["job"] == 3

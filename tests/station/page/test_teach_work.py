@@ -153,7 +153,8 @@ def test_the_recipe_is_released_by_name_with_a_reason_and_is_on_record(page, eng
     assert made.status_code == 202
     assert engineer.get(f"{TEACH}/progress").json()["state"] == "done", made.text
     project = engineer.get(TEACH).json()
-    assert project["draft"] == {"id": "cell", "revision": 1, "status": "draft"}
+    facts = {"id": "cell", "revision": 1, "status": "draft", "job": 3, "product": "solar cell"}
+    assert project["draft"] == facts
     assert project["step"] == "release"
     assert engineer.post(f"{TEACH}/release", json={"reason": ""}).status_code == 422
     answer = engineer.post(f"{TEACH}/release", json={"reason": "first cells"})

@@ -19,7 +19,7 @@ from edgekd.station.page.teaching.images import ImageStore, TaughtImage
 from edgekd.station.page.teaching.project_files import ProjectFiles, Settings, TeachingView, TrainingFiles
 from edgekd.station.page.teaching.wanted import wanted
 from edgekd.station.page.teaching.working import Working
-from edgekd.station.recipe_store import list_path, retired_path
+from edgekd.station.recipe_store import list_path, retired_path, stored_recipe
 from edgekd.view import View
 
 SYSTEMS = tuple(PAPER_SETUPS)
@@ -134,7 +134,11 @@ class Project:
         return training
 
     def draft(self) -> dict[str, Any] | None:
-        """The recipe that was made of the newest complete training: `id`, `revision`, `status`; None for none."""
+        """The recipe that was made of the newest complete training; None for none.
+
+        Returns:
+            `id`, `revision` and `status`, and its own `job` and `product`: the project's may have changed since.
+        """
         training = self.last_complete()
         if training is None or not self.files.draft.exists():
             return None
@@ -143,10 +147,13 @@ class Project:
         if draft["run"] != training.number or not folder.is_dir():
             return None
         status = "released" if list_path(folder).exists() else "draft"
+        holds = stored_recipe(folder).recipe or self._settings  # One that cannot be read cannot be released.
         return {
             "id": draft["id"],
             "revision": draft["revision"],
             "status": "retired" if retired_path(folder).exists() else status,
+            "job": holds.job,
+            "product": holds.product,
         }
 
     def draft_folder(self) -> Path:

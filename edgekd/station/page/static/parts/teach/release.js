@@ -71,12 +71,12 @@ function Sign({project, doubts, work, onReleased}) {
     <div class="row between"><h2>${t("teach.sign_title", nameOf(project))}</h2>
       <${Button} kind="quiet" disabled=${work.running} onClick=${() => work.begin("recipe")}>
         ${t("teach.draft_again")}<//></div>
-    <${JobTaken} job=${project.job} recipe=${draft.id} />
+    <${JobTaken} job=${draft.job} recipe=${draft.id} />
     ${doubts.length > 0 && html`<${Notice} tone="error"><div class="stack">
       <strong>${t("teach.doubts")}</strong>
       <ul class="doubts">${doubts.map((each) => html`<li key=${each}>${each}</li>`)}</ul>
     </div><//>`}
-    <p>${t("teach.sign_about", {...nameOf(project), job: project.job, product: project.product})}</p>
+    <p>${t("teach.sign_about", {...nameOf(project), job: draft.job, product: draft.product || draft.id})}</p>
     <${Field} label=${t("common.reason")} hint=${t("teach.reason_hint")} multiline required minlength="3"
       maxlength="500" value=${reason} onInput=${setReason} />
     <${Check} label=${t(doubts.length ? "teach.sign_with_doubts" : "teach.sign_clean")} required checked=${seen}
@@ -96,11 +96,12 @@ function Released({project}) {
   const {value} = useAnswer("/api/state", 2000);
   const station = value?.stations.find((each) => each.station === project.station);
   const {recipe, revision} = nameOf(project);
+  const {job} = project.draft;
   const judging = station?.recipe.recipe === recipe && station.recipe.revision === revision;
   const path = (action) => `/api/stations/${encodeURIComponent(project.station)}/${action}`;
   const change = async () => {
     setBusy(true);
-    await attempt(() => send("POST", path("job"), {job: project.job}), t("teach.job_asked"));
+    await attempt(() => send("POST", path("job"), {job}), t("teach.job_asked"));
     setBusy(false);
   };
   const online = () => attempt(() => send("POST", path("online"), {online: true}), t("teach.is_online"));
@@ -108,11 +109,11 @@ function Released({project}) {
     <h2><span class="tone-ok"><${Icon} name="tick" /></span> ${t("teach.is_released", {recipe, revision})}</h2>
     <p>${t("teach.earlier_stay")}</p>
     ${judging ? html`<${Notice} tone="ok">${t("teach.judging", {station: project.station})}<//>` : html`
-      <p class="muted">${t("teach.not_judging", {station: project.station, job: project.job})}</p>`}
+      <p class="muted">${t("teach.not_judging", {station: project.station, job})}</p>`}
     <div class="row">
       ${station && !station.online && html`<${Button} onClick=${online}>${t("teach.go_online")}<//>`}
       ${station && !judging && html`<${Button} kind="primary" icon="swap" busy=${busy} disabled=${!station.online}
-        onClick=${change}>${t("teach.change_over", {job: project.job})}<//>`}
+        onClick=${change}>${t("teach.change_over", {job})}<//>`}
       <a class="button" href="/engineer#tab=recipes">${t("teach.to_recipes")}</a>
       <a class="button" href="/">${t("teach.to_line")}</a>
     </div></div>`;
