@@ -8,6 +8,7 @@ from .scripts import computed_in, needs_node
 
 pytestmark = needs_node
 FIELDS, TIMES, TRAIN = "parts/recipes/fields.js", "parts/record/times.js", "parts/teach/train.js"
+PART = "parts/teach/part.js"
 
 
 @pytest.mark.parametrize(
@@ -47,3 +48,17 @@ def test_the_first_hour_of_a_day_is_0_and_belongs_to_that_day(language):
 
 def test_minutes_and_seconds_are_rounded_together():
     assert computed_in("en", TRAIN, "[59.4, 59.7, 119.7].map(script.clockTime)") == ["0:59", "1:00", "2:00"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "changes"),
+    [
+        ({}, {}),
+        ({"job": "4"}, {"job": 4}),  # The product may be another one by now, which somebody else has named.
+        ({"product": " M10 ", "job": "3"}, {"product": "M10"}),
+    ],
+)
+def test_of_a_part_only_what_was_typed_is_changed(typed, changes):
+    project = {"product": "M8", "job": 3}
+    expression = "script.changesOf(project, typed)"
+    assert computed_in("en", PART, expression, project=project, typed=typed) == changes

@@ -8,17 +8,26 @@ import {Next, Title} from "./common.js";
 import {Discard, JobTaken} from "./projects.js";
 import {pathOf} from "./server.js";
 
+/** What is no longer as it was: the rest may have been changed by somebody else meanwhile, and stays. */
+export function changesOf(project, typed) {
+  const meant = {};
+  if ("product" in typed) meant.product = typed.product.trim();
+  if ("job" in typed) meant.job = Number(typed.job);
+  return Object.fromEntries(Object.entries(meant).filter(([name, value]) => value !== project[name]));
+}
+
 export function PartStep({project, reload}) {
   const [discarding, setDiscarding] = useState(false);
-  const [part, setPart] = useState({product: project.product, job: String(project.job)});
+  const [typed, setTyped] = useState({}); // The fields that were touched.
   const [busy, setBusy] = useState(false);
-  const changed = part.product !== project.product || Number(part.job) !== project.job;
+  const part = {product: project.product, job: String(project.job), ...typed};
+  const changes = changesOf(project, typed);
   async function save(event) {
     event.preventDefault();
     setBusy(true);
-    const body = {product: part.product.trim(), job: Number(part.job)};
-    await attempt(() => send("PATCH", pathOf(project.name), body), t("teach.saving.saved"));
+    const saved = await attempt(() => send("PATCH", pathOf(project.name), changes), t("teach.saving.saved"));
     await reload();
+    if (saved) setTyped({});
     setBusy(false);
   }
   const facts = {
@@ -30,10 +39,10 @@ export function PartStep({project, reload}) {
     <div class="card stack">
       <form class="row bottom" onSubmit=${save}>
         <div class="grow"><${Field} label=${t("teach.product")} required maxlength="200" value=${part.product}
-          onInput=${(product) => setPart({...part, product})} /></div>
+          onInput=${(product) => setTyped({...typed, product})} /></div>
         <div class="narrow"><${Field} label=${t("teach.job")} required type="number" min="1" max="999" value=${part.job}
-          onInput=${(job) => setPart({...part, job})} /></div>
-        <${Button} type="submit" busy=${busy} disabled=${!changed}>${t("common.save")}<//>
+          onInput=${(job) => setTyped({...typed, job})} /></div>
+        <${Button} type="submit" busy=${busy} disabled=${!Object.keys(changes).length}>${t("common.save")}<//>
       </form>
       <${JobTaken} job=${Number(part.job)} recipe=${project.name} />
       <dl class="facts">${Object.entries(facts).map(([name, value]) => html`<div key=${name}>
