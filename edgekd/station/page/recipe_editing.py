@@ -23,19 +23,23 @@ LARGEST = 1e15  # Of a number.
 RECIPE = TypeAdapter(Recipe)
 
 
-def edit_draft(folder: Path, fields: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+def edit_draft(
+    folder: Path, fields: Mapping[str, Any], shown: Mapping[str, Any] | None = None
+) -> list[tuple[str, Any, Any]]:
     """Changes fields of a draft and keeps the comments of its file.
 
     Args:
         folder: `ID/REVISION`.
         fields: By their names, those of a table in an object of their own; None takes a field's default back, and
             removes a camera.
+        shown: What whoever changes them saw there, likewise.
 
     Returns:
         Name, old and new value of each field that is another one now, such as ("detector.threshold", None, 0.43).
 
     Raises:
-        EdgekdError: It is not a draft, or a field is not known, may not be changed here, or is wrong.
+        EdgekdError: It is not a draft, or a field is not known, may not be changed here, is wrong, or is another one by
+            now than was shown.
     """
     import tomlkit
 
@@ -46,6 +50,7 @@ def edit_draft(folder: Path, fields: Mapping[str, Any]) -> list[tuple[str, Any, 
         if name not in EDITABLE:
             raise EdgekdError(f"{name} cannot be changed: {', '.join(EDITABLE)} can")
     before = read_recipe(folder)
+    _require_as_shown(before.model_dump(mode="json"), shown or {})
     path = folder / RECIPE_FILE
     content = tomlkit.parse(path.read_text(encoding="utf-8"))
     _merge(content, fields)
@@ -85,6 +90,14 @@ def in_words(changed: list[tuple[str, Any, Any]]) -> tuple[str, str]:
         ", ".join(f"{each[0]} {json.dumps(each[place], ensure_ascii=False)}" for each in changed) for place in (1, 2)
     )
     return old, new
+
+
+def _require_as_shown(current: Mapping[str, Any], shown: Mapping[str, Any]) -> None:
+    """Refuses to overwrite what somebody else has changed since: of two people, the later one has to know."""
+    values = dict(_flat(current))
+    for name, value in _flat(shown):
+        if values.get(name) != value:
+            raise EdgekdError(f"{name} is {json.dumps(values.get(name), ensure_ascii=False)} by now: look at it again")
 
 
 def _require_plain(fields: Mapping[str, Any]) -> None:

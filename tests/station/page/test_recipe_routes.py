@@ -156,6 +156,19 @@ def test_a_draft_is_edited_and_the_trail_has_old_and_new_values(page, engineer, 
     assert "# Measured." in (draft / "recipe.toml").read_text()
 
 
+def test_a_field_that_somebody_else_changed_meanwhile_is_not_overwritten_unseen(page, engineer, draft):
+    assert put(engineer, {"deadline_ms": 300, "detector": {"threshold": 0.5}}).status_code == 200
+    late = {"fields": {"detector": {"threshold": 0.9}}, "shown": {"detector": {"threshold": None}}, "reason": ""}
+    refused = engineer.put(URL, json=late)
+    assert (refused.status_code, "detector.threshold is 0.5 by now" in text_of(refused)) == (409, True)
+    assert read_recipe(draft).detector.threshold == 0.5
+    assert engineer.put(URL, json=late | {"shown": {"detector": {"threshold": 0.5}}}).status_code == 200
+    top = {"cameras": {"top": {"exposure_us": 700}}}
+    assert engineer.put(URL, json={"fields": top, "shown": {"cameras": {"top": {"exposure_us": 800}}}, "reason": ""})
+    recipe = read_recipe(draft)
+    assert (recipe.detector.threshold, recipe.deadline_ms, recipe.cameras["top"].exposure_us) == (0.9, 300, 700)
+
+
 def test_an_edit_that_changes_nothing_is_not_on_record(page, engineer):
     assert put(engineer, {"deadline_ms": 400, "preload": False}).status_code == 200
     assert page.link.asked == []

@@ -65,9 +65,10 @@ class Use(Why):
 
 
 class Edit(Why):
-    """Fields of a draft by their names; null takes a default back."""
+    """Fields of a draft by their names, and what was shown there; null takes a default back, and stands for none."""
 
     fields: dict[str, Any]
+    shown: dict[str, Any] = {}
 
 
 def revision_folder(page: OfPage, recipe: Name, revision: Revision) -> Path:
@@ -121,7 +122,7 @@ async def revise(page: OfPage, user: Engineer, recipe: Name, body: Revise) -> di
 @router.put(REVISION)
 async def edit(page: OfPage, user: Engineer, folder: Folder, body: Edit) -> dict[str, Any]:
     """Changes fields of a draft."""
-    changed = await _changed(lambda: edit_draft(folder, body.fields))
+    changed = await _changed(lambda: edit_draft(folder, body.fields, body.shown))
     if changed:
         await _record(page, user, "edit recipe", folder, *in_words(changed), body.reason)
     return await asyncio.to_thread(facts_of, folder, page.cameras)

@@ -20,8 +20,9 @@ export function Editor({facts, onSaved}) {
   async function save(event) {
     event.preventDefault();
     setBusy(true);
-    const body = {fields: nested(changes), reason: reason.trim()};
-    if (await attempt(() => send("PUT", pathOf(facts), body), t("recipes.saved"))) {
+    const seen = Object.fromEntries(Object.keys(changes).map((path) => [path, valueAt(recipe, path)]));
+    const body = {fields: nested(changes), shown: nested(seen), reason: reason.trim()};
+    if (await attempt(() => put(facts, body, onSaved), t("recipes.saved"))) {
       setTexts({});
       setReason("");
       onSaved();
@@ -46,6 +47,16 @@ export function Editor({facts, onSaved}) {
           ${t("common.save")}<//>
       </div></div>`}
   </form>`;
+}
+
+/** Changes a draft; where that is refused, somebody else may have changed it meanwhile, and it is loaded anew. */
+export async function put(row, body, onRefused) {
+  try {
+    return await send("PUT", pathOf(row), body);
+  } catch (error) {
+    if (error.status === 409) onRefused();
+    throw error;
+  }
 }
 
 /** What was changed, and what is wrong, by the paths of fields. */

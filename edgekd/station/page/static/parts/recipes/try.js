@@ -4,7 +4,8 @@ import {send} from "../../lib/api.js";
 import {number, percent, t} from "../../lib/texts.js";
 import {Button, Dialog, Field, Notice, attempt, useSession} from "../../lib/ui.js";
 import {html, useEffect, useState} from "../../vendor/htm-preact.js";
-import {Facts, nameOf, numberIn, pathOf, score} from "./common.js";
+import {Facts, nameOf, numberIn, score} from "./common.js";
+import {put} from "./editor.js";
 
 /**
  * @param {{row: object, now: object, value: number, tried: object|undefined, failed: string|undefined, current: boolean,
@@ -62,7 +63,8 @@ function Setting({row, now, value, tried, onClose, onSet, go}) {
       const origin = t("recipes.origin", {who: name, day: new Date().toISOString().slice(0, 10),
         above: tried.measured.above, parts: tried.measured.parts});
       const fields = {detector: {threshold: value, threshold_origin: origin}};
-      await send("PUT", pathOf(draft), {fields, reason: reason.trim()});
+      const shown = {detector: {threshold: now.set_by_recipe ? now.value : null}};
+      await put(draft, {fields, shown, reason: reason.trim()}, onSet);
       if (isDraft) onSet();
       else go({tab: "recipes", recipe: draft.id, revision: draft.revision});
     }, t(isDraft ? "recipes.limit_set" : "recipes.limit_in_draft"));
