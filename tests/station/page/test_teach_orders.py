@@ -115,6 +115,16 @@ def test_another_limit_takes_back_what_the_one_before_would_have_changed(project
     assert engineer.get(f"{TEACH}/comparison").status_code == 404
 
 
+def test_the_trail_tells_what_was_before_a_change(page, project, engineer):
+    assert engineer.patch(TEACH, json={"job": 7, "product": "wafer"}).status_code == 200
+    project.images.add(cv2.imencode(".png", np.full((64, 64), 90, np.uint8))[1].tobytes(), "good", "upload", "a", "ann")
+    for crop in ([0, 0, 48, 48], [0, 0, 32, 32]):
+        assert engineer.post(f"{TEACH}/view", json={"crop": crop}).status_code == 200
+    told = [(words["old"], words["new"]) for _, _, _, words in page.link.asked]
+    assert told[0] == ("product solar cell, job 3", "product wafer, job 7")
+    assert told[2][0] == told[1][1] == '{"crop":[0,0,48,48],"ignore":[],"tiles":null}'
+
+
 def test_a_training_that_is_refused_changes_nothing(project, engineer):
     before = project.settings
     other = next(system for system in SYSTEMS if system != before.system)

@@ -106,8 +106,10 @@ def change(project: TheProject, asked: ProjectChange, page: ThePage, user: Engin
     if asked.station is not None:
         _require_station(page, asked.station)
     given = asked.model_dump(exclude_none=True)
+    before = {name: getattr(project.settings, name) for name in given}
     project.change(**given)
-    note(page, user, project, "change what is taught", ", ".join(f"{name} {value}" for name, value in given.items()))
+    old, new = (", ".join(f"{name} {value}" for name, value in each.items()) for each in (before, given))
+    note(page, user, project, "change what is taught", new, old)
     return project.describe()
 
 
@@ -118,7 +120,7 @@ def remove(project: TheProject, page: ThePage, user: Engineer) -> None:
     note(page, user, project, "remove what was taught", "")
 
 
-def note(page: Page, user: User, project: Project, action: str, new: str) -> None:
+def note(page: Page, user: User, project: Project, action: str, new: str, old: str = "") -> None:
     """Puts what somebody did into the audit trail; called in a thread of the application's.
 
     Args:
@@ -127,9 +129,10 @@ def note(page: Page, user: User, project: Project, action: str, new: str) -> Non
         project: To what.
         action: What.
         new: What it is since.
+        old: What it was before.
     """
     station = trail_of(page, project)
-    words = {"action": action, "subject": project.settings.name, "old": "", "new": new, "why": ""}
+    words = {"action": action, "subject": project.settings.name, "old": old, "new": new, "why": ""}
     from_thread.run(partial(page.link.ask, station, "audit", user, **words))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -156,8 +157,9 @@ class ViewRequest(Asked):
 @router.post("/{project}/view")
 def set_view(project: TheProject, asked: ViewRequest, page: ThePage, user: Engineer) -> dict[str, Any]:
     """Says what of an image is looked at."""
+    before = ViewRequest(**asdict(project.settings.view))
     project.set_view(TeachingView(asked.crop, asked.ignore, asked.tiles))
-    note(page, user, project, "set view", asked.model_dump_json())
+    note(page, user, project, "set view", asked.model_dump_json(), before.model_dump_json())
     return project.describe()
 
 
