@@ -1,5 +1,6 @@
 """Images of a project: taken, sent, imported, with what is wrong with them and how many more are wanted."""
 
+import os
 from dataclasses import replace
 
 import cv2
@@ -227,6 +228,19 @@ def test_a_folder_is_imported_by_its_name_alone(engineer, bolt, page, cells, tmp
     assert len(engineer.post(f"{bolt}/folder", json={"folder": "Monday"}).json()["added"]) == 1
     for name in ("../..", "/etc", "Tuesday", "."):
         assert engineer.post(f"{bolt}/folder", json={"folder": name}).status_code == 404
+
+
+def test_names_from_another_system_are_shown_and_their_images_taken(engineer, bolt, page, cells):
+    latin = page.data / "import" / os.fsdecode(b"Pr\xfcfung")  # As a stick has it that was written elsewhere.
+    latin.mkdir(parents=True)
+    (latin / os.fsdecode(b"gepr\xfcft.png")).write_bytes(png(cells[0]))
+    (folder,) = engineer.get("/api/teach").json()["import_folders"]
+    assert folder == {"name": r"Pr\xfcfung", "images": 1}
+    (latin / os.fsdecode(b"\xfc.png")).write_bytes(b"no image")
+    answer = engineer.post(f"{bolt}/folder", json={"folder": folder["name"]}).json()
+    assert [image["name"] for image in answer["refused"]] == [r"\xfc.png"]
+    assert [image["name"] for image in answer["added"]] == [r"gepr\xfcft.png"]
+    assert engineer.get(f"{bolt}/images").status_code == 200
 
 
 def test_the_view_must_fit_the_images(engineer, bolt, cells):

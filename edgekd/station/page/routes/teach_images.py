@@ -20,6 +20,7 @@ from edgekd.station.page.teaching.project import Project
 from edgekd.station.page.teaching.project_files import TeachingView
 from edgekd.station.page.teaching.reviewed import reviewed_images
 from edgekd.station.recipes import CameraSettings, Name
+from edgekd.verdicts.text import printable
 
 router = APIRouter(prefix="/api/teach")
 
@@ -198,7 +199,7 @@ class _Added:
             self.take(name, data, result_id)
 
     def _refuse(self, name: str, error: EdgekdError) -> None:
-        self._refused.append({"name": name[-200:], "text": str(error)})
+        self._refused.append({"name": printable(name[-200:]), "text": printable(str(error))})
 
     def answer(self) -> dict[str, Any]:
         """What became of them."""

@@ -22,6 +22,7 @@ from edgekd.errors import EdgekdError
 from edgekd.station.clock import Clock
 from edgekd.verdicts.image_checks import statistics
 from edgekd.verdicts.image_statistics import Statistics
+from edgekd.verdicts.text import printable
 
 Label = Literal["good", "out", "defect", "golden"]
 Source = Literal["camera", "upload", "folder", "record"]
@@ -141,7 +142,8 @@ class ImageStore:
             number = self._next
             file = f"{number:05}{suffix or '.png'}"
             now = Clock().utc_ms()
-            image = TaughtImage(number, label, source, name[-200:], file, now, by, seen, result_id, bit_depth)
+            known = printable(name[-200:])  # A file's name may hold any bytes.
+            image = TaughtImage(number, label, source, known, file, now, by, seen, result_id, bit_depth)
             for path, bytes_ in ((self.path(image), content), (self.thumbnail_path(image), thumbnail)):
                 with write_beside(path, durable=False) as part:
                     part.write_bytes(bytes_)

@@ -17,6 +17,7 @@ from edgekd.station.page.link import RefusedError
 from edgekd.station.page.teaching.project import Project
 from edgekd.station.page.teaching.project_files import PROJECT_FILE, ProjectFiles, Settings
 from edgekd.station.recipes import NAME
+from edgekd.verdicts.text import printable
 
 TEACH_FOLDER, IMPORT_FOLDER = "teach", "import"
 DEFAULT_SYSTEM = "hkt"
@@ -135,11 +136,12 @@ class Projects:
         return [job for project in self.all() if (job := project.working.job()) is not None]
 
     def import_folders(self) -> dict[str, Path]:
-        """The folders whose images can be taken, by their names."""
+        """The folders whose images can be taken, by their names as text, since a name may hold any bytes."""
         root = self._data / IMPORT_FOLDER
         if not root.is_dir():
             return {}
-        return {each.name: each for each in sorted(root.iterdir()) if each.is_dir() and not each.is_symlink()}
+        folders = [each for each in sorted(root.iterdir()) if each.is_dir() and not each.is_symlink()]
+        return {printable(each.name): each for each in folders}
 
     def images_in(self, folder: str) -> list[Path]:
         """The images of a folder that can be imported; links are not followed out of it.
