@@ -243,6 +243,21 @@ def test_names_from_another_system_are_shown_and_their_images_taken(engineer, bo
     assert engineer.get(f"{bolt}/images").status_code == 200
 
 
+def test_images_are_counted_while_somebody_else_removes_one(engineer, bolt, page, cells, monkeypatch):
+    send(engineer, bolt, cells[:2])
+    project = page.projects.get("bolt")
+    hints = project.hints
+
+    def removed_meanwhile():
+        project.images.remove(2)
+        return hints()
+
+    monkeypatch.setattr(project, "hints", removed_meanwhile)
+    assert project.counts()["good"] == 2
+    monkeypatch.undo()
+    assert project.counts()["good"] == 1
+
+
 def test_the_view_must_fit_the_images(engineer, bolt, cells):
     assert engineer.post(f"{bolt}/view", json={"tiles": [2, 2]}).status_code == 422  # There is none yet.
     send(engineer, bolt, cells[:1])

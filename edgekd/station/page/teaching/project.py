@@ -107,8 +107,9 @@ class Project:
         images, hints = self.images.all(), self.hints()
         labels = [each.label for each in images]
         counts = {label: labels.count(label) for label in ("good", "out", "defect", "golden")}
-        copies = sum(each.label == "good" and any(hint.code == "copy" for hint in hints[each.id]) for each in images)
-        hinted = sum(each.label == "good" and bool(hints[each.id]) for each in images)
+        of_good = [hints.get(each.id, []) for each in images if each.label == "good"]  # One may be removed meanwhile.
+        copies = sum(any(hint.code == "copy" for hint in each) for each in of_good)
+        hinted = sum(map(bool, of_good))
         return counts | {"copies": copies, "hinted": hinted}
 
     def wanted(self) -> dict[str, Any]:
