@@ -1,5 +1,6 @@
 """Images of a project: taken, sent, imported, with what is wrong with them and how many more are wanted."""
 
+import errno
 import os
 from dataclasses import replace
 
@@ -256,6 +257,14 @@ def test_images_are_counted_while_somebody_else_removes_one(engineer, bolt, page
     assert project.counts()["good"] == 2
     monkeypatch.undo()
     assert project.counts()["good"] == 1
+
+
+def test_a_name_is_free_again_after_a_disk_was_full(engineer, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", lambda *paths: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left")))
+        full = engineer.post("/api/teach", json={"name": "bolt", "station": "line", "job": 3})
+        assert (full.status_code, "disk" in full.json()["error"]["text"]) == (503, True), full.text
+    assert engineer.post("/api/teach", json={"name": "bolt", "station": "line", "job": 3}).status_code == 201
 
 
 def test_the_view_must_fit_the_images(engineer, bolt, cells):

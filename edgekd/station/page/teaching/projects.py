@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekd.data.folders import list_folder
-from edgekd.errors import ArtifactError
+from edgekd.errors import ArtifactError, EdgekdError
 from edgekd.station.clock import Clock
 from edgekd.station.error_codes import ErrorCode
 from edgekd.station.page.link import RefusedError
@@ -67,13 +68,18 @@ class Projects:
 
         Raises:
             RefusedError: The name is taken.
+            EdgekdError: It cannot be written.
         """
         with self._lock:
             if (self._folder / name).exists():
                 raise RefusedError(ErrorCode.SYSTEM, f"{name} is taught already: choose another name.")
             files = ProjectFiles(self._folder / name)
-            files.folder.mkdir(parents=True)
-            files.put_settings(Settings(name, station, product, job, by, Clock().utc_ms(), DEFAULT_SYSTEM))
+            try:
+                files.put_settings(Settings(name, station, product, job, by, Clock().utc_ms(), DEFAULT_SYSTEM))
+            except EdgekdError:
+                with contextlib.suppress(OSError):
+                    files.folder.rmdir()  # So that the name is free once the disk has room.
+                raise
             return self.get(name)
 
     def remove(self, name: str) -> None:
