@@ -16,10 +16,10 @@ from edgekd.station.page.teaching.projects import Projects
 from edgekd.station.page.teaching.reporting import Report
 from edgekd.station.page.teaching.worker import work
 from edgekd.station.page.teaching.working import Working
-from edgekd.station.recipe_release import next_revision
+from edgekd.station.recipe_release import discard, next_revision
 from edgekd.station.recipe_store import list_path
 
-from ...engines.hand_made import graph, save
+from ...engines.hand_made import MEAN, graph, save
 from ..recipe_folders import write_draft
 from .stage import client, make_page
 from .taught import TEACH
@@ -66,6 +66,13 @@ def test_a_detector_stays_however_many_trainings_after_it_were_stopped(project):
     assert project.last_complete().number == 1
 
 
+def detector(training, folder, nodes=()):
+    """Gives a training a detector that judges by grey values; returns the path of its manifest."""
+    made = save(graph(nodes), folder, threshold=100.0)
+    made.rename(training.artifact)
+    return manifest_path(made).rename(manifest_path(training.artifact))
+
+
 def limited(artifact, manifest, value):
     """Gives a detector a threshold, as the page lets people choose it."""
     write_manifest(artifact, manifest | {"threshold": manifest["threshold"] | {"value": value, "limits": []}})
@@ -74,9 +81,7 @@ def limited(artifact, manifest, value):
 def tried(project, engineer, tmp_path, grey):
     """A training with a detector that judges by grey values, which tried an image of each; then what is shown."""
     training = completed(project, 1)
-    made = save(graph(), tmp_path, threshold=100.0)
-    made.rename(training.artifact)
-    limited(training.artifact, read_entries(manifest_path(made)), 100.0)
+    limited(training.artifact, read_entries(detector(training, tmp_path)), 100.0)
     for value in grey:
         image = cv2.imencode(".png", np.full((32, 32), value, np.uint8))[1].tobytes()
         project.images.add(image, "defect", "upload", f"{value}.png", "ann")
@@ -145,10 +150,10 @@ def test_the_trail_tells_what_is_gone_on_with(page, project, engineer):
 @pytest.fixture
 def draft(page, project, tmp_path):
     """The first revision of the project's recipe, made of its detector."""
-    completed(project, 1)
-    image = tmp_path / "image.png"
+    training, image = completed(project, 1), tmp_path / "image.png"
+    detector(training, tmp_path)
     cv2.imwrite(str(image), np.full((24, 32), 128, np.uint8))
-    folder = write_draft(page.recipes, save(graph(), tmp_path), image, name="cell")
+    folder = write_draft(page.recipes, training.artifact, image, name="cell")
     write_json(project.files.draft, {"id": "cell", "revision": 1, "run": 1, "by": "ann"})
     return folder
 
@@ -183,3 +188,13 @@ def test_a_draft_is_shown_with_its_own_job_and_product(project, engineer, draft)
     assert (shown["job"], shown["product"]) == (7, "wafer")  # Of the next draft;
     assert (shown["draft"]["job"], shown["draft"]["product"]) == (3, "")  # this one was made before.
     assert engineer.post(f"{TEACH}/release", json={"reason": "first cells"}).json()["job"] == 3
+
+
+def test_a_draft_of_another_detector_under_the_number_of_one_that_was_deleted_is_not_signed(
+    page, project, engineer, draft, tmp_path
+):
+    discard(draft)
+    other = save(graph([MEAN]), tmp_path, threshold=100.0)  # As a revision of an earlier release has it.
+    write_draft(page.recipes, other, tmp_path / "image.png", name="cell")
+    assert engineer.get(TEACH).json()["draft"] is None
+    assert engineer.post(f"{TEACH}/release", json={"reason": "first cells"}).status_code == 409

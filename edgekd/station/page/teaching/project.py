@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from edgekd.artifact import manifest_path, read_entries
 from edgekd.data.view_geometry import looking_tiles
 from edgekd.errors import EdgekdError
 from edgekd.json_files import read_object
@@ -147,8 +148,11 @@ class Project:
         folder = self.recipes / draft["id"] / str(draft["revision"])
         if draft["run"] != training.number or not folder.is_dir():
             return None
+        recipe = stored_recipe(folder).recipe
+        if recipe is not None and _hash(folder / recipe.detector.artifact) != _hash(training.artifact):
+            return None  # The draft was deleted, and another one got its number.
         status = "released" if list_path(folder).exists() else "draft"
-        holds = stored_recipe(folder).recipe or self._settings  # One that cannot be read cannot be released.
+        holds = recipe or self._settings  # One that cannot be read cannot be released.
         return {
             "id": draft["id"],
             "revision": draft["revision"],
@@ -185,6 +189,14 @@ class Project:
             "draft": draft,
             "step": _step(job, training, draft, self.wanted()["code"]),
         }
+
+
+def _hash(artifact: Path) -> str:
+    """Of a detector, as its manifest tells; "" where that cannot be read."""
+    try:
+        return str(read_entries(manifest_path(artifact)).get("sha256", ""))
+    except EdgekdError:
+        return ""
 
 
 def _run(training: TrainingFiles) -> dict[str, Any]:
