@@ -50,7 +50,7 @@ def _run(before: str, path: str, expression: str, values: dict[str, Any]) -> Any
         {before}
         const script = await import({json.dumps((STATIC / path).as_uri())});
         const values = {json.dumps(values)};
-        const answer = (({{{", ".join(values)}}}) => {expression})(values);
+        const answer = await (({{{", ".join(values)}}}) => {expression})(values);
         process.stdout.write(JSON.stringify(answer));
     """
     told = subprocess.run(

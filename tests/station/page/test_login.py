@@ -16,6 +16,7 @@ from edgekd.station.page.limits import FREE_TRIES
 from edgekd.station.page.link import RefusedError
 from edgekd.station.page.roles import Role, User
 
+from .scripts import computed_in, needs_node
 from .stage import PASSWORD, client, make_page
 
 PIN = "274951"
@@ -225,3 +226,25 @@ def test_every_refusal_has_its_text_in_every_language():
     for language in ("en", "de"):
         texts = json.loads((STATIC / "texts" / f"{language}.json").read_text())
         assert keys - {"needs_anyone"} == set(texts["users"]["error"])
+
+
+# A browser in whose other tab somebody logged in after this one had asked who is there; what was sent is answered with.
+OTHER_TAB = """(async () => {
+    const sessions = [{name: "ann", role: "engineer", csrf: "old"}, {name: then, role: "engineer", csrf: "new"}];
+    const sent = [];
+    globalThis.fetch = async (path, {headers}) => {
+        if (path === "/api/session") return {ok: true, json: async () => sessions.shift()};
+        sent.push(headers["X-CSRF-Token"]);
+        const ok = headers["X-CSRF-Token"] === "new";
+        return {ok, status: ok ? 200 : 403, json: async () => (ok ? {} : {error: {code: 403, text: "token"}})};
+    };
+    await script.refreshSession();
+    await script.send("POST", "/api/release", {}).catch(() => null);
+    return sent;
+})()"""
+
+
+@needs_node
+@pytest.mark.parametrize(("then", "sent"), [("ann", ["old", "new"]), ("bob", ["old"])])
+def test_what_one_person_sends_is_not_repeated_as_somebody_elses(then, sent):
+    assert computed_in("en", "lib/api.js", OTHER_TAB, then=then) == sent

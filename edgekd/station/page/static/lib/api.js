@@ -109,10 +109,14 @@ async function request(path, method, body) {
   }
 }
 
-/** Another tab may have logged in since: then the token of this one is old. */
+/**
+ * Whether the same person has logged in anew in another tab: then the token of this one is old. What somebody sent is
+ * not repeated in the name of another, who is told by the page from now on.
+ */
 async function sessionChanged() {
-  const before = session.csrf;
-  return (await refreshSession()).csrf !== before;
+  const before = session;
+  const now = await refreshSession();
+  return now.csrf !== before.csrf && now.name === before.name;
 }
 
 async function once(path, method, body) {
