@@ -14,6 +14,7 @@ from edgekd.errors import EdgekdError
 from edgekd.station.recipe_store import RECIPE_FILE, read_recipe, released_list
 from edgekd.station.recipes import Recipe
 from edgekd.typed import checked
+from edgekd.verdicts.text import printable
 
 EDITABLE = ("job", "product", "detector", "cameras", "deadline_ms", "self_tests", "stop", "keep", "preload")
 # What was measured, or names a file: it is made with the recipe, and a change here would break its proof.
@@ -50,7 +51,10 @@ def edit_draft(
         if name not in EDITABLE:
             raise EdgekdError(f"{name} cannot be changed: {', '.join(EDITABLE)} can")
     before = read_recipe(folder)
-    _require_as_shown(before.model_dump(mode="json"), shown or {})
+    current = dict(_flat(before.model_dump(mode="json")))
+    for name, value in _flat(shown or {}):
+        if current.get(name) != value:
+            raise _by_now(name, current.get(name))
     path = folder / RECIPE_FILE
     content = tomlkit.parse(path.read_text(encoding="utf-8"))
     _merge(content, fields)
@@ -62,6 +66,21 @@ def edit_draft(
     with write_beside(path) as part:
         part.write_text(tomlkit.dumps(content), encoding="utf-8")
     return changed
+
+
+def require_as_shown(folder: Path, shown: Mapping[str, Any]) -> None:
+    """Refuses to go on with a draft that is another one by now than was shown.
+
+    Args:
+        folder: `ID/REVISION`.
+        shown: All of its fields; {} for whatever it is.
+
+    Raises:
+        EdgekdError: It is, or it cannot be read.
+    """
+    if shown:
+        for name, _, value in differences(shown, read_recipe(folder).model_dump(mode="json")):
+            raise _by_now(name, value)
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
@@ -92,12 +111,9 @@ def in_words(changed: list[tuple[str, Any, Any]]) -> tuple[str, str]:
     return old, new
 
 
-def _require_as_shown(current: Mapping[str, Any], shown: Mapping[str, Any]) -> None:
-    """Refuses to overwrite what somebody else has changed since: of two people, the later one has to know."""
-    values = dict(_flat(current))
-    for name, value in _flat(shown):
-        if values.get(name) != value:
-            raise EdgekdError(f"{name} is {json.dumps(values.get(name), ensure_ascii=False)} by now: look at it again")
+def _by_now(name: str, value: Any) -> EdgekdError:
+    """Of two people who change or sign a draft, the later one has to know what the other made of it."""
+    return EdgekdError(f"{printable(name)} is {json.dumps(value, ensure_ascii=False)} by now: look at it again")
 
 
 def _require_plain(fields: Mapping[str, Any]) -> None:

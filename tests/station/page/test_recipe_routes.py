@@ -222,6 +222,12 @@ def test_text_that_is_no_unicode_and_numbers_that_are_none_are_refused(engineer)
             URL, content=f'{{"fields": {raw}, "reason": ""}}', headers={"content-type": "application/json"}
         )
         assert answer.status_code in (409, 422), raw
+        shown = engineer.put(
+            URL,
+            content=f'{{"fields": {{}}, "shown": {raw}, "reason": ""}}',
+            headers={"content-type": "application/json"},
+        )
+        assert shown.status_code in (409, 422), raw
 
 
 def test_a_released_recipe_is_not_edited_but_revised(page, engineer, released):
@@ -242,6 +248,18 @@ def test_a_release_carries_the_name_of_who_made_it_and_is_on_record(page, engine
     assert (method, words["action"], words["why"]) == ("audit", "release recipe", "first parts")
     assert words["new"] == f"digest {answer.json()['digest']}"
     assert "released already" in text_of(engineer.post(f"{URL}/release", json={"reason": "again"}))
+
+
+def test_a_draft_that_was_changed_since_it_was_shown_is_not_signed(page, engineer, draft):
+    shown = engineer.get(URL).json()["recipe"]
+    for fields, name in (({"detector": {"threshold": 0.9}}, "threshold"), ({"cameras": {"side": {}}}, "cameras.side")):
+        assert put(engineer, fields).status_code == 200  # By somebody else.
+        refused = engineer.post(f"{URL}/release", json={"reason": "first parts", "shown": shown})
+        assert (refused.status_code, name in text_of(refused), "by now" in text_of(refused)) == (409, True, True)
+        assert read_recipe(draft).status == "draft"
+        shown = engineer.get(URL).json()["recipe"]
+    shown = engineer.get(URL).json()["recipe"]
+    assert engineer.post(f"{URL}/release", json={"reason": "first parts", "shown": shown}).status_code == 200
 
 
 def test_a_line_changes_over_at_once_only_where_that_was_asked_for(tmp_path, parts):

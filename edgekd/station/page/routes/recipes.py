@@ -19,7 +19,7 @@ from edgekd.station.page.context import Page, page_of
 from edgekd.station.page.guard import needs
 from edgekd.station.page.link import RefusedError
 from edgekd.station.page.recipe_comparing import compare
-from edgekd.station.page.recipe_editing import edit_draft, in_words
+from edgekd.station.page.recipe_editing import edit_draft, in_words, require_as_shown
 from edgekd.station.page.recipe_facts import facts_of, find_revision, list_rows
 from edgekd.station.page.recipe_views import reference_jpeg
 from edgekd.station.page.roles import Role, User
@@ -62,6 +62,12 @@ class Use(Why):
     """
 
     change_over: bool = False
+
+
+class Release(Use):
+    """The same of a draft, with its fields as they were shown to whoever signs."""
+
+    shown: dict[str, Any] = {}
 
 
 class Edit(Why):
@@ -137,11 +143,14 @@ async def discard(page: OfPage, user: Engineer, folder: Folder) -> dict[str, Any
 
 
 @router.post(f"{REVISION}/release")
-async def release(page: OfPage, user: Engineer, folder: Folder, body: Use) -> dict[str, Any]:
+async def release(page: OfPage, user: Engineer, folder: Folder, body: Release) -> dict[str, Any]:
     """Releases a draft: stations may judge by it, and the revision before it is retired."""
-    before, digest = await _changed(
-        lambda: (in_use(folder), recipe_release.release(folder, user.name, body.reason)),
-    )
+
+    def sign() -> tuple[str, str]:
+        require_as_shown(folder, body.shown)
+        return in_use(folder), recipe_release.release(folder, user.name, body.reason)
+
+    before, digest = await _changed(sign)
     await _record(page, user, "release recipe", folder, before, f"digest {digest}", body.reason)
     return await _used(page, user, folder, body)
 

@@ -36,7 +36,7 @@ export function Actions({facts, rows, views, onChanged, onDeleted, onGo}) {
 }
 
 const DONE = {
-  release: (facts, body) => send("POST", pathOf(facts, "release"), body),
+  release: (facts, body) => send("POST", pathOf(facts, "release"), {...body, shown: facts.recipe}),
   retire: (facts, {reason}) => send("POST", pathOf(facts, "retire"), {reason}),
   bring_back: (facts, body) => send("POST", pathOf(facts, "bring-back"), body),
   delete: (facts) => send("DELETE", pathOf(facts)),
@@ -55,7 +55,10 @@ function Asking({what, facts, rows, views, onClose, onChanged, onGo}) {
     setBusy(true);
     const body = {reason: reason.trim(), change_over: changeOver};
     const done = await attempt(async () => {
-      const answer = await DONE[what](facts, body);
+      const answer = await DONE[what](facts, body).catch((error) => {
+        if (error.status === 409) onChanged(); // Somebody else may have changed it meanwhile.
+        throw error;
+      });
       tellChangeOver(answer.changed_over ?? {});
       if (what === "bring_back") onGo(answer);
       else onChanged();
@@ -68,7 +71,8 @@ function Asking({what, facts, rows, views, onClose, onChanged, onGo}) {
     <form class="stack" onSubmit=${act}>
       <p>${t(`recipes.means.${what}`)}</p>
       ${what === "release" && facts.doubts.map((doubt) => html`<${Notice} key=${doubt.text} tone="error">${doubtText(doubt)}<//>`)}
-      ${offersChanges(what, before) && html`<${Changes} from=${before} to=${facts} />`}
+      ${offersChanges(what, before) && html`<${Changes} key=${JSON.stringify(facts.recipe)} from=${before}
+        to=${facts} />`}
       ${asksReason && html`<${Field} label=${t("common.reason")} hint=${t("recipes.reason_hint", {name})} required
         maxlength="500" value=${reason} onInput=${setReason} autofocus />`}
       ${offersChange && html`<${Check} checked=${changeOver} onChange=${setChangeOver}
