@@ -218,6 +218,16 @@ def test_images_of_a_camera_keep_their_bit_depth(engineer, bolt, page, cells):
     assert "bits" in engineer.post(f"{bolt}/collect").json()["error"]["text"]
 
 
+def test_images_of_a_camera_of_12_bits_come_from_elsewhere_too(engineer, bolt, page, cells):
+    page.projects.get("bolt").require_bit_depth(12)
+    deep = [cell[:, :, 0].astype(np.uint16) * 16 for cell in cells[:2]]
+    answer = send(engineer, bolt, [*deep, cells[2]])  # As the record keeps them; and one of 8 bits.
+    assert [len(answer[which]) for which in ("added", "refused")] == [3, 0], answer["refused"]
+    kept = page.projects.get("bolt").images
+    assert kept.get(1).seen.level == pytest.approx(cells[0][:, :, 0].mean(), rel=0.1)
+    assert [engineer.get(f"{bolt}/images/{number}/full").status_code for number in (1, 2, 3)] == [200] * 3
+
+
 def test_a_folder_is_imported_by_its_name_alone(engineer, bolt, page, cells, tmp_path):
     inside = page.data / "import" / "Monday"
     inside.mkdir(parents=True)

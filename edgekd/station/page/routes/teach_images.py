@@ -183,8 +183,9 @@ class _Added:
 
     def take(self, name: str, data: bytes, result_id: int | None = None) -> None:
         """Takes an image, or notes why not."""
+        depth = self._project.settings.bit_depth  # The record, too, keeps what the camera gave.
         try:
-            image = self._project.images.add(data, self._label, self._source, name, self._user.name, result_id)
+            image = self._project.images.add(data, self._label, self._source, name, self._user.name, result_id, depth)
             self._added.append(image)
         except EdgekdError as error:
             self._refuse(name, error)
