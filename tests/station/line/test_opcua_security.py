@@ -67,7 +67,7 @@ def test_a_user_with_a_certificate_calls_methods_under_its_own_name(secured: Sec
         client = await encrypted(secured.served.url, secured.scada, secured.server, secured.engineer)
         async with client:
             assert await Station(client, "single").call(*MACHINE, arguments=cause()) == 0
-        assert secured.served.stations[0].asked[-1] == ("set_online", False, "opcua", "opcua:engineer")
+        assert secured.served.stations[0].asked[-1] == ("reset", "opcua", "opcua:engineer")
 
     secured.served.run(run())
 
